@@ -1,0 +1,42 @@
+// A barrier for the steps of a recurrence, which are far shorter than what OpenMP's is made for.
+#pragma once
+
+#include <sched.h>
+
+// Shared code that is compiled for several instruction-set levels must never exist out of line: the linker would
+// keep one copy, perhaps of a level that this machine lacks.
+#define FASTGRU_INLINE inline __attribute__((always_inline))
+
+namespace fastgru {
+
+// Spins for a bounded time, then gives its core away, so that a busy machine slows it down instead of
+// stopping it.
+struct Barrier {
+    alignas(64) int waiting = 0;
+    alignas(64) int round = 0;
+
+    // Returns when `threads` threads have come here.
+    FASTGRU_INLINE void wait(int threads) {
+        if (threads == 1) return;
+        const int now = __atomic_load_n(&round, __ATOMIC_RELAXED);
+        if (__atomic_add_fetch(&waiting, 1, __ATOMIC_ACQ_REL) == threads) {
+            __atomic_store_n(&waiting, 0, __ATOMIC_RELAXED);
+            __atomic_store_n(&round, now + 1, __ATOMIC_RELEASE);
+            return;
+        }
+        constexpr int spins_before_yield = 4000;  // some 50 to 100 us
+        for (int spins = 0; __atomic_load_n(&round, __ATOMIC_ACQUIRE) == now; ++spins) {
+            if (spins >= spins_before_yield) {
+                sched_yield();
+                continue;
+            }
+#if defined(__x86_64__) || defined(__i386__)
+            __builtin_ia32_pause();
+#elif defined(__aarch64__)
+            asm volatile("yield");
+#endif
+        }
+    }
+};
+
+}  // namespace fastgru

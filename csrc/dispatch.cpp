@@ -1,0 +1,52 @@
+// Which instruction-set levels this build has, which of them this machine has, and which one runs.
+#include <string.h>
+
+#include "fastgru.h"
+
+namespace fastgru {
+
+namespace {
+
+Level kLevels[] = {
+#if defined(__x86_64__) || defined(__i386__)
+    {&avx512::table, __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+                         __builtin_cpu_supports("fma")},
+    {&avx2::table, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")},
+    {&baseline::table, true},
+#elif defined(__aarch64__)
+    {&neon::table, true},
+#else
+    {&baseline::table, true},
+#endif
+};
+constexpr int kLevelCount = int(sizeof kLevels / sizeof kLevels[0]);
+
+const KernelTable* best() {
+    for (const Level& level : kLevels)
+        if (level.is_available) return level.table;
+    return kLevels[kLevelCount - 1].table;
+}
+
+const KernelTable* active = best();
+
+}  // namespace
+
+int levels(const Level** first) {
+    *first = kLevels;
+    return kLevelCount;
+}
+
+const KernelTable& active_table() { return *__atomic_load_n(&active, __ATOMIC_RELAXED); }
+
+bool set_active_level(const char* name) {
+    for (const Level& level : kLevels) {
+        if (level.is_available && strcmp(level.table->name, name) == 0) {
+            __atomic_store_n(&active, level.table, __ATOMIC_RELAXED);
+            return true;
+        }
+    }
+    return false;
+}
+
+}  // namespace fastgru

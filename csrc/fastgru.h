@@ -1,0 +1,108 @@
+// The whole C++ API: a stacked, bidirectional GRU on raw memory, forward and backward.
+//
+// Nothing here allocates, throws, prints or aborts, and nothing knows of Python or torch. The caller has checked every
+// size. Shapes stand in brackets: T steps, B batch rows, N = sum of the batch sizes over all steps, I inputs,
+// H hidden units, L layers, D directions. All memory is row-major; output buffers may not overlap inputs.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels.h"
+
+namespace fastgru {
+
+struct Spec {
+    ptrdiff_t input_size, hidden_size, num_layers, num_directions;
+
+    ptrdiff_t cells() const { return num_layers * num_directions; }
+    // Features that layer `layer` reads.
+    ptrdiff_t width(ptrdiff_t layer) const { return layer == 0 ? input_size : num_directions * hidden_size; }
+};
+
+// A batch of sequences. With batch_sizes the rows are packed as torch's PackedSequence has them.
+struct Batch {
+    ptrdiff_t steps, rows;       // T, B
+    const int64_t* batch_sizes;  // [T], never growing; null: B at every step
+
+    ptrdiff_t total() const {  // N
+        if (batch_sizes == nullptr) return steps * rows;
+        ptrdiff_t sum = 0;
+        for (ptrdiff_t t = 0; t < steps; ++t) sum += batch_sizes[t];
+        return sum;
+    }
+};
+
+// Parameters of one layer and direction, rows r, z, n; in a call they stand as torch orders them, layer by
+// layer, in each the directions.
+template <class T>
+struct Cell {
+    const T* weight_ih;  // [3H][width]
+    const T* weight_hh;  // [3H][H]
+    const T* bias_ih;    // [3H], null: none
+    const T* bias_hh;    // [3H], null: none
+};
+
+template <class T>
+struct CellGradients {  // same shapes; each may be null: not wanted
+    T *weight_ih, *weight_hh, *bias_ih, *bias_hh;
+
+    bool any() const { return weight_ih || weight_hh || bias_ih || bias_hh; }
+};
+
+template <class T>
+struct Forward {
+    Spec spec;
+    Batch batch;
+    Sequence<const T> input;  // [T][B][I] with any strides between vectors, or [N][I]
+    const T* h_0;             // [L D][B][H], null: zeros
+    const Cell<T>* cells;     // [L D]
+    T* output;                // [N][D H]
+    T* h_n;                   // [L D][B][H]
+    T* saved;                 // [saved_values(spec, batch)]: for the backward pass; null: none follows
+    int threads;              // at most this many
+};
+
+template <class T>
+struct Backward {
+    Spec spec;
+    Batch batch;
+    Sequence<const T> input;
+    const T* h_0;
+    const Cell<T>* cells;
+    const T* output;             // unchanged since the forward pass
+    const T* saved;              // read only: the backward pass may run again
+    Sequence<const T> d_output;  // [T][B][D H]; null data: zero
+    const T* d_h_n;              // [L D][B][H], null: zero
+    T* d_input;                  // [N][I], null: not wanted
+    T* d_h_0;                    // [L D][B][H], null: not wanted
+    const CellGradients<T>* d_cells;  // [L D]
+    int threads;
+};
+
+// Values of type T that a training forward leaves for the backward pass: four per step, row and hidden unit, and the
+// outputs of all layers but the last.
+size_t saved_values(const Spec& spec, const Batch& batch);
+
+// Bytes of scratch memory, aligned to 64, that a call needs; contents do not matter.
+template <class T>
+size_t workspace_bytes(const KernelTable& table, const Forward<T>& call);
+template <class T>
+size_t workspace_bytes(const KernelTable& table, const Backward<T>& call);
+
+template <class T>
+void run(const KernelTable& table, const Forward<T>& call, void* workspace);
+template <class T>
+void run(const KernelTable& table, const Backward<T>& call, void* workspace);
+
+// The levels of this build, best first.
+struct Level {
+    const KernelTable* table;
+    bool is_available;  // on this machine
+};
+int levels(const Level** first);
+const KernelTable& active_table();
+// False, and nothing changed, when the level is unknown or not available here.
+bool set_active_level(const char* name);
+
+}  // namespace fastgru

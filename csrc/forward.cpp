@@ -1,0 +1,233 @@
+// The forward pass: a loop over layers; in each, threads take groups of batch rows through the whole sequence, or
+// share the hidden units of every row.
+#include "layer.h"
+
+namespace fastgru {
+
+namespace {
+
+template <class T>
+struct CellPack {
+    T* weight_ih;  // [Hb][width][3][L]
+    T* weight_hh;  // [Hb][H][3][L]
+    T* bias;       // [Hb][3][L]: r and z of both biases, n of bias_ih
+    T* bias_hn;    // [Hb][L]
+};
+
+template <class T>
+struct ThreadScratch {
+    T* projected;  // [Hb][chunk rows][3][L]
+    const T** input_rows;
+    const T** previous;
+};
+
+// Everything one call keeps in its workspace.
+template <class T>
+struct ForwardMemory {
+    Steps steps;
+    T* zeros;            // [H]
+    CellPack<T> pack[2];  // by direction, the same for every layer
+    T* between[2];       // [N][D H]: outputs of inner layers when nothing is saved
+    ThreadScratch<T>* scratch;
+};
+
+template <class T>
+ForwardMemory<T> lay_out(const Kernels<T>& kernels, const Forward<T>& call, Arena& arena) {
+    const Spec& spec = call.spec;
+    const ptrdiff_t H = spec.hidden_size, L = kernels.lanes, blocks = (H + L - 1) / L;
+    ForwardMemory<T> memory;
+    memory.steps = lay_out_steps(call.batch, arena);
+    memory.zeros = arena.take<T>(H);
+    const ptrdiff_t width = spec.num_layers == 1 || spec.width(0) > spec.width(1) ? spec.width(0) : spec.width(1);
+    for (ptrdiff_t d = 0; d < spec.num_directions; ++d) {
+        memory.pack[d] = {arena.take<T>(blocks * width * 3 * L), arena.take<T>(blocks * H * 3 * L),
+                          arena.take<T>(blocks * 3 * L), arena.take<T>(blocks * L)};
+    }
+    const bool keeps_inner = call.saved == nullptr && spec.num_layers > 1;
+    for (T*& between : memory.between)
+        between = keeps_inner ? arena.take<T>(call.batch.total() * spec.num_directions * H) : nullptr;
+    const ForwardPlan plan = plan_forward(layer_shape(kernels, spec, call.batch, 0, call.threads));
+    const ForwardPlan inner = plan_forward(layer_shape(kernels, spec, call.batch, spec.num_layers - 1, call.threads));
+    const ptrdiff_t rows = plan.group_rows > inner.group_rows ? plan.group_rows : inner.group_rows;
+    const ptrdiff_t chunk = plan.group_rows * plan.chunk_steps > inner.group_rows * inner.chunk_steps
+                                ? plan.group_rows * plan.chunk_steps
+                                : inner.group_rows * inner.chunk_steps;
+    const int threads = plan.threads > inner.threads ? plan.threads : inner.threads;
+    memory.scratch = arena.take<ThreadScratch<T>>(threads);
+    for (int i = 0; i < threads; ++i) {
+        const ThreadScratch<T> scratch{arena.take<T>(blocks * chunk * 3 * L), arena.take<const T*>(chunk),
+                                       arena.take<const T*>(rows)};
+        if (memory.scratch != nullptr) memory.scratch[i] = scratch;
+    }
+    return memory;
+}
+
+// r and z need only the sum of the two biases; n keeps them apart, for r multiplies bias_hn.
+template <class T>
+void pack_bias(const Cell<T>& cell, ptrdiff_t H, ptrdiff_t L, const CellPack<T>& pack, ptrdiff_t begin, ptrdiff_t end) {
+    for (ptrdiff_t block = begin; block < end; ++block) {
+        for (ptrdiff_t lane = 0; lane < L; ++lane) {
+            const ptrdiff_t unit = block * L + lane;
+            const bool is_present = unit < H && cell.bias_ih != nullptr;
+            for (ptrdiff_t gate = 0; gate < 3; ++gate) {
+                T bias = is_present ? cell.bias_ih[gate * H + unit] : T(0);
+                if (is_present && gate < 2) bias += cell.bias_hh[gate * H + unit];
+                pack.bias[(block * 3 + gate) * L + lane] = bias;
+            }
+            pack.bias_hn[block * L + lane] = is_present ? cell.bias_hh[2 * H + unit] : T(0);
+        }
+    }
+}
+
+// One layer of a call, as its threads see it.
+template <class T>
+struct ForwardLayer {
+    const Kernels<T>& kernels;
+    const Forward<T>& call;
+    const ForwardMemory<T>& memory;
+    ForwardPlan plan;
+    ptrdiff_t layer;
+    Sequence<const T> input;
+    T* output;
+    Barrier barrier;
+    WorkQueue queue;
+
+    ptrdiff_t hidden_size() const { return call.spec.hidden_size; }
+    ptrdiff_t blocks() const { return (hidden_size() + kernels.lanes - 1) / kernels.lanes; }
+
+    void pack(int thread, int threads) const {
+        const ptrdiff_t H = hidden_size();
+        const Share share(call.spec.num_directions * blocks(), thread, threads);
+        for (ptrdiff_t d = 0; d < call.spec.num_directions; ++d) {
+            const Cell<T>& cell = call.cells[layer * call.spec.num_directions + d];
+            const CellPack<T>& to = memory.pack[d];
+            ptrdiff_t begin = share.begin - d * blocks(), end = share.end - d * blocks();
+            begin = begin < 0 ? 0 : begin;
+            end = end > blocks() ? blocks() : end;
+            kernels.pack_gates(cell.weight_ih, H, call.spec.width(layer), to.weight_ih, begin, end);
+            kernels.pack_gates(cell.weight_hh, H, H, to.weight_hh, begin, end);
+            pack_bias(cell, H, kernels.lanes, to, begin, end);
+        }
+    }
+
+    ForwardSteps<T> group(ptrdiff_t direction, ptrdiff_t row, int thread, int threads) {
+        const ptrdiff_t H = hidden_size(), cell = layer * call.spec.num_directions + direction;
+        const Share columns(blocks(), plan.splits_columns ? thread : 0, plan.splits_columns ? threads : 1);
+        ForwardSteps<T> run{};
+        run.steps = &memory.steps;
+        run.is_reverse = direction == 1;
+        run.row_begin = row;
+        run.row_end = row + plan.group_rows < call.batch.rows ? row + plan.group_rows : call.batch.rows;
+        run.panel_begin = columns.begin;
+        run.panel_end = columns.end;
+        run.hidden_size = H;
+        run.weight_hh = memory.pack[direction].weight_hh;
+        run.bias_hn = memory.pack[direction].bias_hn;
+        run.projected = memory.scratch[thread].projected;
+        run.h_0 = call.h_0 == nullptr ? memory.zeros : call.h_0 + cell * call.batch.rows * H;
+        run.h_0_stride = call.h_0 == nullptr ? 0 : H;
+        run.output = output + direction * H;
+        run.output_stride = call.spec.num_directions * H;
+        run.saved = call.saved == nullptr ? nullptr : saved_gates(call.saved, call.spec, memory.steps.rows(), cell);
+        run.previous = memory.scratch[thread].previous;
+        run.barrier = &barrier;
+        run.threads = plan.splits_columns ? threads : 1;
+        return run;
+    }
+
+    // The rows of x that a range of steps reads, in the order in which they are processed.
+    ptrdiff_t collect_input(const ForwardSteps<T>& run, const T** rows) const {
+        const Steps& steps = memory.steps;
+        ptrdiff_t count = 0;
+        for (ptrdiff_t s = run.step_begin; s < run.step_end; ++s) {
+            const ptrdiff_t t = run.is_reverse ? steps.count - 1 - s : s;
+            const ptrdiff_t alive = steps.active(t) < run.row_end ? steps.active(t) : run.row_end;
+            const T* first = input.step(steps, t);
+            for (ptrdiff_t b = run.row_begin; b < alive; ++b) rows[count++] = first + b * input.row_stride;
+        }
+        return count;
+    }
+
+    void copy_last_states(const ForwardSteps<T>& run, ptrdiff_t cell) const {
+        const Steps& steps = memory.steps;
+        const size_t bytes = size_t(hidden_size()) * sizeof(T);
+        ptrdiff_t t = steps.count - 1;
+        for (ptrdiff_t b = run.row_begin; b < run.row_end; ++b) {
+            while (!run.is_reverse && t > 0 && b >= steps.active(t)) --t;
+            const ptrdiff_t last = run.is_reverse ? 0 : t;
+            const T* state = run.output + (steps.first_row[last] + b) * run.output_stride;
+            memcpy(call.h_n + (cell * steps.batch + b) * hidden_size(), state, bytes);
+        }
+    }
+
+    void run_group(ptrdiff_t direction, ptrdiff_t row, int thread, int threads) {
+        ForwardSteps<T> run = group(direction, row, thread, threads);
+        const T** rows = memory.scratch[thread].input_rows;
+        const CellPack<T>& pack = memory.pack[direction];
+        for (ptrdiff_t s = 0; s < memory.steps.count; s += plan.chunk_steps) {
+            run.step_begin = s;
+            run.step_end = s + plan.chunk_steps < memory.steps.count ? s + plan.chunk_steps : memory.steps.count;
+            run.projected_rows = collect_input(run, rows);
+            kernels.project(rows, run.projected_rows, call.spec.width(layer), pack.weight_ih, pack.bias,
+                            run.panel_begin, run.panel_end, memory.scratch[thread].projected);
+            kernels.forward_steps(run);
+        }
+        if (!plan.splits_columns || thread == 0)
+            copy_last_states(run, layer * call.spec.num_directions + direction);
+    }
+
+    void work(int thread, int threads) {
+        pack(thread, threads);
+        barrier.wait(threads);
+        const ptrdiff_t groups = (call.batch.rows + plan.group_rows - 1) / plan.group_rows;
+        const ptrdiff_t items = groups * call.spec.num_directions;
+        // Rows are longest first, so the queue hands the long groups out before the short ones.
+        for (ptrdiff_t item = plan.splits_columns ? 0 : queue.take(); item < items;
+             item = plan.splits_columns ? item + 1 : queue.take()) {
+            run_group(item % call.spec.num_directions, item / call.spec.num_directions * plan.group_rows, thread,
+                      threads);
+        }
+    }
+};
+
+}  // namespace
+
+size_t saved_values(const Spec& spec, const Batch& batch) {
+    const ptrdiff_t per_row = 4 * spec.cells() + (spec.num_layers - 1) * spec.num_directions;
+    return size_t(batch.total() * spec.hidden_size * per_row);
+}
+
+template <class T>
+size_t workspace_bytes(const KernelTable& table, const Forward<T>& call) {
+    Arena arena(nullptr);
+    lay_out(kernels_of<T>(table), call, arena);
+    return arena.used();
+}
+
+template <class T>
+void run(const KernelTable& table, const Forward<T>& call, void* workspace) {
+    Arena arena(workspace);
+    const Kernels<T>& kernels = kernels_of<T>(table);
+    const ForwardMemory<T> memory = lay_out(kernels, call, arena);
+    const ptrdiff_t features = call.spec.num_directions * call.spec.hidden_size;
+    memset(memory.zeros, 0, size_t(call.spec.hidden_size) * sizeof(T));
+    Sequence<const T> input = call.input;
+    for (ptrdiff_t layer = 0; layer < call.spec.num_layers; ++layer) {
+        T* output = call.output;
+        if (layer + 1 < call.spec.num_layers)
+            output = call.saved == nullptr ? memory.between[layer % 2]
+                                           : saved_output(call.saved, call.spec, memory.steps.rows(), layer);
+        const ForwardPlan plan =
+            plan_forward(layer_shape(kernels, call.spec, call.batch, layer, call.threads));
+        ForwardLayer<T> stage{kernels, call, memory, plan, layer, input, output, {}, {}};
+        on_threads(plan.threads, [&](int thread, int threads) { stage.work(thread, threads); });
+        input = {output, features, 0, true};
+    }
+}
+
+template size_t workspace_bytes(const KernelTable&, const Forward<float>&);
+template size_t workspace_bytes(const KernelTable&, const Forward<double>&);
+template void run(const KernelTable&, const Forward<float>&, void*);
+template void run(const KernelTable&, const Forward<double>&, void*);
+
+}  // namespace fastgru

@@ -1,0 +1,158 @@
+// What one instruction-set level offers: a table of kernels per element type, and the arguments they take.
+//
+// Everything here is plain data, so that it may be shared by code compiled for different levels. Shapes stand
+// in brackets. L is the number of lanes of a vector, Hb = ceil(H / L) the number of hidden blocks, Hp = Hb * L.
+#pragma once
+
+#include <stddef.h>
+
+#include "barrier.h"
+
+namespace fastgru {
+
+// The rows of a batch of sequences, step by step. Rows are numbered through: step t holds the flat rows
+// first_row[t] .. first_row[t + 1] - 1, for batch rows 0, 1, ...; the count never grows from step to step, so the
+// longest sequence is batch row 0.
+struct Steps {
+    ptrdiff_t count;             // T
+    ptrdiff_t batch;             // B
+    const ptrdiff_t* first_row;  // [T + 1]
+
+    FASTGRU_INLINE ptrdiff_t rows() const { return first_row[count]; }
+    // Batch rows alive at step t; none outside the sequence.
+    FASTGRU_INLINE ptrdiff_t active(ptrdiff_t t) const {
+        return t < 0 || t >= count ? 0 : first_row[t + 1] - first_row[t];
+    }
+};
+
+// Where the vectors of a sequence lie: step t, batch row b. By step (a full batch with any strides), or one after
+// another in the order of the flat rows.
+template <class T>
+struct Sequence {
+    T* data;  // may be null where the user of the struct says so
+    ptrdiff_t row_stride;
+    ptrdiff_t step_stride;
+    bool is_flat;
+
+    FASTGRU_INLINE T* step(const Steps& steps, ptrdiff_t t) const {
+        return data + (is_flat ? steps.first_row[t] * row_stride : t * step_stride);
+    }
+};
+
+// The recurrence forward over a range of steps, for some batch rows and some panels of hidden units.
+template <class T>
+struct ForwardSteps {
+    const Steps* steps;
+    bool is_reverse;                   // direction: step order s = 0 .. T-1 is time t = T-1-s
+    ptrdiff_t step_begin, step_end;    // in processing order
+    ptrdiff_t row_begin, row_end;      // batch rows
+    ptrdiff_t panel_begin, panel_end;  // hidden blocks
+    ptrdiff_t hidden_size;
+    const T* weight_hh;         // [Hb][H][3][L]
+    const T* bias_hn;           // [Hb][L]
+    const T* projected;         // [panel_end - panel_begin][projected_rows][3][L]; rows in processing order
+    ptrdiff_t projected_rows;   // active (step, row) pairs of this range
+    const T* h_0;               // [B][H], h_0_stride apart; stride 0: one row for all
+    ptrdiff_t h_0_stride;
+    T* output;                  // [flat row][H], output_stride apart
+    ptrdiff_t output_stride;
+    T* saved;                   // [flat row][4][H]: r, z, n, c_n; null when no gradient is wanted
+    const T** previous;         // [row_end - row_begin], scratch: where each row's last state is
+    Barrier* barrier;           // waited at after each step by the threads that share these rows
+    int threads;                // how many they are; 1: no waiting
+};
+
+// The recurrence backward over a range of steps. `d_gates` are the gradients of the sums inside the activations,
+// in four groups of hidden blocks: [n | r | z | r * n]; the first three are the gradient of the input
+// projection, the last three that of the hidden projection.
+template <class T>
+struct BackwardSteps {
+    const Steps* steps;
+    bool is_reverse;
+    ptrdiff_t step_begin, step_end;    // processed downwards
+    ptrdiff_t row_begin, row_end;
+    ptrdiff_t panel_begin, panel_end;  // column panels of weight_hh
+    ptrdiff_t hidden_size;
+    int panel_vectors;                 // W: vectors per column panel
+    const T* weight_hh;                // [panel][3 Hp][W][L]: rows r, z, n against columns
+    const T* saved;                    // [flat row][4][H]
+    const T* output;                   // as in ForwardSteps
+    ptrdiff_t output_stride;
+    const T* h_0;
+    ptrdiff_t h_0_stride;
+    Sequence<const T> d_output;        // [t][b][H]; null: zero
+    const T* d_h_n;                    // [B][H]; null: zero
+    T* d_h_0;                          // [B][H]; null: not wanted
+    T* carry;                          // [B][Hp]: z * dh of the step processed last
+    T* d_gates;                        // [4 Hb][capacity][L], for the rows of this range
+    ptrdiff_t first_row;               // flat row stored first in d_gates
+    const T* later_d_gates;            // the same for the range processed before this one
+    ptrdiff_t later_first_row;
+    ptrdiff_t capacity;
+    Barrier* barrier;
+    int threads;
+};
+
+// The state that batch row b had before time t: the output at the step processed before, or h_0.
+// Run is ForwardSteps or BackwardSteps.
+template <class T, class Run>
+FASTGRU_INLINE const T* state_before(const Run& run, ptrdiff_t t, ptrdiff_t b) {
+    const ptrdiff_t before = run.is_reverse ? t + 1 : t - 1;
+    if (b < run.steps->active(before))
+        return run.output + (run.steps->first_row[before] + b) * run.output_stride;
+    return run.h_0 + b * run.h_0_stride;
+}
+
+template <class T>
+struct Kernels {
+    ptrdiff_t lanes;      // L
+    ptrdiff_t tile_rows;  // rows of a full register tile
+
+    // Rows r, z, n of a (3H, K) matrix to [Hb][K][3][L], for the hidden blocks [begin, end).
+    void (*pack_gates)(const T* weight, ptrdiff_t H, ptrdiff_t K, T* packed, ptrdiff_t begin, ptrdiff_t end);
+    // Rows [begin, end) of [rows][K] (by pointer; null is a row of zeros) to [panel][rows][W][L].
+    void (*pack_rows)(const T* const* row, ptrdiff_t rows, ptrdiff_t K, int W, T* packed, ptrdiff_t begin,
+                      ptrdiff_t end);
+    // projected[panel - begin][i][gate] = bias + row[i] . weight, for the hidden blocks [begin, end).
+    void (*project)(const T* const* row, ptrdiff_t rows, ptrdiff_t I, const T* weight_ih, const T* bias,
+                    ptrdiff_t begin, ptrdiff_t end, T* projected);
+    void (*forward_steps)(const ForwardSteps<T>&);
+    void (*backward_steps)(const BackwardSteps<T>&);
+    // d_input[i] (+)= d_gates[i] . weight for rows [begin, end); `blocks` hidden blocks are summed over,
+    // weight is [panel][blocks * L][W][L], d_input has K columns and is contiguous.
+    void (*input_gradient)(const T* d_gates, ptrdiff_t capacity, ptrdiff_t blocks, const T* weight, int W,
+                           ptrdiff_t K, T* d_input, bool accumulate, ptrdiff_t begin, ptrdiff_t end);
+    // d_weight[panel][unit][W][L] += sum over rows of d_gates[unit] * right, for the blocks [begin, end) out of
+    // `blocks`; right is [panel][capacity][W][L]. Each call adds one sum that starts from zero.
+    void (*weight_gradient)(const T* d_gates, ptrdiff_t capacity, ptrdiff_t rows, ptrdiff_t blocks,
+                            const T* right, int W, ptrdiff_t panels, T* d_weight, ptrdiff_t begin, ptrdiff_t end);
+    // d_bias[block][L] += sum over rows of d_gates[block].
+    void (*bias_gradient)(const T* d_gates, ptrdiff_t capacity, ptrdiff_t rows, T* d_bias, ptrdiff_t begin,
+                          ptrdiff_t end);
+    // Elementwise, for the tests of their error bounds.
+    void (*sigmoid)(const T* x, T* y, ptrdiff_t n);
+    void (*tanh)(const T* x, T* y, ptrdiff_t n);
+};
+
+struct KernelTable {
+    const char* name;
+    Kernels<float> float32;
+    Kernels<double> float64;
+
+};
+
+template <class T>
+FASTGRU_INLINE const Kernels<T>& kernels_of(const KernelTable& table) {
+    if constexpr (sizeof(T) == sizeof(float))
+        return table.float32;
+    else
+        return table.float64;
+}
+
+// One definition per level that this build has (dispatch.cpp lists them).
+namespace baseline { extern const KernelTable table; }
+namespace neon { extern const KernelTable table; }
+namespace avx2 { extern const KernelTable table; }
+namespace avx512 { extern const KernelTable table; }
+
+}  // namespace fastgru

@@ -1,0 +1,201 @@
+// The vector type of one instruction-set level and the few operations the kernels need.
+//
+// Compiled once per level, inside a namespace named after it, so that no inline function of one level
+// can be linked in place of another's (numpy/numpy#25274 tells what happens otherwise). For the same
+// reason no standard container or algorithm header may be included from here.
+//
+// Vectors are GCC/Clang vector extensions; intrinsics appear only where the extensions have no word:
+// fused multiply-add and partial loads. Contraction is off (CMakeLists.txt), so a product and a sum are
+// fused where `fma` says so and nowhere else: that keeps every template instance rounding alike.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "barrier.h"
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+
+#ifndef FASTGRU_LEVEL
+#error "FASTGRU_LEVEL names the instruction-set level; CMakeLists.txt defines it"
+#endif
+
+namespace fastgru::FASTGRU_LEVEL {
+
+#if defined(__AVX512F__)
+constexpr int kVectorBytes = 64;
+constexpr int kRegisters = 32;
+#elif defined(__AVX2__)
+constexpr int kVectorBytes = 32;
+constexpr int kRegisters = 16;
+#elif defined(__ARM_NEON)
+constexpr int kVectorBytes = 16;
+constexpr int kRegisters = 32;
+#else
+constexpr int kVectorBytes = 16;
+constexpr int kRegisters = 16;
+#endif
+
+template <class T>
+struct VectorOf;
+template <>
+struct VectorOf<float> {
+    typedef float type __attribute__((vector_size(kVectorBytes)));
+    typedef int32_t bits __attribute__((vector_size(kVectorBytes)));
+    using lane_bits = int32_t;
+};
+template <>
+struct VectorOf<double> {
+    typedef double type __attribute__((vector_size(kVectorBytes)));
+    typedef int64_t bits __attribute__((vector_size(kVectorBytes)));
+    using lane_bits = int64_t;
+};
+template <class T>
+using Vec = typename VectorOf<T>::type;
+template <class T>
+using Bits = typename VectorOf<T>::bits;
+template <class T>
+constexpr int kLanes = kVectorBytes / int(sizeof(T));
+
+template <class T>
+FASTGRU_INLINE Vec<T> load(const T* p) {
+    Vec<T> v;
+    __builtin_memcpy(&v, p, sizeof v);
+    return v;
+}
+
+template <class T>
+FASTGRU_INLINE void store(T* p, Vec<T> v) {
+    __builtin_memcpy(p, &v, sizeof v);
+}
+
+// s in every lane; s - 0 keeps the sign of -0, where 0 + s would lose it.
+template <class T>
+FASTGRU_INLINE Vec<T> broadcast(T s) {
+    return s - Vec<T>{};
+}
+
+// a * b + c, rounded once where the level has a fused instruction, twice where it has none.
+#if defined(__AVX512F__)
+FASTGRU_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) {
+    return (Vec<float>)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+}
+FASTGRU_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
+    return (Vec<double>)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+}
+#elif defined(__AVX2__)
+FASTGRU_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) {
+    return (Vec<float>)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+}
+FASTGRU_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
+    return (Vec<double>)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+}
+#elif defined(__ARM_NEON)
+FASTGRU_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) {
+    return (Vec<float>)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+}
+FASTGRU_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
+    return (Vec<double>)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+}
+#else
+template <class V>
+FASTGRU_INLINE V fma(V a, V b, V c) {
+    return a * b + c;
+}
+#endif
+
+// The first n lanes (1 <= n <= lanes) of a vector; memory behind them is not touched, lanes behind them are 0.
+#if defined(__AVX512F__)
+FASTGRU_INLINE Vec<float> load_first(const float* p, int n) {
+    return (Vec<float>)_mm512_maskz_loadu_ps(__mmask16((1u << n) - 1), p);
+}
+FASTGRU_INLINE Vec<double> load_first(const double* p, int n) {
+    return (Vec<double>)_mm512_maskz_loadu_pd(__mmask8((1u << n) - 1), p);
+}
+FASTGRU_INLINE void store_first(float* p, Vec<float> v, int n) {
+    _mm512_mask_storeu_ps(p, __mmask16((1u << n) - 1), (__m512)v);
+}
+FASTGRU_INLINE void store_first(double* p, Vec<double> v, int n) {
+    _mm512_mask_storeu_pd(p, __mmask8((1u << n) - 1), (__m512d)v);
+}
+#else
+template <class T>
+FASTGRU_INLINE Vec<T> load_first(const T* p, int n) {
+    Vec<T> v{};
+    for (int i = 0; i < n; ++i) v[i] = p[i];
+    return v;
+}
+template <class T>
+FASTGRU_INLINE void store_first(T* p, Vec<T> v, int n) {
+    for (int i = 0; i < n; ++i) p[i] = v[i];
+}
+#endif
+
+template <class T>
+FASTGRU_INLINE Vec<T> load_upto(const T* p, int n) {
+    return n >= kLanes<T> ? load(p) : load_first(p, n);
+}
+template <class T>
+FASTGRU_INLINE void store_upto(T* p, Vec<T> v, int n) {
+    if (n >= kLanes<T>)
+        store(p, v);
+    else
+        store_first(p, v, n);
+}
+
+// body(0), body(1), ... body(N - 1) with compile-time indices. Unrolling pragmas leave accumulator arrays in
+// memory with g++ 12 (24 instead of 172 GF/s); indices known at compile time keep them in registers.
+template <int I>
+struct Index {
+    static constexpr int value = I;
+    constexpr operator int() const { return I; }
+};
+template <int N, int I = 0, class Body>
+FASTGRU_INLINE void unroll(Body&& body) {
+    if constexpr (I < N) {
+        body(Index<I>{});
+        unroll<N, I + 1>(body);
+    }
+}
+
+// One stage of a square transpose: swaps the off-diagonal blocks of size W in rows a and b.
+template <class T, int W>
+FASTGRU_INLINE void swap_blocks(Vec<T>& a, Vec<T>& b) {
+    Bits<T> low, high;
+    unroll<kLanes<T>>([&](auto j) {
+        constexpr int i = decltype(j)::value;
+        low[i] = (i & W) ? i - W + kLanes<T> : i;
+        high[i] = (i & W) ? i + kLanes<T> : i + W;
+    });
+#if defined(__clang__)
+    Vec<T> first, second;
+    unroll<kLanes<T>>([&](auto j) {
+        constexpr int i = decltype(j)::value;
+        first[i] = (i & W) ? b[i - W] : a[i];
+        second[i] = (i & W) ? b[i] : a[i + W];
+    });
+    (void)low, (void)high;
+#else
+    Vec<T> first = __builtin_shuffle(a, b, low);
+    Vec<T> second = __builtin_shuffle(a, b, high);
+#endif
+    a = first;
+    b = second;
+}
+
+template <class T, int W = 1>
+FASTGRU_INLINE void transpose(Vec<T> (&rows)[kLanes<T>]) {
+    if constexpr (W < kLanes<T>) {
+        unroll<kLanes<T>>([&](auto i) {
+            constexpr int row = decltype(i)::value;
+            if constexpr ((row & W) == 0) swap_blocks<T, W>(rows[row], rows[row + W]);
+        });
+        transpose<T, W * 2>(rows);
+    }
+}
+
+}  // namespace fastgru::FASTGRU_LEVEL

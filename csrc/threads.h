@@ -1,0 +1,35 @@
+// Threads are OpenMP's, so that a process with torch in it has one pool of threads.
+#pragma once
+
+#include <omp.h>
+
+namespace fastgru {
+
+// True in a child process forked after this library was loaded. GNU's OpenMP waits there for the parent's pool
+// of threads, for ever; so such a child works on the calling thread alone.
+bool is_forked();
+
+// Runs work(thread, threads) on up to `wanted` threads at once; OpenMP may grant fewer.
+template <class Work>
+void on_threads(int wanted, const Work& work) {
+    if (wanted <= 1 || is_forked()) {
+        work(0, 1);
+        return;
+    }
+#pragma omp parallel num_threads(wanted)
+    work(omp_get_thread_num(), omp_get_num_threads());
+}
+
+// The share of thread `index` out of `count` in [0, total): contiguous and in order.
+struct Share {
+    long begin, end;
+    Share(long total, int index, int count) : begin(total * index / count), end(total * (index + 1) / count) {}
+};
+
+// A counter that threads draw work items from.
+struct WorkQueue {
+    alignas(64) long next = 0;
+    long take() { return __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED); }
+};
+
+}  // namespace fastgru
