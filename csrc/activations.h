@@ -64,7 +64,7 @@ FASTGRU_INLINE ScaledExp<T> scaled_exp(Vec<T> x) {
     Vec<T> f = fma(k, broadcast(-C::ln2_high), x);
     f = fma(k, broadcast(-C::ln2_low), f);
     Vec<T> q = broadcast(C::q[C::terms - 1]);
-    unroll<C::terms - 1>([&](auto i) {
+    unroll<C::terms - 1>([&](auto i) FASTGRU_INLINED {
         constexpr int term = C::terms - 2 - decltype(i)::value;
         q = fma(q, f, broadcast(C::q[term]));
     });

@@ -20,10 +20,25 @@ struct Tile {
     Vec<T> sum[M][N];
 };
 
-// Panels side by side in one tile: few rows leave accumulators free, and a tile needs several chains of
-// fused multiply-adds in flight to hide their latency.
+// A finished tile in memory, for an epilogue that loops over its rows. An epilogue unrolled over a tile in registers
+// needs more of them than there are: it ran at a third of the speed.
+template <class T, int M, int N>
+struct StoredTile {
+    alignas(64) T values[M * N * kLanes<T>];
+
+    FASTGRU_INLINE explicit StoredTile(const Tile<T, M, N>& tile) {
+        unroll<M>([&](auto m) FASTGRU_INLINED {
+            unroll<N>([&](auto n) FASTGRU_INLINED { store(values + (m * N + n) * kLanes<T>, tile.sum[m][n]); });
+        });
+    }
+    FASTGRU_INLINE Vec<T> at(ptrdiff_t m, ptrdiff_t n) const { return load(values + (m * N + n) * kLanes<T>); }
+};
+
+// Panels side by side in one tile: few rows leave accumulators free, and a tile needs several chains of fused
+// multiply-adds in flight to hide their latency. A single row reads its right-hand side straight from memory; more
+// rows hold it in registers too.
 template <int M, int W>
-constexpr int kSidePanels = kMaxAccumulators / (M * W) >= 4 ? 4 : kMaxAccumulators / (M * W) >= 2 ? 2 : 1;
+constexpr int kSidePanels = M == 1 ? 4 : (M + 1) * W * 2 + 1 < kRegisters ? 2 : 1;
 
 // tile += a * b over k in [0, K).  a: M row pointers; b: P panels of W vectors, `panel_stride` values apart.
 template <class T, int M, int W, int P>
@@ -35,16 +50,16 @@ FASTGRU_INLINE void multiply_rows(Tile<T, M, W * P>& tile, const T* const (&a)[M
 #pragma GCC unroll 2
     for (ptrdiff_t k = 0; k < K; ++k) {
         Vec<T> right[W * P];
-        unroll<P>([&](auto p) {
-            unroll<W>([&](auto w) {
+        unroll<P>([&](auto p) FASTGRU_INLINED {
+            unroll<W>([&](auto w) FASTGRU_INLINED {
                 const T* from = b + p * panel_stride + (k * W + w) * L;
                 right[p * W + w] = load(from);
                 if constexpr (kVectorBytes == 64) __builtin_prefetch(from + ahead);
             });
         });
-        unroll<M>([&](auto m) {
+        unroll<M>([&](auto m) FASTGRU_INLINED {
             const Vec<T> left = broadcast(a[m][k]);
-            unroll<W * P>([&](auto n) { tile.sum[m][n] = fma(left, right[n], tile.sum[m][n]); });
+            unroll<W * P>([&](auto n) FASTGRU_INLINED { tile.sum[m][n] = fma(left, right[n], tile.sum[m][n]); });
         });
     }
 }
@@ -57,10 +72,10 @@ FASTGRU_INLINE void multiply_transposed(Tile<T, M, W>& tile, const T* a, ptrdiff
 #pragma GCC unroll 2
     for (ptrdiff_t k = 0; k < K; ++k) {
         Vec<T> right[W];
-        unroll<W>([&](auto w) { right[w] = load(b + (k * W + w) * L); });
-        unroll<M>([&](auto m) {
+        unroll<W>([&](auto w) FASTGRU_INLINED { right[w] = load(b + (k * W + w) * L); });
+        unroll<M>([&](auto m) FASTGRU_INLINED {
             const Vec<T> left = broadcast(a[k * L + m]);
-            unroll<W>([&](auto w) { tile.sum[m][w] = fma(left, right[w], tile.sum[m][w]); });
+            unroll<W>([&](auto w) FASTGRU_INLINED { tile.sum[m][w] = fma(left, right[w], tile.sum[m][w]); });
         });
     }
 }

@@ -9,18 +9,18 @@ namespace fastgru::FASTGRU_LEVEL {
 // ---- the input projection
 
 template <class T, int M, int P>
-FASTGRU_INLINE void project_tile(const T* const* row, ptrdiff_t rows, ptrdiff_t i, ptrdiff_t I, const T* weight,
+FASTGRU_TILE void project_tile(const T* const* row, ptrdiff_t rows, ptrdiff_t i, ptrdiff_t I, const T* weight,
                                  const T* bias, T* projected) {
     constexpr int L = kLanes<T>;
     const T* a[M];
-    unroll<M>([&](auto m) { a[m] = row[i + m]; });
+    unroll<M>([&](auto m) FASTGRU_INLINED { a[m] = row[i + m]; });
     Tile<T, M, 3 * P> tile;
-    unroll<M>([&](auto m) { unroll<3 * P>([&](auto n) { tile.sum[m][n] = load(bias + n * L); }); });
+    unroll<M>([&](auto m) FASTGRU_INLINED { unroll<3 * P>([&](auto n) FASTGRU_INLINED { tile.sum[m][n] = load(bias + n * L); }); });
     multiply_rows<T, M, 3, P>(tile, a, I, weight, I * 3 * L);
-    unroll<P>([&](auto p) {
-        unroll<M>([&](auto m) {
+    unroll<P>([&](auto p) FASTGRU_INLINED {
+        unroll<M>([&](auto m) FASTGRU_INLINED {
             T* to = projected + (p * rows + i + m) * 3 * L;
-            unroll<3>([&](auto gate) { store(to + gate * L, tile.sum[m][p * 3 + gate]); });
+            unroll<3>([&](auto gate) FASTGRU_INLINED { store(to + gate * L, tile.sum[m][p * 3 + gate]); });
         });
     });
 }
@@ -52,19 +52,19 @@ struct ForwardPlace {
 };
 
 template <class T, int M, int P>
-FASTGRU_INLINE void forward_tile(const ForwardSteps<T>& run, const ForwardPlace<T>& place, ptrdiff_t i,
+FASTGRU_TILE void forward_tile(const ForwardSteps<T>& run, const ForwardPlace<T>& place, ptrdiff_t i,
                                  ptrdiff_t panel) {
     constexpr int L = kLanes<T>;
     const ptrdiff_t H = run.hidden_size;
     const ptrdiff_t projected_panel = run.projected_rows * 3 * L;
     const T* projected = place.projected + (panel - run.panel_begin) * projected_panel + i * 3 * L;
     const T* h[M];
-    unroll<M>([&](auto m) { h[m] = run.previous[i + m]; });
+    unroll<M>([&](auto m) FASTGRU_INLINED { h[m] = run.previous[i + m]; });
 
     Tile<T, M, 3 * P> tile;
-    unroll<P>([&](auto p) {
+    unroll<P>([&](auto p) FASTGRU_INLINED {
         const Vec<T> bias_hn = load(run.bias_hn + (panel + p) * L);
-        unroll<M>([&](auto m) {
+        unroll<M>([&](auto m) FASTGRU_INLINED {
             const T* a = projected + p * projected_panel + m * 3 * L;
             tile.sum[m][p * 3 + 0] = load(a);
             tile.sum[m][p * 3 + 1] = load(a + L);
@@ -73,14 +73,15 @@ FASTGRU_INLINE void forward_tile(const ForwardSteps<T>& run, const ForwardPlace<
     });
     multiply_rows<T, M, 3, P>(tile, h, H, run.weight_hh + panel * H * 3 * L, H * 3 * L);
 
-    unroll<P>([&](auto p) {
+    const StoredTile<T, M, 3 * P> sums(tile);
+    for (ptrdiff_t p = 0; p < P; ++p) {
         const ptrdiff_t unit = (panel + p) * L;
         const int lanes = int(min(L, H - unit));
-        unroll<M>([&](auto m) {
+        for (ptrdiff_t m = 0; m < M; ++m) {
             const Vec<T> a_n = load(projected + p * projected_panel + m * 3 * L + 2 * L);
             Gates<T> gates;
-            const Vec<T> next = forward_cell<T>(tile.sum[m][p * 3], tile.sum[m][p * 3 + 1], a_n,
-                                                tile.sum[m][p * 3 + 2], load_upto(h[m] + unit, lanes), gates);
+            const Vec<T> next = forward_cell<T>(sums.at(m, p * 3), sums.at(m, p * 3 + 1), a_n, sums.at(m, p * 3 + 2),
+                                                load_upto(run.previous[i + m] + unit, lanes), gates);
             store_upto(place.output + (i + m) * run.output_stride + unit, next, lanes);
             if (place.saved != nullptr) {
                 T* saved = place.saved + (i + m) * 4 * H + unit;
@@ -89,8 +90,8 @@ FASTGRU_INLINE void forward_tile(const ForwardSteps<T>& run, const ForwardPlace<
                 store_upto(saved + 2 * H, gates.n, lanes);
                 store_upto(saved + 3 * H, gates.c_n, lanes);
             }
-        });
-    });
+        }
+    }
 }
 
 // All panels of a run for M rows from i on, P panels at a time and then fewer.
@@ -182,28 +183,28 @@ FASTGRU_INLINE void backward_unit(const BackwardSteps<T>& run, ptrdiff_t t, ptrd
 }
 
 template <class T, int M, int W, int P>
-FASTGRU_INLINE void backward_tile(const BackwardSteps<T>& run, const BackwardPlace<T>& place, RowKind kind,
+FASTGRU_TILE void backward_tile(const BackwardSteps<T>& run, const BackwardPlace<T>& place, RowKind kind,
                                   ptrdiff_t i, ptrdiff_t panel) {
     constexpr int L = kLanes<T>;
     const ptrdiff_t H = run.hidden_size, blocks = blocks_of<T>(H), depth = 3 * blocks;
     Tile<T, M, W * P> tile{};
     if (kind != RowKind::last) {
         const T* a[M];
-        unroll<M>([&](auto m) { a[m] = place.later_d_gates + (i + m) * L; });
+        unroll<M>([&](auto m) FASTGRU_INLINED { a[m] = place.later_d_gates + (i + m) * L; });
         const T* b = run.weight_hh + panel * depth * L * W * L;
         for (ptrdiff_t k = 0; k < depth; ++k) {
             multiply_rows<T, M, W, P>(tile, a, L, b, depth * L * W * L);
-            unroll<M>([&](auto m) { a[m] += run.capacity * L; });
+            unroll<M>([&](auto m) FASTGRU_INLINED { a[m] += run.capacity * L; });
             b += L * W * L;
         }
     }
-    unroll<W * P>([&](auto n) {
+    const StoredTile<T, M, W * P> sums(tile);
+    for (ptrdiff_t n = 0; n < W * P; ++n) {
         const ptrdiff_t block = panel * W + n;
         if (block >= blocks) return;
         const int lanes = int(min(L, H - block * L));
-        unroll<M>([&](auto m) {
-            const ptrdiff_t row = i + m;
-            Vec<T> d_h = tile.sum[m][n];
+        for (ptrdiff_t row = i; row < i + M; ++row) {
+            Vec<T> d_h = sums.at(row - i, n);
             if (kind != RowKind::last)
                 d_h += load(run.carry + (row * blocks + block) * L);
             else if (run.d_h_n != nullptr)
@@ -212,8 +213,8 @@ FASTGRU_INLINE void backward_tile(const BackwardSteps<T>& run, const BackwardPla
                 store_upto(run.d_h_0 + row * H + block * L, d_h, lanes);
             else
                 backward_unit<T>(run, place.t, row, block, lanes, d_h);
-        });
-    });
+        }
+    }
 }
 
 template <class T, int M, int W, int P>
@@ -278,20 +279,20 @@ void backward_steps(const BackwardSteps<T>& run) {
 // ---- the products of the backward pass that are not part of the recurrence
 
 template <class T, int M, int W>
-FASTGRU_INLINE void input_gradient_tile(const T* d_gates, ptrdiff_t capacity, ptrdiff_t blocks, const T* weight,
+FASTGRU_TILE void input_gradient_tile(const T* d_gates, ptrdiff_t capacity, ptrdiff_t blocks, const T* weight,
                                         ptrdiff_t K, T* d_input, bool accumulate, ptrdiff_t i, ptrdiff_t column) {
     constexpr int L = kLanes<T>;
     Tile<T, M, W> tile{};
     const T* a[M];
-    unroll<M>([&](auto m) { a[m] = d_gates + (i + m) * L; });
+    unroll<M>([&](auto m) FASTGRU_INLINED { a[m] = d_gates + (i + m) * L; });
     for (ptrdiff_t k = 0; k < blocks; ++k) {
         multiply_rows<T, M, W, 1>(tile, a, L, weight + k * L * W * L, 0);
-        unroll<M>([&](auto m) { a[m] += capacity * L; });
+        unroll<M>([&](auto m) FASTGRU_INLINED { a[m] += capacity * L; });
     }
-    unroll<W>([&](auto w) {
+    unroll<W>([&](auto w) FASTGRU_INLINED {
         const int lanes = int(min(L, K - column - w * L));
         if (lanes <= 0) return;
-        unroll<M>([&](auto m) {
+        unroll<M>([&](auto m) FASTGRU_INLINED {
             T* to = d_input + (i + m) * K + column + w * L;
             const Vec<T> sum = accumulate ? load_upto(to, lanes) + tile.sum[m][w] : tile.sum[m][w];
             store_upto(to, sum, lanes);
@@ -336,8 +337,8 @@ void weight_gradient(const T* d_gates, ptrdiff_t capacity, ptrdiff_t rows, ptrdi
                     Tile<T, M, W> tile{};
                     multiply_transposed<T, M, W>(tile, a, rows, right + panel * capacity * W * L);
                     T* to = d_weight + (panel * blocks * L + unit) * W * L;
-                    unroll<M>([&](auto m) {
-                        unroll<W>([&](auto n) {
+                    unroll<M>([&](auto m) FASTGRU_INLINED {
+                        unroll<W>([&](auto n) FASTGRU_INLINED {
                             T* sum = to + (m * W + n) * L;
                             store(sum, load(sum) + tile.sum[m][n]);
                         });
@@ -372,12 +373,12 @@ FASTGRU_INLINE void elementwise(const T* x, T* y, ptrdiff_t n, Function function
 
 template <class T>
 void sigmoid_all(const T* x, T* y, ptrdiff_t n) {
-    elementwise(x, y, n, [](Vec<T> v) __attribute__((always_inline)) { return sigmoid<T>(v); });
+    elementwise(x, y, n, [](Vec<T> v) FASTGRU_INLINED { return sigmoid<T>(v); });
 }
 
 template <class T>
 void tanh_all(const T* x, T* y, ptrdiff_t n) {
-    elementwise(x, y, n, [](Vec<T> v) __attribute__((always_inline)) { return tanh<T>(v); });
+    elementwise(x, y, n, [](Vec<T> v) FASTGRU_INLINED { return tanh<T>(v); });
 }
 
 template <class T>

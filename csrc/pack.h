@@ -19,9 +19,9 @@ FASTGRU_INLINE void load_transposed(const T* weight, ptrdiff_t K, ptrdiff_t rows
     constexpr int L = kLanes<T>;
     const int columns = int(min(L, K - k));
     if (rows >= L && columns == L) {
-        unroll<L>([&](auto i) { column[i] = load(weight + i * K + k); });
+        unroll<L>([&](auto i) FASTGRU_INLINED { column[i] = load(weight + i * K + k); });
     } else {
-        unroll<L>([&](auto i) { column[i] = i < rows ? load_upto(weight + i * K + k, columns) : Vec<T>{}; });
+        unroll<L>([&](auto i) FASTGRU_INLINED { column[i] = i < rows ? load_upto(weight + i * K + k, columns) : Vec<T>{}; });
     }
     transpose<T>(column);
 }
@@ -40,7 +40,7 @@ void pack_gates(const T* weight, ptrdiff_t H, ptrdiff_t K, T* packed, ptrdiff_t 
                 const ptrdiff_t columns = min(L, K - k);
                 T* to = panel + (k * 3 + gate) * L;
                 if (columns == L) {
-                    unroll<L>([&](auto j) { store(to + j * 3 * L, column[j]); });
+                    unroll<L>([&](auto j) FASTGRU_INLINED { store(to + j * 3 * L, column[j]); });
                 } else {
                     for (ptrdiff_t j = 0; j < columns; ++j) store(to + j * 3 * L, column[j]);
                 }

@@ -166,14 +166,14 @@ FASTGRU_INLINE void unroll(Body&& body) {
 template <class T, int W>
 FASTGRU_INLINE void swap_blocks(Vec<T>& a, Vec<T>& b) {
     Bits<T> low, high;
-    unroll<kLanes<T>>([&](auto j) {
+    unroll<kLanes<T>>([&](auto j) FASTGRU_INLINED {
         constexpr int i = decltype(j)::value;
         low[i] = (i & W) ? i - W + kLanes<T> : i;
         high[i] = (i & W) ? i + kLanes<T> : i + W;
     });
 #if defined(__clang__)
     Vec<T> first, second;
-    unroll<kLanes<T>>([&](auto j) {
+    unroll<kLanes<T>>([&](auto j) FASTGRU_INLINED {
         constexpr int i = decltype(j)::value;
         first[i] = (i & W) ? b[i - W] : a[i];
         second[i] = (i & W) ? b[i] : a[i + W];
@@ -190,7 +190,7 @@ FASTGRU_INLINE void swap_blocks(Vec<T>& a, Vec<T>& b) {
 template <class T, int W = 1>
 FASTGRU_INLINE void transpose(Vec<T> (&rows)[kLanes<T>]) {
     if constexpr (W < kLanes<T>) {
-        unroll<kLanes<T>>([&](auto i) {
+        unroll<kLanes<T>>([&](auto i) FASTGRU_INLINED {
             constexpr int row = decltype(i)::value;
             if constexpr ((row & W) == 0) swap_blocks<T, W>(rows[row], rows[row + W]);
         });
