@@ -176,7 +176,27 @@ struct ForwardLayer {
             copy_last_states(run, layer * call.spec.num_directions + direction);
     }
 
+    bool is_single_step() const { return call.batch.steps == 1 && call.batch.rows <= kSingleStepRows; }
+
+    void run_single_step(ptrdiff_t direction, int thread, int threads) {
+        const ForwardSteps<T> run = group(direction, 0, thread, threads);
+        const Cell<T>& cell = call.cells[layer * call.spec.num_directions + direction];
+        const Share share(blocks(), thread, threads);
+        kernels.single_step({call.batch.rows, call.spec.width(layer), hidden_size(), cell.weight_ih, cell.weight_hh,
+                             cell.bias_ih, cell.bias_hh, input.data, input.row_stride, run.h_0, run.h_0_stride,
+                             run.output, run.output_stride, run.saved, share.begin, share.end});
+    }
+
+    void run_single_steps(int thread, int threads) {
+        for (ptrdiff_t d = 0; d < call.spec.num_directions; ++d) run_single_step(d, thread, threads);
+        barrier.wait(threads);
+        if (thread != 0) return;
+        for (ptrdiff_t d = 0; d < call.spec.num_directions; ++d)
+            copy_last_states(group(d, 0, 0, 1), layer * call.spec.num_directions + d);
+    }
+
     void work(int thread, int threads) {
+        if (is_single_step()) return run_single_steps(thread, threads);
         pack(thread, threads);
         barrier.wait(threads);
         const ptrdiff_t groups = (call.batch.rows + plan.group_rows - 1) / plan.group_rows;

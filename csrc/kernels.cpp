@@ -43,6 +43,19 @@ void project(const T* const* row, ptrdiff_t rows, ptrdiff_t I, const T* weight, 
 
 // ---- the recurrence forward
 
+// The elementwise part for one row and one vector of hidden units. All addresses are those of its first unit.
+template <class T>
+FASTGRU_INLINE void forward_unit(Vec<T> ac_r, Vec<T> ac_z, Vec<T> a_n, Vec<T> c_n, const T* h, T* output, T* saved,
+                                 ptrdiff_t H, int lanes) {
+    Gates<T> gates;
+    store_upto(output, forward_cell<T>(ac_r, ac_z, a_n, c_n, load_upto(h, lanes), gates), lanes);
+    if (saved == nullptr) return;
+    store_upto(saved, gates.r, lanes);
+    store_upto(saved + H, gates.z, lanes);
+    store_upto(saved + 2 * H, gates.n, lanes);
+    store_upto(saved + 3 * H, gates.c_n, lanes);
+}
+
 // One step's place in memory.
 template <class T>
 struct ForwardPlace {
@@ -79,17 +92,10 @@ FASTGRU_TILE void forward_tile(const ForwardSteps<T>& run, const ForwardPlace<T>
         const int lanes = int(min(L, H - unit));
         for (ptrdiff_t m = 0; m < M; ++m) {
             const Vec<T> a_n = load(projected + p * projected_panel + m * 3 * L + 2 * L);
-            Gates<T> gates;
-            const Vec<T> next = forward_cell<T>(sums.at(m, p * 3), sums.at(m, p * 3 + 1), a_n, sums.at(m, p * 3 + 2),
-                                                load_upto(run.previous[i + m] + unit, lanes), gates);
-            store_upto(place.output + (i + m) * run.output_stride + unit, next, lanes);
-            if (place.saved != nullptr) {
-                T* saved = place.saved + (i + m) * 4 * H + unit;
-                store_upto(saved, gates.r, lanes);
-                store_upto(saved + H, gates.z, lanes);
-                store_upto(saved + 2 * H, gates.n, lanes);
-                store_upto(saved + 3 * H, gates.c_n, lanes);
-            }
+            T* saved = place.saved == nullptr ? nullptr : place.saved + (i + m) * 4 * H + unit;
+            forward_unit<T>(sums.at(m, p * 3), sums.at(m, p * 3 + 1), a_n, sums.at(m, p * 3 + 2),
+                            run.previous[i + m] + unit, place.output + (i + m) * run.output_stride + unit, saved, H,
+                            lanes);
         }
     }
 }
@@ -138,6 +144,64 @@ void forward_steps(const ForwardSteps<T>& run) {
         }
         run.barrier->wait(run.threads);
     }
+}
+
+// ---- one step without packed weights
+
+// sum[gate][m] += W[gate] . v[m] for one block of hidden units, straight from rows r, z, n of a (3H, K) matrix.
+template <class T, int M>
+FASTGRU_INLINE void multiply_unpacked(const T* weight, ptrdiff_t H, ptrdiff_t unit, ptrdiff_t K, const T* v,
+                                      ptrdiff_t v_stride, Vec<T> (&sum)[3][M]) {
+    constexpr int L = kLanes<T>;
+    for (ptrdiff_t k = 0; k < K; k += L) {
+        const ptrdiff_t columns = min(L, K - k);
+        unroll<3>([&](auto gate) FASTGRU_INLINED {
+            Vec<T> column[L];
+            load_transposed<T>(weight + (gate * H + unit) * K, K, H - unit, k, column);
+            unroll<L>([&](auto j) FASTGRU_INLINED {
+                if (j < columns) {
+                    unroll<M>([&](auto m) FASTGRU_INLINED {
+                        sum[gate][m] = fma(broadcast(v[m * v_stride + k + j]), column[j], sum[gate][m]);
+                    });
+                }
+            });
+        });
+    }
+}
+
+template <class T, int M>
+FASTGRU_TILE void single_step_block(const SingleStep<T>& run, ptrdiff_t block) {
+    constexpr int L = kLanes<T>;
+    const ptrdiff_t H = run.hidden_size, unit = block * L;
+    const int lanes = int(min(L, H - unit));
+    Vec<T> a[3][M] = {}, c[3][M] = {};
+    if (run.bias_ih != nullptr) {
+        unroll<3>([&](auto gate) FASTGRU_INLINED {
+            const Vec<T> bias_ih = load_upto(run.bias_ih + gate * H + unit, lanes);
+            const Vec<T> bias_hh = load_upto(run.bias_hh + gate * H + unit, lanes);
+            unroll<M>([&](auto m) FASTGRU_INLINED {
+                a[gate][m] = gate < 2 ? bias_ih + bias_hh : bias_ih;
+                c[gate][m] = bias_hh;
+            });
+        });
+    }
+    multiply_unpacked<T, M>(run.weight_ih, H, unit, run.input_size, run.input, run.input_stride, a);
+    unroll<2>([&](auto gate) FASTGRU_INLINED {  // r and z go on in the same sums; n keeps the two apart
+        unroll<M>([&](auto m) FASTGRU_INLINED { c[gate][m] = a[gate][m]; });
+    });
+    multiply_unpacked<T, M>(run.weight_hh, H, unit, H, run.h_0, run.h_0_stride, c);
+    unroll<M>([&](auto m) FASTGRU_INLINED {
+        T* saved = run.saved == nullptr ? nullptr : run.saved + m * 4 * H + unit;
+        forward_unit<T>(c[0][m], c[1][m], a[2][m], c[2][m], run.h_0 + m * run.h_0_stride + unit,
+                        run.output + m * run.output_stride + unit, saved, H, lanes);
+    });
+}
+
+// Kernels::single_step
+template <class T>
+void single_step(const SingleStep<T>& run) {
+    for (ptrdiff_t block = run.begin; block < run.end; ++block)
+        with_rows<kSingleStepRows>(run.rows, [&](auto m) { single_step_block<T, decltype(m)::value>(run, block); });
 }
 
 // ---- the recurrence backward
@@ -384,7 +448,7 @@ void tanh_all(const T* x, T* y, ptrdiff_t n) {
 template <class T>
 constexpr Kernels<T> kernels() {
     return {kLanes<T>,        kTileRows,           pack_gates<T>,         pack_rows<T>,
-            project<T>,       forward_steps<T>,    backward_steps<T>,     input_gradient<T>,
+            project<T>,       forward_steps<T>, single_step<T>,   backward_steps<T>,     input_gradient<T>,
             weight_gradient<T>, bias_gradient<T>,  sigmoid_all<T>,        tanh_all<T>};
 }
 

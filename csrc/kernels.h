@@ -62,6 +62,24 @@ struct ForwardSteps {
     int threads;                // how many they are; 1: no waiting
 };
 
+// One step of few rows, for hidden blocks [begin, end), with the parameters as the user has them: where every weight is used
+// once, packing it first would only move it twice more. Sums run in the same order as in the packed kernels.
+template <class T>
+struct SingleStep {
+    ptrdiff_t rows;  // at most kSingleStepRows
+    ptrdiff_t input_size, hidden_size;
+    const T *weight_ih, *weight_hh, *bias_ih, *bias_hh;  // as in Cell
+    const T* input;                                      // [rows][I], input_stride apart
+    ptrdiff_t input_stride;
+    const T* h_0;  // [rows][H], h_0_stride apart
+    ptrdiff_t h_0_stride;
+    T* output;  // [rows][H], output_stride apart
+    ptrdiff_t output_stride;
+    T* saved;  // [rows][4][H], or null
+    ptrdiff_t begin, end;
+};
+constexpr ptrdiff_t kSingleStepRows = 4;
+
 // The recurrence backward over a range of steps. `d_gates` are the gradients of the sums inside the activations,
 // in four groups of hidden blocks: [n | r | z | r * n]; the first three are the gradient of the input
 // projection, the last three that of the hidden projection.
@@ -117,6 +135,7 @@ struct Kernels {
     void (*project)(const T* const* row, ptrdiff_t rows, ptrdiff_t I, const T* weight_ih, const T* bias,
                     ptrdiff_t begin, ptrdiff_t end, T* projected);
     void (*forward_steps)(const ForwardSteps<T>&);
+    void (*single_step)(const SingleStep<T>&);
     void (*backward_steps)(const BackwardSteps<T>&);
     // d_input[i] (+)= d_gates[i] . weight for rows [begin, end); `blocks` hidden blocks are summed over,
     // weight is [panel][blocks * L][W][L], d_input has K columns and is contiguous.

@@ -1,0 +1,45 @@
+"""
+The native core of fastgru: a stacked, bidirectional GRU on raw memory.
+"""
+
+
+
+class Core:
+    """Sizes and element type of a layer."""
+
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int, num_directions: int, bias: bool, is_double: bool) -> None: ...
+
+    def saved_values(self, steps: int, rows: int, batch_sizes: int) -> int:
+        """How many values a training forward leaves for the backward pass."""
+
+    def forward(self, steps: int, rows: int, batch_sizes: int, input: int, step_stride: int, row_stride: int, h_0: int, parameters: object, output: int, h_n: int, saved: int, threads: int) -> None:
+        """Writes output and h_n, and what backward needs where `saved` is given."""
+
+    def backward(self, steps: int, rows: int, batch_sizes: int, input: int, step_stride: int, row_stride: int, h_0: int, parameters: object, output: int, saved: int, d_output: int, d_step_stride: int, d_row_stride: int, d_h_n: int, d_input: int, d_h_0: int, d_parameters: object, threads: int) -> None:
+        """Writes the gradients whose address is not 0."""
+
+class Block:
+    """Memory from the pool, as a writable buffer."""
+
+    def __init__(self, bytes: int) -> None: ...
+
+MOST_CELLS: int = 256
+
+def levels() -> list[tuple[str, bool]]:
+    """
+    Instruction-set levels of this build, best first: (name, available on this machine).
+    """
+
+def active_level() -> str: ...
+
+def set_active_level(name: str) -> bool:
+    """False when the level cannot run here."""
+
+def pooled_bytes() -> int:
+    """Bytes of scratch memory that wait for the next call."""
+
+def set_poison(is_on: bool) -> None:
+    """Hand scratch memory out full of NaN, for tests."""
+
+def activation(is_tanh: bool, is_double: bool, x: int, y: int, n: int) -> None:
+    """Sigmoid or tanh of n values, by the kernels of the active level."""

@@ -1,0 +1,1 @@
+"""Ways to compute a GRU: our kernels, torch's operator, the reference."""

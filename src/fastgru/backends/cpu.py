@@ -1,0 +1,131 @@
+"""Our own kernels on the CPU, and their gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastgru.backends import core_calls, reference
+from fastgru.backends.base import Request, layerwise
+
+_DTYPES = (torch.float32, torch.float64)
+
+
+class CpuBackend:
+    """The native core: float32 and float64 on the CPU, any number of layers and directions, ragged or not."""
+
+    name = "cpu"
+
+    def refuse(self, request: Request) -> str | None:
+        """Why the core cannot take this request, or None."""
+        if request.device != "cpu":
+            return f"the core runs on the CPU, the input is on {request.device}"
+        if request.dtype not in _DTYPES:
+            return f"the core computes in float32 and float64, the input is {request.dtype}"
+        if request.context is not None:
+            return f"the core's kernels are not visible to {request.context}"
+        if request.batch == 0:
+            return "the batch is empty"
+        if request.spec.num_layers * request.spec.num_directions > core_calls.MOST_CELLS:
+            return f"the core stacks at most {core_calls.MOST_CELLS} layers and directions"
+        return None
+
+    def run(
+        self,
+        request: Request,
+        x: Tensor,
+        h_0: Tensor | None,
+        weights: tuple[Tensor, ...],
+        batch_sizes: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Output and h_n; shapes as in `fastgru.backends.base.Backend`."""
+        if request.dropout > 0:
+            return layerwise(self.run, request, x, h_0, weights, batch_sizes)
+        if request.needs_grad:
+            return _Gru.apply(request, batch_sizes, x, h_0, *weights)  # type: ignore[no-any-return, no-untyped-call]
+        output, h_n, _ = core_calls.forward(request, x, h_0, weights, batch_sizes, saves=False)
+        return output, h_n
+
+
+class _Gru(torch.autograd.Function):
+    """One call of the core, as autograd sees it: the whole stack is a single node.
+
+    Saves the input, h_0, the weights and what the forward pass left. The output is needed too, but users may
+    change it in place (`output += residual`), as stock torch lets them; so it is kept with its version, and when that
+    has moved on, the forward pass runs again.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        request: Request,
+        batch_sizes: Tensor | None,
+        x: Tensor,
+        h_0: Tensor | None,
+        *weights: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        output, h_n, saved = core_calls.forward(
+            request, x, h_0, weights, batch_sizes, saves=True
+        )
+        ctx.save_for_backward(x, h_0, saved, *weights)
+        ctx.set_materialize_grads(False)
+        ctx.request, ctx.batch_sizes = request, batch_sizes
+        ctx.output = output.detach()  # without history, or the node would keep itself alive
+        ctx.version = output._version
+        return output, h_n
+
+    @staticmethod
+    def backward(ctx: Any, d_output: Tensor | None, d_h_n: Tensor | None) -> tuple[Any, ...]:
+        x, h_0, saved, *weights = ctx.saved_tensors
+        request, batch_sizes = ctx.request, ctx.batch_sizes
+        wanted = ctx.needs_input_grad[2:]
+        if d_output is None and d_h_n is None:
+            return (None,) * (len(wanted) + 2)
+        inputs = (x, h_0, *weights)
+        if torch.is_grad_enabled() or torch._C._are_functorch_transforms_active():
+            gradients = _differentiable(request, batch_sizes, inputs, (d_output, d_h_n), wanted)
+            return None, None, *gradients
+        output = ctx.output
+        if output._version != ctx.version:
+            output, _, saved = core_calls.forward(
+                request, x, h_0, weights, batch_sizes, saves=True
+            )
+        gradients = core_calls.backward(
+            request, inputs, batch_sizes, output, saved, d_output, d_h_n, wanted
+        )
+        return None, None, *gradients
+
+
+def _differentiable(
+    request: Request,
+    batch_sizes: Tensor | None,
+    inputs: tuple[Tensor | None, ...],
+    outer: tuple[Tensor | None, Tensor | None],
+    wanted: tuple[bool, ...],
+) -> list[Tensor | None]:
+    """The gradients as functions that autograd can follow further, to any order: the reference's.
+
+    Fresh aliases of the inputs keep paths between them out of it: an input may have been computed from a weight.
+    """
+    creates_graph = torch.is_grad_enabled()
+    with torch.enable_grad():
+        x, h_0, *weights = [None if t is None else t.view_as(t) for t in inputs]
+        assert x is not None
+        results = reference.BACKEND.run(request, x, h_0, tuple(weights), batch_sizes)  # type: ignore[arg-type]
+        pairs = [(result, d) for result, d in zip(results, outer, strict=True) if d is not None]
+        asked = [t for t, is_wanted in zip((x, h_0, *weights), wanted, strict=True) if is_wanted]
+        found = iter(
+            torch.autograd.grad(
+                [result for result, _ in pairs],
+                asked,  # type: ignore[arg-type]
+                [d for _, d in pairs],
+                create_graph=creates_graph,
+                allow_unused=True,
+            )
+        )
+    return [next(found) if is_wanted else None for is_wanted in wanted]
+
+
+BACKEND = CpuBackend()

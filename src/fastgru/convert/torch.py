@@ -1,0 +1,78 @@
+"""Parameters named and laid out as torch's, in either convention of the update gate.
+
+Torch: h' = (1 - z) n + z h, where z keeps the old state. Many texts: h' = (1 - z) h + z n, where z takes the new
+candidate (Chung et al. 2014, arXiv 1412.3555, with the reset gate where torch has it), and one bias for each gate.
+Both are the same family of layers; see docs/equations.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from fastgru.errors import ArgumentError
+from fastgru.weights import flip_z
+
+_CONVENTIONS = ("z_keeps_old", "z_takes_new")
+_NAME = re.compile(r"(weight_ih|weight_hh|bias_ih|bias_hh)(?:_l\d+(?:_reverse)?)?")
+
+
+def read(state: Mapping[str, Any], convention: str = "z_keeps_old") -> dict[str, Any]:
+    """Parameters in `convention` to torch's own.
+
+    Args:
+        state: parameters by torch's names; a missing bias_hh means one bias for each gate, and becomes zeros.
+        convention: ``"z_keeps_old"`` is torch's; ``"z_takes_new"`` has the z rows negated.
+
+    Returns:
+        New arrays by the same names, of the same kind and type.
+
+    Raises:
+        ArgumentError: an unknown convention or parameter name.
+
+    Example:
+        >>> import numpy as np
+        >>> from fastgru.convert.torch import read
+        >>> single = {"weight_ih": np.ones((3, 1)), "weight_hh": np.ones((3, 1)), "bias_ih": np.ones(3)}
+        >>> converted = read(single, convention="z_takes_new")
+        >>> converted["bias_ih"].tolist(), converted["bias_hh"].tolist()
+        ([1.0, -1.0, 1.0], [0.0, 0.0, 0.0])
+    """
+    result = _converted(state, convention)
+    for name in [name for name in result if name.startswith("bias_ih")]:
+        result.setdefault(name.replace("bias_ih", "bias_hh"), result[name] * 0)
+    return result
+
+
+def write(state: Mapping[str, Any], convention: str = "z_keeps_old") -> dict[str, Any]:
+    """Torch's own parameters to `convention`; the arguments and errors of `read`.
+
+    Example:
+        >>> import numpy as np
+        >>> from fastgru.convert.torch import write
+        >>> write({"weight_hh": np.ones((3, 1))}, convention="z_takes_new")["weight_hh"].ravel().tolist()
+        [1.0, -1.0, 1.0]
+    """
+    return _converted(state, convention)
+
+
+def _converted(state: Mapping[str, Any], convention: str) -> dict[str, Any]:
+    if convention not in _CONVENTIONS:
+        raise ArgumentError(
+            f"there is no convention {convention!r}. Expected one of: {', '.join(_CONVENTIONS)}. "
+            "Look whether your equations weigh the old state with z (z_keeps_old) or the new one (z_takes_new)."
+        )
+    for name, array in state.items():
+        if _NAME.fullmatch(name) is None:
+            raise ArgumentError(
+                f"{name!r} is no parameter of a GRU. Expected names such as weight_ih_l0 or bias_hh_l1_reverse. "
+                "Pass the state dict of the layer alone, without the prefix of the model around it."
+            )
+        if array.shape[0] % 3:
+            raise ArgumentError(
+                f"{name!r} has {array.shape[0]} rows. Expected a multiple of 3: the gates r, z, n one below the other."
+            )
+    if convention == "z_takes_new":
+        return {name: flip_z(array) for name, array in state.items()}
+    return {name: array + 0 for name, array in state.items()}

@@ -1,0 +1,86 @@
+"""Which backend serves a call, and why."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from fastgru import errors
+from fastgru.backends import aten, cpu, reference
+from fastgru.backends.base import Backend, Request
+
+# In order of preference: the first that does not refuse is used.
+BACKENDS: tuple[Backend, ...] = (cpu.BACKEND, aten.BACKEND, reference.BACKEND)
+
+
+def find(name: str) -> Backend:
+    """The backend called `name`.
+
+    Raises:
+        ArgumentError: there is none.
+    """
+    for backend in BACKENDS:
+        if backend.name == name:
+            return backend
+    raise errors.unknown_backend(name, [backend.name for backend in BACKENDS])
+
+
+def _from_environment() -> Backend | None:
+    name = os.environ.get("FASTGRU_BACKEND")
+    return None if not name else find(name)
+
+
+_forced: ContextVar[Backend | None] = ContextVar("fastgru_backend", default=_from_environment())
+
+
+@contextmanager
+def use_backend(name: str) -> Iterator[None]:
+    """Serves every call inside a ``with`` block by one backend, in this thread or task.
+
+    Args:
+        name: ``"cpu"``, ``"aten"`` or ``"reference"``.
+
+    Raises:
+        ArgumentError: there is no such backend.
+        BackendError: raised by calls inside that the backend cannot serve.
+
+    Example:
+        >>> import fastgru, torch
+        >>> layer, x = fastgru.GRU(2, 3), torch.ones(4, 5, 2)
+        >>> with fastgru.use_backend("reference"):
+        ...     output, h_n = layer(x)
+        >>> torch.allclose(output, layer(x)[0], atol=1e-6)
+        True
+    """
+    with serve_by(find(name)):
+        yield
+
+
+@contextmanager
+def serve_by(backend: Backend) -> Iterator[None]:
+    """Serves every call inside a ``with`` block by `backend`, in this thread or task."""
+    token = _forced.set(backend)
+    try:
+        yield
+    finally:
+        _forced.reset(token)
+
+
+def choose(request: Request) -> Backend:
+    """The backend that serves `request`.
+
+    Raises:
+        BackendError: a backend was asked for by name and refuses.
+    """
+    wanted = _forced.get()
+    if wanted is not None:
+        reason = wanted.refuse(request)
+        if reason is not None:
+            raise errors.forced_backend(wanted.name, reason)
+        return wanted
+    for backend in BACKENDS:
+        if backend.refuse(request) is None:
+            return backend
+    raise AssertionError("the reference refuses nothing")

@@ -1,0 +1,266 @@
+"""Every error that fastgru raises, and the texts of them.
+
+    FastGRUError
+    |-- ShapeError       (RuntimeError)              sizes that do not fit together
+    |-- RankError        (ValueError)                wrong number of dimensions
+    |-- DTypeError       (ValueError)                input and parameters of different types
+    |-- OperandError     (RuntimeError)              operands of different types or devices
+    |-- InputTypeError   (TypeError, AttributeError) something that is not a tensor
+    |-- ArgumentError    (ValueError)                an option that does not exist or fit
+    |-- BackendError     (RuntimeError)              a backend that was asked for and refuses
+    |-- LevelError       (ValueError)                an instruction-set level that cannot run here
+    `-- MissingExtra     (ImportError)               an optional dependency that is not installed
+
+Each class also is what torch raises for the same mistake, and each text holds torch's own words where torch has some,
+so programs that catch the one or search the other go on working. After that it says what came, what was expected and
+what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class FastGRUError(Exception):
+    """Any error that fastgru raises on purpose."""
+
+
+class ShapeError(FastGRUError, RuntimeError):
+    """Sizes that do not fit together."""
+
+
+class RankError(FastGRUError, ValueError):
+    """A tensor with the wrong number of dimensions."""
+
+
+class DTypeError(FastGRUError, ValueError):
+    """Input and parameters of different types."""
+
+
+class OperandError(FastGRUError, RuntimeError):
+    """Operands of different types or on different devices."""
+
+
+class InputTypeError(FastGRUError, TypeError, AttributeError):
+    """Something that is not a tensor where a tensor is needed."""
+
+
+class ArgumentError(FastGRUError, ValueError):
+    """An option that does not exist or does not fit the others."""
+
+
+class BackendError(FastGRUError, RuntimeError):
+    """A backend that was asked for by name and cannot serve the call."""
+
+
+class LevelError(FastGRUError, ValueError):
+    """An instruction-set level that cannot run here."""
+
+
+class MissingExtra(FastGRUError, ImportError):  # noqa: N818  (named for what the reader must do about it)
+    """An optional dependency that is not installed."""
+
+
+def missing_extra(package: str, extra: str, purpose: str) -> MissingExtra:
+    """For `package`, which `purpose` needs and the extra `extra` installs."""
+    return MissingExtra(
+        f"{purpose} needs {package}, which is not installed. Run: pip install 'fastgru[{extra}]'"
+    )
+
+
+def not_a_tensor(name: str, value: object) -> InputTypeError:
+    """For an argument that is no tensor."""
+    kind = type(value).__name__
+    hint = f"Convert it first: torch.as_tensor({name})."
+    if isinstance(value, tuple):
+        hint = "A GRU has one state tensor, unlike an LSTM, which has a pair."
+    return InputTypeError(
+        f"'{kind}' object has no attribute 'dim': `{name}` is of type {kind}. "
+        f"Expected a torch.Tensor. {hint}"
+    )
+
+
+def input_rank(layer: str, dims: int, allowed: tuple[int, int], shapes: str) -> RankError:
+    """For an input with a number of dimensions that no layout has."""
+    return RankError(
+        f"{layer}: Expected input to be {allowed[0]}D or {allowed[1]}D, got {dims}D instead. "
+        f"Expected shape {shapes}. Add the missing dimension with `input.unsqueeze`, or flatten what is too much."
+    )
+
+
+def packed_rank(dims: int) -> ShapeError:
+    """For a PackedSequence whose data is not a matrix."""
+    return ShapeError(
+        f"input must have 2 dimensions, got {dims}. The data of a PackedSequence must be (rows, input_size). "
+        "Pack sequences of shape (steps, input_size)."
+    )
+
+
+def hidden_rank(input_dims: int, hidden_dims: int) -> ShapeError:
+    """For an h_0 that is batched where the input is not, or the other way round."""
+    kind, expected = ("batched", 3) if input_dims == 3 else ("unbatched", 2)
+    shape = "(layers * directions, batch, hidden_size)"
+    if input_dims == 2:
+        shape = "(layers * directions, hidden_size)"
+    return ShapeError(
+        f"For {kind} {input_dims}-D input, hx should also be {expected}-D but got {hidden_dims}-D tensor. "
+        f"Expected shape {shape}. Add or remove the batch dimension of `hx` (its dimension 1) or of `input`."
+    )
+
+
+def feature_size(got: int, expected: int) -> ShapeError:
+    """For an input with the wrong number of features."""
+    return ShapeError(
+        f"input.size(-1) must be equal to input_size. Expected {expected}, got {got}: `input` has {got} features, "
+        f"but this layer has input_size={expected}. Expected shape (T, B, {expected}), or (B, T, {expected}) with "
+        "batch_first=True. Check the layer before this one."
+    )
+
+
+def input_dtype(got: object, expected: object) -> DTypeError:
+    """For an input whose type is not the parameters'."""
+    return DTypeError(
+        f"RNN input dtype ({got}) does not match weight dtype ({expected}). "
+        f"Convert input: input.to({expected}), or convert model: model.to({got})"
+    )
+
+
+def operand_dtype(name: str, got: object, expected: object) -> OperandError:
+    """For a state or parameter whose type is not the input's."""
+    return OperandError(
+        f"mat1 and mat2 must have the same dtype, but got {_scalar_name(got)} and {_scalar_name(expected)} "
+        f"(self and mat2 must have the same dtype, but got {_scalar_name(expected)} and {_scalar_name(got)}): "
+        f"`{name}` is {got}, `input` is {expected}. Convert one of them with `.to`."
+    )
+
+
+def _scalar_name(dtype: object) -> str:
+    names = {
+        "float64": "Double",
+        "float32": "Float",
+        "float16": "Half",
+        "bfloat16": "BFloat16",
+        "int64": "Long",
+        "int32": "Int",
+        "int16": "Short",
+        "int8": "Char",
+        "uint8": "Byte",
+        "bool": "Bool",
+        "complex64": "ComplexFloat",
+        "complex128": "ComplexDouble",
+    }
+    name = str(dtype).removeprefix("torch.")
+    return names.get(name, name)
+
+
+def device(name: str, input_device: object, got: object) -> OperandError:
+    """For a state or parameter on another device than the input; `name` is `hidden` or `parameter`."""
+    return OperandError(
+        f"Input and {name} tensors are not at the same device, found input tensor at {input_device} and "
+        f"{name} tensor at {got}. Tensor on device {input_device} is not on the expected device {got}! "
+        "Move the input or the layer with `.to`."
+    )
+
+
+def hidden_shape(got: Sequence[int], expected: tuple[int, ...]) -> ShapeError:
+    """For an h_0 of the wrong sizes."""
+    layers, batch, hidden = expected
+    return ShapeError(
+        f"Expected hidden size {expected}, got {list(got)}: `hx` must be (layers * directions, batch, hidden_size), "
+        f"here ({layers}, {batch}, {hidden}), also with batch_first=True. "
+        f"Transpose it if the batch comes first: `hx.transpose(0, 1)`."
+    )
+
+
+def empty_sequence() -> ShapeError:
+    """For an input without steps."""
+    return ShapeError(
+        "Expected sequence length to be larger than 0 in RNN: `input` has 0 steps. "
+        "Expected at least one; leave empty sequences out, or check batch_first."
+    )
+
+
+def parameter_shape(
+    name: str, got: Sequence[int], expected: Sequence[int], rows: int
+) -> ShapeError:
+    """For a parameter that was replaced by one of other sizes; `rows` is the number of input vectors."""
+    torchs = f"The expanded size of the tensor ({expected[0]}) must match the existing size ({list(got)})"
+    if len(expected) == 2 and len(got) == 2:
+        torchs = f"mat1 and mat2 shapes cannot be multiplied ({rows}x{expected[1]} and {got[1]}x{got[0]})"
+    return ShapeError(
+        f"{torchs}: parameter `{name}` has shape {tuple(got)}, but this layer's sizes ask for {tuple(expected)}. "
+        "Give it a tensor of that shape, or build the layer with other sizes."
+    )
+
+
+def parameter_count(got: int, expected: int) -> ShapeError:
+    """For a list of weights that is too long or too short."""
+    return ShapeError(
+        f"got {got} weights, expected {expected}: for each layer and direction weight_ih, weight_hh and, with biases, "
+        "bias_ih, bias_hh, in torch's order. Pass `[p for p in layer.parameters()]`, or fix num_layers, bias or "
+        "bidirectional."
+    )
+
+
+def batch_sizes(reason: str) -> ShapeError:
+    """For the batch sizes of packed data that contradict themselves or the data."""
+    return ShapeError(
+        f"`batch_sizes` {reason}. Expected one positive count for each step on the CPU as int64, never growing, that "
+        "together make the rows of `input`. Take them from torch.nn.utils.rnn.pack_padded_sequence."
+    )
+
+
+def cell_hidden_rank(dims: int) -> RankError:
+    """For a cell's state with the wrong number of dimensions."""
+    return RankError(
+        f"GRUCell: Expected hidden to be 1D or 2D, got {dims}D instead. Expected shape (batch, hidden_size) or "
+        "(hidden_size). Drop the other dimensions with `hx.squeeze` or by indexing."
+    )
+
+
+def cell_feature_size(got: int, expected: int) -> ShapeError:
+    """For a cell's input with the wrong number of features."""
+    return ShapeError(
+        f"input has inconsistent input_size: got {got} expected {expected}. Expected shape (batch, {expected}) or "
+        f"({expected}). Check the layer before this one."
+    )
+
+
+def cell_hidden_size(got: int, expected: int) -> ShapeError:
+    """For a cell's state with the wrong number of hidden units."""
+    return ShapeError(
+        f"hidden0 has inconsistent hidden_size: got {got}, expected {expected}. Expected `hx` of shape (batch, "
+        f"{expected}) or ({expected}). Pass the state that this cell returned."
+    )
+
+
+def cell_batch(input_batch: int, hidden_batch: int) -> ShapeError:
+    """For a cell's state with another batch size than its input."""
+    return ShapeError(
+        f"Input batch size {input_batch} doesn't match hidden0 batch size {hidden_batch}. Expected `hx` of shape "
+        f"({input_batch}, hidden_size). Use one state row for each input row."
+    )
+
+
+def no_projection() -> ArgumentError:
+    """For proj_size, which torch gives to the LSTM alone."""
+    return ArgumentError(
+        "proj_size argument is only supported for LSTM, not RNN or GRU. "
+        "Put a torch.nn.Linear behind the layer for a smaller output."
+    )
+
+
+def unknown_backend(name: str, known: Sequence[str]) -> ArgumentError:
+    """For the name of a backend that does not exist."""
+    return ArgumentError(
+        f"there is no backend {name!r}. Known ones: {', '.join(known)}. "
+        "Fix the name in use_backend or in the environment variable FASTGRU_BACKEND."
+    )
+
+
+def forced_backend(name: str, reason: str) -> BackendError:
+    """For a backend that was asked for and refuses."""
+    return BackendError(
+        f"backend {name!r} was asked for, but cannot serve this call: {reason}. "
+        "Leave the choice open, or change the call; fastgru.explain tells which backends can."
+    )

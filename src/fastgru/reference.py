@@ -1,0 +1,176 @@
+"""The equations of the GRU, once; everything else is tested against this file in float64.
+
+Written over a small namespace of array operations, so that torch gives a version that autograd can follow to any
+order and under any transform, and NumPy one that needs no torch. Not made to be quick.
+
+Source: torch.nn.GRU's documentation; Cho et al. 2014, arXiv 1406.1078v1 (reset after the product).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from fastgru.spec import GRUSpec
+
+Array = Any  # numpy.ndarray or torch.Tensor
+
+
+class Operations(Protocol):
+    """What the equations need of an array library."""
+
+    def sigmoid(self, a: Array) -> Array:
+        """1 / (1 + exp(-a))."""
+
+    def tanh(self, a: Array) -> Array:
+        """Hyperbolic tangent."""
+
+    def split(self, a: Array, parts: int) -> Sequence[Array]:
+        """Equal parts of the last dimension."""
+
+    def concat(self, arrays: Sequence[Array], axis: int) -> Array:
+        """Arrays one behind the other along `axis`."""
+
+    def stack(self, arrays: Sequence[Array]) -> Array:
+        """Arrays along a new first dimension."""
+
+    def zeros(self, like: Array, shape: tuple[int, ...]) -> Array:
+        """Zeros of the type and device of `like`."""
+
+
+class NumPyOperations:
+    """The operations on NumPy arrays."""
+
+    @staticmethod
+    def sigmoid(a: Array) -> Array:
+        """1 / (1 + exp(-a)), without overflow."""
+        e = np.exp(-np.abs(a))
+        return np.where(a >= 0, 1 / (1 + e), e / (1 + e)).astype(a.dtype)
+
+    @staticmethod
+    def tanh(a: Array) -> Array:
+        """Hyperbolic tangent."""
+        return np.tanh(a)
+
+    @staticmethod
+    def split(a: Array, parts: int) -> Sequence[Array]:
+        """Equal parts of the last dimension."""
+        return np.split(a, parts, axis=-1)
+
+    @staticmethod
+    def concat(arrays: Sequence[Array], axis: int) -> Array:
+        """Arrays one behind the other along `axis`."""
+        return np.concatenate(arrays, axis=axis)
+
+    @staticmethod
+    def stack(arrays: Sequence[Array]) -> Array:
+        """Arrays along a new first dimension."""
+        return np.stack(arrays)
+
+    @staticmethod
+    def zeros(like: Array, shape: tuple[int, ...]) -> Array:
+        """Zeros of the type of `like`."""
+        return np.zeros(shape, dtype=like.dtype)
+
+
+def step(op: Operations, a: Array, h: Array, project: Callable[[Array], Array]) -> Array:
+    """One step of the standard GRU.
+
+    Args:
+        op: the array operations.
+        a: x W_ih^T + b_ih, (B, 3H), rows r, z, n.
+        h: the state before, (B, H).
+        project: h -> h W_hh^T + b_hh, (B, H) -> (B, 3H).
+
+    Returns:
+        The state after, (B, H).
+    """
+    a_r, a_z, a_n = op.split(a, 3)
+    c_r, c_z, c_n = op.split(project(h), 3)
+    r = op.sigmoid(a_r + c_r)
+    z = op.sigmoid(a_z + c_z)
+    n = op.tanh(a_n + r * c_n)
+    return (1 - z) * n + z * h
+
+
+def run(
+    op: Operations,
+    spec: GRUSpec,
+    x: Array,
+    h_0: Array | None,
+    weights: Sequence[Array],
+    batch_sizes: Sequence[int] | None = None,
+) -> tuple[Array, Array]:
+    """A stacked, bidirectional GRU over whole sequences.
+
+    Args:
+        op: the array operations, of the library that the arrays belong to.
+        spec: sizes and options.
+        x: (T, B, I), or packed data (N, I) with `batch_sizes`.
+        h_0: (L*D, B, H); None for zeros.
+        weights: in the order of `spec.parameter_names`.
+        batch_sizes: rows alive at each step, never growing.
+
+    Returns:
+        output (T, B, D*H) or (N, D*H), and h_n (L*D, B, H).
+
+    Example:
+        >>> import numpy as np
+        >>> from fastgru import GRUSpec, reference
+        >>> spec = GRUSpec(2, 3)
+        >>> weights = [np.zeros(shape) for shape in spec.parameter_shapes]
+        >>> output, h_n = reference.run(reference.NumPyOperations(), spec, np.ones((4, 5, 2)), None, weights)
+        >>> output.shape, h_n.shape
+        ((4, 5, 3), (1, 5, 3))
+    """
+    sizes = [x.shape[1]] * x.shape[0] if batch_sizes is None else list(batch_sizes)
+    steps = list(x) if batch_sizes is None else _unpack(x, sizes)
+    per_cell = 4 if spec.bias else 2
+    h_n: list[Array] = []
+    for _ in range(spec.num_layers):
+        directions = []
+        for direction in range(spec.num_directions):
+            cell = len(h_n)
+            start = op.zeros(x, (sizes[0], spec.hidden_size)) if h_0 is None else h_0[cell]
+            own = weights[cell * per_cell : (cell + 1) * per_cell]
+            states, last = _run_direction(op, steps, start, own, sizes, direction == 1)
+            directions.append(states)
+            h_n.append(last)
+        steps = [op.concat(both, axis=-1) for both in zip(*directions, strict=True)]
+    output = op.stack(steps) if batch_sizes is None else op.concat(steps, axis=0)
+    return output, op.stack(h_n)
+
+
+def _unpack(data: Array, sizes: Sequence[int]) -> list[Array]:
+    """Packed rows, step by step."""
+    starts = [sum(sizes[:t]) for t in range(len(sizes))]
+    return [data[start : start + size] for start, size in zip(starts, sizes, strict=True)]
+
+
+def _run_direction(
+    op: Operations,
+    steps: Sequence[Array],
+    start: Array,
+    weights: Sequence[Array],
+    sizes: Sequence[int],
+    is_reverse: bool,
+) -> tuple[list[Array], Array]:
+    """The states of every step, and the state (B, H) in which each row ends."""
+    weight_ih, weight_hh = weights[:2]
+    bias_ih, bias_hh = weights[2:] if len(weights) == 4 else (0, 0)
+    times = range(len(steps))
+    states: list[Array] = [None] * len(steps)
+    h = start[: sizes[-1]] if is_reverse else start
+    ended: list[Array] = []  # rows that ended before the others, shortest sequence first
+    for t in reversed(times) if is_reverse else times:
+        if sizes[t] > h.shape[0]:
+            h = op.concat([h, start[h.shape[0] : sizes[t]]], axis=0)
+        elif sizes[t] < h.shape[0]:
+            ended.append(h[sizes[t] :])
+            h = h[: sizes[t]]
+        a = steps[t] @ weight_ih.T + bias_ih
+        h = step(op, a, h, lambda state: state @ weight_hh.T + bias_hh)
+        states[t] = h
+    return states, op.concat([h, *reversed(ended)], axis=0) if ended else h

@@ -1,0 +1,97 @@
+"""What a GRU layer computes, as data: sizes, the names and shapes of its parameters, its equations by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A named set of equations; `fastgru.reference` has a step function of the same name.
+
+    Attributes:
+        name: as in `GRUSpec.variant`.
+        gates: the row blocks of the weights, in order.
+        source: where the equations are published.
+    """
+
+    name: str
+    gates: tuple[str, ...]
+    source: str
+
+
+VARIANTS: Mapping[str, Variant] = MappingProxyType(
+    {
+        variant.name: variant
+        for variant in (
+            Variant(
+                "standard",
+                ("r", "z", "n"),
+                "torch.nn.GRU; Cho et al. 2014, arXiv 1406.1078v1 (reset after the product)",
+            ),
+        )
+    }
+)
+
+
+class GRUSpec(NamedTuple):
+    """Everything that changes the numbers of a trained layer, and nothing else.
+
+    A tuple, because it is a dictionary key on the way of every call, and tuples hash quickest.
+
+    Attributes:
+        input_size: features per step, I.
+        hidden_size: size of the state, H.
+        num_layers: stacked layers, L.
+        bias: with or without bias_ih and bias_hh.
+        bidirectional: a second direction reads the sequence backwards.
+        variant: a key of `VARIANTS`.
+
+    Example:
+        >>> from fastgru import GRUSpec
+        >>> GRUSpec(8, 16).parameter_shapes[0]
+        (48, 8)
+    """
+
+    input_size: int
+    hidden_size: int
+    num_layers: int = 1
+    bias: bool = True
+    bidirectional: bool = False
+    variant: str = "standard"
+
+    @property
+    def num_directions(self) -> int:
+        """1 or 2."""
+        return 2 if self.bidirectional else 1
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """Torch's names in torch's order: layer by layer, in each the directions."""
+        kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[: 4 if self.bias else 2]
+        return tuple(
+            f"{kind}_l{layer}{suffix}"
+            for layer in range(self.num_layers)
+            for suffix in ("", "_reverse")[: self.num_directions]
+            for kind in kinds
+        )
+
+    @property
+    def parameter_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shapes in the order of `parameter_names`; weights (3H, I) and (3H, H), biases (3H,)."""
+        gates = 3 * self.hidden_size
+        shapes: list[tuple[int, ...]] = []
+        for layer in range(self.num_layers):
+            width = self.input_size if layer == 0 else self.num_directions * self.hidden_size
+            cell: list[tuple[int, ...]] = [(gates, width), (gates, self.hidden_size)]
+            cell += [(gates,), (gates,)] if self.bias else []
+            shapes += cell * self.num_directions
+        return tuple(shapes)
+
+    def single_layer(self, layer: int) -> GRUSpec:
+        """The spec of one layer of the stack, alone."""
+        width = self.input_size if layer == 0 else self.num_directions * self.hidden_size
+        return GRUSpec(width, self.hidden_size, 1, self.bias, self.bidirectional, self.variant)

@@ -1,0 +1,64 @@
+"""One of our layers and torch's with the same weights, and all that a call of a layer gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+import fastgru
+
+KINDS = ("GRU", "GRUCell")
+
+
+def pair(kind: str, *args: Any, **kwargs: Any) -> tuple[nn.Module, nn.Module]:
+    """Our layer and torch's, built alike, with torch's weights in both."""
+    stock = getattr(nn, kind)(*args, **kwargs)
+    ours = getattr(fastgru, kind)(*args, **kwargs)
+    ours.load_state_dict(stock.state_dict())
+    return ours, stock
+
+
+def results(result: Any) -> list[Tensor]:
+    """The tensors that a layer returned, the data of packed sequences among them."""
+    if isinstance(result, PackedSequence):
+        return [result.data]
+    if isinstance(result, tuple):
+        return [tensor for part in result for tensor in results(part)]
+    return [result]
+
+
+def everything(layer: nn.Module, *args: Any, seed: int = 0) -> dict[str, Tensor]:
+    """A call's results, and the gradients of a random sum of them, by name.
+
+    Args:
+        layer: called with leaves made from `args`; each tensor among them, and the data of
+            a packed sequence, gets a gradient if it required one.
+        args: inputs of the layer.
+        seed: of the random weights of the sum and of the call (dropout).
+    """
+    args = tuple(_fresh(arg) for arg in args)
+    torch.manual_seed(seed)
+    outcome = results(layer(*args))
+    names = dict(layer.named_parameters())
+    names |= {f"input {i}": t for i, arg in enumerate(args) for t in results(arg) if t is not None}
+    wanted = {name: t for name, t in names.items() if t.requires_grad}
+    found = {f"result {i}": t.detach() for i, t in enumerate(outcome)}
+    if wanted:
+        weights = torch.Generator().manual_seed(seed)
+        total = sum((t * torch.randn(t.shape, generator=weights, dtype=torch.float64).to(t)).sum() for t in outcome)
+        grads = torch.autograd.grad(total, list(wanted.values()), allow_unused=True)
+        zeros = (torch.zeros_like(t) if g is None else g for t, g in zip(wanted.values(), grads, strict=True))
+        found |= {f"gradient of {n}": g for n, g in zip(wanted, zeros, strict=True)}
+    return found
+
+
+def _fresh(arg: Any) -> Any:
+    """A leaf of this call's own, with the same numbers and strides."""
+    if isinstance(arg, PackedSequence):
+        return arg._replace(data=_fresh(arg.data))
+    if isinstance(arg, Tensor):
+        return arg.detach().requires_grad_(arg.requires_grad)
+    return arg

@@ -1,0 +1,76 @@
+"""The documentation does what it says: code runs, quotes are verbatim, links and commands exist."""
+
+from __future__ import annotations
+
+import __future__
+
+import inspect
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+from fastgru import reference
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.md")])
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+QUOTE = re.compile(
+    r"<!-- quoted from (?P<file>\S+): (?P<name>\w+) -->\n```python\n(?P<code>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
+TARGET = re.compile(r"\bmake ([a-z][a-z-]*)")
+SCRIPT = re.compile(r"\bscripts/[a-z-]+")
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if BLOCK.search(p.read_text())], ids=name)
+def test_the_code_of_a_page_runs_in_order(page, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    text = page.read_text()
+    namespace = {"__name__": page.stem}
+    for block in BLOCK.finditer(text):
+        line = text.count("\n", 0, block.start(1))
+        code = "\n" * line + block[1]  # so that a failure names the page's own line
+        unevaluated = __future__.annotations.compiler_flag  # quoted functions name types of their file
+        exec(compile(code, str(page), "exec", flags=unevaluated), namespace)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=name)
+def test_an_example_runs(example, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(example), run_name="__main__")
+    assert capsys.readouterr().out
+
+
+def test_the_quoted_step_is_the_one_in_the_file():
+    quotes = list(QUOTE.finditer((ROOT / "docs/equations.md").read_text()))
+    assert [quote["name"] for quote in quotes] == ["step"]
+    for quote in quotes:
+        source = inspect.getsource(getattr(reference, quote["name"]))
+        assert source in (ROOT / quote["file"]).read_text()
+        assert quote["code"] == source
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_and_commands_of_a_page_exist(page):
+    text = page.read_text()
+    missing = [link for link in LINK.findall(text) if not (page.parent / link).exists()]
+    missing += [script for script in SCRIPT.findall(text) if not (ROOT / script).exists()]
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    code = " ".join(re.findall(r"`[^`\n]+`|^```sh\n.*?^```$", text, re.MULTILINE | re.DOTALL))
+    missing += [f"make {target}" for target in TARGET.findall(code) if target not in targets]
+    assert missing == []
+
+
+def test_every_decision_is_listed():
+    notes = {path.name for path in (ROOT / "docs/decisions").glob("[0-9]*.md")}
+    listed = set(LINK.findall((ROOT / "docs/decisions/README.md").read_text()))
+    assert listed == notes

@@ -1,0 +1,429 @@
+"""Swapping layers of a model in place, and patching torch's names."""
+
+from __future__ import annotations
+
+import copy
+import io
+import pickle
+import subprocess
+import sys
+import threading
+import types
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parametrizations, weight_norm
+
+import fastgru
+
+STOCK_GRU = nn.GRU
+STOCK_CELL = nn.GRUCell
+
+
+class Tagger(nn.Module):
+    """A layer, the same layer once more, a list of layers and a cell."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = STOCK_GRU(4, 5, num_layers=2, bidirectional=True, batch_first=True)
+        self.again = self.encoder
+        self.stack = nn.ModuleList([STOCK_GRU(10, 3, bias=False), nn.Sequential(nn.Linear(3, 3))])
+        self.cell = STOCK_CELL(3, 6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        output, _ = self.encoder(x)
+        output, _ = self.stack[0](output)
+        return self.cell(output[-1])
+
+
+class OwnForward(STOCK_GRU):
+    def forward(self, input: torch.Tensor, hx: torch.Tensor | None = None):
+        output, h_n = super().forward(input, hx)
+        return 2 * output, h_n
+
+
+def python(code: str) -> str:
+    """What a fresh interpreter prints; a patch for ever must not reach the other tests."""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+# -- replace_gru, restore_gru ------------------------------------------------------------------
+
+
+def test_every_layer_is_swapped_and_the_report_names_it():
+    model = Tagger()
+    report = fastgru.replace_gru(model)
+    assert report.model is model
+    assert report.swapped == {
+        "encoder": "fastgru.GRU",
+        "stack.0": "fastgru.GRU",
+        "cell": "fastgru.GRUCell",
+    }
+    assert report.skipped == {}
+    assert type(model.encoder) is type(model.stack[0]) is fastgru.GRU
+    assert type(model.cell) is fastgru.GRUCell
+    assert model.again is model.encoder
+
+
+def test_the_report_reads_well():
+    model = nn.ModuleDict({"a": STOCK_GRU(1, 2), "b": OwnForward(1, 2)})
+    assert str(fastgru.replace_gru(model)) == (
+        "Layers changed: 1; left as they were: 1.\n"
+        "  a: now fastgru.GRU\n"
+        f"  b: left, {__name__}.OwnForward is a subclass that may have code of its own"
+    )
+
+
+def test_outputs_stay_the_same(close):
+    model = Tagger()
+    x = torch.randn(2, 7, 4)
+    want = model(x)
+    fastgru.replace_gru(model)
+    close(model(x), want)
+
+
+def test_parameters_are_the_same_objects_so_an_optimizer_goes_on():
+    model = Tagger()
+    before = dict(model.named_parameters())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    fastgru.replace_gru(model)
+    after = dict(model.named_parameters())
+    assert list(before) == list(after)
+    assert all(before[name] is after[name] for name in before)
+    x = torch.randn(2, 7, 4)
+    loss = model(x).square().sum()
+    loss.backward()
+    optimizer.step()
+    assert model(x).square().sum() < loss
+
+
+def test_state_dict_keeps_its_keys_in_order():
+    model = Tagger()
+    keys = list(model.state_dict())
+    fastgru.replace_gru(model)
+    assert list(model.state_dict()) == keys
+
+
+def test_a_bare_layer_is_swapped_in_place():
+    layer = STOCK_GRU(3, 4)
+    report = fastgru.replace_gru(layer)
+    assert report.model is layer
+    assert type(layer) is fastgru.GRU
+    assert "the model itself: now fastgru.GRU" in str(report)
+
+
+def test_flags_hooks_and_own_attributes_stay():
+    layer = STOCK_GRU(3, 4, num_layers=2, dropout=0.5, dtype=torch.float64)
+    layer.eval()
+    layer.weight_hh_l0.requires_grad_(False)
+    layer.note = "mine"
+    seen = []
+    layer.register_forward_hook(lambda module, args, result: seen.append(type(module)))
+    fastgru.replace_gru(layer)
+    layer(torch.randn(5, 3, dtype=torch.float64))
+    assert seen == [fastgru.GRU]
+    assert not layer.training
+    assert not layer.weight_hh_l0.requires_grad
+    assert layer.weight_ih_l0.dtype is torch.float64
+    assert layer.note == "mine"
+
+
+def test_doing_it_twice_changes_nothing():
+    model = Tagger()
+    fastgru.replace_gru(model)
+    report = fastgru.replace_gru(model)
+    assert not report.swapped
+    assert not report.skipped
+
+
+@pytest.mark.parametrize("swap_first", [True, False])
+def test_restore_brings_torchs_layers_back(swap_first, close):
+    model = Tagger()
+    x = torch.randn(2, 7, 4)
+    want = model(x)
+    parameters = list(model.parameters())
+    if swap_first:
+        fastgru.replace_gru(model)
+    report = fastgru.restore_gru(model)
+    assert type(model.encoder) is STOCK_GRU
+    assert type(model.cell) is STOCK_CELL
+    assert report.swapped == (
+        {"encoder": "torch.nn.GRU", "stack.0": "torch.nn.GRU", "cell": "torch.nn.GRUCell"} if swap_first else {}
+    )
+    assert all(a is b for a, b in zip(parameters, model.parameters(), strict=True))
+    close(model(x), want)
+
+
+def test_a_layer_built_as_ours_can_be_restored_pickled_and_scripted(close):
+    layer = fastgru.GRU(3, 4, num_layers=2)
+    x = torch.randn(5, 3)
+    want = layer(x)[0]
+    fastgru.restore_gru(layer)
+    close(layer(x)[0], want)
+    close(pickle.loads(pickle.dumps(layer))(x)[0], want)
+    layer.double()
+    assert layer._flat_weights[0] is layer.weight_ih_l0
+
+
+def test_restored_weights_changed_by_functional_call_are_seen(close):
+    layer = fastgru.GRU(3, 4)
+    fastgru.restore_gru(layer)
+    other = STOCK_GRU(3, 4)
+    x = torch.randn(5, 3)
+    got = torch.func.functional_call(layer, dict(other.named_parameters()), (x,))[0]
+    close(got, other(x)[0])
+
+
+def test_a_subclass_with_its_own_forward_is_left_alone():
+    model = nn.Sequential(OwnForward(3, 4))
+    report = fastgru.replace_gru(model)
+    assert type(model[0]) is OwnForward
+    assert "OwnForward is a subclass" in report.skipped["0"]
+
+
+def test_a_forward_replaced_on_the_object_is_left_alone():
+    layer = STOCK_GRU(3, 4)
+    layer.forward = types.MethodType(lambda self, x: x, layer)
+    report = fastgru.replace_gru(layer)
+    assert type(layer) is STOCK_GRU
+    assert report.skipped == {"": "its `forward` was replaced on this object"}
+
+
+@pytest.mark.parametrize("kind", [STOCK_GRU, STOCK_CELL])
+def test_parametrized_layers_are_swapped_and_restored(kind, close):
+    layer = kind(3, 4)
+    name = next(name for name, _ in layer.named_parameters() if "weight_hh" in name)
+    parametrizations.weight_norm(layer, name)
+    x = torch.randn(2, 3)
+    want = layer(x)
+    keys = list(layer.state_dict())
+
+    fastgru.replace_gru(layer)
+    assert isinstance(layer, fastgru.GRU if kind is STOCK_GRU else fastgru.GRUCell)
+    assert list(layer.state_dict()) == keys
+    close(layer(x), want)
+    close(copy.deepcopy(layer)(x), want)
+    assert not fastgru.replace_gru(layer).swapped
+
+    fastgru.restore_gru(layer)
+    assert isinstance(layer, kind)
+    close(layer(x), want)
+
+
+def test_a_parametrization_removed_after_the_swap_leaves_our_class():
+    layer = STOCK_GRU(3, 4)
+    parametrizations.spectral_norm(layer, "weight_hh_l0")
+    fastgru.replace_gru(layer)
+    nn.utils.parametrize.remove_parametrizations(layer, "weight_hh_l0")
+    assert type(layer) is fastgru.GRU
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated:FutureWarning")
+def test_weight_norm_of_the_old_kind_goes_on_after_the_swap(close):
+    layer = weight_norm(STOCK_GRU(3, 4), "weight_hh_l0")
+    x = torch.randn(5, 3)
+    layer(x)
+    fastgru.replace_gru(layer)
+    with torch.no_grad():
+        layer.weight_hh_l0_g.mul_(2)
+    want = STOCK_GRU(3, 4)
+    layer(x)
+    with torch.no_grad():
+        for name, parameter in want.named_parameters():
+            parameter.copy_(getattr(layer, name))
+    close(layer(x)[0], want(x)[0])
+
+
+def test_what_is_not_a_module_is_refused():
+    with pytest.raises(TypeError, match=r"`model` is a type\. Expected a torch\.nn\.Module\. Pass"):
+        fastgru.replace_gru(STOCK_GRU)
+    with pytest.raises(TypeError, match=r"`model` is a list"):
+        fastgru.restore_gru([STOCK_GRU(3, 4)])
+
+
+# -- patch ---------------------------------------------------------------------------------------
+
+
+def names() -> list[type]:
+    return [
+        getattr(namespace, name)
+        for namespace in (torch.nn, torch.nn.modules, torch.nn.modules.rnn)
+        for name in ("GRU", "GRUCell")
+    ]
+
+
+STOCK_NAMES = [STOCK_GRU, STOCK_CELL] * 3
+OUR_NAMES = [fastgru.GRU, fastgru.GRUCell] * 3
+
+
+def test_patch_changes_the_names_and_puts_them_back():
+    assert names() == STOCK_NAMES
+    with fastgru.patch():
+        assert names() == OUR_NAMES
+        layer = torch.nn.GRU(3, 4)
+        cell = getattr(torch.nn, "GRU" + "Cell")(3, 4)
+        assert isinstance(layer, nn.GRU)
+        assert isinstance(cell, nn.GRUCell)
+    assert names() == STOCK_NAMES
+    assert type(layer) is fastgru.GRU
+    assert type(cell) is fastgru.GRUCell
+
+
+def test_patch_nests_and_its_object_can_be_entered_again():
+    patched = fastgru.patch()
+    with patched, fastgru.patch():
+        with patched:
+            assert names() == OUR_NAMES
+        assert names() == OUR_NAMES
+    assert names() == STOCK_NAMES
+    with patched:
+        assert names() == OUR_NAMES
+    assert names() == STOCK_NAMES
+
+
+def test_patch_ends_with_an_exception():
+    with pytest.raises(ZeroDivisionError), fastgru.patch():
+        1 / 0  # noqa: B018 - raising is the point
+    assert names() == STOCK_NAMES
+
+
+def test_patch_as_a_decorator():
+    @fastgru.patch()
+    def build() -> nn.Module:
+        return nn.GRU(3, 4)
+
+    assert type(build()) is fastgru.GRU
+    assert names() == STOCK_NAMES
+
+
+def test_patch_restores_what_was_there_and_not_what_should_have_been(monkeypatch):
+    class Other(STOCK_GRU):
+        pass
+
+    monkeypatch.setattr(torch.nn, "GRU", Other)
+    with fastgru.patch():
+        assert torch.nn.GRU is fastgru.GRU
+    assert torch.nn.GRU is Other
+    assert torch.nn.modules.rnn.GRU is STOCK_GRU
+
+
+def test_patch_of_overlapping_threads_lasts_until_the_last_leaves():
+    entered, leave = threading.Event(), threading.Event()
+
+    def other_thread() -> None:
+        with fastgru.patch():
+            entered.set()
+            leave.wait(10)
+
+    thread = threading.Thread(target=other_thread)
+    with fastgru.patch():
+        thread.start()
+        assert entered.wait(10)
+    assert names() == OUR_NAMES
+    leave.set()
+    thread.join()
+    assert names() == STOCK_NAMES
+
+
+def test_classes_may_be_derived_from_the_patched_name(close):
+    class Mixin:
+        scale = 3.0
+
+    with fastgru.patch():
+
+        class Scaled(Mixin, nn.GRU):
+            def forward(self, input, hx=None):
+                output, h_n = super().forward(input, hx)
+                return self.scale * output, h_n
+
+        layer = Scaled(3, 4, batch_first=True)
+        assert isinstance(layer, nn.GRU)
+        documented = "Before. " + nn.GRU.__doc__ + nn.GRUCell.__doc__
+
+    x = torch.randn(2, 5, 3)
+    plain = STOCK_GRU(3, 4, batch_first=True)
+    plain.load_state_dict(layer.state_dict())
+    close(layer(x)[0], 3.0 * plain(x)[0])
+    assert "GRU" in documented
+
+
+def test_a_pickled_model_of_torchs_layers_loads_as_ours_under_patch(close):
+    model = Tagger()
+    x = torch.randn(2, 7, 4)
+    want = model(x)
+    file = io.BytesIO()
+    torch.save(model, file)
+    file.seek(0)
+    with fastgru.patch():
+        loaded = torch.load(file, weights_only=False)
+    assert type(loaded.encoder) is fastgru.GRU
+    assert type(loaded.cell) is fastgru.GRUCell
+    close(loaded(x), want)
+    assert "_flat_weights" not in vars(loaded.encoder)
+
+
+def test_layers_built_under_patch_can_be_pickled_there():
+    with fastgru.patch():
+        assert type(pickle.loads(pickle.dumps(nn.GRU(3, 4)))) is fastgru.GRU
+
+
+def test_permanent_patch_lasts():
+    printed = python(
+        "import fastgru, torch\n"
+        "with fastgru.patch(permanent=True): pass\n"
+        "with fastgru.patch(): pass\n"
+        "from torch.nn import GRU, GRUCell\n"
+        "print(GRU is fastgru.GRU, GRUCell is fastgru.GRUCell)"
+    )
+    assert printed == "True True"
+
+
+# -- the compiler's switch -----------------------------------------------------------------------
+
+SWITCH = "import sys, torch._dynamo.config as config; print(config.allow_rnn)\n"
+
+
+def test_patch_does_not_import_the_compiler():
+    printed = python(
+        "import fastgru, sys\n"
+        "with fastgru.patch(): print('torch._dynamo' in sys.modules)\n"
+        "print(any('fastgru' in str(type(finder)) for finder in sys.meta_path))"
+    )
+    assert printed.split() == ["False", "False"]
+
+
+def test_a_compiler_imported_before_is_switched_for_the_while():
+    printed = python(f"import fastgru\n{SWITCH}with fastgru.patch(): {SWITCH}{SWITCH}")
+    assert printed.split() == ["False", "True", "False"]
+
+
+def test_a_compiler_imported_meanwhile_is_switched_for_the_while():
+    printed = python(f"import fastgru\nwith fastgru.patch():\n  {SWITCH}{SWITCH}")
+    assert printed.split() == ["True", "False"]
+
+
+def test_a_compiler_imported_afterwards_is_left_alone():
+    assert python(f"import fastgru\nwith fastgru.patch(): pass\n{SWITCH}") == "False"
+
+
+def test_a_switch_that_was_on_stays_on():
+    printed = python(
+        "import fastgru, torch._dynamo.config as config\nconfig.allow_rnn = True\n"
+        f"with fastgru.patch(): {SWITCH}{SWITCH}"
+    )
+    assert printed.split() == ["True", "True"]
+
+
+def test_a_patched_model_compiles_in_one_graph():
+    printed = python(
+        "import fastgru, torch\n"
+        "fastgru.patch(permanent=True)\n"
+        "model = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.GRU(3, 4))\n"
+        "compiled = torch.compile(model, fullgraph=True, backend='eager')\n"
+        "x = torch.randn(5, 2, 3)\n"
+        "print(torch.equal(compiled(x)[0], model(x)[0]))"
+    )
+    assert printed == "True"
