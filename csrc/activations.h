@@ -94,10 +94,18 @@ FASTGRU_INLINE Vec<T> clamp(Vec<T> x, T limit) {
     return x < low ? low : x;
 }
 
+// Below the limit a sigmoid is 0, as it must be for -inf: a gate that stays open by 1e-27 would let an infinite
+// state through as infinity, where torch gives NaN.
+template <class T>
+FASTGRU_INLINE Vec<T> zero_below(Vec<T> x, T limit, Vec<T> y) {
+    return x < broadcast(limit) ? Vec<T>{} : y;
+}
+
 template <class T>
 FASTGRU_INLINE Vec<T> sigmoid(Vec<T> x) {
+    constexpr T limit = ExpConstants<T>::sigmoid_limit;
     const Vec<T> one = broadcast(T(1));
-    return one / (one + exp<T>(-clamp<T>(x, ExpConstants<T>::sigmoid_limit)));
+    return zero_below<T>(x, -limit, one / (one + exp<T>(-clamp<T>(x, limit))));
 }
 
 // tanh as a fraction E / (E + 2) of |x|, and the sign bits to put back.
@@ -122,14 +130,15 @@ FASTGRU_INLINE Vec<T> tanh(Vec<T> x) {
     return (Vec<T>)((Bits<T>)(t.numerator / t.denominator) | t.sign);
 }
 
-// z = sigmoid(a_z) and n = tanh(a_n) with one division between them. a_z is clamped more tightly than
-// in `sigmoid`, to keep the common denominator finite: z below exp(-60) (float32) is given as exp(-60).
+// z = sigmoid(a_z) and n = tanh(a_n) with one division between them. The limit on a_z is closer than in `sigmoid`, to
+// keep the common denominator finite: z below exp(-60) (float32) is 0.
 template <class T>
 FASTGRU_INLINE void sigmoid_and_tanh(Vec<T> a_z, Vec<T> a_n, Vec<T>& z, Vec<T>& n) {
+    constexpr T limit = ExpConstants<T>::shared_limit;
     const TanhFraction<T> t = tanh_fraction<T>(a_n);
-    const Vec<T> s = broadcast(T(1)) + exp<T>(-clamp<T>(a_z, ExpConstants<T>::shared_limit));
+    const Vec<T> s = broadcast(T(1)) + exp<T>(-clamp<T>(a_z, limit));
     const Vec<T> inverse = broadcast(T(1)) / (t.denominator * s);
-    z = inverse * t.denominator;
+    z = zero_below<T>(a_z, -limit, inverse * t.denominator);
     n = (Vec<T>)((Bits<T>)(t.numerator * (inverse * s)) | t.sign);  // E * inverse alone could underflow
 }
 

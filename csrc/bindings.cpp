@@ -9,6 +9,7 @@
 #include <new>
 
 #include "fastgru.h"
+#include "tensors.h"
 #include "workspace.h"
 
 namespace nb = nanobind;
@@ -99,6 +100,55 @@ void backward(const Core& core, const Batch& batch, Address input, ptrdiff_t ste
                                     at<T>(d_input), at<T>(d_h_0), d_cells, threads});
 }
 
+tensors::Tensors torch_tensors;
+
+// Parameters as they are, when all are plain, dense and of the sizes that the core was made for.
+template <class T>
+bool read_parameters(const Core& core, nb::handle parameters, Cell<T>* cells) {
+    if (!PyTuple_CheckExact(parameters.ptr())) return false;
+    const int64_t H = core.spec.hidden_size;
+    const ptrdiff_t per_cell = core.tensors_per_cell();
+    if (PyTuple_GET_SIZE(parameters.ptr()) != core.spec.cells() * per_cell) return false;
+    for (ptrdiff_t i = 0; i < core.spec.cells() * per_cell; ++i) {
+        tensors::DLTensor tensor;
+        if (!torch_tensors.describe(PyTuple_GET_ITEM(parameters.ptr(), i), sizeof(T) * 8, tensor)) return false;
+        const ptrdiff_t cell = i / per_cell, kind = i % per_cell;
+        const int64_t columns = kind == 0 ? core.spec.width(cell / core.spec.num_directions) : H;
+        if (kind < 2 ? !tensors::is_dense(tensor, {3 * H, columns}) : !tensors::is_dense(tensor, {3 * H})) return false;
+        const T* data = static_cast<const T*>(tensor.data);
+        if (kind == 0) cells[cell] = {data, nullptr, nullptr, nullptr};
+        if (kind == 1) cells[cell].weight_hh = data;
+        if (kind == 2) cells[cell].bias_ih = data;
+        if (kind == 3) cells[cell].bias_hh = data;
+    }
+    return true;
+}
+
+// A whole call without gradients from tensors to tensors, or None when one of them is not as plain as this takes it.
+template <class T>
+nb::object forward_tensors(const Core& core, nb::handle input, nb::handle h_0, nb::handle parameters, int threads) {
+    tensors::DLTensor x, state{};
+    Cell<T> cells[kMostCells];
+    if (!torch_tensors.describe(input, sizeof(T) * 8, x) || x.ndim != 3) return nb::none();
+    const int64_t steps = x.shape[0], rows = x.shape[1], H = core.spec.hidden_size;
+    if (steps == 0 || rows == 0 || x.shape[2] != core.spec.input_size) return nb::none();
+    if (x.strides[2] != 1 && x.shape[2] != 1) return nb::none();
+    if (!h_0.is_none()) {
+        if (!torch_tensors.describe(h_0, sizeof(T) * 8, state)) return nb::none();
+        if (!tensors::is_dense(state, {core.spec.cells(), rows, H})) return nb::none();
+    }
+    if (!read_parameters(core, parameters, cells)) return nb::none();
+    int64_t output_shape[] = {steps, rows, core.spec.num_directions * H}, state_shape[] = {core.spec.cells(), rows, H};
+    void *output_at, *h_n_at;
+    const nb::object output = torch_tensors.make(sizeof(T) * 8, 3, output_shape, output_at);
+    const nb::object h_n = torch_tensors.make(sizeof(T) * 8, 3, state_shape, h_n_at);
+    run_in_workspace<T>(Forward<T>{core.spec, {steps, rows, nullptr},
+                                   {static_cast<const T*>(x.data), x.strides[1], x.strides[0], false},
+                                   static_cast<const T*>(state.data), cells, static_cast<T*>(output_at),
+                                   static_cast<T*>(h_n_at), nullptr, threads});
+    return nb::steal(PyTuple_Pack(2, output.ptr(), h_n.ptr()));
+}
+
 // A pooled block that Python sees as a writable buffer.
 int get_buffer(PyObject* object, Py_buffer* view, int flags) {
     Block* block = nb::inst_ptr<Block>(object);
@@ -139,6 +189,13 @@ NB_MODULE(_core, m) {
              nb::arg("steps"), nb::arg("rows"), nb::arg("batch_sizes"), nb::arg("input"), nb::arg("step_stride"),
              nb::arg("row_stride"), nb::arg("h_0"), nb::arg("parameters"), nb::arg("output"), nb::arg("h_n"),
              nb::arg("saved"), nb::arg("threads"), "Writes output and h_n, and what backward needs where `saved` is given.")
+        .def("forward_tensors",
+             [](const Core& core, nb::handle input, nb::handle h_0, nb::handle parameters, int threads) {
+                 const auto call = core.is_double ? forward_tensors<double> : forward_tensors<float>;
+                 return call(core, input, h_0, parameters, threads);
+             },
+             nb::arg("input"), nb::arg("h_0").none(), nb::arg("parameters"), nb::arg("threads"),
+             "Output and h_n without gradients, or None where a tensor is not plain, dense and of the right size.")
         .def("backward",
              [](const Core& core, ptrdiff_t steps, ptrdiff_t rows, Address batch_sizes, Address input,
                 ptrdiff_t step_stride, ptrdiff_t row_stride, Address h_0, nb::handle parameters, Address output,
@@ -164,6 +221,10 @@ NB_MODULE(_core, m) {
              nb::arg("bytes"));
 
     m.attr("MOST_CELLS") = kMostCells;
+    m.def("load_tensors",
+          [](nb::handle tensor_type, nb::handle parameter_type) { return torch_tensors.load(tensor_type, parameter_type); },
+          nb::arg("tensor_type"), nb::arg("parameter_type"),
+          "Makes forward_tensors usable; False when this torch lacks the table of functions for it.");
     m.def("levels", [] {
         const Level* level;
         std::vector<std::tuple<std::string, bool>> rows;

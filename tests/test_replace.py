@@ -66,6 +66,7 @@ def test_every_layer_is_swapped_and_the_report_names_it():
     assert type(model.encoder) is type(model.stack[0]) is fastgru.GRU
     assert type(model.cell) is fastgru.GRUCell
     assert model.again is model.encoder
+    assert "_flat_weights" not in vars(model.encoder), "torch's list would keep old weights alive"
 
 
 def test_the_report_reads_well():

@@ -15,6 +15,11 @@ class Core:
     def forward(self, steps: int, rows: int, batch_sizes: int, input: int, step_stride: int, row_stride: int, h_0: int, parameters: object, output: int, h_n: int, saved: int, threads: int) -> None:
         """Writes output and h_n, and what backward needs where `saved` is given."""
 
+    def forward_tensors(self, input: object, h_0: object | None, parameters: object, threads: int) -> object:
+        """
+        Output and h_n without gradients, or None where a tensor is not plain, dense and of the right size.
+        """
+
     def backward(self, steps: int, rows: int, batch_sizes: int, input: int, step_stride: int, row_stride: int, h_0: int, parameters: object, output: int, saved: int, d_output: int, d_step_stride: int, d_row_stride: int, d_h_n: int, d_input: int, d_h_0: int, d_parameters: object, threads: int) -> None:
         """Writes the gradients whose address is not 0."""
 
@@ -24,6 +29,11 @@ class Block:
     def __init__(self, bytes: int) -> None: ...
 
 MOST_CELLS: int = 256
+
+def load_tensors(tensor_type: object, parameter_type: object) -> bool:
+    """
+    Makes forward_tensors usable; False when this torch lacks the table of functions for it.
+    """
 
 def levels() -> list[tuple[str, bool]]:
     """

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+import torch
+
 from fastgru import errors
 from fastgru.backends import aten, cpu, reference
 from fastgru.backends.base import Backend, Request
@@ -68,13 +70,19 @@ def serve_by(backend: Backend) -> Iterator[None]:
         _forced.reset(token)
 
 
+def is_free() -> bool:
+    """True when no backend has been asked for by name."""
+    return torch.compiler.is_compiling() or _forced.get() is None
+
+
 def choose(request: Request) -> Backend:
     """The backend that serves `request`.
 
     Raises:
         BackendError: a backend was asked for by name and refuses.
     """
-    wanted = _forced.get()
+    # torch.compile cannot read context variables; what it traces goes to torch's operator in any case.
+    wanted = None if torch.compiler.is_compiling() else _forced.get()
     if wanted is not None:
         reason = wanted.refuse(request)
         if reason is not None:

@@ -13,6 +13,7 @@ from torch.autograd import forward_ad
 from torch.nn import Parameter
 
 from fastgru import dispatch, errors
+from fastgru.backends import core_calls
 from fastgru.backends.base import Request
 from fastgru.spec import GRUSpec
 
@@ -145,6 +146,11 @@ def run(
         batch_sizes: see `gru`.
         dropout: what acts between layers; 0 outside training.
     """
+    if batch_sizes is None and dropout == 0.0 and dispatch.is_free() and _is_unwatched():
+        if not torch.is_grad_enabled() or not _requires_grad(x, h_0, weights):
+            results = core_calls.forward_plain(spec, x, h_0, weights)
+            if results is not None:
+                return results
     is_mixed = _check(spec, x, h_0, weights, batch_sizes)
     context = "autocast of mixed types" if is_mixed else _context(x, h_0, weights)
     steps, batch = (x.shape[0], x.shape[1]) if batch_sizes is None else _packed_sizes(batch_sizes)
@@ -168,6 +174,17 @@ def run(
 
 def _packed_sizes(batch_sizes: Tensor) -> tuple[int, int]:
     return batch_sizes.shape[0], int(batch_sizes[0])
+
+
+def _is_unwatched() -> bool:
+    """True when nothing but autograd follows what operators do: the usual case, found out quickly."""
+    return not (
+        torch.compiler.is_compiling()
+        or torch._C._are_functorch_transforms_active()
+        or forward_ad._current_level >= 0
+        or torch._C._get_tracing_state() is not None
+        or torch._C._len_torch_dispatch_stack() > 0
+    )
 
 
 def _requires_grad(x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...]) -> bool:

@@ -18,6 +18,9 @@ from fastgru.spec import GRUSpec
 
 MOST_CELLS: int = _core.MOST_CELLS
 
+# False with a torch that has no table of C functions for its tensors; then `forward` serves every call.
+_READS_TENSORS = _core.load_tensors(torch.Tensor, torch.nn.Parameter)
+
 # Blocks from this size on come from the core's pool: the allocator would give their pages back to the system
 # after every step, and touching fresh ones costs more than the kernels that fill them.
 _POOLED_BYTES = 1 << 20
@@ -26,18 +29,17 @@ _POOLED_BYTES = 1 << 20
 _CORES: dict[tuple[GRUSpec, torch.dtype], _core.Core] = {}
 
 
-def _core_for(request: Request) -> _core.Core:
-    key = (request.spec, request.dtype)
+def _core_for(spec: GRUSpec, dtype: torch.dtype) -> _core.Core:
+    key = (spec, dtype)
     core = _CORES.get(key)
     if core is None:
-        spec = request.spec
         core = _CORES[key] = _core.Core(
             spec.input_size,
             spec.hidden_size,
             spec.num_layers,
             spec.num_directions,
             spec.bias,
-            request.dtype is torch.float64,
+            dtype is torch.float64,
         )
     return core
 
@@ -77,6 +79,22 @@ def _strides(tensor: Tensor | None) -> tuple[int, int]:
     return (0, strides[0]) if len(strides) == 2 else strides[:2]  # type: ignore[return-value]
 
 
+def forward_plain(
+    spec: GRUSpec, x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...]
+) -> tuple[Tensor, Tensor] | None:
+    """Output and h_n without gradients, everything looked at by the core itself.
+
+    None when a tensor is not a plain, dense one of the right size, type and device on the CPU; `forward` takes all that
+    can be computed, after checks that find the words for what cannot.
+    """
+    if not _READS_TENSORS or (x.dtype is not torch.float32 and x.dtype is not torch.float64):
+        return None
+    if spec.num_layers * spec.num_directions > MOST_CELLS:
+        return None
+    core = _core_for(spec, x.dtype)
+    return core.forward_tensors(x, h_0, weights, torch.get_num_threads())  # type: ignore[no-any-return]
+
+
 def forward(
     request: Request,
     x: Tensor,
@@ -86,7 +104,8 @@ def forward(
     saves: bool,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Output (T, B, D*H) or (N, D*H), h_n (L*D, B, H), and what `backward` needs where `saves` is set."""
-    core, spec = _core_for(request), request.spec
+    spec = request.spec
+    core = _core_for(spec, request.dtype)
     x = _vectors(x)
     h_0 = None if h_0 is None else _dense(h_0)
     weights = [w if w.is_contiguous() and not w.is_neg() else _dense(w) for w in weights]
@@ -137,7 +156,7 @@ def backward(
     batch_sizes = None if batch_sizes is None else _dense(batch_sizes)
     d_output = None if d_output is None else _vectors(d_output)
     d_h_n = None if d_h_n is None else _dense(d_h_n)
-    _core_for(request).backward(
+    _core_for(request.spec, request.dtype).backward(
         request.steps,
         request.batch,
         _address(batch_sizes),

@@ -1,0 +1,53 @@
+#include "tensors.h"
+
+namespace nb = nanobind;
+
+namespace fastgru::tensors {
+
+bool Tensors::load(nb::handle tensor_type, nb::handle parameter_type) {
+    const nb::object capsule = nb::getattr(tensor_type, "__dlpack_c_exchange_api__", nb::none());
+    if (!PyCapsule_IsValid(capsule.ptr(), "dlpack_exchange_api")) return false;
+    const auto* api = static_cast<const DLPackExchangeAPI*>(PyCapsule_GetPointer(capsule.ptr(), "dlpack_exchange_api"));
+    if (api->major != 1 || api->describe == nullptr || api->allocate == nullptr || api->to_object == nullptr)
+        return false;
+    // Types and the name live as long as the process, as the table itself does.
+    is_neg_ = PyUnicode_InternFromString("is_neg");
+    tensor_type_ = reinterpret_cast<PyTypeObject*>(nb::handle(tensor_type).inc_ref().ptr());
+    parameter_type_ = reinterpret_cast<PyTypeObject*>(nb::handle(parameter_type).inc_ref().ptr());
+    api_ = api;
+    return true;
+}
+
+bool Tensors::describe(nb::handle object, uint8_t bits, DLTensor& out) const {
+    const PyTypeObject* type = Py_TYPE(object.ptr());
+    if (type != tensor_type_ && type != parameter_type_) return false;
+    if (api_->describe(object.ptr(), &out) != 0) {
+        PyErr_Clear();  // a tensor that DLPack has no words for; the caller has another way
+        return false;
+    }
+    if (out.device.device_type != kCpu || out.dtype.code != kFloat || out.dtype.bits != bits || out.dtype.lanes != 1)
+        return false;
+    // Torch may negate lazily, which a description does not tell.
+    const nb::object is_neg = nb::steal(PyObject_CallMethodNoArgs(object.ptr(), is_neg_));
+    if (is_neg.ptr() == nullptr) throw nb::python_error();
+    out.data = static_cast<char*>(out.data) + out.byte_offset;
+    return is_neg.ptr() == Py_False;
+}
+
+nb::object Tensors::make(uint8_t bits, int32_t ndim, int64_t* shape, void*& data) const {
+    DLTensor prototype{nullptr, {kCpu, 0}, ndim, {kFloat, bits, 1}, shape, nullptr, 0};
+    DLManagedTensorVersioned* managed = nullptr;
+    const auto set_error = [](void*, const char*, const char* message) {
+        const nb::gil_scoped_acquire held;
+        PyErr_SetString(PyExc_RuntimeError, message);
+    };
+    void* object = nullptr;
+    if (api_->allocate(&prototype, &managed, nullptr, set_error) != 0 || api_->to_object(managed, &object) != 0)
+        throw nb::python_error();
+    DLTensor made;
+    if (api_->describe(object, &made) != 0) throw nb::python_error();
+    data = static_cast<char*>(made.data) + made.byte_offset;
+    return nb::steal(static_cast<PyObject*>(object));
+}
+
+}  // namespace fastgru::tensors

@@ -1,0 +1,74 @@
+// Torch tensors without torch's headers: their sizes, types and addresses through the table of C functions that torch
+// publishes for this purpose (`torch.Tensor.__dlpack_c_exchange_api__`, DLPack 1.x). Reading six tensors takes 0.3 us this
+// way and 4 us through their Python attributes.
+#pragma once
+
+#include <nanobind/nanobind.h>
+#include <stddef.h>
+#include <stdint.h>
+
+namespace fastgru::tensors {
+
+// The structs below are DLPack's binary interface, version 1; names as in its specification.
+struct DLDevice {
+    int32_t device_type, device_id;
+};
+struct DLDataType {
+    uint8_t code, bits;
+    uint16_t lanes;
+};
+struct DLTensor {
+    void* data;
+    DLDevice device;
+    int32_t ndim;
+    DLDataType dtype;
+    int64_t *shape, *strides;
+    uint64_t byte_offset;
+};
+struct DLManagedTensorVersioned;
+struct DLPackExchangeAPI {
+    uint32_t major, minor;
+    DLPackExchangeAPI* previous;
+    int (*allocate)(DLTensor* prototype, DLManagedTensorVersioned** out, void* error_context,
+                    void (*set_error)(void* error_context, const char* kind, const char* message));
+    int (*from_object)(void* object, DLManagedTensorVersioned** out);
+    int (*to_object)(DLManagedTensorVersioned* tensor, void** out);
+    int (*describe)(void* object, DLTensor* out);
+    int (*current_stream)(int32_t device_type, int32_t device_id, void** out);
+};
+
+constexpr int32_t kCpu = 1;
+constexpr uint8_t kFloat = 2;
+
+// Reads and makes plain tensors of one element type on the CPU.
+class Tensors {
+  public:
+    // `tensor_type` and `parameter_type` are torch's; false when this torch has no such table.
+    bool load(nanobind::handle tensor_type, nanobind::handle parameter_type);
+
+    // True when `object` is a plain CPU tensor (no subclass but Parameter) of `bits` floating bits; then `out` describes it.
+    bool describe(nanobind::handle object, uint8_t bits, DLTensor& out) const;
+
+    // A new CPU tensor of this shape; `data` is where its values go.
+    nanobind::object make(uint8_t bits, int32_t ndim, int64_t* shape, void*& data) const;
+
+  private:
+    const DLPackExchangeAPI* api_ = nullptr;
+    PyTypeObject* tensor_type_ = nullptr;
+    PyTypeObject* parameter_type_ = nullptr;
+    PyObject* is_neg_ = nullptr;
+};
+
+// Row-major without gaps, of exactly this shape.
+template <size_t N>
+bool is_dense(const DLTensor& tensor, const int64_t (&shape)[N]) {
+    if (tensor.ndim != int32_t(N)) return false;
+    int64_t stride = 1;
+    for (size_t i = N; i-- > 0;) {
+        if (tensor.shape[i] != shape[i] || (tensor.shape[i] != 1 && tensor.strides[i] != stride)) return false;
+        stride *= shape[i];
+    }
+    return true;
+}
+
+}  // namespace fastgru::tensors
