@@ -1,0 +1,287 @@
+"""Measuring our layer against `torch.nn.GRU` on this machine.
+
+A figure is a ratio of medians of interleaved rounds in one process, both layers at the same thread count. Results are
+compared first; a cell whose results differ gives no figure.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import math
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.rnn import GRU as STOCK_GRU
+
+import fastgru
+from fastgru.nn import GRU
+
+# Both layers round differently in the last bits; over long sequences that grows. A wrong result is off by far more.
+_RELATIVE_DIFFERENCE = {torch.float32: 1e-4, torch.float64: 1e-11}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One cell of a benchmark.
+
+    Attributes:
+        batch: B.
+        steps: T.
+        hidden: H, also the input size.
+        layers: L.
+        train: forward and backward instead of forward alone.
+        threads: for both layers.
+        bidirectional: with a second direction.
+        dtype: ``"float32"`` or ``"float64"``.
+    """
+
+    batch: int
+    steps: int
+    hidden: int
+    layers: int = 1
+    train: bool = False
+    threads: int = 1
+    bidirectional: bool = False
+    dtype: str = "float32"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What a cell measured.
+
+    Attributes:
+        case: the cell.
+        torch_ms: median of torch.nn.GRU in milliseconds.
+        fastgru_ms: median of ours.
+        ratio: torch_ms / fastgru_ms.
+        spread: half the distance between the quartiles of the rounds' own ratios.
+        rounds: how many were measured.
+    """
+
+    case: Case
+    torch_ms: float
+    fastgru_ms: float
+    ratio: float
+    spread: float
+    rounds: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """All cells of one kind: same mode, same number of threads.
+
+    Attributes:
+        train: forward and backward.
+        threads: of both layers.
+        geometric_mean: of the ratios.
+        minimum: of the ratios.
+    """
+
+    train: bool
+    threads: int
+    geometric_mean: float
+    minimum: float
+
+
+class DifferentResults(fastgru.errors.FastGRUError, RuntimeError):  # noqa: N818  (it is what happened)
+    """Our layer and torch's do not agree, so that a speed would mean nothing."""
+
+
+def all_threads() -> list[int]:
+    """One thread, and as many as torch would use."""
+    return sorted({1, torch.get_num_threads()})
+
+
+def default_cases(threads: Iterable[int] = (), dtype: str = "float32") -> list[Case]:
+    """The default grid: B in 1, 8, 32; H = I in 32 ... 256; T = 100; both modes; and a stream of single steps."""
+    cases = [Case(batch=1, steps=1, hidden=64, dtype=dtype)]
+    grid = product(list(threads) or all_threads(), (False, True), (32, 64, 128, 256), (1, 8, 32))
+    return cases + [
+        Case(batch, 100, hidden, train=train, threads=count, dtype=dtype) for count, train, hidden, batch in grid
+    ]
+
+
+def measure(case: Case, budget: float = 1.0) -> Figure:
+    """Runs one cell.
+
+    Args:
+        case: what to run.
+        budget: seconds of measured time; at least five rounds are measured in any case.
+
+    Raises:
+        DifferentResults: the two layers do not agree.
+
+    Example:
+        >>> from fastgru.bench import Case, measure
+        >>> measure(Case(batch=1, steps=5, hidden=8), budget=0.01).rounds >= 5
+        True
+    """
+    with _threads(case.threads):
+        stock, ours, x = _layers(case)
+        d_output = torch.randn_like(stock(x)[0])
+        _compare(case, _results(case, stock, x, d_output), _results(case, ours, x, d_output))
+        calls = [_call(case, layer, x, d_output) for layer in (stock, ours)]
+        rounds = list(_rounds(calls, [[x, *layer.parameters()] for layer in (stock, ours)], budget))
+    torch_s, fastgru_s = (statistics.median(times) for times in zip(*rounds, strict=True))
+    quartiles = statistics.quantiles([a / b for a, b in rounds], n=4)
+    return Figure(
+        case,
+        torch_ms=torch_s * 1e3,
+        fastgru_ms=fastgru_s * 1e3,
+        ratio=torch_s / fastgru_s,
+        spread=(quartiles[2] - quartiles[0]) / 2,
+        rounds=len(rounds),
+    )
+
+
+def summarize(figures: Sequence[Figure]) -> list[Summary]:
+    """Geometric mean and minimum of each mode and thread count, without cells of a single step."""
+    groups: dict[tuple[bool, int], list[float]] = {}
+    for figure in figures:
+        if figure.case.steps > 1:
+            key = (figure.case.train, figure.case.threads)
+            groups.setdefault(key, []).append(figure.ratio)
+    return [
+        Summary(train, threads, math.exp(statistics.fmean(map(math.log, ratios))), min(ratios))
+        for (train, threads), ratios in sorted(groups.items())
+    ]
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    return {
+        "processor": processor_name(),
+        "cores": os.cpu_count(),
+        "level": next(level.name for level in fastgru.cpu_info() if level.active),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "fastgru": fastgru.__version__,
+    }
+
+
+def processor_name() -> str:
+    """The processor as the system names it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass  # not Linux
+    return platform.processor() or platform.machine()
+
+
+def write_json(path: Path, figures: Sequence[Figure]) -> None:
+    """Machine, figures and summaries as JSON; the file appears whole or not at all."""
+    content = {
+        "machine": machine(),
+        "cells": [asdict(figure) for figure in figures],
+        "summary": [asdict(summary) for summary in summarize(figures)],
+    }
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def _layers(case: Case) -> tuple[STOCK_GRU, GRU, Tensor]:
+    torch.manual_seed(0)
+    dtype = getattr(torch, case.dtype)
+    stock = STOCK_GRU(
+        case.hidden, case.hidden, case.layers, bidirectional=case.bidirectional, dtype=dtype
+    )
+    x = torch.randn(case.steps, case.batch, case.hidden, dtype=dtype, requires_grad=case.train)
+    return stock, GRU.from_torch(stock), x
+
+
+def _results(case: Case, layer: nn.Module, x: Tensor, d_output: Tensor) -> list[Tensor]:
+    """Output and h_n; in training also every gradient."""
+    with torch.set_grad_enabled(case.train):
+        output, h_n = layer(x)
+    if not case.train:
+        return [output, h_n]
+    gradients = torch.autograd.grad([output, h_n], [x, *layer.parameters()], [d_output, torch.ones_like(h_n)])
+    return [output.detach(), h_n.detach(), *gradients]
+
+
+def _compare(case: Case, expected: Sequence[Tensor], got: Sequence[Tensor]) -> None:
+    for want, have in zip(expected, got, strict=True):
+        difference = ((want - have).abs().max() / want.abs().max().clamp_min(1e-30)).item()
+        if not difference <= _RELATIVE_DIFFERENCE[want.dtype]:
+            raise DifferentResults(
+                f"results of {case} differ by {difference:.2g} of their size, more than "
+                f"{_RELATIVE_DIFFERENCE[want.dtype]:g}: no speed is given for wrong numbers. Please report this."
+            )
+
+
+def _call(case: Case, layer: nn.Module, x: Tensor, d_output: Tensor) -> Callable[[], None]:
+    def infer() -> None:
+        with torch.no_grad():
+            layer(x)
+
+    def train() -> None:
+        layer(x)[0].backward(d_output)
+
+    return train if case.train else infer
+
+
+def _rounds(
+    calls: Sequence[Callable[[], None]], leaves: Sequence[Sequence[Tensor]], budget: float
+) -> Iterator[tuple[float, float]]:
+    """Seconds of both calls in turn. A short call is repeated within its round, for the clock's sake."""
+    with _no_garbage_collection():
+        times = [_time(call, own, 1) for call, own in zip(calls, leaves, strict=True)]  # also warms up
+        times = [_time(call, own, 2) for call, own in zip(calls, leaves, strict=True)]
+        repeats = [max(1, min(500, int(2e-3 / seconds))) for seconds in times]
+        spent, count = 0.0, 0
+        while count < 5 or spent < budget:
+            first, second = (
+                _time(call, own, repeat)
+                for call, own, repeat in zip(calls, leaves, repeats, strict=True)
+            )
+            spent += first * repeats[0] + second * repeats[1]
+            count += 1
+            yield first, second
+
+
+def _time(call: Callable[[], None], leaves: Sequence[Tensor], repeats: int) -> float:
+    """Seconds of one call, mean of `repeats`; gradients are dropped outside the measured time."""
+    total = 0.0
+    for _ in range(repeats):
+        for leaf in leaves:
+            leaf.grad = None
+        start = time.perf_counter()
+        call()
+        total += time.perf_counter() - start
+    return total / repeats
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    was_enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -1,0 +1,291 @@
+"""The commands of `fastgru`: options in, a call, tables out.
+
+Modules that import torch are imported inside the commands, so that `fastgru --help` is quick.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+import fastgru
+from fastgru.errors import FastGRUError, missing_extra
+
+if TYPE_CHECKING:
+    from fastgru.bench import Case, Figure
+    from fastgru.demo import Comparison
+
+app = typer.Typer(
+    name="fastgru",
+    help="The GRU layer of PyTorch, number for number, several times faster on a CPU.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+# Which packages each extra brings, by the names they are imported under.
+EXTRAS = {"torch": ("torch",), "cli": ("typer", "rich"), "demo": ("torch", "typer", "rich", "matplotlib")}
+
+
+def _version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"fastgru {fastgru.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """The GRU layer of PyTorch, number for number, several times faster on a CPU."""
+
+
+@contextmanager
+def _one_sentence() -> Iterator[Console]:
+    """Errors that a user can mend end the command with their text and status 1."""
+    console = Console(stderr=True, highlight=False)
+    try:
+        yield console
+    except (FastGRUError, OSError) as error:
+        console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(1) from error
+
+
+def _need_torch(purpose: str) -> None:
+    if find_spec("torch") is None:
+        raise missing_extra("torch", "torch", purpose)
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+
+
+# ---- demo
+
+
+@app.command()
+def demo(
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training hours.")] = 8,
+    hidden: Annotated[int, typer.Option(min=1, help="Size of the GRU's state.")] = 64,
+    stride: Annotated[int, typer.Option(min=1, help="Hours between training windows; more is quicker.")] = 2,
+    seed: Annotated[int, typer.Option(help="Of weights and batches.")] = 0,
+    threads: Annotated[int | None, typer.Option(min=1, help="Of both runs; torch's choice when left out.")] = None,
+    out: Annotated[Path, typer.Option(help="Directory for the plot.")] = Path("demo-output"),
+) -> None:
+    """Train a real forecaster on torch.nn.GRU, swap the layer in one line, train again, compare."""
+    with _one_sentence():
+        _need_torch("fastgru demo")
+        import torch
+
+        from fastgru import demo as demonstration
+
+        if threads is not None:
+            torch.set_num_threads(threads)
+        settings = demonstration.Settings(epochs=epochs, hidden=hidden, seed=seed, stride=stride)
+        steps = demonstration.batches(settings)
+        with _progress() as progress:
+            tasks = {
+                name: progress.add_task(f"training on {name}", total=steps) for name in ("torch.nn.GRU", "fastgru.GRU")
+            }
+            comparison = demonstration.compare(settings, lambda name: progress.advance(tasks[name]))
+        path = out / "forecast.png"
+        demonstration.plot(comparison, path)
+    console = Console()
+    console.print(_demo_table(comparison))
+    console.print(f"Threads: {torch.get_num_threads()}. Forecast plot: {path}")
+    if not comparison.agrees:
+        console.print("The losses of the two runs differ: please report this.", style="red")
+    if not comparison.wins:
+        console.print("The GRU does not beat the naive forecasts: train for more epochs.", style="red")
+    if not (comparison.agrees and comparison.wins):
+        raise typer.Exit(1)
+
+
+def _demo_table(comparison: Comparison) -> Table:
+    stock, swapped = comparison.stock, comparison.swapped
+    table = Table(title="Air temperature of the next 24 hours, from the last 96")
+    for column in ("", "torch.nn.GRU", "fastgru.GRU"):
+        table.add_column(column, justify="right" if column else "left")
+    for epoch, losses in enumerate(zip(stock.losses, swapped.losses, strict=True), start=1):
+        table.add_row(f"training loss, epoch {epoch}", *(f"{loss:.6f}" for loss in losses))
+    table.add_section()
+    table.add_row("test error, °C", f"{stock.error:.3f}", f"{swapped.error:.3f}")
+    table.add_row("  seasonal naive: as yesterday", f"{comparison.daily_naive:.3f}", f"{comparison.daily_naive:.3f}")
+    table.add_row("  naive: as the last hour", f"{comparison.last_naive:.3f}", f"{comparison.last_naive:.3f}")
+    table.add_section()
+    table.add_row("training, seconds", f"{stock.seconds:.1f}", f"{swapped.seconds:.1f}")
+    table.add_row("ratio", "1.0", f"[bold]{comparison.ratio:.1f}[/bold]")
+    return table
+
+
+# ---- bench
+
+
+def _numbers(text: str | None, name: str) -> list[int]:
+    if text is None:
+        return []
+    try:
+        values = [int(part) for part in text.split(",")]
+    except ValueError:
+        values = [0]
+    if min(values) < 1:
+        raise typer.BadParameter(f"{text!r} is no list of positive whole numbers such as 1,8,32", param_hint=name)
+    return values
+
+
+@app.command()
+def bench(
+    batch: Annotated[str | None, typer.Option(help="Batch sizes, such as 1,8,32.")] = None,
+    steps: Annotated[str | None, typer.Option(help="Sequence lengths.")] = None,
+    hidden: Annotated[str | None, typer.Option(help="Hidden sizes; the input has the same size.")] = None,
+    layers: Annotated[str | None, typer.Option(help="Numbers of stacked layers.")] = None,
+    bidirectional: Annotated[bool, typer.Option("--bidirectional", help="With a second direction.")] = False,
+    train: Annotated[
+        bool | None, typer.Option("--train/--infer", help="Forward and backward, or forward alone; both if left out.")
+    ] = None,
+    threads: Annotated[str | None, typer.Option(help="Threads of both layers; 1 and all if left out.")] = None,
+    dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
+    budget: Annotated[float, typer.Option(min=0.0, help="Measured seconds per cell.")] = 0.8,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.")] = None,
+) -> None:
+    """Measure fastgru.GRU against torch.nn.GRU on this machine, results compared first."""
+    if dtype not in ("float32", "float64"):
+        raise typer.BadParameter(f"{dtype!r} is neither float32 nor float64", param_hint="--dtype")
+    grid = {
+        name: _numbers(text, f"--{name}")
+        for name, text in {"batch": batch, "steps": steps, "hidden": hidden, "layers": layers, "threads": threads}.items()
+    }
+    with _one_sentence():
+        _need_torch("fastgru bench")
+        from fastgru import bench as measuring
+
+        if json_file is not None and not json_file.parent.is_dir():
+            raise FileNotFoundError(f"there is no directory {json_file.parent} for --json. Make it first.")
+        cases = _cases(grid, bidirectional, train, dtype)
+        with _progress() as progress:
+            task = progress.add_task("measuring", total=len(cases))
+            figures = []
+            for case in cases:
+                figures.append(measuring.measure(case, budget))
+                progress.advance(task)
+        console = Console()
+        console.print(" | ".join(f"{key} {value}" for key, value in measuring.machine().items()), soft_wrap=True)
+        console.print(_bench_table(figures))
+        for summary in measuring.summarize(figures):
+            mode = "training" if summary.train else "inference"
+            console.print(
+                f"{mode}, {summary.threads} thread{'s' if summary.threads > 1 else ''}: geometric mean "
+                f"{summary.geometric_mean:.2f}x, minimum {summary.minimum:.2f}x"
+            )
+        if json_file is not None:
+            measuring.write_json(json_file, figures)
+
+
+def _cases(grid: dict[str, list[int]], bidirectional: bool, train: bool | None, dtype: str) -> list[Case]:
+    from itertools import product
+
+    from fastgru.bench import Case, all_threads, default_cases
+
+    counts = grid["threads"] or all_threads()
+    if not any(grid[name] for name in ("batch", "steps", "hidden", "layers")) and not bidirectional:
+        cases = default_cases(counts, dtype)
+        return [case for case in cases if train is None or case.train == train]
+    modes = (False, True) if train is None else (train,)
+    axes = (counts, modes, grid["layers"] or [1], grid["hidden"] or [64], grid["steps"] or [100], grid["batch"] or [1, 8, 32])
+    return [
+        Case(batch, steps, hidden, layers, mode, count, bidirectional, dtype)
+        for count, mode, layers, hidden, steps, batch in product(*axes)
+    ]
+
+
+def _bench_table(figures: list[Figure]) -> Table:
+    table = Table(title="torch.nn.GRU against fastgru.GRU, medians of interleaved rounds")
+    for column in ("mode", "threads", "layers", "H", "B", "T", "torch ms", "fastgru ms", "ratio", "±"):
+        table.add_column(column, justify="left" if column == "mode" else "right")
+    for figure in figures:
+        case = figure.case
+        layers = f"{case.layers}{' x 2' if case.bidirectional else ''}"
+        sizes = [case.threads, layers, case.hidden, case.batch, case.steps]
+        table.add_row(
+            "training" if case.train else "inference",
+            *map(str, sizes),
+            f"{figure.torch_ms:.3f}",
+            f"{figure.fastgru_ms:.3f}",
+            f"{figure.ratio:.2f}",
+            f"{figure.spread:.2f}",
+            style="red" if figure.ratio < 1 else None,
+        )
+    return table
+
+
+# ---- info
+
+
+@app.command()
+def info(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Versions, processor, instruction-set levels, threads, backends, installed extras."""
+    facts = _facts()
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2))
+        return
+    table = Table(show_header=False)
+    for key in ("fastgru", "python", "numpy", "torch", "processor", "cores", "threads"):
+        table.add_row(key, str(facts[key]))
+    for level in facts["levels"]:
+        state = "active" if level["active"] else "available" if level["available"] else "not on this processor"
+        table.add_row(f"level {level['name']}", state)
+    table.add_row("backends", ", ".join(facts["backends"]) or "none without torch")
+    for extra, missing in facts["extras"].items():
+        note = f"missing {', '.join(missing)}: pip install 'fastgru[{extra}]'" if missing else "installed"
+        table.add_row(f"extra {extra}", note.replace("[", r"\["))
+    Console().print(table)
+
+
+def _facts() -> dict[str, Any]:
+    import numpy as np
+
+    extras = {extra: [name for name in names if find_spec(name) is None] for extra, names in EXTRAS.items()}
+    facts: dict[str, Any] = {
+        "fastgru": fastgru.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "torch": None,
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": None,
+        "levels": [level._asdict() for level in fastgru.cpu_info()],
+        "backends": [],
+        "extras": extras,
+    }
+    if not extras["torch"]:
+        import torch
+
+        from fastgru import bench, dispatch
+
+        facts["torch"] = torch.__version__
+        facts["processor"] = bench.processor_name()
+        facts["threads"] = torch.get_num_threads()
+        facts["backends"] = [backend.name for backend in dispatch.BACKENDS]
+    return facts
