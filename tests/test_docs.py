@@ -1,7 +1,6 @@
 """The documentation does what it says: code runs, quotes are verbatim, links and commands exist."""
 
 from __future__ import annotations
-
 import __future__
 
 import inspect

@@ -9,13 +9,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pairs import KINDS, everything, pair
-from strategies import layer_calls
-from tolerance import assert_agrees
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequence
 
 import fastgru
+from pairs import KINDS, everything, pair
+from strategies import layer_calls
+from tolerance import assert_agrees
 
 CONFIGURATIONS = [
     ("GRU", (3, 5), {}),

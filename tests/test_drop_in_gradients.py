@@ -6,13 +6,13 @@ import itertools
 
 import pytest
 import torch
-from pairs import KINDS, everything, pair, results
-from tolerance import assert_agrees
 from torch import nn
 from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
 
 import fastgru
+from pairs import KINDS, everything, pair, results
+from tolerance import assert_agrees
 
 MODIFIED = r"modified (by an inplace operation|inplace)"
 

@@ -8,12 +8,12 @@ import pickle
 
 import pytest
 import torch
-from pairs import KINDS, everything, pair
-from tolerance import assert_agrees
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize, prune, weight_norm
 
 import fastgru
+from pairs import KINDS, everything, pair
+from tolerance import assert_agrees
 
 old_weight_norm = pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated:FutureWarning")
 every_kind = pytest.mark.parametrize("kind", KINDS)

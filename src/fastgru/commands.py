@@ -227,7 +227,7 @@ def _bench_table(figures: list[Figure]) -> Table:
         layers = f"{case.layers}{' x 2' if case.bidirectional else ''}"
         sizes = [case.threads, layers, case.hidden, case.batch, case.steps]
         table.add_row(
-            "training" if case.train else "inference",
+            "train" if case.train else "infer",
             *map(str, sizes),
             f"{figure.torch_ms:.3f}",
             f"{figure.fastgru_ms:.3f}",

@@ -1,0 +1,77 @@
+"""How far results may be from each other: the only place with such numbers, and why they are what they are.
+
+The truth is the reference in float64. A path in a lower type passes when its error is at most twice the error that
+`torch.nn.GRU` makes on the same numbers in the same type: never noticeably worse than torch. Since torch's error may be
+0 by chance, a floor of a few units in the last place of the largest value is added.
+
+Where two libraries are compared directly, both may err by that much, in opposite directions.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+# A gate is a sum of some ten to some hundred products; its rounding errors add up to a few units in the last place,
+# and a recurrence carries them on without making them grow (|h| <= 1 contracts). Measured over thousands of random
+# layers, the largest is 9; 16 leaves what random draws may add.
+FLOOR_UNITS = 16
+TIMES_TORCH = 2
+
+# Direct comparisons of results that two programs computed, in units of the last place of the largest value: twice the
+# floor, and twice again for gradients, which pass through the recurrence once more.
+DIRECT_UNITS = 4 * FLOOR_UNITS
+
+# float64 differs from its own reference in the order of sums alone.
+FLOAT64_UNITS = 64
+
+# Sigmoid and tanh against float64, over all float32 numbers: largest error in units in the last place of the true value,
+# and absolute. Measured: see docs/numerics.md. float64 is compared with its own exp, which errs too.
+ACTIVATION_ULP = {torch.float32: 4.0, torch.float64: 5.0}
+ACTIVATION_ABSOLUTE = {torch.float32: 1.5e-7, torch.float64: 4e-16}
+
+# A step through the recurrence of a single step, in seconds of noise: memory may grow by what the allocator keeps.
+GROWTH_BYTES = 8 << 20
+
+
+def size_of(tensor: Tensor) -> float:
+    """The largest finite value, at least 1: the scale that rounding errors have."""
+    finite = tensor.detach().double().abs()
+    finite = finite[finite.isfinite()]
+    return max(1.0, finite.max().item()) if finite.numel() else 1.0
+
+
+def error(got: Tensor, truth: Tensor) -> float:
+    """Largest distance from the truth."""
+    if got.numel() == 0:
+        return 0.0
+    return (got.detach().double() - truth.detach().double()).abs().max().item()
+
+
+def assert_no_worse_than_torch(got: Tensor, torchs: Tensor, truth: Tensor, name: str = "") -> None:
+    """`got` is at most twice as far from `truth` as torch's result, but for a few units in the last place."""
+    assert got.shape == truth.shape, f"{name}: shape {tuple(got.shape)}, expected {tuple(truth.shape)}"
+    unit = torch.finfo(got.dtype).eps * size_of(truth)
+    units = FLOAT64_UNITS if got.dtype == torch.float64 else FLOOR_UNITS
+    allowed = TIMES_TORCH * error(torchs, truth) + units * unit
+    distance = error(got, truth)
+    assert distance <= allowed, f"{name}: off by {distance:.3g}, allowed {allowed:.3g}"
+
+
+def assert_agrees(got: dict[str, Tensor], want: dict[str, Tensor]) -> None:
+    """Two libraries' results by name: same keys, shapes, types, NaN and infinities; finite values close."""
+    assert got.keys() == want.keys()
+    for name, expected in want.items():
+        mine = got[name]
+        assert mine.shape == expected.shape, f"{name}: shape {tuple(mine.shape)}, expected {tuple(expected.shape)}"
+        assert mine.dtype == expected.dtype, f"{name}: {mine.dtype}, expected {expected.dtype}"
+        if not expected.is_floating_point():
+            assert torch.equal(mine, expected), name
+            continue
+        assert torch.equal(mine.isnan(), expected.isnan()), f"{name}: NaN in other places"
+        infinite = expected.isinf()
+        assert torch.equal(mine[infinite], expected[infinite]), f"{name}: infinities in other places"
+        finite = expected.isfinite()
+        allowed = DIRECT_UNITS * torch.finfo(expected.dtype).eps * size_of(expected)
+        distance = error(mine[finite], expected[finite])
+        assert distance <= allowed, f"{name}: apart by {distance:.3g}, allowed {allowed:.3g}"
