@@ -1,0 +1,119 @@
+"""The promise: for one level, the same bits whatever the threads, the neighbours in the batch, or the cuts in time."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import batches, dtypes, lengths, seeds, sizes, steps
+from torch.nn.utils.rnn import pack_sequence, unpack_sequence
+
+import fastgru
+from fastgru.levels import use_level
+
+LEVELS = [level.name for level in fastgru.cpu_info() if level.available]
+every_level = pytest.mark.parametrize("level", LEVELS)
+# Large enough for several threads and for sharing hidden units between them.
+wide = st.sampled_from((8, 33, 64, 128, 160, 256))
+
+
+def equal(a, b):
+    return torch.equal(a.nan_to_num(), b.nan_to_num()) and a.shape == b.shape
+
+
+@every_level
+@settings(max_examples=20)
+@given(dtypes, sizes, wide, steps, batches, st.booleans(), seeds)
+def test_threads_do_not_matter(level, dtype, input_size, hidden, count, batch, bidirectional, seed):
+    torch.manual_seed(seed)
+    layer = fastgru.GRU(input_size, hidden, 2, bidirectional=bidirectional, dtype=dtype)
+    x = torch.randn(4 * count, batch, input_size, dtype=dtype, requires_grad=True)
+    found = []
+    with use_level(level):
+        for threads in (1, 2, 3, 4):
+            torch.set_num_threads(threads)
+            output, h_n = layer(x)
+            gradients = torch.autograd.grad(output.sin().sum() + h_n.sum(), [x, *layer.parameters()])
+            with torch.no_grad():
+                quiet = layer(x)
+            found.append([output, h_n, *gradients, *quiet])
+    torch.set_num_threads(2)
+    for other in found[1:]:
+        assert all(equal(a, b) for a, b in zip(found[0], other, strict=True))
+    assert equal(found[0][0], found[0][-2])  # and neither does it matter whether gradients are wanted
+    assert equal(found[0][1], found[0][-1])
+
+
+@every_level
+@settings(max_examples=20)
+@given(dtypes, sizes, wide, steps, batches, st.booleans(), seeds)
+def test_neighbours_in_the_batch_do_not_matter(level, dtype, input_size, hidden, count, batch, bidirectional, seed):
+    torch.manual_seed(seed)
+    layer = fastgru.GRU(input_size, hidden, bidirectional=bidirectional, dtype=dtype)
+    x = torch.randn(count, batch, input_size, dtype=dtype)
+    h_0 = torch.randn(2 if bidirectional else 1, batch, hidden, dtype=dtype)
+    order = torch.randperm(batch)
+    with use_level(level), torch.no_grad():
+        output, h_n = layer(x, h_0)
+        for row in range(batch):
+            alone, last = layer(x[:, row : row + 1], h_0[:, row : row + 1])
+            assert equal(alone[:, 0], output[:, row])
+            assert equal(last[:, 0], h_n[:, row])
+        shuffled, last = layer(x[:, order], h_0[:, order])
+    assert equal(shuffled, output[:, order])
+    assert equal(last, h_n[:, order])
+
+
+@every_level
+@settings(max_examples=20)
+@given(dtypes, sizes, st.one_of(sizes, wide), lengths, st.booleans(), seeds)
+def test_a_ragged_batch_gives_what_each_sequence_gives_alone(level, dtype, input_size, hidden, own, bidirectional, seed):
+    torch.manual_seed(seed)
+    layer = fastgru.GRU(input_size, hidden, 2, bidirectional=bidirectional, dtype=dtype)
+    rows = [torch.randn(n, input_size, dtype=dtype) for n in own]
+    with use_level(level), torch.no_grad():
+        packed, h_n = layer(pack_sequence(rows, enforce_sorted=False))
+        for i, (row, output) in enumerate(zip(rows, unpack_sequence(packed), strict=True)):
+            alone, last = layer(row)
+            assert equal(alone, output)
+            assert equal(last, h_n[:, i])
+
+
+@every_level
+@settings(max_examples=20)
+@given(dtypes, sizes, st.one_of(sizes, wide), batches, st.lists(st.integers(1, 7), min_size=1, max_size=6), seeds)
+def test_cuts_in_time_do_not_matter(level, dtype, input_size, hidden, batch, pieces, seed):
+    torch.manual_seed(seed)
+    layer = fastgru.GRU(input_size, hidden, 2, dtype=dtype)
+    x = torch.randn(sum(pieces), batch, input_size, dtype=dtype)
+    with use_level(level), torch.no_grad():
+        whole, last = layer(x)
+        for cuts in (pieces, [1] * len(x)):
+            state, outputs = None, []
+            for piece in x.split(cuts):
+                output, state = layer(piece, state)
+                outputs.append(output)
+            assert equal(torch.cat(outputs), whole)
+            assert equal(state, last)
+
+
+@every_level
+def test_a_cell_gives_what_the_layer_gives(level):
+    cell, layer = fastgru.GRUCell(5, 40), fastgru.GRU(5, 40)
+    layer.load_state_dict({f"{name}_l0": value for name, value in cell.state_dict().items()})
+    x, h = torch.randn(6, 3, 5), torch.zeros(3, 40)
+    with use_level(level), torch.no_grad():
+        output, _ = layer(x)
+        for t in range(6):
+            h = cell(x[t], h)
+            assert equal(h, output[t])
+
+
+def test_two_runs_give_the_same():
+    layer, x = fastgru.GRU(33, 128, 2, bidirectional=True), torch.randn(30, 9, 33)
+    runs = []
+    for _ in range(5):
+        output, _ = layer(x)
+        runs.append([output, *torch.autograd.grad(output.square().sum(), list(layer.parameters()))])
+    assert all(equal(a, b) for run in runs[1:] for a, b in zip(runs[0], run, strict=True))

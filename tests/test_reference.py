@@ -1,0 +1,119 @@
+"""The reference is the law, so it is checked against torch and by finite differences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import lengths, seeds, sizes, steps
+from tolerance import assert_agrees
+from torch import nn
+from torch.nn.utils.rnn import PackedSequence, pack_sequence
+
+from fastgru import GRUSpec, reference
+from fastgru.backends.reference import OPERATIONS
+
+specs = st.builds(
+    GRUSpec, sizes, st.integers(1, 9), st.integers(1, 3), st.booleans(), st.booleans()
+)
+
+
+def stock_layer(spec: GRUSpec) -> nn.GRU:
+    return nn.GRU(
+        spec.input_size,
+        spec.hidden_size,
+        spec.num_layers,
+        spec.bias,
+        bidirectional=spec.bidirectional,
+        dtype=torch.float64,
+    )
+
+
+def states(spec: GRUSpec, batch: int) -> torch.Tensor:
+    cells = spec.num_layers * spec.num_directions
+    return torch.randn(cells, batch, spec.hidden_size, dtype=torch.float64)
+
+
+@settings(max_examples=60)
+@given(specs, steps, st.integers(1, 5), st.booleans(), seeds)
+def test_equals_torch_in_float64(spec, count, batch, with_state, seed):
+    torch.manual_seed(seed)
+    layer, x = stock_layer(spec), torch.randn(count, batch, spec.input_size, dtype=torch.float64)
+    h_0 = states(spec, batch) if with_state else None
+    output, h_n = reference.run(OPERATIONS, spec, x, h_0, list(layer.parameters()))
+    want, want_h_n = layer(x, h_0)
+    assert_agrees({"output": output, "h_n": h_n}, {"output": want, "h_n": want_h_n})
+
+
+@settings(max_examples=60)
+@given(specs, lengths, seeds)
+def test_ragged_equals_torchs_packed(spec, own, seed):
+    torch.manual_seed(seed)
+    layer = stock_layer(spec)
+    packed = pack_sequence(
+        [torch.randn(n, spec.input_size, dtype=torch.float64) for n in sorted(own, reverse=True)]
+    )
+    h_0, sizes_ = states(spec, len(own)), packed.batch_sizes.tolist()
+    output, h_n = reference.run(OPERATIONS, spec, packed.data, h_0, list(layer.parameters()), sizes_)
+    want, want_h_n = layer(PackedSequence(packed.data, packed.batch_sizes), h_0)
+    assert_agrees({"output": output, "h_n": h_n}, {"output": want.data, "h_n": want_h_n})
+
+
+@settings(max_examples=40)
+@given(specs, lengths, seeds)
+def test_numpy_gives_what_torch_gives(spec, own, seed):
+    torch.manual_seed(seed)
+    weights = [torch.randn(shape, dtype=torch.float64) for shape in spec.parameter_shapes]
+    packed = pack_sequence(
+        [torch.randn(n, spec.input_size, dtype=torch.float64) for n in sorted(own, reverse=True)]
+    )
+    h_0, sizes_ = states(spec, len(own)), packed.batch_sizes.tolist()
+    want = reference.run(OPERATIONS, spec, packed.data, h_0, weights, sizes_)
+    arrays = [weight.numpy() for weight in weights]
+    numpy = reference.NumPyOperations()
+    got = reference.run(numpy, spec, packed.data.numpy(), h_0.numpy(), arrays, sizes_)
+    for mine, expected in zip(got, want, strict=True):
+        assert_agrees({"": torch.from_numpy(mine)}, {"": expected})
+
+
+def test_numpy_sigmoid_does_not_overflow():
+    x = np.array([-1e30, -800.0, -0.0, 0.0, 800.0, np.inf, -np.inf], dtype=np.float32)
+    got = reference.NumPyOperations.sigmoid(x)
+    assert got.dtype == np.float32
+    assert got.tolist() == [0, 0, 0.5, 0.5, 1, 1, 0]
+
+
+@pytest.mark.parametrize("spec", [GRUSpec(2, 3), GRUSpec(2, 2, 2, True, True), GRUSpec(3, 2, 2, False)])
+@pytest.mark.parametrize("batch_sizes", [None, [3, 2, 2, 1]])
+def test_derivatives_are_those_of_finite_differences(spec, batch_sizes):
+    shape = (3, 3, spec.input_size) if batch_sizes is None else (8, spec.input_size)
+    x, h_0 = torch.randn(shape, dtype=torch.float64), states(spec, 3)
+    weights = [torch.randn(shape, dtype=torch.float64) * 0.5 for shape in spec.parameter_shapes]
+    arguments = [t.requires_grad_() for t in (x, h_0, *weights)]
+
+    def run(x, h_0, *weights):
+        return reference.run(OPERATIONS, spec, x, h_0, weights, batch_sizes)
+
+    assert torch.autograd.gradcheck(run, arguments, check_forward_ad=True)
+    assert torch.autograd.gradgradcheck(run, arguments)
+
+
+@settings(max_examples=30)
+@given(specs, seeds)
+def test_states_stay_within_one_or_the_first_state(spec, seed):
+    torch.manual_seed(seed)
+    weights = [3 * torch.randn(shape, dtype=torch.float64) for shape in spec.parameter_shapes]
+    h_0 = 2 * states(spec, 2)
+    _, h_n = reference.run(OPERATIONS, spec, torch.randn(7, 2, spec.input_size).double(), h_0, weights)
+    assert (h_n.abs() <= h_0.abs().clamp_min(1) + 1e-12).all()
+
+
+def test_an_open_update_gate_keeps_the_state():
+    spec = GRUSpec(2, 3)
+    weights = [torch.randn(shape, dtype=torch.float64) for shape in spec.parameter_shapes]
+    weights[2][3:6] = 1e4  # the rows of z
+    h_0 = states(spec, 4)
+    _, h_n = reference.run(OPERATIONS, spec, torch.randn(5, 4, 2).double(), h_0, weights)
+    assert torch.equal(h_n, h_0)
