@@ -26,7 +26,21 @@ _HOMES = {
     "use_backend": "fastgru.dispatch",
 }
 
-__all__ = ["__version__", *_HOMES]
+__all__ = [
+    "GRU",
+    "GRUCell",
+    "GRUSpec",
+    "__version__",
+    "convert",
+    "cpu_info",
+    "errors",
+    "explain",
+    "functional",
+    "patch",
+    "replace_gru",
+    "restore_gru",
+    "use_backend",
+]
 
 if TYPE_CHECKING:
     from fastgru import convert, errors, functional

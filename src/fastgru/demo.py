@@ -209,7 +209,8 @@ def compare(settings: Settings, tick: Callable[[str], None]) -> Comparison:
     starts = series.test.starts
     yesterday = np.stack([series.celsius[s - HOURS_AHEAD : s] for s in starts])
     last = np.repeat(series.celsius[starts - 1][:, None], HOURS_AHEAD, axis=1)
-    return Comparison(*runs, _error(series, yesterday), _error(series, last), series)
+    stock, swapped = runs
+    return Comparison(stock, swapped, _error(series, yesterday), _error(series, last), series)
 
 
 def batches(settings: Settings) -> int:

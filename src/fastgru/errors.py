@@ -71,13 +71,15 @@ def missing_extra(package: str, extra: str, purpose: str) -> MissingExtra:
 def not_a_tensor(name: str, value: object) -> InputTypeError:
     """For an argument that is no tensor."""
     kind = type(value).__name__
+    pythons = f"'{kind}' object has no attribute 'dim'"
+    try:
+        value.dim  # type: ignore[attr-defined]  # noqa: B018  (for Python's own words)
+    except AttributeError as error:
+        pythons = str(error)
     hint = f"Convert it first: torch.as_tensor({name})."
     if isinstance(value, tuple):
         hint = "A GRU has one state tensor, unlike an LSTM, which has a pair."
-    return InputTypeError(
-        f"'{kind}' object has no attribute 'dim': `{name}` is of type {kind}. "
-        f"Expected a torch.Tensor. {hint}"
-    )
+    return InputTypeError(f"{pythons}: `{name}` is of type {kind}. Expected a torch.Tensor. {hint}")
 
 
 def input_rank(layer: str, dims: int, allowed: tuple[int, int], shapes: str) -> RankError:

@@ -244,8 +244,9 @@ def _check(
         raise errors.empty_sequence()
     for i, (weight, expected) in enumerate(zip(weights, _shapes(spec), strict=True)):
         if weight.shape != expected:
-            names, rows = spec.parameter_names, shape[:-1].numel()
-            raise errors.parameter_shape(names[i], weight.shape, expected, rows)
+            name = spec.parameter_names[i]
+            rows = shape[:-1].numel() if "_ih" in name else shape[-2]  # torch projects the states step by step
+            raise errors.parameter_shape(name, weight.shape, expected, rows)
         if weight.dtype is not dtype or not (is_cpu and weight.is_cpu):
             is_mixed |= _check_operand("parameter", spec.parameter_names[i], weight, x)
     return is_mixed

@@ -84,9 +84,9 @@ class _Gru(torch.autograd.Function):
         if d_output is None and d_h_n is None:
             return (None,) * (len(wanted) + 2)
         inputs = (x, h_0, *weights)
-        if torch.is_grad_enabled() or torch._C._are_functorch_transforms_active():
-            gradients = _differentiable(request, batch_sizes, inputs, (d_output, d_h_n), wanted)
-            return None, None, *gradients
+        outer = (d_output, d_h_n)
+        if torch.is_grad_enabled() or not _are_plain(outer):
+            return None, None, *_differentiable(request, batch_sizes, inputs, outer, wanted)
         output = ctx.output
         if output._version != ctx.version:
             output, _, saved = core_calls.forward(
@@ -96,6 +96,11 @@ class _Gru(torch.autograd.Function):
             request, inputs, batch_sizes, output, saved, d_output, d_h_n, wanted
         )
         return None, None, *gradients
+
+
+def _are_plain(outer: tuple[Tensor | None, Tensor | None]) -> bool:
+    """Whether outer gradients have memory of their own; those of vmap over a backward pass have none."""
+    return not torch._C._are_functorch_transforms_active() and all(d is None or torch._C._has_storage(d) for d in outer)
 
 
 def _differentiable(

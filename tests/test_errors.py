@@ -1,0 +1,172 @@
+"""Every mistake: torch's type, torch's words, then what to do; and no kernel runs."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_sequence
+
+import fastgru
+from fastgru import errors
+from fastgru.backends import core_calls
+
+PACKED = pack_sequence([torch.randn(3, 3), torch.randn(2, 3)])
+
+
+def layer_with(name, value):
+    def build(kind):
+        layer = kind(3, 4)
+        layer.register_parameter(name, nn.Parameter(value))
+        return layer
+
+    return build
+
+
+def call(*arguments, build=lambda kind: kind(3, 4)):
+    return lambda library: build(library.GRU)(*arguments)
+
+
+def call_cell(*arguments):
+    return lambda library: library.GRUCell(3, 4)(*arguments)
+
+
+# Mistake -> (what to do with torch.nn or with fastgru, the words of ours that tell how to mend it).
+MISTAKES = {
+    "vector": (call(torch.randn(3)), "Expected shape (T, B, I)"),
+    "four dimensions": (call(torch.randn(2, 2, 2, 3)), "input.unsqueeze"),
+    "features": (call(torch.randn(2, 2, 5)), "Check the layer before this one"),
+    "features of a packed sequence": (call(pack_sequence([torch.randn(3, 5)])), "has input_size=3"),
+    "float64 input": (call(torch.randn(2, 2, 3).double()), "input.to(torch.float32)"),
+    "integer input": (call(torch.ones(2, 2, 3, dtype=torch.int64)), "input.to(torch.float32)"),
+    "no steps": (call(torch.randn(0, 2, 3)), "leave empty sequences out"),
+    "no steps, no batch": (call(torch.randn(0, 3)), "leave empty sequences out"),
+    "unbatched state": (call(torch.randn(2, 2, 3), torch.randn(1, 4)), "(layers * directions, batch, hidden_size)"),
+    "batched state": (call(torch.randn(2, 3), torch.randn(1, 1, 4)), "(layers * directions, hidden_size)"),
+    "batch of the state": (call(torch.randn(2, 2, 3), torch.randn(1, 3, 4)), "hx.transpose(0, 1)"),
+    "state of a packed sequence": (call(PACKED, torch.randn(1, 3, 4)), "hx.transpose(0, 1)"),
+    "type of the state": (call(torch.randn(2, 2, 3), torch.randn(1, 2, 4).double()), "Convert one of them"),
+    "device of the input": (call(torch.randn(2, 2, 3, device="meta")), "Move the input or the layer"),
+    "device of the state": (call(torch.randn(2, 2, 3), torch.randn(1, 2, 4, device="meta")), "Move the input"),
+    "None": (call(None), "Expected a torch.Tensor"),
+    "array": (call(np.zeros((2, 2, 3), np.float32)), "torch.as_tensor(input)"),
+    "list as state": (call(torch.randn(2, 2, 3), [1]), "torch.as_tensor(hx)"),
+    "state of an LSTM": (call(torch.randn(2, 2, 3), (torch.randn(1, 2, 4), torch.randn(1, 2, 4))), "one state tensor"),
+    "sizes of a weight": (
+        call(torch.randn(2, 2, 3), build=layer_with("weight_hh_l0", torch.randn(12, 5))),
+        "`weight_hh_l0` has shape (12, 5)",
+    ),
+    "sizes of a bias": (
+        call(torch.randn(2, 2, 3), build=layer_with("bias_hh_l0", torch.randn(11))),
+        "`bias_hh_l0` has shape (11,)",
+    ),
+    "type of a weight": (
+        call(torch.randn(2, 2, 3), build=layer_with("weight_hh_l0", torch.randn(12, 4).double())),
+        "`weight_hh_l0` is torch.float64",
+    ),
+    "projection": (lambda library: library.GRU(3, 4, proj_size=2), "torch.nn.Linear"),
+    "cell: three dimensions": (call_cell(torch.randn(1, 2, 3)), "(batch, input_size)"),
+    "cell: features": (call_cell(torch.randn(2, 5)), "Check the layer before this one"),
+    "cell: state of three dimensions": (call_cell(torch.randn(2, 3), torch.randn(1, 2, 4)), "hx.squeeze"),
+    "cell: batch": (call_cell(torch.randn(2, 3), torch.randn(3, 4)), "one state row for each input row"),
+    "cell: hidden size": (call_cell(torch.randn(2, 3), torch.randn(2, 5)), "Pass the state that this cell returned"),
+    "cell: vector as state": (call_cell(torch.randn(2, 3), torch.randn(4)), "one state row"),
+    "cell: batched state": (call_cell(torch.randn(3), torch.randn(1, 4)), "Pass the state"),
+    "cell: type of the state": (call_cell(torch.randn(2, 3), torch.randn(2, 4).double()), "Convert one of them"),
+    "cell: device of the state": (call_cell(torch.randn(2, 3), torch.randn(2, 4, device="meta")), "Move the input"),
+    "cell: None": (call_cell(None), "Expected a torch.Tensor"),
+}
+
+
+def words_of(text):
+    """The text without numbers in shapes, which torch writes in two ways."""
+    return re.sub(r"\s+", " ", text.splitlines()[0])
+
+
+@pytest.mark.parametrize("is_training", [False, True])
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_raise_what_torch_raises_and_tell_more(mistake, is_training, monkeypatch):
+    act, remedy = MISTAKES[mistake]
+    with pytest.raises(Exception, match=".") as torchs:
+        act(nn)
+    monkeypatch.setattr(core_calls, "forward", None)  # no kernel may be reached
+    with torch.set_grad_enabled(is_training), pytest.raises(errors.FastGRUError) as ours:
+        act(fastgru)
+    assert isinstance(ours.value, type(torchs.value))
+    text = str(ours.value)
+    if mistake != "sizes of a bias":  # torch's text tells the sizes of its own inner tensors
+        assert words_of(str(torchs.value)) in text
+    else:
+        assert "The expanded size of the tensor (12) must match the existing size" in text
+    assert remedy in text
+
+
+def test_a_cell_refuses_other_types_than_its_weights():
+    with pytest.raises(errors.DTypeError, match=r"input.to\(torch.float32\)"):
+        fastgru.GRUCell(3, 4)(torch.randn(2, 3).double())
+
+
+X, WEIGHTS = torch.randn(5, 2, 3), list(fastgru.GRU(3, 4).parameters())
+FUNCTIONAL = {
+    "no tensor": (lambda f: f([1], None, WEIGHTS), AttributeError, "Expected a torch.Tensor"),
+    "too few weights": (lambda f: f(X, None, WEIGHTS[:3]), RuntimeError, "got 3 weights, expected 4"),
+    "layers": (lambda f: f(X, None, WEIGHTS, num_layers=2), RuntimeError, "got 4 weights, expected 8"),
+    "rank": (lambda f: f(X[0], None, WEIGHTS), ValueError, "got 2D instead"),
+    "dropout": (lambda f: f(X, None, WEIGHTS, dropout=1.5), ValueError, "in range [0, 1], got 1.5"),
+    "packed rank": (lambda f: f(X, None, WEIGHTS, batch_sizes=torch.tensor([2])), RuntimeError, "2 dimensions, got 3"),
+    "type of batch sizes": (
+        lambda f: f(X[0], None, WEIGHTS, batch_sizes=torch.tensor([2.0])),
+        RuntimeError,
+        "`batch_sizes` is torch.float32",
+    ),
+    "no batch sizes": (
+        lambda f: f(X[0], None, WEIGHTS, batch_sizes=torch.zeros(0, dtype=torch.int64)),
+        RuntimeError,
+        "`batch_sizes` is []",
+    ),
+    "growing": (lambda f: f(X[0], None, WEIGHTS, batch_sizes=torch.tensor([1, 2])), RuntimeError, "grows: [1, 2]"),
+    "empty step": (lambda f: f(X[0], None, WEIGHTS, batch_sizes=torch.tensor([2, 0])), RuntimeError, "ends with 0"),
+    "sum": (lambda f: f(X[0], None, WEIGHTS, batch_sizes=torch.tensor([2, 1])), RuntimeError, "adds up to 3"),
+    "rank of batch sizes": (
+        lambda f: f(X[0], None, WEIGHTS, batch_sizes=torch.tensor([[2]])),
+        RuntimeError,
+        "has 2 dimensions",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", FUNCTIONAL)
+def test_mistakes_in_the_functional_form(mistake, monkeypatch):
+    act, kind, words = FUNCTIONAL[mistake]
+    monkeypatch.setattr(core_calls, "forward", None)
+    with pytest.raises(kind) as caught:
+        act(fastgru.functional.gru)
+    assert words in str(caught.value)
+    assert isinstance(caught.value, errors.FastGRUError)
+
+
+def test_an_unknown_backend():
+    with pytest.raises(ValueError, match=r"no backend 'gpu'. Known ones: cpu, aten, reference"), fastgru.use_backend("gpu"):
+        pass
+
+
+def test_a_backend_asked_for_that_cannot_serve():
+    layer = fastgru.GRU(3, 4).half()
+    with fastgru.use_backend("cpu"), pytest.raises(RuntimeError, match=r"'cpu' was asked for.*float16"):
+        layer(torch.randn(2, 2, 3).half())
+
+
+def test_explain_wants_a_layer_of_ours():
+    with pytest.raises(TypeError, match="fastgru.replace_gru first"):
+        fastgru.explain(nn.GRU(3, 4), X)
+
+
+def test_from_torch_wants_a_layer_of_torchs():
+    with pytest.raises(TypeError, match="fastgru.replace_gru"):
+        fastgru.GRU.from_torch(nn.Linear(3, 4))
+    parametrized = torch.nn.utils.parametrizations.weight_norm(nn.GRU(3, 4), "weight_hh_l0")
+    with pytest.raises(TypeError, match="keep parametrizations"):
+        fastgru.GRU.from_torch(parametrized)

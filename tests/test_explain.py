@@ -1,0 +1,112 @@
+"""Which path serves a call is told, and told truly."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.autograd import forward_ad
+from torch.testing._internal.two_tensor import TwoTensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import fastgru
+from fastgru import dispatch
+
+X = torch.randn(5, 2, 3)
+
+
+def test_the_core_serves_plain_calls():
+    told = fastgru.explain(fastgru.GRU(3, 4), X)
+    assert told.chosen == "cpu"
+    assert told.reasons == {"cpu": None, "aten": None, "reference": None}
+    assert told.threads == torch.get_num_threads()
+    text = str(told)
+    assert "cpu: runs" in text
+    assert f"CPU level: {told.level}" in text
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_goes_to_torch(dtype):
+    told = fastgru.explain(fastgru.GRU(3, 4, dtype=dtype), X.to(dtype))
+    assert told.chosen == "aten"
+    assert "float32 and float64" in told.reasons["cpu"]
+    assert "aten: runs" in str(told)
+
+
+def test_other_devices_go_to_torch():
+    told = fastgru.explain(fastgru.GRU(3, 4, device="meta"), X.to("meta"))
+    assert told.chosen == "aten"
+    assert "meta" in told.reasons["cpu"]
+
+
+def test_an_empty_batch_goes_to_torch():
+    assert fastgru.explain(fastgru.GRU(3, 4), torch.randn(5, 0, 3)).chosen == "aten"
+
+
+def test_cells_are_explained_too():
+    assert fastgru.explain(fastgru.GRUCell(3, 4), X[0]).chosen == "cpu"
+
+
+def test_forward_mode_goes_to_torch():
+    with forward_ad.dual_level():
+        x = forward_ad.make_dual(X, torch.ones_like(X))
+        told = fastgru.explain(fastgru.GRU(3, 4), x)
+    assert told.chosen == "aten"
+    assert "forward-mode AD" in told.reasons["cpu"]
+
+
+def test_transforms_go_to_the_reference():
+    layer, told = fastgru.GRU(3, 4), []
+
+    def watch(x):
+        told.append(fastgru.explain(layer, x))
+        return x
+
+    torch.func.vmap(watch)(torch.randn(2, 5, 2, 3))
+    assert told[0].chosen == "reference"
+    assert "torch.func" in told[0].reasons["aten"]
+
+
+class Watching(TorchDispatchMode):
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        return func(*args, **(kwargs or {}))
+
+
+def test_dispatch_modes_see_torchs_operators():
+    with Watching():
+        assert fastgru.explain(fastgru.GRU(3, 4), X).chosen == "aten"
+
+
+def test_subclasses_of_tensor_go_to_torch():
+    told = fastgru.explain(fastgru.GRU(3, 4), TwoTensor(X, X.clone()))
+    assert told.chosen == "aten"
+    assert "TwoTensor" in told.reasons["cpu"]
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.trace` is deprecated:DeprecationWarning")
+def test_tracing_goes_to_torch():
+    layer, told = fastgru.GRU(3, 4), []
+
+    def watch(x):
+        told.append(fastgru.explain(layer, x).chosen)
+        return layer(x)[0]
+
+    traced = torch.jit.trace(watch, X, check_trace=False)
+    assert told == ["aten"]
+    assert torch.allclose(traced(X + 1), layer(X + 1)[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [backend.name for backend in dispatch.BACKENDS])
+def test_a_backend_can_be_asked_for(name):
+    layer = fastgru.GRU(3, 4)
+    want = layer(X)[0]
+    with fastgru.use_backend(name):
+        assert fastgru.explain(layer, X).chosen == name
+        assert torch.allclose(layer(X)[0], want, atol=1e-6)
+    assert fastgru.explain(layer, X).chosen == "cpu"
+
+
+def test_explaining_computes_nothing_and_keeps_the_generator():
+    layer = fastgru.GRU(3, 4, 2, dropout=0.5)
+    before = torch.get_rng_state()
+    fastgru.explain(layer, X)
+    assert torch.equal(before, torch.get_rng_state())
