@@ -44,10 +44,9 @@ struct ExpConstants<double> {
     static constexpr double shared_limit = 600.0;
     static constexpr int terms = 10;
     static constexpr double q[terms] = {
-        0.50000000000000010221,    0.16666666666666667453,    0.041666666666624127873,
-        0.0083333333333300618325,  0.0013888888917213716901,  0.00019841269863053616878,
-        0.000024801521295954375131, 2.7557268459997064772e-6, 2.7620088445409748161e-7,
-        2.5100385495510319078e-8};
+        0.50000000000000010221,   0.16666666666666667453,    0.041666666666624127873,    0.0083333333333300618325,
+        0.0013888888917213716901, 0.00019841269863053616878, 0.000024801521295954375131, 2.7557268459997064772e-6,
+        2.7620088445409748161e-7, 2.5100385495510319078e-8};
 };
 
 // 2^k and p = expm1(x - k ln 2), for finite |x| within the exponent range.
@@ -130,8 +129,8 @@ FASTGRU_INLINE Vec<T> tanh(Vec<T> x) {
     return (Vec<T>)((Bits<T>)(t.numerator / t.denominator) | t.sign);
 }
 
-// z = sigmoid(a_z) and n = tanh(a_n) with one division between them. The limit on a_z is closer than in `sigmoid`, to
-// keep the common denominator finite: z below exp(-60) (float32) is 0.
+// z = sigmoid(a_z) and n = tanh(a_n) with one division between them. The limit on a_z is closer than in `sigmoid`,
+// to keep the common denominator finite: z below exp(-60) (float32) is 0.
 template <class T>
 FASTGRU_INLINE void sigmoid_and_tanh(Vec<T> a_z, Vec<T> a_n, Vec<T>& z, Vec<T>& n) {
     constexpr T limit = ExpConstants<T>::shared_limit;

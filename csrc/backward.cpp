@@ -18,13 +18,13 @@ ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 // A weight matrix and its gradient, with columns in panels of W vectors.
 template <class T>
 struct Columns {
-    ptrdiff_t width;   // columns
-    int vectors;       // W
+    ptrdiff_t width;  // columns
+    int vectors;      // W
     ptrdiff_t panels;
-    T* weight;         // [panels][3 Hp][W][L]
-    T* right;          // [panels][chunk rows][W][L]: what the gate gradients are multiplied with
-    T* d_weight;       // [panels][3 Hp][W][L]
-    const T** rows;    // [chunk rows]: where the rows of `right` come from
+    T* weight;       // [panels][3 Hp][W][L]
+    T* right;        // [panels][chunk rows][W][L]: what the gate gradients are multiplied with
+    T* d_weight;     // [panels][3 Hp][W][L]
+    const T** rows;  // [chunk rows]: where the rows of `right` come from
 
     ptrdiff_t panel_values(ptrdiff_t rows, ptrdiff_t lanes) const { return panels * rows * vectors * lanes; }
 };
@@ -33,12 +33,12 @@ struct Columns {
 template <class T>
 struct BackwardMemory {
     Steps steps;
-    T* zeros;           // [H]
-    T* d_between[2];    // [N][D H]: gradients of the outputs of inner layers
+    T* zeros;            // [H]
+    T* d_between[2];     // [N][D H]: gradients of the outputs of inner layers
     ptrdiff_t capacity;  // rows of a chunk
-    T* d_gates[2];      // [4 Hb][capacity][L]: this chunk's and the one's before
-    T* carry;           // [B][Hp]
-    T* d_bias;          // [4 Hb][L]
+    T* d_gates[2];       // [4 Hb][capacity][L]: this chunk's and the one's before
+    T* carry;            // [B][Hp]
+    T* d_bias;           // [4 Hb][L]
     Columns<T> ih, hh;
     const T** weight_rows;  // [2][3 Hp]: where the rows of the weights come from
 };
@@ -152,16 +152,17 @@ struct BackwardCell {
         const ptrdiff_t first = run.first_row;
         if (gradients().weight_ih != nullptr) {
             const Columns<T>& ih = memory.ih;
-            for_flat_rows(memory.steps, first + rows.begin, first + rows.end, [&](ptrdiff_t i, ptrdiff_t t, ptrdiff_t b) {
-                ih.rows[i - first] = input.step(memory.steps, t) + b * input.row_stride;
-            });
+            for_flat_rows(memory.steps, first + rows.begin, first + rows.end,
+                          [&](ptrdiff_t i, ptrdiff_t t, ptrdiff_t b) {
+                              ih.rows[i - first] = input.step(memory.steps, t) + b * input.row_stride;
+                          });
             kernels.pack_rows(ih.rows, memory.capacity, ih.width, ih.vectors, ih.right, rows.begin, rows.end);
         }
         if (gradients().weight_hh != nullptr) {
             const Columns<T>& hh = memory.hh;
-            for_flat_rows(memory.steps, first + rows.begin, first + rows.end, [&](ptrdiff_t i, ptrdiff_t t, ptrdiff_t b) {
-                hh.rows[i - first] = state_before<T>(run, t, b);
-            });
+            for_flat_rows(
+                memory.steps, first + rows.begin, first + rows.end,
+                [&](ptrdiff_t i, ptrdiff_t t, ptrdiff_t b) { hh.rows[i - first] = state_before<T>(run, t, b); });
             kernels.pack_rows(hh.rows, memory.capacity, hh.width, hh.vectors, hh.right, rows.begin, rows.end);
         }
     }
@@ -204,7 +205,8 @@ struct BackwardCell {
 
     // From panels to torch's (3H, columns), rows r, z, n.
     void write_weight(const Columns<T>& columns, const int (&gates)[3], T* d_weight, const Share& share) const {
-        const ptrdiff_t H = hidden_size(), padded = blocks() * kernels.lanes, step = columns.vectors * kernels.lanes;
+        const ptrdiff_t H = hidden_size(), padded = blocks() * kernels.lanes,
+                        step = columns.vectors * kernels.lanes;
         for (ptrdiff_t i = share.begin; i < share.end; ++i) {
             const ptrdiff_t group = i / H, unit = group * padded + i % H;
             T* row = d_weight + (gates[group] * H + i % H) * columns.width;
@@ -257,7 +259,8 @@ struct BackwardCell {
     }
 };
 
-// True when something at or below this layer is wanted, so that the layer above must hand its input's gradient down.
+// True when something at or below this layer is wanted, so that the layer above must hand its input's gradient
+// down.
 template <class T>
 bool wants_below(const Backward<T>& call, ptrdiff_t layer) {
     bool wants = call.d_input != nullptr || call.d_h_0 != nullptr;
@@ -303,11 +306,10 @@ void run(const KernelTable& table, const Backward<T>& call, void* workspace) {
             d_input = wants_below(call, layer) ? memory.d_between[layer % 2] : nullptr;
             input = {output_of(layer - 1), features, 0, true};
         }
-        const BackwardPlan plan =
-            plan_backward(layer_shape(kernels, spec, call.batch, layer, call.threads));
+        const BackwardPlan plan = plan_backward(layer_shape(kernels, spec, call.batch, layer, call.threads));
         for (ptrdiff_t direction = 0; direction < spec.num_directions; ++direction) {
-            BackwardCell<T> cell{kernels, call,     memory, plan,    layer, direction, input,
-                                 d_output, output_of(layer), d_input, {}};
+            BackwardCell<T> cell{kernels, call,     memory,           plan,    layer, direction,
+                                 input,   d_output, output_of(layer), d_input, {}};
             on_threads(plan.threads, [&](int thread, int threads) { cell.work(thread, threads); });
         }
         if (d_input == nullptr) return;

@@ -1,6 +1,6 @@
-// Python's view of the core. Arguments have been checked by the callers in src/fastgru/backends; here they are only taken
-// apart. Memory comes as addresses (reading an address from a tensor takes 0.1 us, an array object 1 to 4 us); 0 is null.
-// The GIL is released while the core works.
+// Python's view of the core. Arguments have been checked by the callers in src/fastgru/backends; here they are only
+// taken apart. Memory comes as addresses (reading an address from a tensor takes 0.1 us, an array object 1 to 4
+// us); 0 is null. The GIL is released while the core works.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
@@ -68,7 +68,6 @@ void run_in_workspace(const Call& call) {
     run<T>(table, call, workspace.data());
 }
 
-
 template <class T>
 Sequence<const T> sequence(Address data, ptrdiff_t step_stride, ptrdiff_t row_stride, bool is_flat) {
     return {at<const T>(data), row_stride, step_stride, is_flat};
@@ -114,7 +113,8 @@ bool read_parameters(const Core& core, nb::handle parameters, Cell<T>* cells) {
         if (!torch_tensors.describe(PyTuple_GET_ITEM(parameters.ptr(), i), sizeof(T) * 8, tensor)) return false;
         const ptrdiff_t cell = i / per_cell, kind = i % per_cell;
         const int64_t columns = kind == 0 ? core.spec.width(cell / core.spec.num_directions) : H;
-        if (kind < 2 ? !tensors::is_dense(tensor, {3 * H, columns}) : !tensors::is_dense(tensor, {3 * H})) return false;
+        if (kind < 2 ? !tensors::is_dense(tensor, {3 * H, columns}) : !tensors::is_dense(tensor, {3 * H}))
+            return false;
         const T* data = static_cast<const T*>(tensor.data);
         if (kind == 0) cells[cell] = {data, nullptr, nullptr, nullptr};
         if (kind == 1) cells[cell].weight_hh = data;
@@ -124,7 +124,8 @@ bool read_parameters(const Core& core, nb::handle parameters, Cell<T>* cells) {
     return true;
 }
 
-// A whole call without gradients from tensors to tensors, or None when one of them is not as plain as this takes it.
+// A whole call without gradients from tensors to tensors, or None when one of them is not as plain as this takes
+// it.
 template <class T>
 nb::object forward_tensors(const Core& core, nb::handle input, nb::handle h_0, nb::handle parameters, int threads) {
     tensors::DLTensor x, state{};
@@ -138,14 +139,20 @@ nb::object forward_tensors(const Core& core, nb::handle input, nb::handle h_0, n
         if (!tensors::is_dense(state, {core.spec.cells(), rows, H})) return nb::none();
     }
     if (!read_parameters(core, parameters, cells)) return nb::none();
-    int64_t output_shape[] = {steps, rows, core.spec.num_directions * H}, state_shape[] = {core.spec.cells(), rows, H};
+    int64_t output_shape[] = {steps, rows, core.spec.num_directions * H},
+            state_shape[] = {core.spec.cells(), rows, H};
     void *output_at, *h_n_at;
     const nb::object output = torch_tensors.make(sizeof(T) * 8, 3, output_shape, output_at);
     const nb::object h_n = torch_tensors.make(sizeof(T) * 8, 3, state_shape, h_n_at);
-    run_in_workspace<T>(Forward<T>{core.spec, {steps, rows, nullptr},
+    run_in_workspace<T>(Forward<T>{core.spec,
+                                   {steps, rows, nullptr},
                                    {static_cast<const T*>(x.data), x.strides[1], x.strides[0], false},
-                                   static_cast<const T*>(state.data), cells, static_cast<T*>(output_at),
-                                   static_cast<T*>(h_n_at), nullptr, threads});
+                                   static_cast<const T*>(state.data),
+                                   cells,
+                                   static_cast<T*>(output_at),
+                                   static_cast<T*>(h_n_at),
+                                   nullptr,
+                                   threads});
     return nb::steal(PyTuple_Pack(2, output.ptr(), h_n.ptr()));
 }
 
@@ -172,74 +179,87 @@ NB_MODULE(_core, m) {
         .def(nb::init<ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, bool, bool>(), nb::arg("input_size"),
              nb::arg("hidden_size"), nb::arg("num_layers"), nb::arg("num_directions"), nb::arg("bias"),
              nb::arg("is_double"))
-        .def("saved_values",
-             [](const Core& core, ptrdiff_t steps, ptrdiff_t rows, Address batch_sizes) {
-                 return saved_values(core.spec, {steps, rows, at<const int64_t>(batch_sizes)});
-             },
-             nb::arg("steps"), nb::arg("rows"), nb::arg("batch_sizes"),
-             "How many values a training forward leaves for the backward pass.")
-        .def("forward",
-             [](const Core& core, ptrdiff_t steps, ptrdiff_t rows, Address batch_sizes, Address input,
-                ptrdiff_t step_stride, ptrdiff_t row_stride, Address h_0, nb::handle parameters, Address output,
-                Address h_n, Address saved, int threads) {
-                 const auto call = core.is_double ? forward<double> : forward<float>;
-                 call(core, {steps, rows, at<const int64_t>(batch_sizes)}, input, step_stride, row_stride, h_0,
-                      parameters, output, h_n, saved, threads);
-             },
-             nb::arg("steps"), nb::arg("rows"), nb::arg("batch_sizes"), nb::arg("input"), nb::arg("step_stride"),
-             nb::arg("row_stride"), nb::arg("h_0"), nb::arg("parameters"), nb::arg("output"), nb::arg("h_n"),
-             nb::arg("saved"), nb::arg("threads"), "Writes output and h_n, and what backward needs where `saved` is given.")
-        .def("forward_tensors",
-             [](const Core& core, nb::handle input, nb::handle h_0, nb::handle parameters, int threads) {
-                 const auto call = core.is_double ? forward_tensors<double> : forward_tensors<float>;
-                 return call(core, input, h_0, parameters, threads);
-             },
-             nb::arg("input"), nb::arg("h_0").none(), nb::arg("parameters"), nb::arg("threads"),
-             "Output and h_n without gradients, or None where a tensor is not plain, dense and of the right size.")
-        .def("backward",
-             [](const Core& core, ptrdiff_t steps, ptrdiff_t rows, Address batch_sizes, Address input,
-                ptrdiff_t step_stride, ptrdiff_t row_stride, Address h_0, nb::handle parameters, Address output,
-                Address saved, Address d_output, ptrdiff_t d_step_stride, ptrdiff_t d_row_stride, Address d_h_n,
-                Address d_input, Address d_h_0, nb::handle d_parameters, int threads) {
-                 const auto call = core.is_double ? backward<double> : backward<float>;
-                 call(core, {steps, rows, at<const int64_t>(batch_sizes)}, input, step_stride, row_stride, h_0,
-                      parameters, output, saved, d_output, d_step_stride, d_row_stride, d_h_n, d_input, d_h_0,
-                      d_parameters, threads);
-             },
-             nb::arg("steps"), nb::arg("rows"), nb::arg("batch_sizes"), nb::arg("input"), nb::arg("step_stride"),
-             nb::arg("row_stride"), nb::arg("h_0"), nb::arg("parameters"), nb::arg("output"), nb::arg("saved"),
-             nb::arg("d_output"), nb::arg("d_step_stride"), nb::arg("d_row_stride"), nb::arg("d_h_n"),
-             nb::arg("d_input"), nb::arg("d_h_0"), nb::arg("d_parameters"), nb::arg("threads"),
-             "Writes the gradients whose address is not 0.");
+        .def(
+            "saved_values",
+            [](const Core& core, ptrdiff_t steps, ptrdiff_t rows, Address batch_sizes) {
+                return saved_values(core.spec, {steps, rows, at<const int64_t>(batch_sizes)});
+            },
+            nb::arg("steps"), nb::arg("rows"), nb::arg("batch_sizes"),
+            "How many values a training forward leaves for the backward pass.")
+        .def(
+            "forward",
+            [](const Core& core, ptrdiff_t steps, ptrdiff_t rows, Address batch_sizes, Address input,
+               ptrdiff_t step_stride, ptrdiff_t row_stride, Address h_0, nb::handle parameters, Address output,
+               Address h_n, Address saved, int threads) {
+                const auto call = core.is_double ? forward<double> : forward<float>;
+                call(core, {steps, rows, at<const int64_t>(batch_sizes)}, input, step_stride, row_stride, h_0,
+                     parameters, output, h_n, saved, threads);
+            },
+            nb::arg("steps"), nb::arg("rows"), nb::arg("batch_sizes"), nb::arg("input"), nb::arg("step_stride"),
+            nb::arg("row_stride"), nb::arg("h_0"), nb::arg("parameters"), nb::arg("output"), nb::arg("h_n"),
+            nb::arg("saved"), nb::arg("threads"),
+            "Writes output and h_n, and what backward needs where `saved` is given.")
+        .def(
+            "forward_tensors",
+            [](const Core& core, nb::handle input, nb::handle h_0, nb::handle parameters, int threads) {
+                const auto call = core.is_double ? forward_tensors<double> : forward_tensors<float>;
+                return call(core, input, h_0, parameters, threads);
+            },
+            nb::arg("input"), nb::arg("h_0").none(), nb::arg("parameters"), nb::arg("threads"),
+            "Output and h_n without gradients, or None where a tensor is not plain, dense and of the right size.")
+        .def(
+            "backward",
+            [](const Core& core, ptrdiff_t steps, ptrdiff_t rows, Address batch_sizes, Address input,
+               ptrdiff_t step_stride, ptrdiff_t row_stride, Address h_0, nb::handle parameters, Address output,
+               Address saved, Address d_output, ptrdiff_t d_step_stride, ptrdiff_t d_row_stride, Address d_h_n,
+               Address d_input, Address d_h_0, nb::handle d_parameters, int threads) {
+                const auto call = core.is_double ? backward<double> : backward<float>;
+                call(core, {steps, rows, at<const int64_t>(batch_sizes)}, input, step_stride, row_stride, h_0,
+                     parameters, output, saved, d_output, d_step_stride, d_row_stride, d_h_n, d_input, d_h_0,
+                     d_parameters, threads);
+            },
+            nb::arg("steps"), nb::arg("rows"), nb::arg("batch_sizes"), nb::arg("input"), nb::arg("step_stride"),
+            nb::arg("row_stride"), nb::arg("h_0"), nb::arg("parameters"), nb::arg("output"), nb::arg("saved"),
+            nb::arg("d_output"), nb::arg("d_step_stride"), nb::arg("d_row_stride"), nb::arg("d_h_n"),
+            nb::arg("d_input"), nb::arg("d_h_0"), nb::arg("d_parameters"), nb::arg("threads"),
+            "Writes the gradients whose address is not 0.");
 
     nb::class_<Block>(m, "Block", nb::type_slots(block_slots), "Memory from the pool, as a writable buffer.")
-        .def("__init__",
-             [](Block* self, size_t bytes) {
-                 new (self) Block(bytes);
-                 if (self->data() == nullptr) throw std::bad_alloc();
-             },
-             nb::arg("bytes"));
+        .def(
+            "__init__",
+            [](Block* self, size_t bytes) {
+                new (self) Block(bytes);
+                if (self->data() == nullptr) throw std::bad_alloc();
+            },
+            nb::arg("bytes"));
 
     m.attr("MOST_CELLS") = kMostCells;
-    m.def("load_tensors",
-          [](nb::handle tensor_type, nb::handle parameter_type) { return torch_tensors.load(tensor_type, parameter_type); },
-          nb::arg("tensor_type"), nb::arg("parameter_type"),
-          "Makes forward_tensors usable; False when this torch lacks the table of functions for it.");
-    m.def("levels", [] {
-        const Level* level;
-        std::vector<std::tuple<std::string, bool>> rows;
-        for (int left = levels(&level); left > 0; --left, ++level)
-            rows.emplace_back(level->table->name, level->is_available);
-        return rows;
-    }, "Instruction-set levels of this build, best first: (name, available on this machine).");
+    m.def(
+        "load_tensors",
+        [](nb::handle tensor_type, nb::handle parameter_type) {
+            return torch_tensors.load(tensor_type, parameter_type);
+        },
+        nb::arg("tensor_type"), nb::arg("parameter_type"),
+        "Makes forward_tensors usable; False when this torch lacks the table of functions for it.");
+    m.def(
+        "levels",
+        [] {
+            const Level* level;
+            std::vector<std::tuple<std::string, bool>> rows;
+            for (int left = levels(&level); left > 0; --left, ++level)
+                rows.emplace_back(level->table->name, level->is_available);
+            return rows;
+        },
+        "Instruction-set levels of this build, best first: (name, available on this machine).");
     m.def("active_level", [] { return active_table().name; });
     m.def("set_active_level", set_active_level, nb::arg("name"), "False when the level cannot run here.");
     m.def("pooled_bytes", pooled_bytes, "Bytes of scratch memory that wait for the next call.");
     m.def("set_poison", set_poison, nb::arg("is_on"), "Hand scratch memory out full of NaN, for tests.");
-    m.def("activation",
-          [](bool is_tanh, bool is_double, Address x, Address y, ptrdiff_t n) {
-              (is_double ? activation<double> : activation<float>)(is_tanh, x, y, n);
-          },
-          nb::arg("is_tanh"), nb::arg("is_double"), nb::arg("x"), nb::arg("y"), nb::arg("n"),
-          "Sigmoid or tanh of n values, by the kernels of the active level.");
+    m.def(
+        "activation",
+        [](bool is_tanh, bool is_double, Address x, Address y, ptrdiff_t n) {
+            (is_double ? activation<double> : activation<float>)(is_tanh, x, y, n);
+        },
+        nb::arg("is_tanh"), nb::arg("is_double"), nb::arg("x"), nb::arg("y"), nb::arg("n"),
+        "Sigmoid or tanh of n values, by the kernels of the active level.");
 }

@@ -1,7 +1,7 @@
 // The whole C++ API: a stacked, bidirectional GRU on raw memory, forward and backward.
 //
-// Nothing here allocates, throws, prints or aborts, and nothing knows of Python or torch. The caller has checked every
-// size. Shapes stand in brackets: T steps, B batch rows, N = sum of the batch sizes over all steps, I inputs,
+// Nothing here allocates, throws, prints or aborts, and nothing knows of Python or torch. The caller has checked
+// every size. Shapes stand in brackets: T steps, B batch rows, N = sum of the batch sizes over all steps, I inputs,
 // H hidden units, L layers, D directions. All memory is row-major; output buffers may not overlap inputs.
 #pragma once
 
@@ -70,18 +70,18 @@ struct Backward {
     Sequence<const T> input;
     const T* h_0;
     const Cell<T>* cells;
-    const T* output;             // unchanged since the forward pass
-    const T* saved;              // read only: the backward pass may run again
-    Sequence<const T> d_output;  // [T][B][D H]; null data: zero
-    const T* d_h_n;              // [L D][B][H], null: zero
-    T* d_input;                  // [N][I], null: not wanted
-    T* d_h_0;                    // [L D][B][H], null: not wanted
+    const T* output;                  // unchanged since the forward pass
+    const T* saved;                   // read only: the backward pass may run again
+    Sequence<const T> d_output;       // [T][B][D H]; null data: zero
+    const T* d_h_n;                   // [L D][B][H], null: zero
+    T* d_input;                       // [N][I], null: not wanted
+    T* d_h_0;                         // [L D][B][H], null: not wanted
     const CellGradients<T>* d_cells;  // [L D]
     int threads;
 };
 
-// Values of type T that a training forward leaves for the backward pass: four per step, row and hidden unit, and the
-// outputs of all layers but the last.
+// Values of type T that a training forward leaves for the backward pass: four per step, row and hidden unit, and
+// the outputs of all layers but the last.
 size_t saved_values(const Spec& spec, const Batch& batch);
 
 // Bytes of scratch memory, aligned to 64, that a call needs; contents do not matter.

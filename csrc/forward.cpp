@@ -25,9 +25,9 @@ struct ThreadScratch {
 template <class T>
 struct ForwardMemory {
     Steps steps;
-    T* zeros;            // [H]
+    T* zeros;             // [H]
     CellPack<T> pack[2];  // by direction, the same for every layer
-    T* between[2];       // [N][D H]: outputs of inner layers when nothing is saved
+    T* between[2];        // [N][D H]: outputs of inner layers when nothing is saved
     ThreadScratch<T>* scratch;
 };
 
@@ -47,7 +47,8 @@ ForwardMemory<T> lay_out(const Kernels<T>& kernels, const Forward<T>& call, Aren
     for (T*& between : memory.between)
         between = keeps_inner ? arena.take<T>(call.batch.total() * spec.num_directions * H) : nullptr;
     const ForwardPlan plan = plan_forward(layer_shape(kernels, spec, call.batch, 0, call.threads));
-    const ForwardPlan inner = plan_forward(layer_shape(kernels, spec, call.batch, spec.num_layers - 1, call.threads));
+    const ForwardPlan inner =
+        plan_forward(layer_shape(kernels, spec, call.batch, spec.num_layers - 1, call.threads));
     const ptrdiff_t rows = plan.group_rows > inner.group_rows ? plan.group_rows : inner.group_rows;
     const ptrdiff_t chunk = plan.group_rows * plan.chunk_steps > inner.group_rows * inner.chunk_steps
                                 ? plan.group_rows * plan.chunk_steps
@@ -64,7 +65,8 @@ ForwardMemory<T> lay_out(const Kernels<T>& kernels, const Forward<T>& call, Aren
 
 // r and z need only the sum of the two biases; n keeps them apart, for r multiplies bias_hn.
 template <class T>
-void pack_bias(const Cell<T>& cell, ptrdiff_t H, ptrdiff_t L, const CellPack<T>& pack, ptrdiff_t begin, ptrdiff_t end) {
+void pack_bias(const Cell<T>& cell, ptrdiff_t H, ptrdiff_t L, const CellPack<T>& pack, ptrdiff_t begin,
+               ptrdiff_t end) {
     for (ptrdiff_t block = begin; block < end; ++block) {
         for (ptrdiff_t lane = 0; lane < L; ++lane) {
             const ptrdiff_t unit = block * L + lane;
@@ -237,8 +239,7 @@ void run(const KernelTable& table, const Forward<T>& call, void* workspace) {
         if (layer + 1 < call.spec.num_layers)
             output = call.saved == nullptr ? memory.between[layer % 2]
                                            : saved_output(call.saved, call.spec, memory.steps.rows(), layer);
-        const ForwardPlan plan =
-            plan_forward(layer_shape(kernels, call.spec, call.batch, layer, call.threads));
+        const ForwardPlan plan = plan_forward(layer_shape(kernels, call.spec, call.batch, layer, call.threads));
         ForwardLayer<T> stage{kernels, call, memory, plan, layer, input, output, {}, {}};
         on_threads(plan.threads, [&](int thread, int threads) { stage.work(thread, threads); });
         input = {output, features, 0, true};

@@ -20,8 +20,8 @@ struct Tile {
     Vec<T> sum[M][N];
 };
 
-// A finished tile in memory, for an epilogue that loops over its rows. An epilogue unrolled over a tile in registers
-// needs more of them than there are: it ran at a third of the speed.
+// A finished tile in memory, for an epilogue that loops over its rows. An epilogue unrolled over a tile in
+// registers needs more of them than there are: it ran at a third of the speed.
 template <class T, int M, int N>
 struct StoredTile {
     alignas(64) T values[M * N * kLanes<T>];
@@ -38,12 +38,14 @@ struct StoredTile {
 // multiply-adds in flight to hide their latency. A single row reads its right-hand side straight from memory; more
 // rows hold it in registers too.
 template <int M, int W>
-constexpr int kSidePanels = M == 1 ? 4 : (M + 1) * W * 2 + 1 < kRegisters ? 2 : 1;
+constexpr int kSidePanels = M == 1                             ? 4
+                            : (M + 1) * W * 2 + 1 < kRegisters ? 2
+                                                               : 1;
 
 // tile += a * b over k in [0, K).  a: M row pointers; b: P panels of W vectors, `panel_stride` values apart.
 template <class T, int M, int W, int P>
-FASTGRU_INLINE void multiply_rows(Tile<T, M, W * P>& tile, const T* const (&a)[M], ptrdiff_t K,
-                                  const T* b, ptrdiff_t panel_stride) {
+FASTGRU_INLINE void multiply_rows(Tile<T, M, W * P>& tile, const T* const (&a)[M], ptrdiff_t K, const T* b,
+                                  ptrdiff_t panel_stride) {
     constexpr int L = kLanes<T>;
     // 1.5 KB ahead, about the distance the level-2 cache needs: +0..9 %, most where weights leave it.
     constexpr ptrdiff_t ahead = 1536 / ptrdiff_t(sizeof(T));

@@ -10,12 +10,14 @@ namespace fastgru::FASTGRU_LEVEL {
 
 template <class T, int M, int P>
 FASTGRU_TILE void project_tile(const T* const* row, ptrdiff_t rows, ptrdiff_t i, ptrdiff_t I, const T* weight,
-                                 const T* bias, T* projected) {
+                               const T* bias, T* projected) {
     constexpr int L = kLanes<T>;
     const T* a[M];
     unroll<M>([&](auto m) FASTGRU_INLINED { a[m] = row[i + m]; });
     Tile<T, M, 3 * P> tile;
-    unroll<M>([&](auto m) FASTGRU_INLINED { unroll<3 * P>([&](auto n) FASTGRU_INLINED { tile.sum[m][n] = load(bias + n * L); }); });
+    unroll<M>([&](auto m) FASTGRU_INLINED {
+        unroll<3 * P>([&](auto n) FASTGRU_INLINED { tile.sum[m][n] = load(bias + n * L); });
+    });
     multiply_rows<T, M, 3, P>(tile, a, I, weight, I * 3 * L);
     unroll<P>([&](auto p) FASTGRU_INLINED {
         unroll<M>([&](auto m) FASTGRU_INLINED {
@@ -59,14 +61,14 @@ FASTGRU_INLINE void forward_unit(Vec<T> ac_r, Vec<T> ac_z, Vec<T> a_n, Vec<T> c_
 // One step's place in memory.
 template <class T>
 struct ForwardPlace {
-    const T* projected;    // first row of this step
+    const T* projected;  // first row of this step
     T* output;
     T* saved;
 };
 
 template <class T, int M, int P>
 FASTGRU_TILE void forward_tile(const ForwardSteps<T>& run, const ForwardPlace<T>& place, ptrdiff_t i,
-                                 ptrdiff_t panel) {
+                               ptrdiff_t panel) {
     constexpr int L = kLanes<T>;
     const ptrdiff_t H = run.hidden_size;
     const ptrdiff_t projected_panel = run.projected_rows * 3 * L;
@@ -134,8 +136,7 @@ void forward_steps(const ForwardSteps<T>& run) {
         const ptrdiff_t t = run.is_reverse ? steps.count - 1 - s : s;
         const ptrdiff_t rows = min(steps.active(t), run.row_end) - run.row_begin;
         if (rows > 0) {
-            for (ptrdiff_t i = 0; i < rows; ++i)
-                run.previous[i] = state_before<T>(run, t, run.row_begin + i);
+            for (ptrdiff_t i = 0; i < rows; ++i) run.previous[i] = state_before<T>(run, t, run.row_begin + i);
             const ptrdiff_t flat = steps.first_row[t] + run.row_begin;
             T* saved = run.saved == nullptr ? nullptr : run.saved + flat * 4 * run.hidden_size;
             const ForwardPlace<T> place{projected, run.output + flat * run.output_stride, saved};
@@ -220,11 +221,11 @@ enum class RowKind {
     first,  // the later step was the sequence's first: gradient goes to h_0
 };
 
-// The elementwise part for one row and one vector of hidden units: from the gradient `d_h` of the state after step t
-// to the gradients of its sums.
+// The elementwise part for one row and one vector of hidden units: from the gradient `d_h` of the state after step
+// t to the gradients of its sums.
 template <class T>
-FASTGRU_INLINE void backward_unit(const BackwardSteps<T>& run, ptrdiff_t t, ptrdiff_t b, ptrdiff_t block,
-                                  int lanes, Vec<T> d_h) {
+FASTGRU_INLINE void backward_unit(const BackwardSteps<T>& run, ptrdiff_t t, ptrdiff_t b, ptrdiff_t block, int lanes,
+                                  Vec<T> d_h) {
     constexpr int L = kLanes<T>;
     const ptrdiff_t H = run.hidden_size, blocks = blocks_of<T>(H), unit = block * L;
     const ptrdiff_t flat = run.steps->first_row[t] + b;
@@ -248,7 +249,7 @@ FASTGRU_INLINE void backward_unit(const BackwardSteps<T>& run, ptrdiff_t t, ptrd
 
 template <class T, int M, int W, int P>
 FASTGRU_TILE void backward_tile(const BackwardSteps<T>& run, const BackwardPlace<T>& place, RowKind kind,
-                                  ptrdiff_t i, ptrdiff_t panel) {
+                                ptrdiff_t i, ptrdiff_t panel) {
     constexpr int L = kLanes<T>;
     const ptrdiff_t H = run.hidden_size, blocks = blocks_of<T>(H), depth = 3 * blocks;
     Tile<T, M, W * P> tile{};
@@ -317,7 +318,8 @@ void backward_steps_of_width(const BackwardSteps<T>& run) {
     const ptrdiff_t stop = run.step_begin == 0 && run.d_h_0 != nullptr ? -1 : run.step_begin;
     for (ptrdiff_t s = run.step_end - 1; s >= stop; --s) {
         const ptrdiff_t t = time(s), later = time(s + 1);
-        const ptrdiff_t rows = min(steps.active(t), run.row_end), later_rows = min(steps.active(later), run.row_end);
+        const ptrdiff_t rows = min(steps.active(t), run.row_end),
+                        later_rows = min(steps.active(later), run.row_end);
         BackwardPlace<T> place{t, nullptr};
         if (later_rows > 0) {
             const bool is_in_range = s + 1 < run.step_end;
@@ -329,7 +331,8 @@ void backward_steps_of_width(const BackwardSteps<T>& run) {
         backward_rows<T, W>(run, place, RowKind::inner, run.row_begin, both);
         backward_rows<T, W>(run, place, RowKind::last, both > run.row_begin ? both : run.row_begin, rows);
         if (run.d_h_0 != nullptr)
-            backward_rows<T, W>(run, place, RowKind::first, both > run.row_begin ? both : run.row_begin, later_rows);
+            backward_rows<T, W>(run, place, RowKind::first, both > run.row_begin ? both : run.row_begin,
+                                later_rows);
         run.barrier->wait(run.threads);
     }
 }
@@ -344,7 +347,7 @@ void backward_steps(const BackwardSteps<T>& run) {
 
 template <class T, int M, int W>
 FASTGRU_TILE void input_gradient_tile(const T* d_gates, ptrdiff_t capacity, ptrdiff_t blocks, const T* weight,
-                                        ptrdiff_t K, T* d_input, bool accumulate, ptrdiff_t i, ptrdiff_t column) {
+                                      ptrdiff_t K, T* d_input, bool accumulate, ptrdiff_t i, ptrdiff_t column) {
     constexpr int L = kLanes<T>;
     Tile<T, M, W> tile{};
     const T* a[M];
@@ -447,9 +450,9 @@ void tanh_all(const T* x, T* y, ptrdiff_t n) {
 
 template <class T>
 constexpr Kernels<T> kernels() {
-    return {kLanes<T>,        kTileRows,           pack_gates<T>,         pack_rows<T>,
-            project<T>,       forward_steps<T>, single_step<T>,   backward_steps<T>,     input_gradient<T>,
-            weight_gradient<T>, bias_gradient<T>,  sigmoid_all<T>,        tanh_all<T>};
+    return {kLanes<T>,        kTileRows,      pack_gates<T>,     pack_rows<T>,      project<T>,
+            forward_steps<T>, single_step<T>, backward_steps<T>, input_gradient<T>, weight_gradient<T>,
+            bias_gradient<T>, sigmoid_all<T>, tanh_all<T>};
 }
 
 #define FASTGRU_STRING(name) #name

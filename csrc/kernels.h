@@ -48,22 +48,23 @@ struct ForwardSteps {
     ptrdiff_t row_begin, row_end;      // batch rows
     ptrdiff_t panel_begin, panel_end;  // hidden blocks
     ptrdiff_t hidden_size;
-    const T* weight_hh;         // [Hb][H][3][L]
-    const T* bias_hn;           // [Hb][L]
-    const T* projected;         // [panel_end - panel_begin][projected_rows][3][L]; rows in processing order
-    ptrdiff_t projected_rows;   // active (step, row) pairs of this range
-    const T* h_0;               // [B][H], h_0_stride apart; stride 0: one row for all
+    const T* weight_hh;        // [Hb][H][3][L]
+    const T* bias_hn;          // [Hb][L]
+    const T* projected;        // [panel_end - panel_begin][projected_rows][3][L]; rows in processing order
+    ptrdiff_t projected_rows;  // active (step, row) pairs of this range
+    const T* h_0;              // [B][H], h_0_stride apart; stride 0: one row for all
     ptrdiff_t h_0_stride;
-    T* output;                  // [flat row][H], output_stride apart
+    T* output;  // [flat row][H], output_stride apart
     ptrdiff_t output_stride;
-    T* saved;                   // [flat row][4][H]: r, z, n, c_n; null when no gradient is wanted
-    const T** previous;         // [row_end - row_begin], scratch: where each row's last state is
-    Barrier* barrier;           // waited at after each step by the threads that share these rows
-    int threads;                // how many they are; 1: no waiting
+    T* saved;            // [flat row][4][H]: r, z, n, c_n; null when no gradient is wanted
+    const T** previous;  // [row_end - row_begin], scratch: where each row's last state is
+    Barrier* barrier;    // waited at after each step by the threads that share these rows
+    int threads;         // how many they are; 1: no waiting
 };
 
-// One step of few rows, for hidden blocks [begin, end), with the parameters as the user has them: where every weight is used
-// once, packing it first would only move it twice more. Sums run in the same order as in the packed kernels.
+// One step of few rows, for hidden blocks [begin, end), with the parameters as the user has them: where every
+// weight is used once, packing it first would only move it twice more. Sums run in the same order as in the packed
+// kernels.
 template <class T>
 struct SingleStep {
     ptrdiff_t rows;  // at most kSingleStepRows
@@ -87,24 +88,24 @@ template <class T>
 struct BackwardSteps {
     const Steps* steps;
     bool is_reverse;
-    ptrdiff_t step_begin, step_end;    // processed downwards
+    ptrdiff_t step_begin, step_end;  // processed downwards
     ptrdiff_t row_begin, row_end;
     ptrdiff_t panel_begin, panel_end;  // column panels of weight_hh
     ptrdiff_t hidden_size;
-    int panel_vectors;                 // W: vectors per column panel
-    const T* weight_hh;                // [panel][3 Hp][W][L]: rows r, z, n against columns
-    const T* saved;                    // [flat row][4][H]
-    const T* output;                   // as in ForwardSteps
+    int panel_vectors;   // W: vectors per column panel
+    const T* weight_hh;  // [panel][3 Hp][W][L]: rows r, z, n against columns
+    const T* saved;      // [flat row][4][H]
+    const T* output;     // as in ForwardSteps
     ptrdiff_t output_stride;
     const T* h_0;
     ptrdiff_t h_0_stride;
-    Sequence<const T> d_output;        // [t][b][H]; null: zero
-    const T* d_h_n;                    // [B][H]; null: zero
-    T* d_h_0;                          // [B][H]; null: not wanted
-    T* carry;                          // [B][Hp]: z * dh of the step processed last
-    T* d_gates;                        // [4 Hb][capacity][L], for the rows of this range
-    ptrdiff_t first_row;               // flat row stored first in d_gates
-    const T* later_d_gates;            // the same for the range processed before this one
+    Sequence<const T> d_output;  // [t][b][H]; null: zero
+    const T* d_h_n;              // [B][H]; null: zero
+    T* d_h_0;                    // [B][H]; null: not wanted
+    T* carry;                    // [B][Hp]: z * dh of the step processed last
+    T* d_gates;                  // [4 Hb][capacity][L], for the rows of this range
+    ptrdiff_t first_row;         // flat row stored first in d_gates
+    const T* later_d_gates;      // the same for the range processed before this one
     ptrdiff_t later_first_row;
     ptrdiff_t capacity;
     Barrier* barrier;
@@ -116,8 +117,7 @@ struct BackwardSteps {
 template <class T, class Run>
 FASTGRU_INLINE const T* state_before(const Run& run, ptrdiff_t t, ptrdiff_t b) {
     const ptrdiff_t before = run.is_reverse ? t + 1 : t - 1;
-    if (b < run.steps->active(before))
-        return run.output + (run.steps->first_row[before] + b) * run.output_stride;
+    if (b < run.steps->active(before)) return run.output + (run.steps->first_row[before] + b) * run.output_stride;
     return run.h_0 + b * run.h_0_stride;
 }
 
@@ -143,8 +143,8 @@ struct Kernels {
                            ptrdiff_t K, T* d_input, bool accumulate, ptrdiff_t begin, ptrdiff_t end);
     // d_weight[panel][unit][W][L] += sum over rows of d_gates[unit] * right, for the blocks [begin, end) out of
     // `blocks`; right is [panel][capacity][W][L]. Each call adds one sum that starts from zero.
-    void (*weight_gradient)(const T* d_gates, ptrdiff_t capacity, ptrdiff_t rows, ptrdiff_t blocks,
-                            const T* right, int W, ptrdiff_t panels, T* d_weight, ptrdiff_t begin, ptrdiff_t end);
+    void (*weight_gradient)(const T* d_gates, ptrdiff_t capacity, ptrdiff_t rows, ptrdiff_t blocks, const T* right,
+                            int W, ptrdiff_t panels, T* d_weight, ptrdiff_t begin, ptrdiff_t end);
     // d_bias[block][L] += sum over rows of d_gates[block].
     void (*bias_gradient)(const T* d_gates, ptrdiff_t capacity, ptrdiff_t rows, T* d_bias, ptrdiff_t begin,
                           ptrdiff_t end);
@@ -157,7 +157,6 @@ struct KernelTable {
     const char* name;
     Kernels<float> float32;
     Kernels<double> float64;
-
 };
 
 template <class T>
@@ -169,9 +168,17 @@ FASTGRU_INLINE const Kernels<T>& kernels_of(const KernelTable& table) {
 }
 
 // One definition per level that this build has (dispatch.cpp lists them).
-namespace baseline { extern const KernelTable table; }
-namespace neon { extern const KernelTable table; }
-namespace avx2 { extern const KernelTable table; }
-namespace avx512 { extern const KernelTable table; }
+namespace baseline {
+extern const KernelTable table;
+}
+namespace neon {
+extern const KernelTable table;
+}
+namespace avx2 {
+extern const KernelTable table;
+}
+namespace avx512 {
+extern const KernelTable table;
+}
 
 }  // namespace fastgru

@@ -21,7 +21,9 @@ FASTGRU_INLINE void load_transposed(const T* weight, ptrdiff_t K, ptrdiff_t rows
     if (rows >= L && columns == L) {
         unroll<L>([&](auto i) FASTGRU_INLINED { column[i] = load(weight + i * K + k); });
     } else {
-        unroll<L>([&](auto i) FASTGRU_INLINED { column[i] = i < rows ? load_upto(weight + i * K + k, columns) : Vec<T>{}; });
+        unroll<L>([&](auto i) FASTGRU_INLINED {
+            column[i] = i < rows ? load_upto(weight + i * K + k, columns) : Vec<T>{};
+        });
     }
     transpose<T>(column);
 }
@@ -51,8 +53,7 @@ void pack_gates(const T* weight, ptrdiff_t H, ptrdiff_t K, T* packed, ptrdiff_t 
 
 // Kernels::pack_rows
 template <class T>
-void pack_rows(const T* const* row, ptrdiff_t rows, ptrdiff_t K, int W, T* packed, ptrdiff_t begin,
-               ptrdiff_t end) {
+void pack_rows(const T* const* row, ptrdiff_t rows, ptrdiff_t K, int W, T* packed, ptrdiff_t begin, ptrdiff_t end) {
     constexpr int L = kLanes<T>;
     const ptrdiff_t width = W * L, panels = (K + width - 1) / width;
     for (ptrdiff_t i = begin; i < end; ++i) {

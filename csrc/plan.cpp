@@ -14,8 +14,8 @@ constexpr ptrdiff_t kProjectionBytes = 512 * 1024;
 constexpr ptrdiff_t kGradientBytes = 1024 * 1024;
 constexpr ptrdiff_t kGradientRows = 256;
 
-// Work below which threads cost more than they bring. A team that is awake forks and joins in 1 us; one that sleeps,
-// as between the calls of a stream, takes 45 to 85 us to wake.
+// Work below which threads cost more than they bring. A team that is awake forks and joins in 1 us; one that
+// sleeps, as between the calls of a stream, takes 45 to 85 us to wake.
 constexpr double kFlopsPerMicrosecond = 1e5;
 constexpr double kThreadedMicroseconds = 25;
 constexpr double kThreadedMicrosecondsOneStep = 200;
@@ -26,8 +26,8 @@ double forward_microseconds(const LayerShape& shape) {
     return per_row * double(shape.total * shape.directions) * scale / kFlopsPerMicrosecond;
 }
 
-// Rows are shared out without any waiting, so they come first; hidden units are shared out, with a wait at every step,
-// where rows are too few to fill tiles and a step is long against the wait (0.2 us).
+// Rows are shared out without any waiting, so they come first; hidden units are shared out, with a wait at every
+// step, where rows are too few to fill tiles and a step is long against the wait (0.2 us).
 bool columns_pay(const LayerShape& shape, int threads) {
     if (threads == 1 || shape.blocks() < 2 * threads) return false;
     if (shape.batch * shape.directions < threads) return shape.hidden_size >= 128;

@@ -7,7 +7,8 @@ namespace fastgru::tensors {
 bool Tensors::load(nb::handle tensor_type, nb::handle parameter_type) {
     const nb::object capsule = nb::getattr(tensor_type, "__dlpack_c_exchange_api__", nb::none());
     if (!PyCapsule_IsValid(capsule.ptr(), "dlpack_exchange_api")) return false;
-    const auto* api = static_cast<const DLPackExchangeAPI*>(PyCapsule_GetPointer(capsule.ptr(), "dlpack_exchange_api"));
+    const auto* api =
+        static_cast<const DLPackExchangeAPI*>(PyCapsule_GetPointer(capsule.ptr(), "dlpack_exchange_api"));
     if (api->major != 1 || api->describe == nullptr || api->allocate == nullptr || api->to_object == nullptr)
         return false;
     // Types and the name live as long as the process, as the table itself does.
@@ -25,7 +26,8 @@ bool Tensors::describe(nb::handle object, uint8_t bits, DLTensor& out) const {
         PyErr_Clear();  // a tensor that DLPack has no words for; the caller has another way
         return false;
     }
-    if (out.device.device_type != kCpu || out.dtype.code != kFloat || out.dtype.bits != bits || out.dtype.lanes != 1)
+    if (out.device.device_type != kCpu || out.dtype.code != kFloat || out.dtype.bits != bits ||
+        out.dtype.lanes != 1)
         return false;
     // Torch may negate lazily, which a description does not tell.
     const nb::object is_neg = nb::steal(PyObject_CallMethodNoArgs(object.ptr(), is_neg_));

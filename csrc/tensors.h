@@ -1,6 +1,6 @@
-// Torch tensors without torch's headers: their sizes, types and addresses through the table of C functions that torch
-// publishes for this purpose (`torch.Tensor.__dlpack_c_exchange_api__`, DLPack 1.x). Reading six tensors takes 0.3 us this
-// way and 4 us through their Python attributes.
+// Torch tensors without torch's headers: their sizes, types and addresses through the table of C functions that
+// torch publishes for this purpose (`torch.Tensor.__dlpack_c_exchange_api__`, DLPack 1.x). Reading six tensors
+// takes 0.3 us this way and 4 us through their Python attributes.
 #pragma once
 
 #include <nanobind/nanobind.h>
@@ -46,7 +46,8 @@ class Tensors {
     // `tensor_type` and `parameter_type` are torch's; false when this torch has no such table.
     bool load(nanobind::handle tensor_type, nanobind::handle parameter_type);
 
-    // True when `object` is a plain CPU tensor (no subclass but Parameter) of `bits` floating bits; then `out` describes it.
+    // True when `object` is a plain CPU tensor (no subclass but Parameter) of `bits` floating bits; then `out`
+    // describes it.
     bool describe(nanobind::handle object, uint8_t bits, DLTensor& out) const;
 
     // A new CPU tensor of this shape; `data` is where its values go.

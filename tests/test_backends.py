@@ -8,8 +8,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import batches, dtypes, laid_out, layouts, lengths, seeds, sizes, steps
-from tolerance import assert_agrees, assert_no_worse_than_torch
 from torch import nn
 from torch.nn.utils.rnn import pack_sequence
 
@@ -18,6 +16,8 @@ from fastgru import GRUSpec, dispatch, reference
 from fastgru.backends import core_calls
 from fastgru.backends.reference import OPERATIONS
 from fastgru.levels import use_level
+from strategies import batches, dtypes, laid_out, layouts, lengths, seeds, sizes, steps
+from tolerance import assert_agrees, assert_no_worse_than_torch
 
 NAMES = [backend.name for backend in dispatch.BACKENDS]
 LEVELS = [level.name for level in fastgru.cpu_info() if level.available]
@@ -244,7 +244,7 @@ def test_a_wrong_kernel_is_found(monkeypatch):
         return output * 1.0001, h_n, saved
 
     monkeypatch.setattr(core_calls, "forward", wrong)
-    with pytest.raises(AssertionError, match="cpu .* output: off by"):
+    with pytest.raises(AssertionError, match=r"cpu .* output: off by"):
         check("cpu", LEVELS[0], torch.float32, GRUSpec(3, 4), (5, 2), 2)
 
 

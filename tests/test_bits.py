@@ -6,11 +6,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import batches, dtypes, lengths, seeds, sizes, steps
 from torch.nn.utils.rnn import pack_sequence, unpack_sequence
 
 import fastgru
 from fastgru.levels import use_level
+from strategies import batches, dtypes, lengths, seeds, sizes, steps
 
 LEVELS = [level.name for level in fastgru.cpu_info() if level.available]
 every_level = pytest.mark.parametrize("level", LEVELS)
@@ -68,7 +68,9 @@ def test_neighbours_in_the_batch_do_not_matter(level, dtype, input_size, hidden,
 @every_level
 @settings(max_examples=20)
 @given(dtypes, sizes, st.one_of(sizes, wide), lengths, st.booleans(), seeds)
-def test_a_ragged_batch_gives_what_each_sequence_gives_alone(level, dtype, input_size, hidden, own, bidirectional, seed):
+def test_a_ragged_batch_gives_what_each_sequence_gives_alone(
+    level, dtype, input_size, hidden, own, bidirectional, seed
+):
     torch.manual_seed(seed)
     layer = fastgru.GRU(input_size, hidden, 2, bidirectional=bidirectional, dtype=dtype)
     rows = [torch.randn(n, input_size, dtype=dtype) for n in own]

@@ -94,7 +94,7 @@ def test_gates_are_reordered_by_name():
     ],
 )
 def test_errors_name_what_came_and_what_to_do(call, words):
-    with pytest.raises(ValueError, match=".") as caught:
+    with pytest.raises(ValueError, match=r".") as caught:
         call()
     assert words in str(caught.value)
     assert isinstance(caught.value, fastgru.errors.FastGRUError)

@@ -8,11 +8,11 @@ import sys
 
 import pytest
 import torch
-from tolerance import ACTIVATION_ABSOLUTE, ACTIVATION_ULP, GROWTH_BYTES
 
 import fastgru
 from fastgru import _core
 from fastgru.levels import use_level
+from tolerance import ACTIVATION_ABSOLUTE, ACTIVATION_ULP, GROWTH_BYTES
 
 FUNCTIONS = {"sigmoid": torch.sigmoid, "tanh": torch.tanh}
 every_function = pytest.mark.parametrize("name", FUNCTIONS)
@@ -41,7 +41,9 @@ def worst_errors(name, x):
 @every_function
 @every_dtype
 def test_activations_are_within_their_bounds(name, dtype):
-    x = torch.cat([torch.linspace(-100, 100, 400_001), torch.linspace(-2, 2, 400_001), torch.randn(10**6) * 10]).to(dtype)
+    x = torch.cat([torch.linspace(-100, 100, 400_001), torch.linspace(-2, 2, 400_001), torch.randn(10**6) * 10]).to(
+        dtype
+    )
     ulp, absolute = worst_errors(name, x)
     assert ulp <= ACTIVATION_ULP[dtype]
     assert absolute <= ACTIVATION_ABSOLUTE[dtype]

@@ -90,7 +90,7 @@ def words_of(text):
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_mistakes_raise_what_torch_raises_and_tell_more(mistake, is_training, monkeypatch):
     act, remedy = MISTAKES[mistake]
-    with pytest.raises(Exception, match=".") as torchs:
+    with pytest.raises(Exception, match=r".") as torchs:
         act(nn)
     monkeypatch.setattr(core_calls, "forward", None)  # no kernel may be reached
     with torch.set_grad_enabled(is_training), pytest.raises(errors.FastGRUError) as ours:
@@ -149,7 +149,10 @@ def test_mistakes_in_the_functional_form(mistake, monkeypatch):
 
 
 def test_an_unknown_backend():
-    with pytest.raises(ValueError, match=r"no backend 'gpu'. Known ones: cpu, aten, reference"), fastgru.use_backend("gpu"):
+    with (
+        pytest.raises(ValueError, match=r"no backend 'gpu'. Known ones: cpu, aten, reference"),
+        fastgru.use_backend("gpu"),
+    ):
         pass
 
 
@@ -160,12 +163,12 @@ def test_a_backend_asked_for_that_cannot_serve():
 
 
 def test_explain_wants_a_layer_of_ours():
-    with pytest.raises(TypeError, match="fastgru.replace_gru first"):
+    with pytest.raises(TypeError, match=r"fastgru\.replace_gru first"):
         fastgru.explain(nn.GRU(3, 4), X)
 
 
 def test_from_torch_wants_a_layer_of_torchs():
-    with pytest.raises(TypeError, match="fastgru.replace_gru"):
+    with pytest.raises(TypeError, match=r"fastgru\.replace_gru"):
         fastgru.GRU.from_torch(nn.Linear(3, 4))
     parametrized = torch.nn.utils.parametrizations.weight_norm(nn.GRU(3, 4), "weight_hh_l0")
     with pytest.raises(TypeError, match="keep parametrizations"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 from torch.autograd import forward_ad
 from torch.testing._internal.two_tensor import TwoTensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -82,17 +83,23 @@ def test_subclasses_of_tensor_go_to_torch():
     assert "TwoTensor" in told.reasons["cpu"]
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.trace` is deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit.trace:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # checks of sizes, as in torch's own layers
 def test_tracing_goes_to_torch():
-    layer, told = fastgru.GRU(3, 4), []
+    class Watching(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gru = fastgru.GRU(3, 4)
+            self.told = []
 
-    def watch(x):
-        told.append(fastgru.explain(layer, x).chosen)
-        return layer(x)[0]
+        def forward(self, x):
+            self.told.append(fastgru.explain(self.gru, x).chosen)
+            return self.gru(x)[0]
 
-    traced = torch.jit.trace(watch, X, check_trace=False)
-    assert told == ["aten"]
-    assert torch.allclose(traced(X + 1), layer(X + 1)[0], atol=1e-6)
+    model = Watching()
+    traced = torch.jit.trace(model, X, check_trace=False)
+    assert model.told == ["aten"]
+    assert torch.allclose(traced(X + 1), model.gru(X + 1)[0], atol=1e-6)
 
 
 @pytest.mark.parametrize("name", [backend.name for backend in dispatch.BACKENDS])

@@ -7,17 +7,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import lengths, seeds, sizes, steps
-from tolerance import assert_agrees
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_sequence
 
 from fastgru import GRUSpec, reference
 from fastgru.backends.reference import OPERATIONS
+from strategies import lengths, seeds, sizes, steps
+from tolerance import assert_agrees
 
-specs = st.builds(
-    GRUSpec, sizes, st.integers(1, 9), st.integers(1, 3), st.booleans(), st.booleans()
-)
+specs = st.builds(GRUSpec, sizes, st.integers(1, 9), st.integers(1, 3), st.booleans(), st.booleans())
 
 
 def stock_layer(spec: GRUSpec) -> nn.GRU:
@@ -52,9 +50,7 @@ def test_equals_torch_in_float64(spec, count, batch, with_state, seed):
 def test_ragged_equals_torchs_packed(spec, own, seed):
     torch.manual_seed(seed)
     layer = stock_layer(spec)
-    packed = pack_sequence(
-        [torch.randn(n, spec.input_size, dtype=torch.float64) for n in sorted(own, reverse=True)]
-    )
+    packed = pack_sequence([torch.randn(n, spec.input_size, dtype=torch.float64) for n in sorted(own, reverse=True)])
     h_0, sizes_ = states(spec, len(own)), packed.batch_sizes.tolist()
     output, h_n = reference.run(OPERATIONS, spec, packed.data, h_0, list(layer.parameters()), sizes_)
     want, want_h_n = layer(PackedSequence(packed.data, packed.batch_sizes), h_0)
@@ -66,9 +62,7 @@ def test_ragged_equals_torchs_packed(spec, own, seed):
 def test_numpy_gives_what_torch_gives(spec, own, seed):
     torch.manual_seed(seed)
     weights = [torch.randn(shape, dtype=torch.float64) for shape in spec.parameter_shapes]
-    packed = pack_sequence(
-        [torch.randn(n, spec.input_size, dtype=torch.float64) for n in sorted(own, reverse=True)]
-    )
+    packed = pack_sequence([torch.randn(n, spec.input_size, dtype=torch.float64) for n in sorted(own, reverse=True)])
     h_0, sizes_ = states(spec, len(own)), packed.batch_sizes.tolist()
     want = reference.run(OPERATIONS, spec, packed.data, h_0, weights, sizes_)
     arrays = [weight.numpy() for weight in weights]

@@ -25,8 +25,8 @@ DIRECT_UNITS = 4 * FLOOR_UNITS
 # float64 differs from its own reference in the order of sums alone.
 FLOAT64_UNITS = 64
 
-# Sigmoid and tanh against float64, over all float32 numbers: largest error in units in the last place of the true value,
-# and absolute. Measured: see docs/numerics.md. float64 is compared with its own exp, which errs too.
+# Sigmoid and tanh against float64, over all float32 numbers: largest error in units in the last place of the true
+# value, and absolute. Measured: see docs/numerics.md. float64 is compared with its own exp, which errs too.
 ACTIVATION_ULP = {torch.float32: 4.0, torch.float64: 5.0}
 ACTIVATION_ABSOLUTE = {torch.float32: 1.5e-7, torch.float64: 4e-16}
 

@@ -1,26 +1,55 @@
-"""
-The native core of fastgru: a stacked, bidirectional GRU on raw memory.
-"""
-
-
+"""The native core of fastgru: a stacked, bidirectional GRU on raw memory."""
 
 class Core:
     """Sizes and element type of a layer."""
 
-    def __init__(self, input_size: int, hidden_size: int, num_layers: int, num_directions: int, bias: bool, is_double: bool) -> None: ...
-
+    def __init__(
+        self, input_size: int, hidden_size: int, num_layers: int, num_directions: int, bias: bool, is_double: bool
+    ) -> None: ...
     def saved_values(self, steps: int, rows: int, batch_sizes: int) -> int:
         """How many values a training forward leaves for the backward pass."""
 
-    def forward(self, steps: int, rows: int, batch_sizes: int, input: int, step_stride: int, row_stride: int, h_0: int, parameters: object, output: int, h_n: int, saved: int, threads: int) -> None:
+    def forward(
+        self,
+        steps: int,
+        rows: int,
+        batch_sizes: int,
+        input: int,
+        step_stride: int,
+        row_stride: int,
+        h_0: int,
+        parameters: object,
+        output: int,
+        h_n: int,
+        saved: int,
+        threads: int,
+    ) -> None:
         """Writes output and h_n, and what backward needs where `saved` is given."""
 
     def forward_tensors(self, input: object, h_0: object | None, parameters: object, threads: int) -> object:
-        """
-        Output and h_n without gradients, or None where a tensor is not plain, dense and of the right size.
-        """
+        """Output and h_n without gradients, or None where a tensor is not plain, dense and of the right size."""
 
-    def backward(self, steps: int, rows: int, batch_sizes: int, input: int, step_stride: int, row_stride: int, h_0: int, parameters: object, output: int, saved: int, d_output: int, d_step_stride: int, d_row_stride: int, d_h_n: int, d_input: int, d_h_0: int, d_parameters: object, threads: int) -> None:
+    def backward(
+        self,
+        steps: int,
+        rows: int,
+        batch_sizes: int,
+        input: int,
+        step_stride: int,
+        row_stride: int,
+        h_0: int,
+        parameters: object,
+        output: int,
+        saved: int,
+        d_output: int,
+        d_step_stride: int,
+        d_row_stride: int,
+        d_h_n: int,
+        d_input: int,
+        d_h_0: int,
+        d_parameters: object,
+        threads: int,
+    ) -> None:
         """Writes the gradients whose address is not 0."""
 
 class Block:
@@ -31,17 +60,12 @@ class Block:
 MOST_CELLS: int = 256
 
 def load_tensors(tensor_type: object, parameter_type: object) -> bool:
-    """
-    Makes forward_tensors usable; False when this torch lacks the table of functions for it.
-    """
+    """Makes forward_tensors usable; False when this torch lacks the table of functions for it."""
 
 def levels() -> list[tuple[str, bool]]:
-    """
-    Instruction-set levels of this build, best first: (name, available on this machine).
-    """
+    """Instruction-set levels of this build, best first: (name, available on this machine)."""
 
 def active_level() -> str: ...
-
 def set_active_level(name: str) -> bool:
     """False when the level cannot run here."""
 

@@ -196,9 +196,7 @@ def write_json(path: Path, figures: Sequence[Figure]) -> None:
 def _layers(case: Case) -> tuple[STOCK_GRU, GRU, Tensor]:
     torch.manual_seed(0)
     dtype = getattr(torch, case.dtype)
-    stock = STOCK_GRU(
-        case.hidden, case.hidden, case.layers, bidirectional=case.bidirectional, dtype=dtype
-    )
+    stock = STOCK_GRU(case.hidden, case.hidden, case.layers, bidirectional=case.bidirectional, dtype=dtype)
     x = torch.randn(case.steps, case.batch, case.hidden, dtype=dtype, requires_grad=case.train)
     return stock, GRU.from_torch(stock), x
 
@@ -244,10 +242,7 @@ def _rounds(
         repeats = [max(1, min(500, int(2e-3 / seconds))) for seconds in times]
         spent, count = 0.0, 0
         while count < 5 or spent < budget:
-            first, second = (
-                _time(call, own, repeat)
-                for call, own, repeat in zip(calls, leaves, repeats, strict=True)
-            )
+            first, second = (_time(call, own, repeat) for call, own, repeat in zip(calls, leaves, repeats, strict=True))
             spent += first * repeats[0] + second * repeats[1]
             count += 1
             yield first, second

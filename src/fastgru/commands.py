@@ -173,7 +173,13 @@ def bench(
         raise typer.BadParameter(f"{dtype!r} is neither float32 nor float64", param_hint="--dtype")
     grid = {
         name: _numbers(text, f"--{name}")
-        for name, text in {"batch": batch, "steps": steps, "hidden": hidden, "layers": layers, "threads": threads}.items()
+        for name, text in {
+            "batch": batch,
+            "steps": steps,
+            "hidden": hidden,
+            "layers": layers,
+            "threads": threads,
+        }.items()
     }
     with _one_sentence():
         _need_torch("fastgru bench")
@@ -211,7 +217,14 @@ def _cases(grid: dict[str, list[int]], bidirectional: bool, train: bool | None, 
         cases = default_cases(counts, dtype)
         return [case for case in cases if train is None or case.train == train]
     modes = (False, True) if train is None else (train,)
-    axes = (counts, modes, grid["layers"] or [1], grid["hidden"] or [64], grid["steps"] or [100], grid["batch"] or [1, 8, 32])
+    axes = (
+        counts,
+        modes,
+        grid["layers"] or [1],
+        grid["hidden"] or [64],
+        grid["steps"] or [100],
+        grid["batch"] or [1, 8, 32],
+    )
     return [
         Case(batch, steps, hidden, layers, mode, count, bidirectional, dtype)
         for count, mode, layers, hidden, steps, batch in product(*axes)

@@ -176,7 +176,7 @@ def train(model: nn.Module, series: Series, settings: Settings, tick: Callable[[
     losses, start = [], time.perf_counter()
     for _ in range(settings.epochs):
         total = 0.0
-        for batch in torch.randperm(len(series.train.starts), generator=generator).split(settings.batch):
+        for batch in torch.split(torch.randperm(len(series.train.starts), generator=generator), settings.batch):
             loss = nn.functional.mse_loss(model(series.train.inputs[batch]), series.train.targets[batch])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]

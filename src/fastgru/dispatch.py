@@ -34,7 +34,8 @@ def _from_environment() -> Backend | None:
     return None if not name else find(name)
 
 
-_forced: ContextVar[Backend | None] = ContextVar("fastgru_backend", default=_from_environment())
+_FROM_ENVIRONMENT = _from_environment()
+_forced: ContextVar[Backend | None] = ContextVar("fastgru_backend", default=None)
 
 
 @contextmanager
@@ -72,7 +73,7 @@ def serve_by(backend: Backend) -> Iterator[None]:
 
 def is_free() -> bool:
     """True when no backend has been asked for by name."""
-    return torch.compiler.is_compiling() or _forced.get() is None
+    return torch.compiler.is_compiling() or (_FROM_ENVIRONMENT is None and _forced.get() is None)
 
 
 def choose(request: Request) -> Backend:
@@ -82,7 +83,7 @@ def choose(request: Request) -> Backend:
         BackendError: a backend was asked for by name and refuses.
     """
     # torch.compile cannot read context variables; what it traces goes to torch's operator in any case.
-    wanted = None if torch.compiler.is_compiling() else _forced.get()
+    wanted = None if torch.compiler.is_compiling() else _forced.get() or _FROM_ENVIRONMENT
     if wanted is not None:
         reason = wanted.refuse(request)
         if reason is not None:

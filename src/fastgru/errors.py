@@ -63,9 +63,7 @@ class MissingExtra(FastGRUError, ImportError):  # noqa: N818  (named for what th
 
 def missing_extra(package: str, extra: str, purpose: str) -> MissingExtra:
     """For `package`, which `purpose` needs and the extra `extra` installs."""
-    return MissingExtra(
-        f"{purpose} needs {package}, which is not installed. Run: pip install 'fastgru[{extra}]'"
-    )
+    return MissingExtra(f"{purpose} needs {package}, which is not installed. Run: pip install 'fastgru[{extra}]'")
 
 
 def not_a_tensor(name: str, value: object) -> InputTypeError:
@@ -182,9 +180,7 @@ def empty_sequence() -> ShapeError:
     )
 
 
-def parameter_shape(
-    name: str, got: Sequence[int], expected: Sequence[int], rows: int
-) -> ShapeError:
+def parameter_shape(name: str, got: Sequence[int], expected: Sequence[int], rows: int) -> ShapeError:
     """For a parameter that was replaced by one of other sizes; `rows` is the number of input vectors."""
     torchs = f"The expanded size of the tensor ({expected[0]}) must match the existing size ({list(got)})"
     if len(expected) == 2 and len(got) == 2:

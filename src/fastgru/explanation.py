@@ -39,9 +39,7 @@ class Explanation:
     __repr__ = __str__
 
 
-def explain(
-    layer: GRU | GRUCell, input: Tensor | PackedSequence, hx: Tensor | None = None
-) -> Explanation:
+def explain(layer: GRU | GRUCell, input: Tensor | PackedSequence, hx: Tensor | None = None) -> Explanation:
     """Which backend `layer(input, hx)` would run on now, and why not the others.
 
     Args:

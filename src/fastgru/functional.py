@@ -5,6 +5,7 @@ Everything is checked here, in Python, before any kernel runs; `fastgru.nn` come
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -75,9 +76,7 @@ def gru(
     if batch_sizes is not None:
         _check_batch_sizes(input, batch_sizes)
     if not 0 <= dropout <= 1:
-        raise errors.ArgumentError(
-            f"dropout should be a number in range [0, 1], got {dropout}. Pass a probability."
-        )
+        raise errors.ArgumentError(f"dropout should be a number in range [0, 1], got {dropout}. Pass a probability.")
     spec = GRUSpec(weights[0].shape[-1], weights[1].shape[-1], num_layers, bias, bidirectional)
     flips = batch_first and batch_sizes is None
     x = input.transpose(0, 1) if flips else input
@@ -146,11 +145,10 @@ def run(
         batch_sizes: see `gru`.
         dropout: what acts between layers; 0 outside training.
     """
-    if batch_sizes is None and dropout == 0.0 and dispatch.is_free() and _is_unwatched():
-        if not torch.is_grad_enabled() or not _requires_grad(x, h_0, weights):
-            results = core_calls.forward_plain(spec, x, h_0, weights)
-            if results is not None:
-                return results
+    if batch_sizes is None and dropout == 0.0 and dispatch.is_free() and _is_unwatched(x, h_0, weights):
+        results = core_calls.forward_plain(spec, x, h_0, weights)
+        if results is not None:
+            return results
     is_mixed = _check(spec, x, h_0, weights, batch_sizes)
     context = "autocast of mixed types" if is_mixed else _context(x, h_0, weights)
     steps, batch = (x.shape[0], x.shape[1]) if batch_sizes is None else _packed_sizes(batch_sizes)
@@ -176,15 +174,15 @@ def _packed_sizes(batch_sizes: Tensor) -> tuple[int, int]:
     return batch_sizes.shape[0], int(batch_sizes[0])
 
 
-def _is_unwatched() -> bool:
-    """True when nothing but autograd follows what operators do: the usual case, found out quickly."""
-    return not (
-        torch.compiler.is_compiling()
-        or torch._C._are_functorch_transforms_active()
-        or forward_ad._current_level >= 0
-        or torch._C._get_tracing_state() is not None
-        or torch._C._len_torch_dispatch_stack() > 0
-    )
+def _is_unwatched(x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...]) -> bool:
+    """True when nothing follows what operators do, autograd neither: inference as usual, found out quickly."""
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+        return False
+    if forward_ad._current_level >= 0 or torch._C._get_tracing_state() is not None:
+        return False
+    if torch._C._len_torch_dispatch_stack() > 0:
+        return False
+    return not torch.is_grad_enabled() or not _requires_grad(x, h_0, weights)
 
 
 def _requires_grad(x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...]) -> bool:
@@ -269,13 +267,11 @@ def _check_batch_sizes(data: Tensor, batch_sizes: Tensor) -> None:
     if not isinstance(batch_sizes, Tensor) or batch_sizes.dtype != torch.int64:
         raise errors.batch_sizes(f"is {getattr(batch_sizes, 'dtype', type(batch_sizes).__name__)}")
     if not batch_sizes.is_cpu or batch_sizes.dim() != 1:
-        raise errors.batch_sizes(
-            f"has {batch_sizes.dim()} dimensions and lies on {batch_sizes.device}"
-        )
+        raise errors.batch_sizes(f"has {batch_sizes.dim()} dimensions and lies on {batch_sizes.device}")
     sizes = batch_sizes.tolist()
     if not sizes or sizes[-1] < 1:
         raise errors.batch_sizes(f"is {sizes}" if not sizes else f"ends with {sizes[-1]}")
-    if any(later > size for size, later in zip(sizes, sizes[1:], strict=False)):
+    if any(later > size for size, later in itertools.pairwise(sizes)):
         raise errors.batch_sizes(f"grows: {sizes}")
     if sum(sizes) != data.shape[0]:
         raise errors.batch_sizes(f"adds up to {sum(sizes)}, `input` has {data.shape[0]} rows")

@@ -172,9 +172,7 @@ class GRU(torch_rnn.RNNBase):
     def forward(self, input: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]: ...
 
     @overload
-    def forward(
-        self, input: PackedSequence, hx: Tensor | None = None
-    ) -> tuple[PackedSequence, Tensor]: ...
+    def forward(self, input: PackedSequence, hx: Tensor | None = None) -> tuple[PackedSequence, Tensor]: ...
 
     def forward(
         self, input: Tensor | PackedSequence, hx: Tensor | None = None
@@ -206,9 +204,7 @@ class GRU(torch_rnn.RNNBase):
     ) -> tuple[GRUSpec, Tensor, Tensor | None, tuple[Tensor, ...], Tensor | None, float]:
         """The arguments of `functional.run`."""
         layers = self.num_layers
-        spec = _spec(
-            self.input_size, self.hidden_size, layers, bool(self.bias), bool(self.bidirectional)
-        )
+        spec = _spec(self.input_size, self.hidden_size, layers, bool(self.bias), bool(self.bidirectional))
         dropout = self.dropout if self.training and layers > 1 else 0.0
         return spec, x, h_0, tuple(self._flat_weights), batch_sizes, dropout
 
@@ -218,9 +214,7 @@ class GRU(torch_rnn.RNNBase):
         output, h_n = self._run(input.unsqueeze(1), None if hx is None else hx.unsqueeze(1), None)
         return output.squeeze(1), h_n.squeeze(1)
 
-    def _forward_packed(
-        self, input: PackedSequence, hx: Tensor | None
-    ) -> tuple[PackedSequence, Tensor]:
+    def _forward_packed(self, input: PackedSequence, hx: Tensor | None) -> tuple[PackedSequence, Tensor]:
         data, batch_sizes, sorted_indices, unsorted_indices = input
         if data.dim() != 2:
             raise errors.packed_rank(data.dim())
@@ -315,9 +309,7 @@ class GRUCell(torch_rnn.RNNCellBase):
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """The state after one step; shapes in the class's documentation."""
-        return functional.gru_cell(
-            input, hx, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
-        )
+        return functional.gru_cell(input, hx, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
 
 
 GRU.__signature__ = inspect.Signature(  # type: ignore[attr-defined]

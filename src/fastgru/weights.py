@@ -1,4 +1,4 @@
-"""Parameters rearranged: the order of the gates, and the meaning of z. Works on NumPy arrays and torch tensors alike."""
+"""Parameters rearranged: the order of the gates, the meaning of z. For NumPy arrays and torch tensors alike."""
 
 from __future__ import annotations
 

@@ -34,9 +34,7 @@ class AtenBackend:
         spec = request.spec
         if h_0 is None:
             cells = spec.num_layers * spec.num_directions
-            h_0 = torch.zeros(
-                cells, request.batch, spec.hidden_size, dtype=x.dtype, device=x.device
-            )
+            h_0 = torch.zeros(cells, request.batch, spec.hidden_size, dtype=x.dtype, device=x.device)
         options = (spec.bias, spec.num_layers, request.dropout, request.dropout > 0)
         if batch_sizes is None:
             output, h_n = torch_gru(x, h_0, weights, *options, spec.bidirectional, False)

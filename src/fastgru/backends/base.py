@@ -67,9 +67,7 @@ class Backend(Protocol):
         """
 
 
-RunLayer = Callable[
-    [Request, Tensor, Tensor | None, tuple[Tensor, ...], Tensor | None], tuple[Tensor, Tensor]
-]
+RunLayer = Callable[[Request, Tensor, Tensor | None, tuple[Tensor, ...], Tensor | None], tuple[Tensor, Tensor]]
 
 
 def layerwise(

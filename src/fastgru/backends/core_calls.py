@@ -8,6 +8,7 @@ call is over.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -92,7 +93,8 @@ def forward_plain(
     if spec.num_layers * spec.num_directions > MOST_CELLS:
         return None
     core = _core_for(spec, x.dtype)
-    return core.forward_tensors(x, h_0, weights, torch.get_num_threads())  # type: ignore[no-any-return]
+    results = core.forward_tensors(x, h_0, weights, torch.get_num_threads())
+    return cast("tuple[Tensor, Tensor] | None", results)
 
 
 def forward(

@@ -66,9 +66,7 @@ class _Gru(torch.autograd.Function):
         h_0: Tensor | None,
         *weights: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        output, h_n, saved = core_calls.forward(
-            request, x, h_0, weights, batch_sizes, saves=True
-        )
+        output, h_n, saved = core_calls.forward(request, x, h_0, weights, batch_sizes, saves=True)
         ctx.save_for_backward(x, h_0, saved, *weights)
         ctx.set_materialize_grads(False)
         ctx.request, ctx.batch_sizes = request, batch_sizes
@@ -89,12 +87,8 @@ class _Gru(torch.autograd.Function):
             return None, None, *_differentiable(request, batch_sizes, inputs, outer, wanted)
         output = ctx.output
         if output._version != ctx.version:
-            output, _, saved = core_calls.forward(
-                request, x, h_0, weights, batch_sizes, saves=True
-            )
-        gradients = core_calls.backward(
-            request, inputs, batch_sizes, output, saved, d_output, d_h_n, wanted
-        )
+            output, _, saved = core_calls.forward(request, x, h_0, weights, batch_sizes, saves=True)
+        gradients = core_calls.backward(request, inputs, batch_sizes, output, saved, d_output, d_h_n, wanted)
         return None, None, *gradients
 
 

@@ -19,9 +19,7 @@ class Converter(NamedTuple):
     write: Callable[..., dict[str, Any]]
 
 
-CONVERTERS: Mapping[str, Converter] = MappingProxyType(
-    {"torch": Converter(_torch.read, _torch.write)}
-)
+CONVERTERS: Mapping[str, Converter] = MappingProxyType({"torch": Converter(_torch.read, _torch.write)})
 
 
 def read(framework: str, state: State, **options: Any) -> dict[str, Any]:
@@ -72,7 +70,5 @@ def write(framework: str, state: State, **options: Any) -> dict[str, Any]:
 
 def _find(framework: str) -> Converter:
     if framework not in CONVERTERS:
-        raise ArgumentError(
-            f"there is no converter for {framework!r}. Known ones: {', '.join(CONVERTERS)}."
-        )
+        raise ArgumentError(f"there is no converter for {framework!r}. Known ones: {', '.join(CONVERTERS)}.")
     return CONVERTERS[framework]

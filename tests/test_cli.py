@@ -1,0 +1,150 @@
+"""The command line: exit codes, what is printed, what is written."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+import fastgru
+from fastgru import commands
+
+QUICK_BENCH = ["bench", "--batch", "1,2", "--hidden", "8", "--steps", "4", "--threads", "1", "--budget", "0.01"]
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: CliRunner().invoke(commands.app, [*arguments])
+
+
+def test_version(run):
+    assert run("--version").output.strip() == f"fastgru {fastgru.__version__}"
+
+
+@pytest.mark.parametrize("command", [[], ["demo"], ["bench"], ["info"]])
+def test_help_tells_of_every_option(run, command):
+    result = run(*command, "--help")
+    assert result.exit_code == 0
+    assert "--help" in result.output
+
+
+def test_info_as_a_table(run):
+    result = run("info")
+    assert result.exit_code == 0
+    for word in ("torch", "active", "cpu, aten, reference", "extra demo"):
+        assert word in result.output
+
+
+def test_info_as_json(run):
+    facts = json.loads(run("info", "--json").output)
+    assert facts["fastgru"] == fastgru.__version__
+    assert [level["name"] for level in facts["levels"]] == [level.name for level in fastgru.cpu_info()]
+    assert facts["backends"] == ["cpu", "aten", "reference"]
+    assert facts["extras"] == {"torch": [], "cli": [], "demo": []}
+
+
+def test_info_tells_how_to_get_what_is_missing(run, monkeypatch):
+    monkeypatch.setitem(commands.EXTRAS, "demo", ("torch", "no_such_module"))
+    assert "missing no_such_module: pip install 'fastgru[demo]'" in run("info").output
+
+
+def test_bench_prints_a_row_for_each_cell(run, tmp_path):
+    result = run(*QUICK_BENCH, "--json", "figures.json")
+    assert result.exit_code == 0, result.output
+    assert result.output.count("infer") >= 2
+    assert "training, 1 thread: geometric mean" in result.output
+    assert len(json.loads((tmp_path / "figures.json").read_text())["cells"]) == 4
+
+
+@pytest.mark.parametrize(("option", "cells"), [("--train", 2), ("--infer", 2)])
+def test_bench_of_one_mode(run, tmp_path, option, cells):
+    run(*QUICK_BENCH, option, "--json", "figures.json")
+    assert len(json.loads((tmp_path / "figures.json").read_text())["cells"]) == cells
+
+
+def test_bench_prints_no_figure_for_wrong_results(run, monkeypatch, tmp_path):
+    right = fastgru.GRU.forward
+
+    def wrong(self, input, hx=None):
+        output, h_n = right(self, input, hx)
+        return output + 0.1, h_n
+
+    monkeypatch.setattr(fastgru.GRU, "forward", wrong)
+    result = run(*QUICK_BENCH, "--json", "figures.json")
+    assert result.exit_code == 1
+    assert "no speed is given for wrong numbers" in result.output
+    assert "geometric mean" not in result.output
+    assert not (tmp_path / "figures.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["bench", "--batch", "0"], "no list of positive whole numbers"),
+        (["bench", "--hidden", "a,b"], "no list of positive whole numbers"),
+        (["bench", "--dtype", "int8"], "neither float32 nor float64"),
+        (["demo", "--epochs", "0"], "Invalid value for '--epochs'"),
+        (["nonsense"], "No such command 'nonsense'"),
+    ],
+)
+def test_wrong_options_are_refused(run, arguments, words):
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert words in " ".join(result.output.replace("│", " ").split())
+
+
+def test_a_directory_that_is_not_there(run):
+    result = run(*QUICK_BENCH, "--json", "nowhere/figures.json")
+    assert result.exit_code == 1
+    assert "there is no directory nowhere" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_demo_writes_its_plot_and_says_who_won(run, tmp_path):
+    result = run("demo", "--epochs", "2", "--hidden", "24", "--stride", "12", "--out", "here")
+    assert result.exit_code == 0, result.output
+    for words in ("training loss, epoch 2", "seasonal naive", "ratio", "forecast.png"):
+        assert words in result.output
+    assert (tmp_path / "here" / "forecast.png").exists()
+
+
+def test_demo_fails_when_the_runs_differ(run, monkeypatch):
+    monkeypatch.setattr("fastgru.demo.LOSS_TOLERANCE", -1.0)
+    result = run("demo", "--epochs", "1", "--hidden", "4", "--stride", "60")
+    assert result.exit_code == 1
+    assert "The losses of the two runs differ" in result.output
+
+
+@pytest.mark.slow
+def test_the_full_demo_stays_under_two_minutes(run):
+    result = run("demo")
+    assert result.exit_code == 0, result.output
+
+
+def test_without_its_extra_the_command_says_what_to_install():
+    code = (
+        "import sys\n"
+        "class Blocker:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'typer': raise ModuleNotFoundError(\"No module named 'typer'\", name='typer')\n"
+        "sys.meta_path.insert(0, Blocker())\n"
+        "from fastgru.cli import main\n"
+        "main()"
+    )
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert finished.returncode == 1
+    assert finished.stderr.strip() == (
+        "The command fastgru needs typer, which is not installed. Run: pip install 'fastgru[cli]'"
+    )
+
+
+def test_runs_as_a_module():
+    finished = subprocess.run(
+        [sys.executable, "-m", "fastgru", "--version"], capture_output=True, text=True, check=True
+    )
+    assert finished.stdout.strip() == f"fastgru {fastgru.__version__}"
