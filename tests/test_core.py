@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -152,3 +154,10 @@ def test_a_training_loop_does_not_grow_the_pool():
     for _ in range(20):
         layer(x)[0].sum().backward()
     assert _core.pooled_bytes() <= before + GROWTH_BYTES
+
+
+def test_the_stub_tells_of_everything_in_the_module():
+    stub = ast.parse(Path(fastgru.__file__).with_name("_core.pyi").read_text())
+    told = {node.name for node in stub.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    told |= {node.target.id for node in stub.body if isinstance(node, ast.AnnAssign)}
+    assert told == {name for name in dir(_core) if not name.startswith("_")}

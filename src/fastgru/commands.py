@@ -64,9 +64,11 @@ def _one_sentence() -> Iterator[Console]:
         raise typer.Exit(1) from error
 
 
-def _need_torch(purpose: str) -> None:
-    if find_spec("torch") is None:
-        raise missing_extra("torch", "torch", purpose)
+def _need(extra: str, purpose: str) -> None:
+    """Raises before the work starts, not after it."""
+    for package in EXTRAS[extra]:
+        if find_spec(package) is None:
+            raise missing_extra(package, extra, purpose)
 
 
 def _progress() -> Progress:
@@ -87,14 +89,15 @@ def _progress() -> Progress:
 def demo(
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training hours.")] = 8,
     hidden: Annotated[int, typer.Option(min=1, help="Size of the GRU's state.")] = 64,
-    stride: Annotated[int, typer.Option(min=1, help="Hours between training windows; more is quicker.")] = 2,
-    seed: Annotated[int, typer.Option(help="Of weights and batches.")] = 0,
+    stride: Annotated[int, typer.Option(min=1, help="Hours between training windows; more is quicker.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of weights and batches.")] = 0,
     threads: Annotated[int | None, typer.Option(min=1, help="Of both runs; torch's choice when left out.")] = None,
-    out: Annotated[Path, typer.Option(help="Directory for the plot.")] = Path("demo-output"),
+    out: Annotated[Path, typer.Option(file_okay=False, help="Directory for the plot.")] = Path("demo-output"),
 ) -> None:
     """Train a real forecaster on torch.nn.GRU, swap the layer in one line, train again, compare."""
     with _one_sentence():
-        _need_torch("fastgru demo")
+        _need("demo", "fastgru demo")
+        out.mkdir(parents=True, exist_ok=True)
         import torch
 
         from fastgru import demo as demonstration
@@ -104,21 +107,35 @@ def demo(
         settings = demonstration.Settings(epochs=epochs, hidden=hidden, seed=seed, stride=stride)
         steps = demonstration.batches(settings)
         with _progress() as progress:
-            tasks = {
-                name: progress.add_task(f"training on {name}", total=steps) for name in ("torch.nn.GRU", "fastgru.GRU")
-            }
+            tasks = {name: progress.add_task(f"training on {name}", total=steps) for name in demonstration.NAMES}
             comparison = demonstration.compare(settings, lambda name: progress.advance(tasks[name]))
         path = out / "forecast.png"
         demonstration.plot(comparison, path)
     console = Console()
     console.print(_demo_table(comparison))
-    console.print(f"Threads: {torch.get_num_threads()}. Forecast plot: {path}")
-    if not comparison.agrees:
-        console.print("The losses of the two runs differ: please report this.", style="red")
-    if not comparison.wins:
-        console.print("The GRU does not beat the naive forecasts: train for more epochs.", style="red")
+    console.print(f"Threads: {torch.get_num_threads()}. Forecast plot: {path}", soft_wrap=True)
+    _print_verdict(comparison, console)
     if not (comparison.agrees and comparison.wins):
         raise typer.Exit(1)
+
+
+def _print_verdict(comparison: Comparison, console: Console) -> None:
+    from fastgru.demo import LOSS_TOLERANCE
+
+    if comparison.agrees:
+        console.print(f"The losses of the two runs agree within {LOSS_TOLERANCE:g} of their size.")
+    else:
+        console.print(
+            f"The losses of the two runs differ by more than {LOSS_TOLERANCE:g}: please report this.", style="red"
+        )
+    if not comparison.wins:
+        console.print("The GRU does not beat the naive forecasts: train for more epochs.", style="red")
+    if not comparison.is_undisturbed:
+        console.print(
+            f"The runs got {comparison.share:.0%} of the processor time of their threads: where other programs took "
+            "the rest, the ratio says little. Run this again on a quiet machine.",
+            style="yellow",
+        )
 
 
 def _demo_table(comparison: Comparison) -> Table:
@@ -166,7 +183,9 @@ def bench(
     threads: Annotated[str | None, typer.Option(help="Threads of both layers; 1 and all if left out.")] = None,
     dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
     budget: Annotated[float, typer.Option(min=0.0, help="Measured seconds per cell.")] = 0.8,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", dir_okay=False, help="Write all figures to this file.")
+    ] = None,
 ) -> None:
     """Measure fastgru.GRU against torch.nn.GRU on this machine, results compared first."""
     if dtype not in ("float32", "float64"):
@@ -182,7 +201,7 @@ def bench(
         }.items()
     }
     with _one_sentence():
-        _need_torch("fastgru bench")
+        _need("torch", "fastgru bench")
         from fastgru import bench as measuring
 
         if json_file is not None and not json_file.parent.is_dir():
@@ -194,17 +213,29 @@ def bench(
             for case in cases:
                 figures.append(measuring.measure(case, budget))
                 progress.advance(task)
-        console = Console()
-        console.print(" | ".join(f"{key} {value}" for key, value in measuring.machine().items()), soft_wrap=True)
-        console.print(_bench_table(figures))
-        for summary in measuring.summarize(figures):
-            mode = "training" if summary.train else "inference"
-            console.print(
-                f"{mode}, {summary.threads} thread{'s' if summary.threads > 1 else ''}: geometric mean "
-                f"{summary.geometric_mean:.2f}x, minimum {summary.minimum:.2f}x"
-            )
+        _print_figures(figures)
         if json_file is not None:
             measuring.write_json(json_file, figures)
+
+
+def _print_figures(figures: list[Figure]) -> None:
+    from fastgru import bench as measuring
+
+    console = Console()
+    console.print(" | ".join(f"{key} {value}" for key, value in measuring.machine().items()), soft_wrap=True)
+    console.print(_bench_table(figures))
+    for summary in measuring.summarize(figures):
+        mode = "training" if summary.train else "inference"
+        console.print(
+            f"{mode}, {summary.threads} thread{'s' if summary.threads > 1 else ''}: geometric mean "
+            f"{summary.geometric_mean:.2f}x, minimum {summary.minimum:.2f}x"
+        )
+    if any(figure.is_disturbed for figure in figures):
+        console.print(
+            "Cells in yellow: the rounds differ so much that other programs must have been running, and the ratio "
+            "says little. Run this again on a quiet machine.",
+            style="yellow",
+        )
 
 
 def _cases(grid: dict[str, list[int]], bidirectional: bool, train: bool | None, dtype: str) -> list[Case]:
@@ -246,7 +277,7 @@ def _bench_table(figures: list[Figure]) -> Table:
             f"{figure.fastgru_ms:.3f}",
             f"{figure.ratio:.2f}",
             f"{figure.spread:.2f}",
-            style="red" if figure.ratio < 1 else None,
+            style="red" if figure.ratio < 1 else "yellow" if figure.is_disturbed else None,
         )
     return table
 
@@ -259,7 +290,8 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Versions, processor, instruction-set levels, threads, backends, installed extras."""
-    facts = _facts()
+    with _one_sentence():
+        facts = _facts()
     if as_json:
         typer.echo(json.dumps(facts, indent=2))
         return
