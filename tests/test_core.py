@@ -36,7 +36,7 @@ def worst_errors(name, x):
     distance = (got - truth).abs()
     # A sigmoid is 0 below the limit of its exponential, where the true value is below the smallest normal number.
     is_counted = truth.abs() >= 2 * info.tiny
-    return (distance / unit)[is_counted].max().item(), distance.max().item()
+    return (distance / unit * is_counted).max().item(), distance.max().item()
 
 
 @pytest.mark.usefixtures("level")

@@ -90,7 +90,7 @@ def forward_plain(
     """
     if not _READS_TENSORS or (x.dtype is not torch.float32 and x.dtype is not torch.float64):
         return None
-    if spec.num_layers * spec.num_directions > MOST_CELLS:
+    if spec.hidden_size == 0 or spec.num_layers * spec.num_directions > MOST_CELLS:
         return None
     core = _core_for(spec, x.dtype)
     results = core.forward_tensors(x, h_0, weights, torch.get_num_threads())

@@ -26,8 +26,8 @@ class CpuBackend:
             return f"the core computes in float32 and float64, the input is {request.dtype}"
         if request.context is not None:
             return f"the core's kernels are not visible to {request.context}"
-        if request.batch == 0:
-            return "the batch is empty"
+        if request.batch == 0 or request.spec.hidden_size == 0:
+            return "there is nothing to compute"
         if request.spec.num_layers * request.spec.num_directions > core_calls.MOST_CELLS:
             return f"the core stacks at most {core_calls.MOST_CELLS} layers and directions"
         return None
