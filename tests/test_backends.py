@@ -236,6 +236,15 @@ def test_nan_and_infinity_spread_as_in_torch(value, place, dtype):
         assert_agrees({"": mine}, {"": expected})
 
 
+@pytest.mark.parametrize("given", list(itertools.product([False, True], repeat=2)))
+def test_a_functional_cell_takes_either_bias_both_or_none(given):
+    weight_ih, weight_hh, *biases = nn.GRUCell(3, 4).parameters()
+    biases = [bias if is_given else None for bias, is_given in zip(biases, given, strict=True)]
+    x, h = torch.randn(5, 3), torch.randn(5, 4)
+    got = fastgru.functional.gru_cell(x, h, weight_ih, weight_hh, *biases)
+    assert_agrees({"": got.detach()}, {"": torch.gru_cell(x, h, weight_ih, weight_hh, *biases).detach()})
+
+
 def test_a_wrong_kernel_is_found(monkeypatch):
     right = core_calls.forward
 

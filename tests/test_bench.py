@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
+from itertools import groupby
 
 import pytest
 import torch
@@ -84,3 +86,49 @@ def test_json_is_whole_and_says_what_machine(tmp_path):
     assert content["machine"]["torch"] == torch.__version__
     assert content["cells"][0]["case"]["hidden"] == 4
     assert [p.name for p in tmp_path.iterdir()] == ["figures.json"]
+
+
+def test_the_layers_take_turns_without_old_gradients_or_garbage_collection():
+    calls, leaf = [], torch.ones(3, requires_grad=True)
+
+    def call(name):
+        def record():
+            calls.append((name, leaf.grad is None, gc.isenabled()))
+            leaf.grad = torch.ones(3)
+
+        return record
+
+    rounds = list(bench._rounds([call("stock"), call("ours")], [[leaf], [leaf]], budget=0.0))
+    assert len(rounds) == 5
+    turns = [name for name, _ in groupby(name for name, _, _ in calls)]
+    assert turns == ["stock", "ours"] * (len(turns) // 2)
+    assert all(is_cleared and not collects for _, is_cleared, collects in calls)
+    assert gc.isenabled()
+
+
+def test_results_of_another_shape_give_no_figure(monkeypatch):
+    right = fastgru.GRU.forward
+    monkeypatch.setattr(fastgru.GRU, "forward", lambda self, x: tuple(part[:1] for part in right(self, x)))
+    with pytest.raises(bench.DifferentResults, match="have shape"):
+        bench.measure(Case(batch=2, steps=5, hidden=8), budget=0.01)
+
+
+def test_nan_is_not_agreement(monkeypatch):
+    right = fastgru.GRU.forward
+    monkeypatch.setattr(fastgru.GRU, "forward", lambda self, x: tuple(part * math.nan for part in right(self, x)))
+    with pytest.raises(bench.DifferentResults, match="differ by nan"):
+        bench.measure(Case(batch=2, steps=5, hidden=8), budget=0.01)
+
+
+@pytest.mark.parametrize(("spread", "is_disturbed"), [(0.1, False), (3.0, True)])
+def test_rounds_that_differ_much_are_noticed(spread, is_disturbed):
+    assert Figure(Case(1, 100, 8), 4.0, 1.0, 4.0, spread, 5).is_disturbed == is_disturbed
+
+
+def test_json_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "figures.json"
+    path.write_text("old")
+    monkeypatch.setattr(bench, "machine", lambda: {"not": "JSON", "at": object()})
+    with pytest.raises(TypeError):
+        bench.write_json(path, [])
+    assert path.read_text() == "old"

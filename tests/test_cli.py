@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import re
 import subprocess
 import sys
+import time
+from dataclasses import replace
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 import fastgru
 from fastgru import commands
+from fastgru.bench import Case, Figure
 
 QUICK_BENCH = ["bench", "--batch", "1,2", "--hidden", "8", "--steps", "4", "--threads", "1", "--budget", "0.01"]
 
@@ -88,7 +95,11 @@ def test_bench_prints_no_figure_for_wrong_results(run, monkeypatch, tmp_path):
         (["bench", "--batch", "0"], "no list of positive whole numbers"),
         (["bench", "--hidden", "a,b"], "no list of positive whole numbers"),
         (["bench", "--dtype", "int8"], "neither float32 nor float64"),
+        (["bench", "--json", "."], "is a directory"),
         (["demo", "--epochs", "0"], "Invalid value for '--epochs'"),
+        (["demo", "--seed", str(2**64)], "Invalid value for '--seed'"),
+        (["demo", "--threads", str(commands.CORES + 1)], "Invalid value for '--threads'"),
+        (["bench", "--threads", f"1,{commands.CORES + 1}"], "cores here"),
         (["nonsense"], "No such command 'nonsense'"),
     ],
 )
@@ -103,6 +114,18 @@ def test_a_directory_that_is_not_there(run):
     assert result.exit_code == 1
     assert "there is no directory nowhere" in result.output
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("hidden", ["20000000", "999999999"])
+def test_sizes_beyond_memory_are_one_sentence(run, hidden):
+    result = run("bench", "--batch", "1", "--steps", "1", "--hidden", hidden, "--threads", "1")
+    assert result.exit_code == 1
+    assert "need more memory than there is" in result.output
+
+
+def test_a_bug_keeps_its_traceback(run, monkeypatch):
+    monkeypatch.setattr("fastgru.bench.measure", lambda *_: (_ for _ in ()).throw(RuntimeError("a bug")))
+    assert str(run(*QUICK_BENCH).exception) == "a bug"
 
 
 def test_demo_writes_its_plot_and_says_who_won(run, tmp_path):
@@ -120,10 +143,94 @@ def test_demo_fails_when_the_runs_differ(run, monkeypatch):
     assert "The losses of the two runs differ" in result.output
 
 
+def test_demo_fails_when_the_gru_loses(run, monkeypatch):
+    monkeypatch.setattr("fastgru.demo._naive_errors", lambda series: (0.0, 0.0))
+    result = run("demo", "--epochs", "1", "--hidden", "4", "--stride", "60")
+    assert result.exit_code == 1
+    assert "does not beat the naive forecasts" in result.output
+
+
+@pytest.mark.parametrize(("share", "is_noted"), [(0.6, True), (1.0, False)])
+def test_demo_says_when_other_programs_ran(share, is_noted):
+    from fastgru.demo import Settings, compare
+
+    comparison = compare(Settings(epochs=1, hidden=2, stride=500), lambda name: None)
+    console = Console(record=True, width=160, file=io.StringIO())
+    commands._print_verdict(replace(comparison, share=share), console)
+    assert ("of the processor time" in console.export_text()) == is_noted
+
+
+@pytest.mark.parametrize(("out", "status"), [("file", 2), ("file/inside", 1)])
+def test_demo_looks_at_its_directory_before_it_works(run, monkeypatch, tmp_path, out, status):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setattr("fastgru.demo.compare", lambda *_: pytest.fail("it worked first"))
+    result = run("demo", "--out", out)
+    assert result.exit_code == status
+    assert "file" in result.output
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("package", ["torch", "matplotlib"])
+def test_demo_names_what_is_missing_before_it_works(run, monkeypatch, package):
+    monkeypatch.setattr("fastgru.demo.compare", lambda *_: pytest.fail("it worked first"))
+    found = commands.find_spec
+    monkeypatch.setattr(commands, "find_spec", lambda name: None if name == package else found(name))
+    result = run("demo")
+    assert result.exit_code == 1
+    assert f"fastgru demo needs {package}, which is not installed. Run: pip install 'fastgru[demo]'" in result.output
+
+
 @pytest.mark.slow
 def test_the_full_demo_stays_under_two_minutes(run):
+    start = time.monotonic()
     result = run("demo")
     assert result.exit_code == 0, result.output
+    assert time.monotonic() - start < 120
+
+
+@pytest.mark.parametrize(("ratio", "spread", "code"), [(0.9, 0.0, "31"), (4.0, 3.0, "33"), (4.0, 0.1, None)])
+def test_losses_are_red_and_disturbed_cells_yellow(ratio, spread, code):
+    table = commands._bench_table([Figure(Case(1, 100, 8), 1.0, 1.0, ratio, spread, 5)])
+    console = Console(record=True, width=160, file=io.StringIO(), force_terminal=True, color_system="standard")
+    console.print(table)
+    row = next(line for line in console.export_text(styles=True).splitlines() if "infer" in line)
+    colours = set(re.findall(r"\x1b\[(3[13])m", row))
+    assert colours == ({code} if code else set())
+
+
+@pytest.mark.parametrize(("variable", "words"), [("FASTGRU_ISA", "level 'odd'"), ("FASTGRU_BACKEND", "backend 'odd'")])
+def test_a_wrong_environment_is_one_sentence(variable, words):
+    finished = subprocess.run(
+        [sys.executable, "-m", "fastgru", "info"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, variable: "odd"},
+    )
+    assert finished.returncode == 1
+    assert words in finished.stderr
+    assert "Traceback" not in finished.stderr
+
+
+def run_in_a_fresh_process(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+def test_help_loads_nothing_heavy():
+    code = "import sys, fastgru.commands; print([m for m in ('torch', 'numpy', 'matplotlib') if m in sys.modules])"
+    assert run_in_a_fresh_process(code).strip() == "[]"
+
+
+def test_info_works_without_torch():
+    code = (
+        "import sys; sys.modules['torch'] = None; sys.argv = ['fastgru', 'info', '--json']\n"
+        "from fastgru.cli import main; main()"
+    )
+    facts = json.loads(run_in_a_fresh_process(code))
+    assert facts["torch"] is None
+    assert facts["backends"] == []
+    assert facts["extras"] == {"torch": ["torch"], "cli": [], "demo": ["torch"]}
+    assert any(level["active"] for level in facts["levels"])
 
 
 def test_without_its_extra_the_command_says_what_to_install():

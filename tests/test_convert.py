@@ -69,6 +69,17 @@ def test_there_and_back_is_exact(options, convention):
     assert differs == (convention == "z_takes_new")
 
 
+@pytest.mark.parametrize("convention", ["z_keeps_old", "z_takes_new"])
+@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
+def test_every_value_survives_to_the_bit(convention, kind):
+    values = np.array([-0.0, np.inf, np.nan, 0.0, -np.inf, 1e-45], dtype=np.float32)
+    state = {"bias_ih_l0": kind(values.copy())}
+    there = fastgru.convert.read("torch", state, convention=convention)
+    back = fastgru.convert.write("torch", there, convention=convention)
+    assert np.asarray(back["bias_ih_l0"]).tobytes() == values.tobytes()
+    assert np.asarray(there["bias_hh_l0"]).tobytes() == np.zeros_like(values).tobytes()
+
+
 def test_numpy_arrays_stay_numpy_and_inputs_stay_as_they_are():
     weight = np.arange(6, dtype=np.float32).reshape(6, 1)
     state = fastgru.convert.read("torch", {"weight_hh_l0": weight}, convention="z_takes_new")
@@ -90,7 +101,14 @@ def test_gates_are_reordered_by_name():
         (lambda: fastgru.convert.read("keras9", {}), "no converter for 'keras9'. Known ones: torch"),
         (lambda: fastgru.convert.read("torch", {}, convention="z"), "no convention 'z'. Expected one of: z_keeps_old"),
         (lambda: fastgru.convert.read("torch", {"gru.weight_ih_l0": np.ones((3, 1))}), "without the prefix"),
-        (lambda: fastgru.convert.read("torch", {"bias_ih_l0": np.ones(4)}), "has 4 rows. Expected a multiple of 3"),
+        (lambda: fastgru.convert.read("torch", {"bias_ih_l0": np.ones(4)}), "has shape (4,). Expected (3H,)"),
+        (
+            lambda: fastgru.convert.read("torch", {"weight_ih_l0": np.ones(3)}),
+            "has shape (3,). Expected (3H, features)",
+        ),
+        (lambda: fastgru.convert.read("torch", {"bias_ih_l0": np.float64(1)}), "has shape (). Expected (3H,)"),
+        (lambda: fastgru.convert.read("torch", {"bias_ih_l0": [1, 2, 3]}), "is of type list. Expected a NumPy array"),
+        (lambda: fastgru.convert.read("torch", {0: np.ones(3)}), "0 is no parameter of a GRU"),
     ],
 )
 def test_errors_name_what_came_and_what_to_do(call, words):

@@ -8,13 +8,21 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.nn.utils.rnn import pack_sequence
+from torch.nn.utils.rnn import PackedSequence, pack_sequence
 
 import fastgru
 from fastgru import errors
 from fastgru.backends import core_calls
 
 PACKED = pack_sequence([torch.randn(3, 3), torch.randn(2, 3)])
+
+
+DATA = torch.randn(5, 3)
+
+
+def packed(*sizes):
+    """A PackedSequence of five rows with any batch sizes, as no packing function would make it."""
+    return PackedSequence(DATA, torch.tensor(sizes))
 
 
 def layer_with(name, value):
@@ -48,6 +56,9 @@ MISTAKES = {
     "batched state": (call(torch.randn(2, 3), torch.randn(1, 1, 4)), "(layers * directions, hidden_size)"),
     "batch of the state": (call(torch.randn(2, 2, 3), torch.randn(1, 3, 4)), "hx.transpose(0, 1)"),
     "state of a packed sequence": (call(PACKED, torch.randn(1, 3, 4)), "hx.transpose(0, 1)"),
+    "packed: rows that are not there": (call(packed(3, 3)), "adds up to 6, `input` has 5 rows"),
+    "packed: more rows at once than there are": (call(packed(3_000_000)), "adds up to 3000000"),
+    "packed: int32": (call(PackedSequence(DATA, torch.tensor([3, 2], dtype=torch.int32))), "on the CPU as int64"),
     "type of the state": (call(torch.randn(2, 2, 3), torch.randn(1, 2, 4).double()), "Convert one of them"),
     "device of the input": (call(torch.randn(2, 2, 3, device="meta")), "Move the input or the layer"),
     "device of the state": (call(torch.randn(2, 2, 3), torch.randn(1, 2, 4, device="meta")), "Move the input"),
@@ -112,6 +123,16 @@ def test_a_cell_refuses_other_types_than_its_weights():
 X, WEIGHTS = torch.randn(5, 2, 3), list(fastgru.GRU(3, 4).parameters())
 FUNCTIONAL = {
     "no tensor": (lambda f: f([1], None, WEIGHTS), AttributeError, "Expected a torch.Tensor"),
+    "array as state": (lambda f: f(X, X.numpy(), WEIGHTS), AttributeError, "torch.as_tensor(h_0)"),
+    "no weight": (lambda f: f(X, None, [*WEIGHTS[:3], None]), AttributeError, "`weights[3]` is of type NoneType"),
+    "names of weights": (lambda f: f(X, None, dict(enumerate(WEIGHTS))), AttributeError, "`weights[0]` is of type int"),
+    "rank of a weight": (
+        lambda f: f(X, None, [WEIGHTS[2], *WEIGHTS[1:]]),
+        RuntimeError,
+        "`weights[0]` has shape (12,)",
+    ),
+    "no layers": (lambda f: f(X, None, [], num_layers=0), ValueError, "greater than zero, got 0"),
+    "layers in words": (lambda f: f(X, None, WEIGHTS, num_layers="1"), ValueError, "greater than zero, got '1'"),
     "too few weights": (lambda f: f(X, None, WEIGHTS[:3]), RuntimeError, "got 3 weights, expected 4"),
     "layers": (lambda f: f(X, None, WEIGHTS, num_layers=2), RuntimeError, "got 4 weights, expected 8"),
     "rank": (lambda f: f(X[0], None, WEIGHTS), ValueError, "got 2D instead"),
@@ -120,14 +141,18 @@ FUNCTIONAL = {
     "type of batch sizes": (
         lambda f: f(X[0], None, WEIGHTS, batch_sizes=torch.tensor([2.0])),
         RuntimeError,
-        "`batch_sizes` is torch.float32",
+        "`batch_sizes` is of type torch.float32",
     ),
     "no batch sizes": (
         lambda f: f(X[0], None, WEIGHTS, batch_sizes=torch.zeros(0, dtype=torch.int64)),
         RuntimeError,
-        "`batch_sizes` is []",
+        "`batch_sizes` is empty",
     ),
-    "growing": (lambda f: f(X[0], None, WEIGHTS, batch_sizes=torch.tensor([1, 2])), RuntimeError, "grows: [1, 2]"),
+    "growing": (
+        lambda f: f(X[0], None, WEIGHTS, batch_sizes=torch.tensor([1, 2])),
+        RuntimeError,
+        "`batch_sizes` grows",
+    ),
     "empty step": (lambda f: f(X[0], None, WEIGHTS, batch_sizes=torch.tensor([2, 0])), RuntimeError, "ends with 0"),
     "sum": (lambda f: f(X[0], None, WEIGHTS, batch_sizes=torch.tensor([2, 1])), RuntimeError, "adds up to 3"),
     "rank of batch sizes": (
@@ -136,6 +161,53 @@ FUNCTIONAL = {
         "has 2 dimensions",
     ),
 }
+
+
+CELL_WEIGHTS = list(fastgru.GRUCell(3, 4).parameters())
+FUNCTIONAL_CELL = {
+    "array as weight": (lambda f: f(X[0], None, np.ones((12, 3)), *CELL_WEIGHTS[1:]), "`weight_ih` is of type ndarray"),
+    "no weight": (lambda f: f(X[0], None, CELL_WEIGHTS[0], None), "`weight_hh` is of type NoneType"),
+    "list as bias": (lambda f: f(X[0], None, *CELL_WEIGHTS[:3], [1.0]), "`bias_hh` is of type list"),
+    "rank of a weight": (lambda f: f(X[0], None, CELL_WEIGHTS[2], *CELL_WEIGHTS[1:]), "`weight_ih` has shape (12,)"),
+    "packed sequence": (lambda f: f(PACKED, None, *CELL_WEIGHTS), "`input` is of type PackedSequence"),
+}
+
+
+@pytest.mark.parametrize("mistake", FUNCTIONAL_CELL)
+def test_mistakes_in_the_functional_cell(mistake):
+    act, words = FUNCTIONAL_CELL[mistake]
+    with pytest.raises(errors.FastGRUError) as caught:
+        act(fastgru.functional.gru_cell)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("sizes", [(5, 0), (6, -1), (2, 3), (4,), (3, 3), (2**62, 2**62)])
+@pytest.mark.parametrize("with_state", [False, True])
+@pytest.mark.parametrize("is_training", [False, True])
+def test_batch_sizes_that_lie_never_reach_the_core(sizes, with_state, is_training, monkeypatch):
+    monkeypatch.setattr(core_calls, "forward", None)
+    h_0 = torch.randn(1, max(sizes) % 100, 4) if with_state else None
+    rows = PackedSequence(DATA, torch.tensor(sizes), torch.tensor([0]), torch.tensor([0]))
+    for sequence in (packed(*sizes), rows):
+        with torch.set_grad_enabled(is_training), pytest.raises(errors.ShapeError, match="`batch_sizes`"):
+            fastgru.GRU(3, 4)(sequence, h_0)
+
+
+@pytest.mark.parametrize("attribute", [{"num_layers": 2}, {"bidirectional": True}, {"bias": False}])
+@pytest.mark.parametrize("is_training", [False, True])
+def test_an_attribute_that_no_longer_fits_the_weights(attribute, is_training, monkeypatch):
+    monkeypatch.setattr(core_calls, "forward", None)
+    layer = fastgru.GRU(3, 4)
+    vars(layer).update(attribute)
+    with torch.set_grad_enabled(is_training), pytest.raises(errors.ShapeError, match=r"got 4 weights, expected \d"):
+        layer(X)
+
+
+def test_a_parameter_that_was_taken_away():
+    layer = fastgru.GRU(3, 4)
+    del layer.weight_hh_l0
+    with pytest.raises(AttributeError, match="'GRU' object has no attribute 'weight_hh_l0'"):
+        layer(X)
 
 
 @pytest.mark.parametrize("mistake", FUNCTIONAL)

@@ -43,6 +43,13 @@ def test_an_empty_batch_goes_to_torch():
     assert fastgru.explain(fastgru.GRU(3, 4), torch.randn(5, 0, 3)).chosen == "aten"
 
 
+def test_a_cell_without_units_goes_to_torch():
+    cell, stock = fastgru.GRUCell(3, 0), nn.GRUCell(3, 0)
+    assert fastgru.explain(cell, X[0]).chosen == "aten"
+    with torch.no_grad():
+        assert cell(X[0]).shape == stock(X[0]).shape == (2, 0)
+
+
 def test_cells_are_explained_too():
     assert fastgru.explain(fastgru.GRUCell(3, 4), X[0]).chosen == "cpu"
 

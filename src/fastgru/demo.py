@@ -27,7 +27,7 @@ HOURS_SEEN = 96
 HOURS_AHEAD = 24
 # Two runs that round differently drift apart while they learn: by at most 4e-8 of the loss, measured over seeds, sizes,
 # levels and 25 epochs. A gate's gradient missing or with the wrong sign gives 1e-3; 1 % of noise in the gradient of the
-# recurrent weights, 2e-5 after four epochs. A gradient of the wrong length alone does not show: Adam and clipping undo it.
+# recurrent weights, 2e-5 after four epochs. A gradient of the wrong length alone does not show: Adam undoes it.
 LOSS_TOLERANCE = 1e-5
 # Torch's threads wait for each other by spinning, and wait long where another program holds a core: the ratio measured
 # 4 on a quiet machine and 26 on a busy one. Quiet runs got 95 % and more of their threads' time, busy ones 62 %.

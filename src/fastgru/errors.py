@@ -75,15 +75,16 @@ def not_a_tensor(name: str, value: object) -> InputTypeError:
     except AttributeError as error:
         pythons = str(error)
     hint = f"Convert it first: torch.as_tensor({name})."
-    if isinstance(value, tuple):
+    if type(value) is tuple:
         hint = "A GRU has one state tensor, unlike an LSTM, which has a pair."
     return InputTypeError(f"{pythons}: `{name}` is of type {kind}. Expected a torch.Tensor. {hint}")
 
 
-def input_rank(layer: str, dims: int, allowed: tuple[int, int], shapes: str) -> RankError:
+def input_rank(layer: str, dims: int, allowed: tuple[int, ...], shapes: str) -> RankError:
     """For an input with a number of dimensions that no layout has."""
+    ranks = " or ".join(f"{rank}D" for rank in allowed)
     return RankError(
-        f"{layer}: Expected input to be {allowed[0]}D or {allowed[1]}D, got {dims}D instead. "
+        f"{layer}: Expected input to be {ranks}, got {dims}D instead. "
         f"Expected shape {shapes}. Add the missing dimension with `input.unsqueeze`, or flatten what is too much."
     )
 
@@ -191,6 +192,24 @@ def parameter_shape(name: str, got: Sequence[int], expected: Sequence[int], rows
     )
 
 
+def parameter_rank(name: str, got: Sequence[int]) -> ShapeError:
+    """For a weight that is no matrix."""
+    return ShapeError(
+        f"`{name}` has shape {tuple(got)}, expected two dimensions: (3 * hidden_size, features). "
+        "Weights come in torch's order; look which of them stands here."
+    )
+
+
+def layer_count(got: object) -> ArgumentError:
+    """For a number of layers that no stack has."""
+    return ArgumentError(f"num_layers must be greater than zero, got {got!r}. Expected an int. Count the layers.")
+
+
+def dropout_range(got: object) -> ArgumentError:
+    """For a dropout that is no probability."""
+    return ArgumentError(f"dropout should be a number in range [0, 1], got {got}. Pass a probability.")
+
+
 def parameter_count(got: int, expected: int) -> ShapeError:
     """For a list of weights that is too long or too short."""
     return ShapeError(
@@ -200,11 +219,28 @@ def parameter_count(got: int, expected: int) -> ShapeError:
     )
 
 
-def batch_sizes(reason: str) -> ShapeError:
-    """For the batch sizes of packed data that contradict themselves or the data."""
+def batch_sizes_type(got: object) -> ShapeError:
+    """For batch sizes of another type than int64."""
+    name = _scalar_name(got)
+    return batch_sizes(f"is of type {got}", f"expected scalar type Long but found {name}: ")
+
+
+def batch_sizes_sum(sizes: Sequence[int], rows: int) -> ShapeError:
+    """For batch sizes that together make more or fewer rows than the data has."""
+    torchs, start = "", 0
+    for size in sizes:
+        if start + size > rows:
+            torchs = f"start ({start}) + length ({size}) exceeds dimension size ({rows}). "
+            break
+        start += size
+    return batch_sizes(f"adds up to {sum(sizes)}, `input` has {rows} rows", torchs)
+
+
+def batch_sizes(reason: str, torchs: str = "") -> ShapeError:
+    """For the batch sizes of packed data that contradict themselves or the data; `torchs` are torch's words."""
     return ShapeError(
-        f"`batch_sizes` {reason}. Expected one positive count for each step on the CPU as int64, never growing, that "
-        "together make the rows of `input`. Take them from torch.nn.utils.rnn.pack_padded_sequence."
+        f"{torchs}`batch_sizes` {reason}. Expected one positive count for each step, on the CPU as int64, never "
+        "growing, that together make the rows of `input`. Take them from torch.nn.utils.rnn.pack_padded_sequence."
     )
 
 

@@ -19,6 +19,8 @@ from fastgru.backends.base import Request
 from fastgru.spec import GRUSpec
 
 _PLAIN = frozenset({Tensor, Parameter, torch.nn.Buffer})
+_CELL_ARGUMENTS = ("input", "hx", "weight_ih", "weight_hh", "bias_ih", "bias_hh")
+_MAY_BE_NONE = ("h_0", "hx", "bias_ih", "bias_hh")
 _SHAPES: dict[GRUSpec, tuple[torch.Size, ...]] = {}
 
 
@@ -54,7 +56,8 @@ def gru(
         output (T, B, D*H), or (B, T, D*H), or (N, D*H); and h_n (L*D, B, H). Type and device are the input's.
 
     Raises:
-        ShapeError, RankError, DTypeError, OperandError, InputTypeError: what does not fit, in torch's exception types.
+        ShapeError, RankError, DTypeError, OperandError, InputTypeError, ArgumentError: what does not fit, in torch's
+            exception types.
 
     Example:
         >>> import torch, fastgru
@@ -64,20 +67,20 @@ def gru(
         >>> torch.equal(output, layer(x)[0])
         True
     """
-    if not isinstance(input, Tensor):
-        raise errors.not_a_tensor("input", input)
     weights = tuple(weights)
-    per_cell = 4 if bias else 2
-    cells = num_layers * (2 if bidirectional else 1)
-    if len(weights) != cells * per_cell:
-        raise errors.parameter_count(len(weights), cells * per_cell)
-    if batch_sizes is None and input.dim() != 3:
-        raise errors.input_rank("GRU", input.dim(), (3, 3), "(T, B, I), or (B, T, I) with batch_first")
-    if batch_sizes is not None:
-        _check_batch_sizes(input, batch_sizes)
+    if not isinstance(num_layers, int) or num_layers < 1:
+        raise errors.layer_count(num_layers)
     if not 0 <= dropout <= 1:
-        raise errors.ArgumentError(f"dropout should be a number in range [0, 1], got {dropout}. Pass a probability.")
-    spec = GRUSpec(weights[0].shape[-1], weights[1].shape[-1], num_layers, bias, bidirectional)
+        raise errors.dropout_range(dropout)
+    expected = num_layers * (2 if bidirectional else 1) * (4 if bias else 2)
+    if len(weights) != expected:
+        raise errors.parameter_count(len(weights), expected)
+    _check_tensors(input=input, h_0=h_0, **{f"weights[{i}]": weight for i, weight in enumerate(weights)})
+    if batch_sizes is not None:
+        check_batch_sizes(input, batch_sizes)
+    elif input.dim() != 3:
+        raise errors.input_rank("GRU", input.dim(), (3,), "(T, B, I), or (B, T, I) with batch_first")
+    spec = GRUSpec(_width("weights[0]", weights[0]), _width("weights[1]", weights[1]), num_layers, bias, bidirectional)
     flips = batch_first and batch_sizes is None
     x = input.transpose(0, 1) if flips else input
     rate = float(dropout) if training and num_layers > 1 else 0.0
@@ -100,8 +103,8 @@ def gru_cell(
         hx: the state before, (B, H) or (H); None for zeros.
         weight_ih: (3H, I), rows r, z, n.
         weight_hh: (3H, H).
-        bias_ih: (3H), or None for no biases at all.
-        bias_hh: (3H), or None.
+        bias_ih: (3H), or None for zeros.
+        bias_hh: (3H), or None for zeros.
 
     Returns:
         The state after, (B, H) or (H).
@@ -115,16 +118,25 @@ def gru_cell(
         >>> fastgru.functional.gru_cell(torch.randn(3, 8), None, *cell.parameters()).shape
         torch.Size([3, 16])
     """
-    has_bias = bias_ih is not None and bias_hh is not None
-    weights = (weight_ih, weight_hh, bias_ih, bias_hh) if has_bias else (weight_ih, weight_hh)
-    features, hidden = weight_ih.shape[-1], weight_hh.shape[-1]
+    given = (input, hx, weight_ih, weight_hh, bias_ih, bias_hh)
+    if not _PLAIN.issuperset(map(type, given)):
+        _check_tensors(**dict(zip(_CELL_ARGUMENTS, given, strict=True)))
+    weights = (weight_ih, weight_hh, *_biases(bias_ih, bias_hh))
+    features, hidden = _width("weight_ih", weight_ih), _width("weight_hh", weight_hh)
     _check_cell(input, hx, features, hidden)
     is_batched = input.dim() == 2
-    x = input[None] if is_batched else input[None, None]
-    h_0 = None if hx is None else hx.reshape(1, x.shape[1], hidden)
-    spec = GRUSpec(features, hidden, 1, has_bias, False)
-    _, h_n = run(spec, x, h_0, weights, None, 0.0)  # type: ignore[arg-type]
-    return h_n[0] if is_batched else h_n[0, 0]
+    x = input.unsqueeze(0) if is_batched else input[None, None]
+    h_0 = None if hx is None else hx.unsqueeze(0) if is_batched else hx[None, None]
+    spec = GRUSpec(features, hidden, 1, len(weights) == 4, False)
+    _, h_n = run(spec, x, h_0, weights, None, 0.0)
+    return h_n.squeeze(0) if is_batched else h_n[0, 0]
+
+
+def _biases(bias_ih: Tensor | None, bias_hh: Tensor | None) -> tuple[Tensor, ...]:
+    """Both or none: one alone stands beside zeros."""
+    if bias_ih is None:
+        return () if bias_hh is None else (torch.zeros_like(bias_hh), bias_hh)
+    return bias_ih, torch.zeros_like(bias_ih) if bias_hh is None else bias_hh
 
 
 def run(
@@ -240,6 +252,8 @@ def _check(
         is_mixed |= _check_operand("hidden", "hx", h_0, x)
     if shape[0] == 0:
         raise errors.empty_sequence()
+    if len(weights) != len(_shapes(spec)):
+        raise errors.parameter_count(len(weights), len(_shapes(spec)))
     for i, (weight, expected) in enumerate(zip(weights, _shapes(spec), strict=True)):
         if weight.shape != expected:
             name = spec.parameter_names[i]
@@ -261,34 +275,50 @@ def _check_operand(kind: str, name: str, operand: Tensor, x: Tensor) -> bool:
     return True
 
 
-def _check_batch_sizes(data: Tensor, batch_sizes: Tensor) -> None:
+def _check_tensors(**arguments: object) -> None:
+    """Raises when one of the named arguments is neither a tensor nor left out."""
+    for name, value in arguments.items():
+        if not isinstance(value, Tensor) and (value is not None or name not in _MAY_BE_NONE):
+            raise errors.not_a_tensor(name, value)
+
+
+def _width(name: str, weight: Tensor) -> int:
+    """How many values the weight matrix takes in."""
+    if weight.dim() != 2:
+        raise errors.parameter_rank(name, weight.shape)
+    return weight.shape[1]
+
+
+def check_batch_sizes(data: Tensor, batch_sizes: Tensor) -> None:
+    """Raises when packed data (N, I) and its batch sizes do not fit; a PackedSequence can be put together by hand.
+
+    The core takes steps and rows from the sizes, so nothing may pass here that points outside the data.
+    """
     if data.dim() != 2:
         raise errors.packed_rank(data.dim())
     if not isinstance(batch_sizes, Tensor) or batch_sizes.dtype != torch.int64:
-        raise errors.batch_sizes(f"is {getattr(batch_sizes, 'dtype', type(batch_sizes).__name__)}")
+        raise errors.batch_sizes_type(getattr(batch_sizes, "dtype", type(batch_sizes).__name__))
     if not batch_sizes.is_cpu or batch_sizes.dim() != 1:
         raise errors.batch_sizes(f"has {batch_sizes.dim()} dimensions and lies on {batch_sizes.device}")
+    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None or type(data) not in _PLAIN:
+        return  # The sizes are not numbers yet, and torch's operator, which checks them itself, serves the call.
     sizes = batch_sizes.tolist()
     if not sizes or sizes[-1] < 1:
-        raise errors.batch_sizes(f"is {sizes}" if not sizes else f"ends with {sizes[-1]}")
+        raise errors.batch_sizes(f"ends with {sizes[-1]}" if sizes else "is empty")
     if any(later > size for size, later in itertools.pairwise(sizes)):
-        raise errors.batch_sizes(f"grows: {sizes}")
+        raise errors.batch_sizes("grows")
     if sum(sizes) != data.shape[0]:
-        raise errors.batch_sizes(f"adds up to {sum(sizes)}, `input` has {data.shape[0]} rows")
+        raise errors.batch_sizes_sum(sizes, data.shape[0])
 
 
 def _check_cell(input: Tensor, hx: Tensor | None, features: int, hidden: int) -> None:
     """A cell's own layouts; the rest is checked as for a layer."""
-    if not isinstance(input, Tensor):
-        raise errors.not_a_tensor("input", input)
     if input.dim() not in (1, 2):
         raise errors.input_rank("GRUCell", input.dim(), (1, 2), "(batch, input_size) or (input_size)")
     if input.shape[-1] != features:
         raise errors.cell_feature_size(input.shape[-1], features)
     if hx is None:
         return
-    if not isinstance(hx, Tensor):
-        raise errors.not_a_tensor("hx", hx)
     if hx.dim() not in (1, 2):
         raise errors.cell_hidden_rank(hx.dim())
     batch = input.shape[0] if input.dim() == 2 else 1

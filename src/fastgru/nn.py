@@ -11,6 +11,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, cast, overload
 
 import torch
+import torch.fx
 from torch import Tensor, nn
 from torch.nn.modules import rnn as torch_rnn
 from torch.nn.utils.rnn import PackedSequence
@@ -139,12 +140,8 @@ class GRU(torch_rnn.RNNBase):
     # parametrizations, weight_norm, deepcopy). Ours is read from the parameters each time.
     @property  # type: ignore[override]
     def _flat_weights(self) -> list[Tensor]:
-        parameters = self._parameters
-        names = self._flat_weights_names
-        try:
-            return [parameters[name] for name in names]  # type: ignore[misc]
-        except KeyError:  # parametrized, or a plain attribute for the moment
-            return [getattr(self, name, None) for name in names]  # type: ignore[misc]
+        # None for one that is missing, as in torch's list: weight_norm takes a parameter away before it puts another.
+        return [getattr(self, name, None) for name in self._flat_weights_names]  # type: ignore[misc]
 
     @_flat_weights.setter
     def _flat_weights(self, weights: list[Tensor]) -> None:
@@ -178,6 +175,8 @@ class GRU(torch_rnn.RNNBase):
         self, input: Tensor | PackedSequence, hx: Tensor | None = None
     ) -> tuple[Tensor | PackedSequence, Tensor]:
         """Output and h_n for a whole sequence; shapes in the class's documentation."""
+        if not isinstance(input, Tensor) and _is_symbol(input):
+            return _node(self, input, hx)  # type: ignore[no-any-return]
         if hx is not None and not isinstance(hx, Tensor):
             raise errors.not_a_tensor("hx", hx)
         if isinstance(input, PackedSequence):
@@ -203,10 +202,15 @@ class GRU(torch_rnn.RNNBase):
         self, x: Tensor, h_0: Tensor | None, batch_sizes: Tensor | None
     ) -> tuple[GRUSpec, Tensor, Tensor | None, tuple[Tensor, ...], Tensor | None, float]:
         """The arguments of `functional.run`."""
+        parameters, names = self._parameters, self._flat_weights_names
+        try:
+            weights = tuple([parameters[name] for name in names])
+        except KeyError:  # parametrized, or a plain attribute for the moment
+            weights = tuple([getattr(self, name) for name in names])
         layers = self.num_layers
         spec = _spec(self.input_size, self.hidden_size, layers, bool(self.bias), bool(self.bidirectional))
         dropout = self.dropout if self.training and layers > 1 else 0.0
-        return spec, x, h_0, tuple(self._flat_weights), batch_sizes, dropout
+        return spec, x, h_0, weights, batch_sizes, dropout  # type: ignore[return-value]
 
     def _forward_unbatched(self, input: Tensor, hx: Tensor | None) -> tuple[Tensor, Tensor]:
         if hx is not None and hx.dim() != 2:
@@ -216,8 +220,7 @@ class GRU(torch_rnn.RNNBase):
 
     def _forward_packed(self, input: PackedSequence, hx: Tensor | None) -> tuple[PackedSequence, Tensor]:
         data, batch_sizes, sorted_indices, unsorted_indices = input
-        if data.dim() != 2:
-            raise errors.packed_rank(data.dim())
+        functional.check_batch_sizes(data, batch_sizes)
         if hx is not None and hx.dim() == 3 and sorted_indices is not None:
             self._check_packed_state(hx, int(batch_sizes[0]))
             hx = hx.index_select(1, sorted_indices)
@@ -309,7 +312,14 @@ class GRUCell(torch_rnn.RNNCellBase):
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """The state after one step; shapes in the class's documentation."""
-        return functional.gru_cell(input, hx, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+        if _is_symbol(input):
+            return _node(self, input, hx)  # type: ignore[no-any-return]
+        own = self._parameters
+        try:
+            weights = own["weight_ih"], own["weight_hh"], own["bias_ih"], own["bias_hh"]
+        except KeyError:  # parametrized, or a plain attribute for the moment
+            weights = self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh  # type: ignore[assignment]
+        return functional.gru_cell(input, hx, *weights)  # type: ignore[arg-type]
 
 
 GRU.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
@@ -328,6 +338,18 @@ GRU.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         )
     ]
 )
+
+
+def _is_symbol(value: object) -> bool:
+    """Whether `torch.fx` is tracing, and this is what it traces with."""
+    return isinstance(value, torch.fx.Proxy)
+
+
+def _node(module: nn.Module, input: Any, hx: object) -> Any:
+    """The module as one node of the graph, which `torch.fx` makes of torch's own modules unasked."""
+    tracer = input.tracer
+    arguments = (input,) if hx is None else (input, hx)
+    return tracer.create_proxy("call_module", tracer.path_of_module(module), arguments, {})
 
 
 def _sharing(source: nn.Module, expected: type[nn.Module], target: type[nn.Module]) -> nn.Module:

@@ -1,40 +1,8 @@
-"""What a GRU layer computes, as data: sizes, the names and shapes of its parameters, its equations by name."""
+"""What a GRU layer computes, as data: sizes, and the names and shapes of its parameters."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
 from typing import NamedTuple
-
-
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """A named set of equations; `fastgru.reference` has a step function of the same name.
-
-    Attributes:
-        name: as in `GRUSpec.variant`.
-        gates: the row blocks of the weights, in order.
-        source: where the equations are published.
-    """
-
-    name: str
-    gates: tuple[str, ...]
-    source: str
-
-
-VARIANTS: Mapping[str, Variant] = MappingProxyType(
-    {
-        variant.name: variant
-        for variant in (
-            Variant(
-                "standard",
-                ("r", "z", "n"),
-                "torch.nn.GRU; Cho et al. 2014, arXiv 1406.1078v1 (reset after the product)",
-            ),
-        )
-    }
-)
 
 
 class GRUSpec(NamedTuple):
@@ -48,7 +16,6 @@ class GRUSpec(NamedTuple):
         num_layers: stacked layers, L.
         bias: with or without bias_ih and bias_hh.
         bidirectional: a second direction reads the sequence backwards.
-        variant: a key of `VARIANTS`.
 
     Example:
         >>> from fastgru import GRUSpec
@@ -61,7 +28,6 @@ class GRUSpec(NamedTuple):
     num_layers: int = 1
     bias: bool = True
     bidirectional: bool = False
-    variant: str = "standard"
 
     @property
     def num_directions(self) -> int:
@@ -94,4 +60,4 @@ class GRUSpec(NamedTuple):
     def single_layer(self, layer: int) -> GRUSpec:
         """The spec of one layer of the stack, alone."""
         width = self.input_size if layer == 0 else self.num_directions * self.hidden_size
-        return GRUSpec(width, self.hidden_size, 1, self.bias, self.bidirectional, self.variant)
+        return GRUSpec(width, self.hidden_size, 1, self.bias, self.bidirectional)

@@ -45,6 +45,11 @@ def flip_z(array: Array) -> Array:
     return _joined(array, [r, -z, n])
 
 
+def copied(array: Array) -> Array:
+    """The same values in memory of their own, in either library, bit for bit."""
+    return array.clone() if hasattr(array, "clone") else array.copy()
+
+
 def _blocks(array: Array, count: int) -> list[Array]:
     if array.shape[0] % count:
         raise ValueError(
@@ -56,7 +61,7 @@ def _blocks(array: Array, count: int) -> list[Array]:
 
 
 def _joined(like: Array, blocks: Sequence[Array]) -> Array:
-    result = like + 0  # a copy in either library
+    result = copied(like)
     size = like.shape[0] // len(blocks)
     for i, block in enumerate(blocks):
         result[i * size : (i + 1) * size] = block

@@ -33,8 +33,10 @@ class AtenBackend:
         """Output and h_n; shapes as in `fastgru.backends.base.Backend`."""
         spec = request.spec
         if h_0 is None:
-            cells = spec.num_layers * spec.num_directions
-            h_0 = torch.zeros(cells, request.batch, spec.hidden_size, dtype=x.dtype, device=x.device)
+            # Not `request.batch`, which torch.jit.trace would take for the batch of every later call.
+            rows = x.shape[1] if batch_sizes is None else batch_sizes[0]
+            shape = (spec.num_layers * spec.num_directions, rows, spec.hidden_size)
+            h_0 = torch.zeros(shape, dtype=x.dtype, device=x.device)  # type: ignore[arg-type]
         options = (spec.bias, spec.num_layers, request.dropout, request.dropout > 0)
         if batch_sizes is None:
             output, h_n = torch_gru(x, h_0, weights, *options, spec.bidirectional, False)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastgru.errors import ArgumentError
-from fastgru.weights import flip_z
+from fastgru.weights import copied, flip_z
 
 _CONVENTIONS = ("z_keeps_old", "z_takes_new")
 _NAME = re.compile(r"(weight_ih|weight_hh|bias_ih|bias_hh)(?:_l\d+(?:_reverse)?)?")
@@ -41,7 +41,9 @@ def read(state: Mapping[str, Any], convention: str = "z_keeps_old") -> dict[str,
     """
     result = _converted(state, convention)
     for name in [name for name in result if name.startswith("bias_ih")]:
-        result.setdefault(name.replace("bias_ih", "bias_hh"), result[name] * 0)
+        zeros = copied(result[name])
+        zeros[...] = 0
+        result.setdefault(name.replace("bias_ih", "bias_hh"), zeros)
     return result
 
 
@@ -64,15 +66,28 @@ def _converted(state: Mapping[str, Any], convention: str) -> dict[str, Any]:
             "Look whether your equations weigh the old state with z (z_keeps_old) or the new one (z_takes_new)."
         )
     for name, array in state.items():
-        if _NAME.fullmatch(name) is None:
-            raise ArgumentError(
-                f"{name!r} is no parameter of a GRU. Expected names such as weight_ih_l0 or bias_hh_l1_reverse. "
-                "Pass the state dict of the layer alone, without the prefix of the model around it."
-            )
-        if array.shape[0] % 3:
-            raise ArgumentError(
-                f"{name!r} has {array.shape[0]} rows. Expected a multiple of 3: the gates r, z, n one below the other."
-            )
+        _check(name, array)
     if convention == "z_takes_new":
         return {name: flip_z(array) for name, array in state.items()}
-    return {name: array + 0 for name, array in state.items()}
+    return {name: copied(array) for name, array in state.items()}
+
+
+def _check(name: str, array: Any) -> None:
+    """Raises when this is no parameter of a GRU."""
+    if _NAME.fullmatch(str(name)) is None:
+        raise ArgumentError(
+            f"{name!r} is no parameter of a GRU. Expected names such as weight_ih_l0 or bias_hh_l1_reverse. "
+            "Pass the state dict of the layer alone, without the prefix of the model around it."
+        )
+    if not hasattr(array, "shape"):
+        raise ArgumentError(
+            f"{name!r} is of type {type(array).__name__}. Expected a NumPy array or torch tensor. "
+            "Convert it first, such as by numpy.asarray."
+        )
+    dims = 2 if name.startswith("weight") else 1
+    if len(array.shape) != dims or array.shape[0] % 3:
+        shape = "(3H, features)" if dims == 2 else "(3H,)"
+        raise ArgumentError(
+            f"{name!r} has shape {tuple(array.shape)}. Expected {shape}, the gates r, z, n one below the other. "
+            "Put what stands apart together with numpy.concatenate."
+        )
