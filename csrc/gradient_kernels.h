@@ -1,0 +1,93 @@
+// The products of the backward pass that are not part of the recurrence: gradients of the input, the weights, the
+// biases.
+#pragma once
+
+#include "kernels.h"
+#include "pack.h"
+
+namespace fastgru::FASTGRU_LEVEL {
+
+template <class T, int M, int W>
+FASTGRU_TILE void input_gradient_tile(const T* d_gates, ptrdiff_t capacity, ptrdiff_t blocks, const T* weight,
+                                      ptrdiff_t K, T* d_input, bool accumulate, ptrdiff_t i, ptrdiff_t column) {
+    constexpr int L = kLanes<T>;
+    Tile<T, M, W> tile{};
+    const T* a[M];
+    unroll<M>([&](auto m) FASTGRU_INLINED { a[m] = d_gates + (i + m) * L; });
+    for (ptrdiff_t k = 0; k < blocks; ++k) {
+        multiply_rows<T, M, W, 1>(tile, a, L, weight + k * L * W * L, 0);
+        unroll<M>([&](auto m) FASTGRU_INLINED { a[m] += capacity * L; });
+    }
+    unroll<W>([&](auto w) FASTGRU_INLINED {
+        const int lanes = int(min(L, K - column - w * L));
+        if (lanes <= 0) return;
+        unroll<M>([&](auto m) FASTGRU_INLINED {
+            T* to = d_input + (i + m) * K + column + w * L;
+            const Vec<T> sum = accumulate ? load_upto(to, lanes) + tile.sum[m][w] : tile.sum[m][w];
+            store_upto(to, sum, lanes);
+        });
+    });
+}
+
+// Kernels::input_gradient
+template <class T>
+void input_gradient(const T* d_gates, ptrdiff_t capacity, ptrdiff_t blocks, const T* weight, int vectors,
+                    ptrdiff_t K, T* d_input, bool accumulate, ptrdiff_t begin, ptrdiff_t end) {
+    constexpr int L = kLanes<T>;
+    with_rows<3>(vectors, [&](auto w) {
+        constexpr int W = decltype(w)::value;
+        for (ptrdiff_t column = 0; column < K; column += W * L) {
+            const T* panel = weight + column * blocks * L;
+            for (ptrdiff_t i = begin; i < end; i += kTileRows) {
+                with_rows<kTileRows>(end - i, [&](auto m) {
+                    input_gradient_tile<T, decltype(m)::value, W>(d_gates, capacity, blocks, panel, K, d_input,
+                                                                  accumulate, i, column);
+                });
+            }
+        }
+    });
+}
+
+// Kernels::weight_gradient
+template <class T>
+void weight_gradient(const T* d_gates, ptrdiff_t capacity, ptrdiff_t rows, ptrdiff_t blocks, const T* right,
+                     int vectors, ptrdiff_t panels, T* d_weight, ptrdiff_t begin, ptrdiff_t end) {
+    constexpr int L = kLanes<T>;
+    constexpr int M = kTileRows < L ? kTileRows : L;
+    // Blocks per pass: their rows stay in the level-2 cache while the panels of `right` go by.
+    const ptrdiff_t pass = 1 + (256 * 1024) / (rows * L * ptrdiff_t(sizeof(T)));
+    with_rows<3>(vectors, [&](auto w) {
+        constexpr int W = decltype(w)::value;
+        for (ptrdiff_t first = begin; first < end; first += pass) {
+            const ptrdiff_t last = min(first + pass, end);
+            for (ptrdiff_t panel = 0; panel < panels; ++panel) {
+                for (ptrdiff_t unit = first * L; unit < last * L; unit += M) {
+                    const T* a = d_gates + (unit / L) * capacity * L + unit % L;
+                    Tile<T, M, W> tile{};
+                    multiply_transposed<T, M, W>(tile, a, rows, right + panel * capacity * W * L);
+                    T* to = d_weight + (panel * blocks * L + unit) * W * L;
+                    unroll<M>([&](auto m) FASTGRU_INLINED {
+                        unroll<W>([&](auto n) FASTGRU_INLINED {
+                            T* sum = to + (m * W + n) * L;
+                            store(sum, load(sum) + tile.sum[m][n]);
+                        });
+                    });
+                }
+            }
+        }
+    });
+}
+
+// Kernels::bias_gradient
+template <class T>
+void bias_gradient(const T* d_gates, ptrdiff_t capacity, ptrdiff_t rows, T* d_bias, ptrdiff_t begin,
+                   ptrdiff_t end) {
+    constexpr int L = kLanes<T>;
+    for (ptrdiff_t block = begin; block < end; ++block) {
+        Vec<T> sum{};
+        for (ptrdiff_t i = 0; i < rows; ++i) sum += load(d_gates + (block * capacity + i) * L);
+        store(d_bias + block * L, load(d_bias + block * L) + sum);
+    }
+}
+
+}  // namespace fastgru::FASTGRU_LEVEL
