@@ -3,13 +3,18 @@
 from __future__ import annotations
 import __future__
 
+import doctest
+import importlib
 import inspect
+import pkgutil
 import re
 import runpy
 from pathlib import Path
 
 import pytest
+import torch
 
+import fastgru
 from fastgru import reference
 
 ROOT = Path(__file__).parent.parent
@@ -73,3 +78,24 @@ def test_every_decision_is_listed():
     notes = {path.name for path in (ROOT / "docs/decisions").glob("[0-9]*.md")}
     listed = set(LINK.findall((ROOT / "docs/decisions/README.md").read_text()))
     assert listed == notes
+
+
+# The commands print what they do when they run; the rest of the package shows it in its docstrings.
+MODULES = [
+    module.name
+    for module in pkgutil.walk_packages(fastgru.__path__, "fastgru.")
+    if module.name not in ("fastgru._core", "fastgru.__main__", "fastgru.cli", "fastgru.commands")
+]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_examples_of_docstrings_run(module):
+    names = {"torch": torch, "fastgru": fastgru}
+    flags = doctest.NORMALIZE_WHITESPACE
+    result = doctest.testmod(importlib.import_module(module), extraglobs=names, optionflags=flags)
+    assert result.failed == 0
+
+
+@pytest.mark.parametrize("public", [n for n in fastgru.__all__ if callable(getattr(fastgru, n))])
+def test_every_public_name_shows_an_example(public):
+    assert ">>> " in getattr(fastgru, public).__doc__
