@@ -133,7 +133,10 @@ class GRU(torch_rnn.RNNBase):
         return cast("torch_rnn.GRU", _sharing(self, GRU, _STOCK_GRU))
 
     def __prepare_scriptable__(self) -> torch_rnn.GRU:
-        """What `torch.jit.script` compiles: torch's own layer, on the same parameters."""
+        """What `torch.jit.script` compiles: torch's own layer, on the same parameters.
+
+        `torch.jit.script(model)` also puts it into `model` itself; `fastgru.replace_gru(model)` brings ours back.
+        """
         return self.to_torch()
 
     # Torch keeps a list of the parameters, which goes stale when they are replaced behind its back (functional_call,
