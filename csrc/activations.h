@@ -1,13 +1,16 @@
 // Sigmoid and tanh, elementwise on one vector.
 //
-//   exp(x)   = 2^k * (1 + p)            k = round(x / ln 2), f = x - k ln 2, p = expm1(f)
-//   sigmoid  = 1 / (1 + exp(-x))
-//   tanh     = sign(x) * E / (E + 2)    E = expm1(2|x|) = 2^k * p + (2^k - 1): no cancellation near 0
+//   exp(y)  = 2^k (1 + p)             k = round(y / ln 2), p = expm1(y - k ln 2)
+//   sigmoid = 1 / (1 + exp(-x))
+//   tanh    = sign(x) E / (E + 1)     E = expm1(2|x|) / 2: no cancellation near 0
 //
-// expm1 on |f| <= ln(2)/2 is f + f^2 * Q(f), Q fitted in the Chebyshev sense; relative error of the
-// polynomial 2.3e-8 in float32 (degree 6) and 3.7e-17 in float64 (degree 11). docs/numerics.md states the
-// error of the whole functions and tests/test_core.py repeats it. NaN goes through: each clamp compares so
-// that an unordered operand is kept.
+// expm1(f) on |f| <= ln(2)/2 is f + f^2 Q(f), Q fitted in the Chebyshev sense; relative error of the polynomial
+// 2.3e-8 in float32 (degree 6) and 3.7e-17 in float64 (degree 11). docs/numerics.md states the error of the whole
+// functions and tests/test_core.py repeats it. NaN goes through: `smaller` and `larger` return their second
+// operand where the two do not compare.
+//
+// A recurrence waits for these functions at every step, so they are short in a row as well as few: the polynomial
+// is summed in pairs (Estrin) instead of term after term, and signs and factors of two go into constants.
 #pragma once
 
 #include "simd.h"
@@ -19,14 +22,13 @@ struct ExpConstants;
 
 template <>
 struct ExpConstants<float> {
-    static constexpr float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
     static constexpr float log2e = 1.44269504088896341f;
+    static constexpr float ln2 = 0.69314718055994530942f;
     static constexpr float ln2_high = 0.693145751953125f;  // 16 bits, so that k * ln2_high is exact
     static constexpr float ln2_low = 1.42860682030941723e-6f;
-    static constexpr int mantissa = 23;
+    static constexpr int mantissa = 23, bias = 127;
     static constexpr float sigmoid_limit = 87.0f;  // exp(87) is finite, and 1 / exp(87) a normal number
     static constexpr float tanh_limit = 10.0f;     // tanh(10) rounds to 1
-    static constexpr float shared_limit = 60.0f;   // (exp(20) + 1)(exp(60) + 1) is finite
     static constexpr int terms = 5;
     static constexpr float q[terms] = {0.5f, 0.16666576989698775683f, 0.041666554617204574203f,
                                        0.0083631790527225773704f, 0.0013926183587713494542f};
@@ -34,14 +36,13 @@ struct ExpConstants<float> {
 
 template <>
 struct ExpConstants<double> {
-    static constexpr double magic = 6755399441055744.0;  // 1.5 * 2^52
     static constexpr double log2e = 1.44269504088896340736;
+    static constexpr double ln2 = 0.69314718055994530942;
     static constexpr double ln2_high = 0.693147180369123816490;  // 33 bits
     static constexpr double ln2_low = 1.90821492927058770002e-10;
-    static constexpr int mantissa = 52;
+    static constexpr int mantissa = 52, bias = 1023;
     static constexpr double sigmoid_limit = 708.0;
     static constexpr double tanh_limit = 20.0;
-    static constexpr double shared_limit = 600.0;
     static constexpr int terms = 10;
     static constexpr double q[terms] = {
         0.50000000000000010221,   0.16666666666666667453,    0.041666666666624127873,    0.0083333333333300618325,
@@ -49,96 +50,65 @@ struct ExpConstants<double> {
         2.7620088445409748161e-7, 2.5100385495510319078e-8};
 };
 
-// 2^k and p = expm1(x - k ln 2), for finite |x| within the exponent range.
+// Q(S g) S, the polynomial that belongs to a g that is f / S: coefficients q[i] S^(i + 1).
+template <class T, int S>
+constexpr T coefficient(int i) {
+    T value = ExpConstants<T>::q[i];
+    for (; i >= 0; --i) value *= T(S);
+    return value;
+}
+
+// Terms [begin, begin + count) of that polynomial, halved until pairs are left.
+template <class T, int S, int begin, int count>
+FASTGRU_INLINE Vec<T> polynomial(Vec<T> g, Vec<T> g2, Vec<T> g4, Vec<T> g8) {
+    if constexpr (count == 1) {
+        return broadcast(coefficient<T, S>(begin));
+    } else {
+        constexpr int low = count > 8 ? 8 : count > 4 ? 4 : count > 2 ? 2 : 1;
+        const Vec<T> power = low == 8 ? g8 : low == 4 ? g4 : low == 2 ? g2 : g;
+        return fma(polynomial<T, S, begin + low, count - low>(g, g2, g4, g8), power,
+                   polynomial<T, S, begin, low>(g, g2, g4, g8));
+    }
+}
+
+// exp(S x) = 2^k (1 + S m), |x| within the exponent range; S is -1 or 2. `scale` is 2^k with the sign of S.
 template <class T>
 struct ScaledExp {
-    Vec<T> scale, p;
+    Vec<T> scale, m;
 };
 
-template <class T>
+template <int S, class T>
 FASTGRU_INLINE ScaledExp<T> scaled_exp(Vec<T> x) {
     using C = ExpConstants<T>;
-    const Vec<T> shifted = fma(x, broadcast(C::log2e), broadcast(C::magic));
-    const Vec<T> k = shifted - broadcast(C::magic);
-    Vec<T> f = fma(k, broadcast(-C::ln2_high), x);
-    f = fma(k, broadcast(-C::ln2_low), f);
-    Vec<T> q = broadcast(C::q[C::terms - 1]);
-    unroll<C::terms - 1>([&](auto i) FASTGRU_INLINED {
-        constexpr int term = C::terms - 2 - decltype(i)::value;
-        q = fma(q, f, broadcast(C::q[term]));
-    });
-    const Vec<T> p = fma(f * f, q, f);
-    const Bits<T> one = (Bits<T>)broadcast(T(1));
-    const Vec<T> scale = (Vec<T>)(((Bits<T>)shifted << C::mantissa) + one);
-    return {scale, p};
+    // Adding 1.5 * 2^mantissa rounds to an integer. Adding the bias to it, and a bit where the sign will be, makes
+    // the low bits those of the scale.
+    constexpr T magic = T(int64_t(3) << (C::mantissa - 1)) + T(C::bias + (S < 0 ? 2 * (C::bias + 1) : 0));
+    const Vec<T> shifted = fma(x, broadcast(S * C::log2e), broadcast(magic));
+    const Vec<T> k = shifted - broadcast(magic);
+    // What one constant lacks of ln 2 tells only in large exponentials; and there tanh is 1 in any case.
+    Vec<T> g = fma(k, broadcast(-(S < 0 ? C::ln2_high : C::ln2) / S), x);
+    if constexpr (S < 0) g = fma(k, broadcast(-C::ln2_low / S), g);
+    const Vec<T> g2 = g * g, g4 = g2 * g2, g8 = g4 * g4;
+    return {(Vec<T>)((Bits<T>)shifted << C::mantissa), fma(polynomial<T, S, 0, C::terms>(g, g2, g4, g8), g2, g)};
 }
 
-template <class T>
-FASTGRU_INLINE Vec<T> exp(Vec<T> x) {
-    const ScaledExp<T> e = scaled_exp<T>(x);
-    return fma(e.p, e.scale, e.scale);
-}
-
-template <class T>
-FASTGRU_INLINE Vec<T> expm1(Vec<T> x) {
-    const ScaledExp<T> e = scaled_exp<T>(x);
-    return fma(e.p, e.scale, e.scale - broadcast(T(1)));
-}
-
-// x within [-limit, limit]; NaN stays NaN, because both comparisons are false for it.
-template <class T>
-FASTGRU_INLINE Vec<T> clamp(Vec<T> x, T limit) {
-    const Vec<T> high = broadcast(limit), low = broadcast(-limit);
-    x = x > high ? high : x;
-    return x < low ? low : x;
-}
-
-// Below the limit a sigmoid is 0, as it must be for -inf: a gate that stays open by 1e-27 would let an infinite
+// Below the limit a sigmoid is 0, as it must be for -inf: a gate that stays open by 1e-38 would let an infinite
 // state through as infinity, where torch gives NaN.
 template <class T>
-FASTGRU_INLINE Vec<T> zero_below(Vec<T> x, T limit, Vec<T> y) {
-    return x < broadcast(limit) ? Vec<T>{} : y;
-}
-
-template <class T>
 FASTGRU_INLINE Vec<T> sigmoid(Vec<T> x) {
-    constexpr T limit = ExpConstants<T>::sigmoid_limit;
-    const Vec<T> one = broadcast(T(1));
-    return zero_below<T>(x, -limit, one / (one + exp<T>(-clamp<T>(x, limit))));
-}
-
-// tanh as a fraction E / (E + 2) of |x|, and the sign bits to put back.
-template <class T>
-struct TanhFraction {
-    Vec<T> numerator, denominator;
-    Bits<T> sign;
-};
-
-template <class T>
-FASTGRU_INLINE TanhFraction<T> tanh_fraction(Vec<T> x) {
-    const Bits<T> sign_mask = (Bits<T>)broadcast(T(-0.0));
-    const Bits<T> sign = (Bits<T>)x & sign_mask;
-    const Vec<T> size = clamp<T>((Vec<T>)((Bits<T>)x & ~sign_mask), ExpConstants<T>::tanh_limit);
-    const Vec<T> e = expm1<T>(size + size);
-    return {e, e + broadcast(T(2)), sign};
+    const Vec<T> one = broadcast(T(1)), limit = broadcast(ExpConstants<T>::sigmoid_limit);
+    const ScaledExp<T> e = scaled_exp<-1, T>(larger(-limit, smaller(limit, x)));
+    const Vec<T> one_plus_exp = fma(e.scale, e.m, one - e.scale);  // 1 + 2^k is exact unless it hardly matters
+    return x < -limit ? Vec<T>{} : one / one_plus_exp;
 }
 
 template <class T>
 FASTGRU_INLINE Vec<T> tanh(Vec<T> x) {
-    const TanhFraction<T> t = tanh_fraction<T>(x);
-    return (Vec<T>)((Bits<T>)(t.numerator / t.denominator) | t.sign);
-}
-
-// z = sigmoid(a_z) and n = tanh(a_n) with one division between them. The limit on a_z is closer than in `sigmoid`,
-// to keep the common denominator finite: z below exp(-60) (float32) is 0.
-template <class T>
-FASTGRU_INLINE void sigmoid_and_tanh(Vec<T> a_z, Vec<T> a_n, Vec<T>& z, Vec<T>& n) {
-    constexpr T limit = ExpConstants<T>::shared_limit;
-    const TanhFraction<T> t = tanh_fraction<T>(a_n);
-    const Vec<T> s = broadcast(T(1)) + exp<T>(-clamp<T>(a_z, limit));
-    const Vec<T> inverse = broadcast(T(1)) / (t.denominator * s);
-    z = zero_below<T>(a_z, -limit, inverse * t.denominator);
-    n = (Vec<T>)((Bits<T>)(t.numerator * (inverse * s)) | t.sign);  // E * inverse alone could underflow
+    const Bits<T> sign_bit = (Bits<T>)broadcast(T(-0.0));
+    const Vec<T> one = broadcast(T(1)), half = broadcast(T(0.5)), limit = broadcast(ExpConstants<T>::tanh_limit);
+    const ScaledExp<T> e = scaled_exp<2, T>(smaller(limit, (Vec<T>)((Bits<T>)x & ~sign_bit)));
+    const Vec<T> half_expm1 = fma(e.scale, e.m, fma(e.scale, half, -half));
+    return (Vec<T>)((Bits<T>)(half_expm1 / (half_expm1 + one)) | ((Bits<T>)x & sign_bit));
 }
 
 }  // namespace fastgru::FASTGRU_LEVEL

@@ -17,8 +17,9 @@ struct Gates {
 template <class T>
 FASTGRU_INLINE Vec<T> forward_cell(Vec<T> ac_r, Vec<T> ac_z, Vec<T> a_n, Vec<T> c_n, Vec<T> h, Gates<T>& gates) {
     gates.r = sigmoid<T>(ac_r);
+    gates.z = sigmoid<T>(ac_z);
     gates.c_n = c_n;
-    sigmoid_and_tanh<T>(ac_z, fma(gates.r, c_n, a_n), gates.z, gates.n);
+    gates.n = tanh<T>(fma(gates.r, c_n, a_n));
     return fma(gates.z, h - gates.n, gates.n);
 }
 

@@ -108,6 +108,45 @@ FASTGRU_INLINE V fma(V a, V b, V c) {
 }
 #endif
 
+// Minimum and maximum, of which the second operand is the result where the two do not compare: a NaN in `b` stays.
+// The masked forms, with nothing masked, are those that g++ 12 does not warn about; the instruction is the same.
+#if defined(__AVX512F__)
+FASTGRU_INLINE Vec<float> smaller(Vec<float> a, Vec<float> b) {
+    return (Vec<float>)_mm512_mask_min_ps((__m512)b, __mmask16(-1), (__m512)a, (__m512)b);
+}
+FASTGRU_INLINE Vec<double> smaller(Vec<double> a, Vec<double> b) {
+    return (Vec<double>)_mm512_mask_min_pd((__m512d)b, __mmask8(-1), (__m512d)a, (__m512d)b);
+}
+FASTGRU_INLINE Vec<float> larger(Vec<float> a, Vec<float> b) {
+    return (Vec<float>)_mm512_mask_max_ps((__m512)b, __mmask16(-1), (__m512)a, (__m512)b);
+}
+FASTGRU_INLINE Vec<double> larger(Vec<double> a, Vec<double> b) {
+    return (Vec<double>)_mm512_mask_max_pd((__m512d)b, __mmask8(-1), (__m512d)a, (__m512d)b);
+}
+#elif defined(__AVX2__)
+FASTGRU_INLINE Vec<float> smaller(Vec<float> a, Vec<float> b) {
+    return (Vec<float>)_mm256_min_ps((__m256)a, (__m256)b);
+}
+FASTGRU_INLINE Vec<double> smaller(Vec<double> a, Vec<double> b) {
+    return (Vec<double>)_mm256_min_pd((__m256d)a, (__m256d)b);
+}
+FASTGRU_INLINE Vec<float> larger(Vec<float> a, Vec<float> b) {
+    return (Vec<float>)_mm256_max_ps((__m256)a, (__m256)b);
+}
+FASTGRU_INLINE Vec<double> larger(Vec<double> a, Vec<double> b) {
+    return (Vec<double>)_mm256_max_pd((__m256d)a, (__m256d)b);
+}
+#else
+template <class V>
+FASTGRU_INLINE V smaller(V a, V b) {
+    return a < b ? a : b;
+}
+template <class V>
+FASTGRU_INLINE V larger(V a, V b) {
+    return a > b ? a : b;
+}
+#endif
+
 // The first n lanes (1 <= n <= lanes) of a vector; memory behind them is not touched, lanes behind them are 0.
 #if defined(__AVX512F__)
 FASTGRU_INLINE Vec<float> load_first(const float* p, int n) {
