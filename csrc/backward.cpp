@@ -7,6 +7,7 @@
 // gradients do not depend on the number of threads.
 #include <initializer_list>
 
+#include "cell_pack.h"
 #include "layer.h"
 
 namespace fastgru {
@@ -41,6 +42,11 @@ struct BackwardMemory {
     T* d_bias;           // [4 Hb][L]
     Columns<T> ih, hh;
     const T** weight_rows;  // [2][3 Hp]: where the rows of the weights come from
+    // What computing the gates of a chunk again takes; only where the forward pass has not saved them.
+    CellPack<T> pack;
+    T* projected;        // [chunk rows][3 Hp], in pieces by thread
+    const T** previous;  // [chunk rows]
+    T* gates;            // [chunk rows][4][H]
 };
 
 template <class T>
@@ -61,7 +67,7 @@ template <class T>
 BackwardMemory<T> lay_out(const Kernels<T>& kernels, const Backward<T>& call, ptrdiff_t layer, Arena& arena) {
     const Spec& spec = call.spec;
     const ptrdiff_t H = spec.hidden_size, L = kernels.lanes, blocks = (H + L - 1) / L;
-    BackwardMemory<T> memory;
+    BackwardMemory<T> memory{};
     memory.steps = lay_out_steps(call.batch, arena);
     memory.zeros = arena.take<T>(H);
     for (T*& d_between : memory.d_between)
@@ -74,6 +80,12 @@ BackwardMemory<T> lay_out(const Kernels<T>& kernels, const Backward<T>& call, pt
     memory.weight_rows = arena.take<const T*>(2 * 3 * blocks * L);
     memory.hh = lay_out_columns(kernels, H, 3 * blocks * L, memory.capacity, arena);
     memory.ih = lay_out_columns(kernels, spec.width(layer), 3 * blocks * L, memory.capacity, arena);
+    if (call.recomputes) {
+        memory.pack = lay_out_pack(kernels, spec.width(layer), H, arena);
+        memory.projected = arena.take<T>(memory.capacity * 3 * blocks * L);
+        memory.previous = arena.take<const T*>(memory.capacity);
+        memory.gates = arena.take<T>(memory.capacity * 4 * H);
+    }
     return memory;
 }
 
@@ -107,7 +119,8 @@ struct BackwardCell {
         run.hidden_size = H;
         run.panel_vectors = memory.hh.vectors;
         run.weight_hh = memory.hh.weight;
-        run.saved = saved_gates(call.saved, call.spec, memory.steps.rows(), cell());
+        run.saved =
+            call.recomputes ? memory.gates : saved_gates(call.saved, call.spec, memory.steps.rows(), cell());
         run.output = output + direction * H;
         run.output_stride = call.spec.num_directions * H;
         run.h_0 = call.h_0 == nullptr ? memory.zeros : call.h_0 + state;
@@ -145,6 +158,37 @@ struct BackwardCell {
             memset(columns->d_weight + values.begin, 0, size_t(values.end - values.begin) * sizeof(T));
         }
         if (thread == 0) memset(memory.d_bias, 0, size_t(4 * blocks() * kernels.lanes) * sizeof(T));
+        if (call.recomputes)
+            pack_cell(kernels, weights, call.spec.width(layer), hidden_size(), memory.pack,
+                      Share(blocks(), thread, threads));
+    }
+
+    // The gates of some rows of a chunk, as the forward pass had them: all states are known, so no step waits for
+    // another.
+    void recompute(const BackwardSteps<T>& run, const Share& rows) const {
+        const ptrdiff_t H = hidden_size(), count = rows.end - rows.begin;
+        if (count == 0) return;
+        const T** inputs = memory.ih.rows + rows.begin;
+        const T** previous = memory.previous + rows.begin;
+        for_flat_rows(memory.steps, run.first_row + rows.begin, run.first_row + rows.end,
+                      [&](ptrdiff_t i, ptrdiff_t t, ptrdiff_t b) {
+                          const ptrdiff_t at = i - run.first_row - rows.begin;
+                          inputs[at] = input.step(memory.steps, t) + b * input.row_stride;
+                          previous[at] = state_before<T>(run, t, b);
+                      });
+        T* projected = memory.projected + rows.begin * 3 * blocks() * kernels.lanes;
+        kernels.project(inputs, count, call.spec.width(layer), memory.pack.weight_ih, memory.pack.bias, 0, blocks(),
+                        projected);
+        ForwardSteps<T> step{};
+        step.panel_end = blocks();
+        step.hidden_size = H;
+        step.weight_hh = memory.pack.weight_hh;
+        step.bias_hn = memory.pack.bias_hn;
+        step.projected = projected;
+        step.projected_rows = count;
+        step.saved = memory.gates + rows.begin * 4 * H;
+        step.previous = previous;
+        kernels.forward_rows(step, count);
     }
 
     // The vectors that the gate gradients of a chunk will be multiplied with: inputs and previous states.
@@ -250,6 +294,11 @@ struct BackwardCell {
             run.first_row = steps.first_row[first];
             const ptrdiff_t rows = steps.first_row[last] - run.first_row;
             pack_chunk(run, Share(rows, thread, threads));
+            if (call.recomputes) {
+                run.saved_first_row = run.first_row;
+                recompute(run, Share(rows, thread, threads));
+                barrier.wait(threads);
+            }
             run_chunk(run, thread, threads);
             barrier.wait(threads);
             use_chunk(run, rows, thread, threads);
@@ -298,7 +347,8 @@ void run(const KernelTable& table, const Backward<T>& call, void* workspace) {
         memset(memory.zeros, 0, size_t(spec.hidden_size) * sizeof(T));
         const ptrdiff_t total = memory.steps.rows();
         const auto output_of = [&](ptrdiff_t l) {
-            return l + 1 == spec.num_layers ? call.output : saved_output(call.saved, spec, total, l);
+            return l + 1 == spec.num_layers ? call.output
+                                            : saved_output(call.saved, spec, total, l, call.recomputes);
         };
         T* d_input = call.d_input;
         Sequence<const T> input = call.input;

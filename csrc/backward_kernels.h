@@ -33,7 +33,7 @@ FASTGRU_INLINE void backward_unit(const BackwardSteps<T>& run, ptrdiff_t t, ptrd
         const T* d_output = run.d_output.step(*run.steps, t) + b * run.d_output.row_stride;
         d_h += load_upto(d_output + unit, lanes);
     }
-    const T* saved = run.saved + flat * 4 * H + unit;
+    const T* saved = run.saved + (flat - run.saved_first_row) * 4 * H + unit;
     const Gates<T> gates{load_upto(saved, lanes), load_upto(saved + H, lanes), load_upto(saved + 2 * H, lanes),
                          load_upto(saved + 3 * H, lanes)};
     const Vec<T> h = load_upto(state_before<T>(run, t, b) + unit, lanes);

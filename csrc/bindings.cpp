@@ -6,36 +6,18 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
-#include <new>
-
-#include "fastgru.h"
-#include "tensors.h"
-#include "workspace.h"
+#include "bindings.h"
 
 namespace nb = nanobind;
 using namespace fastgru;
+using namespace fastgru::python;
 
 namespace {
-
-using Address = uintptr_t;
 
 template <class P>
 P* at(Address address) {
     return reinterpret_cast<P*>(address);
 }
-
-// A layer's sizes, and the calls that need nothing else to know.
-struct Core {
-    Spec spec;
-    bool has_bias;
-    bool is_double;
-
-    Core(ptrdiff_t input_size, ptrdiff_t hidden_size, ptrdiff_t num_layers, ptrdiff_t num_directions, bool bias,
-         bool is_double_)
-        : spec{input_size, hidden_size, num_layers, num_directions}, has_bias(bias), is_double(is_double_) {}
-
-    ptrdiff_t tensors_per_cell() const { return has_bias ? 4 : 2; }
-};
 
 // Addresses of all parameters (or of their gradients), in torch's order.
 template <class C, class P>
@@ -56,18 +38,6 @@ void read_cells(const Core& core, nb::handle addresses, C* cells) {
     }
 }
 
-// Small arrays of cells on the stack; a hundred layers are more than anyone stacks.
-constexpr ptrdiff_t kMostCells = 256;
-
-template <class T, class Call>
-void run_in_workspace(const Call& call) {
-    const KernelTable& table = active_table();
-    const nb::gil_scoped_release released;
-    const Block workspace(workspace_bytes<T>(table, call));
-    if (workspace.data() == nullptr) throw std::bad_alloc();
-    run<T>(table, call, workspace.data());
-}
-
 template <class T>
 Sequence<const T> sequence(Address data, ptrdiff_t step_stride, ptrdiff_t row_stride, bool is_flat) {
     return {at<const T>(data), row_stride, step_stride, is_flat};
@@ -75,17 +45,19 @@ Sequence<const T> sequence(Address data, ptrdiff_t step_stride, ptrdiff_t row_st
 
 template <class T>
 void forward(const Core& core, const Batch& batch, Address input, ptrdiff_t step_stride, ptrdiff_t row_stride,
-             Address h_0, nb::handle parameters, Address output, Address h_n, Address saved, int threads) {
+             Address h_0, nb::handle parameters, Address output, Address h_n, Address saved, bool recomputes,
+             int threads) {
     Cell<T> cells[kMostCells];
     read_cells<Cell<T>, const T>(core, parameters, cells);
     const bool is_flat = batch.batch_sizes != nullptr;
     run_in_workspace<T>(Forward<T>{core.spec, batch, sequence<T>(input, step_stride, row_stride, is_flat),
-                                   at<const T>(h_0), cells, at<T>(output), at<T>(h_n), at<T>(saved), threads});
+                                   at<const T>(h_0), cells, at<T>(output), at<T>(h_n), at<T>(saved), recomputes,
+                                   threads, nullptr});
 }
 
 template <class T>
 void backward(const Core& core, const Batch& batch, Address input, ptrdiff_t step_stride, ptrdiff_t row_stride,
-              Address h_0, nb::handle parameters, Address output, Address saved, Address d_output,
+              Address h_0, nb::handle parameters, Address output, Address saved, bool recomputes, Address d_output,
               ptrdiff_t d_step_stride, ptrdiff_t d_row_stride, Address d_h_n, Address d_input, Address d_h_0,
               nb::handle d_parameters, int threads) {
     Cell<T> cells[kMostCells];
@@ -94,66 +66,9 @@ void backward(const Core& core, const Batch& batch, Address input, ptrdiff_t ste
     read_cells<CellGradients<T>, T>(core, d_parameters, d_cells);
     const bool is_flat = batch.batch_sizes != nullptr;
     run_in_workspace<T>(Backward<T>{core.spec, batch, sequence<T>(input, step_stride, row_stride, is_flat),
-                                    at<const T>(h_0), cells, at<const T>(output), at<const T>(saved),
+                                    at<const T>(h_0), cells, at<const T>(output), at<const T>(saved), recomputes,
                                     sequence<T>(d_output, d_step_stride, d_row_stride, is_flat), at<const T>(d_h_n),
                                     at<T>(d_input), at<T>(d_h_0), d_cells, threads});
-}
-
-tensors::Tensors torch_tensors;
-
-// Parameters as they are, when all are plain, dense and of the sizes that the core was made for.
-template <class T>
-bool read_parameters(const Core& core, nb::handle parameters, Cell<T>* cells) {
-    if (!PyTuple_CheckExact(parameters.ptr())) return false;
-    const int64_t H = core.spec.hidden_size;
-    const ptrdiff_t per_cell = core.tensors_per_cell();
-    if (PyTuple_GET_SIZE(parameters.ptr()) != core.spec.cells() * per_cell) return false;
-    for (ptrdiff_t i = 0; i < core.spec.cells() * per_cell; ++i) {
-        tensors::DLTensor tensor;
-        if (!torch_tensors.describe(PyTuple_GET_ITEM(parameters.ptr(), i), sizeof(T) * 8, tensor)) return false;
-        const ptrdiff_t cell = i / per_cell, kind = i % per_cell;
-        const int64_t columns = kind == 0 ? core.spec.width(cell / core.spec.num_directions) : H;
-        if (kind < 2 ? !tensors::is_dense(tensor, {3 * H, columns}) : !tensors::is_dense(tensor, {3 * H}))
-            return false;
-        const T* data = static_cast<const T*>(tensor.data);
-        if (kind == 0) cells[cell] = {data, nullptr, nullptr, nullptr};
-        if (kind == 1) cells[cell].weight_hh = data;
-        if (kind == 2) cells[cell].bias_ih = data;
-        if (kind == 3) cells[cell].bias_hh = data;
-    }
-    return true;
-}
-
-// A whole call without gradients from tensors to tensors, or None when one of them is not as plain as this takes
-// it.
-template <class T>
-nb::object forward_tensors(const Core& core, nb::handle input, nb::handle h_0, nb::handle parameters, int threads) {
-    tensors::DLTensor x, state{};
-    Cell<T> cells[kMostCells];
-    if (!torch_tensors.describe(input, sizeof(T) * 8, x) || x.ndim != 3) return nb::none();
-    const int64_t steps = x.shape[0], rows = x.shape[1], H = core.spec.hidden_size;
-    if (steps == 0 || rows == 0 || x.shape[2] != core.spec.input_size) return nb::none();
-    if (x.strides[2] != 1 && x.shape[2] != 1) return nb::none();
-    if (!h_0.is_none()) {
-        if (!torch_tensors.describe(h_0, sizeof(T) * 8, state)) return nb::none();
-        if (!tensors::is_dense(state, {core.spec.cells(), rows, H})) return nb::none();
-    }
-    if (!read_parameters(core, parameters, cells)) return nb::none();
-    int64_t output_shape[] = {steps, rows, core.spec.num_directions * H},
-            state_shape[] = {core.spec.cells(), rows, H};
-    void *output_at, *h_n_at;
-    const nb::object output = torch_tensors.make(sizeof(T) * 8, 3, output_shape, output_at);
-    const nb::object h_n = torch_tensors.make(sizeof(T) * 8, 3, state_shape, h_n_at);
-    run_in_workspace<T>(Forward<T>{core.spec,
-                                   {steps, rows, nullptr},
-                                   {static_cast<const T*>(x.data), x.strides[1], x.strides[0], false},
-                                   static_cast<const T*>(state.data),
-                                   cells,
-                                   static_cast<T*>(output_at),
-                                   static_cast<T*>(h_n_at),
-                                   nullptr,
-                                   threads});
-    return nb::steal(PyTuple_Pack(2, output.ptr(), h_n.ptr()));
 }
 
 // A pooled block that Python sees as a writable buffer.
@@ -175,53 +90,50 @@ void activation(bool is_tanh, Address x, Address y, ptrdiff_t n) {
 NB_MODULE(_core, m) {
     m.doc() = "The native core of fastgru: a stacked, bidirectional GRU on raw memory.";
 
-    nb::class_<Core>(m, "Core", "Sizes and element type of a layer.")
-        .def(nb::init<ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, bool, bool>(), nb::arg("input_size"),
-             nb::arg("hidden_size"), nb::arg("num_layers"), nb::arg("num_directions"), nb::arg("bias"),
-             nb::arg("is_double"))
+    nb::class_<Core> core(m, "Core", "Sizes and element type of a layer.");
+    core.def(
+            "__init__",
+            [](Core* self, ptrdiff_t input_size, ptrdiff_t hidden_size, ptrdiff_t num_layers,
+               ptrdiff_t num_directions, bool bias, bool is_double) {
+                new (self) Core{{input_size, hidden_size, num_layers, num_directions}, bias, is_double};
+            },
+            nb::arg("input_size"), nb::arg("hidden_size"), nb::arg("num_layers"), nb::arg("num_directions"),
+            nb::arg("bias"), nb::arg("is_double"))
         .def(
             "saved_values",
-            [](const Core& core, ptrdiff_t steps, ptrdiff_t rows, Address batch_sizes) {
-                return saved_values(core.spec, {steps, rows, at<const int64_t>(batch_sizes)});
+            [](const Core& core, ptrdiff_t steps, ptrdiff_t rows, Address batch_sizes, bool recomputes) {
+                return saved_values(core.spec, {steps, rows, at<const int64_t>(batch_sizes)}, recomputes);
             },
-            nb::arg("steps"), nb::arg("rows"), nb::arg("batch_sizes"),
+            nb::arg("steps"), nb::arg("rows"), nb::arg("batch_sizes"), nb::arg("recomputes"),
             "How many values a training forward leaves for the backward pass.")
         .def(
             "forward",
             [](const Core& core, ptrdiff_t steps, ptrdiff_t rows, Address batch_sizes, Address input,
                ptrdiff_t step_stride, ptrdiff_t row_stride, Address h_0, nb::handle parameters, Address output,
-               Address h_n, Address saved, int threads) {
+               Address h_n, Address saved, bool recomputes, int threads) {
                 const auto call = core.is_double ? forward<double> : forward<float>;
                 call(core, {steps, rows, at<const int64_t>(batch_sizes)}, input, step_stride, row_stride, h_0,
-                     parameters, output, h_n, saved, threads);
+                     parameters, output, h_n, saved, recomputes, threads);
             },
             nb::arg("steps"), nb::arg("rows"), nb::arg("batch_sizes"), nb::arg("input"), nb::arg("step_stride"),
             nb::arg("row_stride"), nb::arg("h_0"), nb::arg("parameters"), nb::arg("output"), nb::arg("h_n"),
-            nb::arg("saved"), nb::arg("threads"),
+            nb::arg("saved"), nb::arg("recomputes"), nb::arg("threads"),
             "Writes output and h_n, and what backward needs where `saved` is given.")
-        .def(
-            "forward_tensors",
-            [](const Core& core, nb::handle input, nb::handle h_0, nb::handle parameters, int threads) {
-                const auto call = core.is_double ? forward_tensors<double> : forward_tensors<float>;
-                return call(core, input, h_0, parameters, threads);
-            },
-            nb::arg("input"), nb::arg("h_0").none(), nb::arg("parameters"), nb::arg("threads"),
-            "Output and h_n without gradients, or None where a tensor is not plain, dense and of the right size.")
         .def(
             "backward",
             [](const Core& core, ptrdiff_t steps, ptrdiff_t rows, Address batch_sizes, Address input,
                ptrdiff_t step_stride, ptrdiff_t row_stride, Address h_0, nb::handle parameters, Address output,
-               Address saved, Address d_output, ptrdiff_t d_step_stride, ptrdiff_t d_row_stride, Address d_h_n,
-               Address d_input, Address d_h_0, nb::handle d_parameters, int threads) {
+               Address saved, bool recomputes, Address d_output, ptrdiff_t d_step_stride, ptrdiff_t d_row_stride,
+               Address d_h_n, Address d_input, Address d_h_0, nb::handle d_parameters, int threads) {
                 const auto call = core.is_double ? backward<double> : backward<float>;
                 call(core, {steps, rows, at<const int64_t>(batch_sizes)}, input, step_stride, row_stride, h_0,
-                     parameters, output, saved, d_output, d_step_stride, d_row_stride, d_h_n, d_input, d_h_0,
-                     d_parameters, threads);
+                     parameters, output, saved, recomputes, d_output, d_step_stride, d_row_stride, d_h_n, d_input,
+                     d_h_0, d_parameters, threads);
             },
             nb::arg("steps"), nb::arg("rows"), nb::arg("batch_sizes"), nb::arg("input"), nb::arg("step_stride"),
             nb::arg("row_stride"), nb::arg("h_0"), nb::arg("parameters"), nb::arg("output"), nb::arg("saved"),
-            nb::arg("d_output"), nb::arg("d_step_stride"), nb::arg("d_row_stride"), nb::arg("d_h_n"),
-            nb::arg("d_input"), nb::arg("d_h_0"), nb::arg("d_parameters"), nb::arg("threads"),
+            nb::arg("recomputes"), nb::arg("d_output"), nb::arg("d_step_stride"), nb::arg("d_row_stride"),
+            nb::arg("d_h_n"), nb::arg("d_input"), nb::arg("d_h_0"), nb::arg("d_parameters"), nb::arg("threads"),
             "Writes the gradients whose address is not 0.");
 
     nb::class_<Block>(m, "Block", nb::type_slots(block_slots), "Memory from the pool, as a writable buffer.")
@@ -234,13 +146,7 @@ NB_MODULE(_core, m) {
             nb::arg("bytes"));
 
     m.attr("MOST_CELLS") = kMostCells;
-    m.def(
-        "load_tensors",
-        [](nb::handle tensor_type, nb::handle parameter_type) {
-            return torch_tensors.load(tensor_type, parameter_type);
-        },
-        nb::arg("tensor_type"), nb::arg("parameter_type"),
-        "Makes forward_tensors usable; False when this torch lacks the table of functions for it.");
+    bind_tensor_calls(m, core);
     m.def(
         "levels",
         [] {

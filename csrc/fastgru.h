@@ -59,8 +59,10 @@ struct Forward {
     const Cell<T>* cells;     // [L D]
     T* output;                // [N][D H]
     T* h_n;                   // [L D][B][H]
-    T* saved;                 // [saved_values(spec, batch)]: for the backward pass; null: none follows
+    T* saved;                 // [saved_values(...)]: for the backward pass; null: none follows
+    bool recomputes;          // the backward pass will compute the gates again
     int threads;              // at most this many
+    const T* packed;          // from `pack` with the same table; null: the call packs `cells` for itself
 };
 
 template <class T>
@@ -72,6 +74,7 @@ struct Backward {
     const Cell<T>* cells;
     const T* output;                  // unchanged since the forward pass
     const T* saved;                   // read only: the backward pass may run again
+    bool recomputes;                  // as in the forward pass
     Sequence<const T> d_output;       // [T][B][D H]; null data: zero
     const T* d_h_n;                   // [L D][B][H], null: zero
     T* d_input;                       // [N][I], null: not wanted
@@ -80,9 +83,15 @@ struct Backward {
     int threads;
 };
 
-// Values of type T that a training forward leaves for the backward pass: four per step, row and hidden unit, and
-// the outputs of all layers but the last.
-size_t saved_values(const Spec& spec, const Batch& batch);
+// Values of type T that a training forward leaves for the backward pass: four per step, row and hidden unit (none
+// where they will be recomputed), and the outputs of all layers but the last.
+size_t saved_values(const Spec& spec, const Batch& batch, bool recomputes);
+
+// Parameters as the forward kernels of one level want them, laid out once for many calls. Calls that are given none
+// lay them out anew each time: whether parameters have changed since can't be seen from here.
+size_t packed_bytes(const KernelTable& table, const Spec& spec, size_t value_bytes);
+template <class T>
+void pack(const KernelTable& table, const Spec& spec, const Cell<T>* cells, T* packed);
 
 // Bytes of scratch memory, aligned to 64, that a call needs; contents do not matter.
 template <class T>

@@ -1,18 +1,11 @@
 // The forward pass: a loop over layers; in each, threads take groups of batch rows through the whole sequence, or
 // share the hidden units of every row.
+#include "cell_pack.h"
 #include "layer.h"
 
 namespace fastgru {
 
 namespace {
-
-template <class T>
-struct CellPack {
-    T* weight_ih;  // [Hb][width][3][L]
-    T* weight_hh;  // [Hb][H][3][L]
-    T* bias;       // [Hb][3][L]: r and z of both biases, n of bias_ih
-    T* bias_hn;    // [Hb][L]
-};
 
 template <class T>
 struct ThreadScratch {
@@ -26,7 +19,7 @@ template <class T>
 struct ForwardMemory {
     Steps steps;
     T* zeros;             // [H]
-    CellPack<T> pack[2];  // by direction, the same for every layer
+    CellPack<T> pack[2];  // by direction, the same for every layer; not when the caller has packed
     T* between[2];        // [N][D H]: outputs of inner layers when nothing is saved
     ThreadScratch<T>* scratch;
 };
@@ -35,14 +28,12 @@ template <class T>
 ForwardMemory<T> lay_out(const Kernels<T>& kernels, const Forward<T>& call, Arena& arena) {
     const Spec& spec = call.spec;
     const ptrdiff_t H = spec.hidden_size, L = kernels.lanes, blocks = (H + L - 1) / L;
-    ForwardMemory<T> memory;
+    ForwardMemory<T> memory{};
     memory.steps = lay_out_steps(call.batch, arena);
     memory.zeros = arena.take<T>(H);
     const ptrdiff_t width = spec.num_layers == 1 || spec.width(0) > spec.width(1) ? spec.width(0) : spec.width(1);
-    for (ptrdiff_t d = 0; d < spec.num_directions; ++d) {
-        memory.pack[d] = {arena.take<T>(blocks * width * 3 * L), arena.take<T>(blocks * H * 3 * L),
-                          arena.take<T>(blocks * 3 * L), arena.take<T>(blocks * L)};
-    }
+    for (ptrdiff_t d = 0; d < spec.num_directions && call.packed == nullptr; ++d)
+        memory.pack[d] = lay_out_pack(kernels, width, H, arena);
     const bool keeps_inner = call.saved == nullptr && spec.num_layers > 1;
     for (T*& between : memory.between)
         between = keeps_inner ? arena.take<T>(call.batch.total() * spec.num_directions * H) : nullptr;
@@ -63,24 +54,6 @@ ForwardMemory<T> lay_out(const Kernels<T>& kernels, const Forward<T>& call, Aren
     return memory;
 }
 
-// r and z need only the sum of the two biases; n keeps them apart, for r multiplies bias_hn.
-template <class T>
-void pack_bias(const Cell<T>& cell, ptrdiff_t H, ptrdiff_t L, const CellPack<T>& pack, ptrdiff_t begin,
-               ptrdiff_t end) {
-    for (ptrdiff_t block = begin; block < end; ++block) {
-        for (ptrdiff_t lane = 0; lane < L; ++lane) {
-            const ptrdiff_t unit = block * L + lane;
-            const bool is_present = unit < H && cell.bias_ih != nullptr;
-            for (ptrdiff_t gate = 0; gate < 3; ++gate) {
-                T bias = is_present ? cell.bias_ih[gate * H + unit] : T(0);
-                if (is_present && gate < 2) bias += cell.bias_hh[gate * H + unit];
-                pack.bias[(block * 3 + gate) * L + lane] = bias;
-            }
-            pack.bias_hn[block * L + lane] = is_present ? cell.bias_hh[2 * H + unit] : T(0);
-        }
-    }
-}
-
 // One layer of a call, as its threads see it.
 template <class T>
 struct ForwardLayer {
@@ -91,6 +64,7 @@ struct ForwardLayer {
     ptrdiff_t layer;
     Sequence<const T> input;
     T* output;
+    CellPack<T> packs[2];  // by direction
     Barrier barrier;
     WorkQueue queue;
 
@@ -98,18 +72,10 @@ struct ForwardLayer {
     ptrdiff_t blocks() const { return (hidden_size() + kernels.lanes - 1) / kernels.lanes; }
 
     void pack(int thread, int threads) const {
-        const ptrdiff_t H = hidden_size();
-        const Share share(call.spec.num_directions * blocks(), thread, threads);
-        for (ptrdiff_t d = 0; d < call.spec.num_directions; ++d) {
-            const Cell<T>& cell = call.cells[layer * call.spec.num_directions + d];
-            const CellPack<T>& to = memory.pack[d];
-            ptrdiff_t begin = share.begin - d * blocks(), end = share.end - d * blocks();
-            begin = begin < 0 ? 0 : begin;
-            end = end > blocks() ? blocks() : end;
-            kernels.pack_gates(cell.weight_ih, H, call.spec.width(layer), to.weight_ih, begin, end);
-            kernels.pack_gates(cell.weight_hh, H, H, to.weight_hh, begin, end);
-            pack_bias(cell, H, kernels.lanes, to, begin, end);
-        }
+        const Share share(blocks(), thread, threads);
+        for (ptrdiff_t d = 0; d < call.spec.num_directions; ++d)
+            pack_cell(kernels, call.cells[layer * call.spec.num_directions + d], call.spec.width(layer),
+                      hidden_size(), packs[d], share);
     }
 
     ForwardSteps<T> group(ptrdiff_t direction, ptrdiff_t row, int thread, int threads) {
@@ -123,14 +89,16 @@ struct ForwardLayer {
         run.panel_begin = columns.begin;
         run.panel_end = columns.end;
         run.hidden_size = H;
-        run.weight_hh = memory.pack[direction].weight_hh;
-        run.bias_hn = memory.pack[direction].bias_hn;
+        run.weight_hh = packs[direction].weight_hh;
+        run.bias_hn = packs[direction].bias_hn;
         run.projected = memory.scratch[thread].projected;
         run.h_0 = call.h_0 == nullptr ? memory.zeros : call.h_0 + cell * call.batch.rows * H;
         run.h_0_stride = call.h_0 == nullptr ? 0 : H;
         run.output = output + direction * H;
         run.output_stride = call.spec.num_directions * H;
-        run.saved = call.saved == nullptr ? nullptr : saved_gates(call.saved, call.spec, memory.steps.rows(), cell);
+        run.saved = call.saved == nullptr || call.recomputes
+                        ? nullptr
+                        : saved_gates(call.saved, call.spec, memory.steps.rows(), cell);
         run.previous = memory.scratch[thread].previous;
         run.barrier = &barrier;
         run.threads = plan.splits_columns ? threads : 1;
@@ -165,7 +133,7 @@ struct ForwardLayer {
     void run_group(ptrdiff_t direction, ptrdiff_t row, int thread, int threads) {
         ForwardSteps<T> run = group(direction, row, thread, threads);
         const T** rows = memory.scratch[thread].input_rows;
-        const CellPack<T>& pack = memory.pack[direction];
+        const CellPack<T>& pack = packs[direction];
         for (ptrdiff_t s = 0; s < memory.steps.count; s += plan.chunk_steps) {
             run.step_begin = s;
             run.step_end = s + plan.chunk_steps < memory.steps.count ? s + plan.chunk_steps : memory.steps.count;
@@ -178,7 +146,9 @@ struct ForwardLayer {
             copy_last_states(run, layer * call.spec.num_directions + direction);
     }
 
-    bool is_single_step() const { return call.batch.steps == 1 && call.batch.rows <= kSingleStepRows; }
+    bool is_single_step() const {
+        return call.packed == nullptr && call.batch.steps == 1 && call.batch.rows <= kSingleStepRows;
+    }
 
     void run_single_step(ptrdiff_t direction, int thread, int threads) {
         const ForwardSteps<T> run = group(direction, 0, thread, threads);
@@ -199,8 +169,10 @@ struct ForwardLayer {
 
     void work(int thread, int threads) {
         if (is_single_step()) return run_single_steps(thread, threads);
-        pack(thread, threads);
-        barrier.wait(threads);
+        if (call.packed == nullptr) {
+            pack(thread, threads);
+            barrier.wait(threads);
+        }
         const ptrdiff_t groups = (call.batch.rows + plan.group_rows - 1) / plan.group_rows;
         const ptrdiff_t items = groups * call.spec.num_directions;
         // Rows are longest first, so the queue hands the long groups out before the short ones.
@@ -214,8 +186,9 @@ struct ForwardLayer {
 
 }  // namespace
 
-size_t saved_values(const Spec& spec, const Batch& batch) {
-    const ptrdiff_t per_row = 4 * spec.cells() + (spec.num_layers - 1) * spec.num_directions;
+size_t saved_values(const Spec& spec, const Batch& batch, bool recomputes) {
+    const ptrdiff_t gates = recomputes ? 0 : 4 * spec.cells();
+    const ptrdiff_t per_row = gates + (spec.num_layers - 1) * spec.num_directions;
     return size_t(batch.total() * spec.hidden_size * per_row);
 }
 
@@ -237,15 +210,42 @@ void run(const KernelTable& table, const Forward<T>& call, void* workspace) {
     for (ptrdiff_t layer = 0; layer < call.spec.num_layers; ++layer) {
         T* output = call.output;
         if (layer + 1 < call.spec.num_layers)
-            output = call.saved == nullptr ? memory.between[layer % 2]
-                                           : saved_output(call.saved, call.spec, memory.steps.rows(), layer);
+            output = call.saved == nullptr
+                         ? memory.between[layer % 2]
+                         : saved_output(call.saved, call.spec, memory.steps.rows(), layer, call.recomputes);
         const ForwardPlan plan = plan_forward(layer_shape(kernels, call.spec, call.batch, layer, call.threads));
-        ForwardLayer<T> stage{kernels, call, memory, plan, layer, input, output, {}, {}};
+        ForwardLayer<T> stage{kernels, call, memory, plan, layer, input, output, {}, {}, {}};
+        for (ptrdiff_t d = 0; d < call.spec.num_directions; ++d)
+            stage.packs[d] = call.packed == nullptr
+                                 ? memory.pack[d]
+                                 : find_pack(kernels, call.spec, layer * call.spec.num_directions + d,
+                                             const_cast<T*>(call.packed));
         on_threads(plan.threads, [&](int thread, int threads) { stage.work(thread, threads); });
         input = {output, features, 0, true};
     }
 }
 
+size_t packed_bytes(const KernelTable& table, const Spec& spec, size_t value_bytes) {
+    Arena arena(nullptr);
+    const auto lay_out_all = [&](const auto& kernels) {
+        for (ptrdiff_t cell = 0; cell < spec.cells(); ++cell)
+            lay_out_pack(kernels, spec.width(cell / spec.num_directions), spec.hidden_size, arena);
+    };
+    value_bytes == sizeof(float) ? lay_out_all(table.float32) : lay_out_all(table.float64);
+    return arena.used();
+}
+
+template <class T>
+void pack(const KernelTable& table, const Spec& spec, const Cell<T>* cells, T* packed) {
+    const Kernels<T>& kernels = kernels_of<T>(table);
+    for (ptrdiff_t cell = 0; cell < spec.cells(); ++cell)
+        pack_cell(kernels, cells[cell], spec.width(cell / spec.num_directions), spec.hidden_size,
+                  find_pack(kernels, spec, cell, packed),
+                  Share((spec.hidden_size + kernels.lanes - 1) / kernels.lanes, 0, 1));
+}
+
+template void pack(const KernelTable&, const Spec&, const Cell<float>*, float*);
+template void pack(const KernelTable&, const Spec&, const Cell<double>*, double*);
 template size_t workspace_bytes(const KernelTable&, const Forward<float>&);
 template size_t workspace_bytes(const KernelTable&, const Forward<double>&);
 template void run(const KernelTable&, const Forward<float>&, void*);

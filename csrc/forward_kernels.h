@@ -42,12 +42,14 @@ void project(const T* const* row, ptrdiff_t rows, ptrdiff_t I, const T* weight, 
     }
 }
 
-// The elementwise part for one row and one vector of hidden units. All addresses are those of its first unit.
+// The elementwise part for one row and one vector of hidden units. All addresses are those of its first unit; null
+// where nothing is to be stored.
 template <class T>
 FASTGRU_INLINE void forward_unit(Vec<T> ac_r, Vec<T> ac_z, Vec<T> a_n, Vec<T> c_n, const T* h, T* output, T* saved,
                                  ptrdiff_t H, int lanes) {
     Gates<T> gates;
-    store_upto(output, forward_cell<T>(ac_r, ac_z, a_n, c_n, load_upto(h, lanes), gates), lanes);
+    const Vec<T> next = forward_cell<T>(ac_r, ac_z, a_n, c_n, load_upto(h, lanes), gates);
+    if (output != nullptr) store_upto(output, next, lanes);
     if (saved == nullptr) return;
     store_upto(saved, gates.r, lanes);
     store_upto(saved + H, gates.z, lanes);
@@ -91,10 +93,10 @@ FASTGRU_TILE void forward_tile(const ForwardSteps<T>& run, const ForwardPlace<T>
         const int lanes = int(min(L, H - unit));
         for (ptrdiff_t m = 0; m < M; ++m) {
             const Vec<T> a_n = load(projected + p * projected_panel + m * 3 * L + 2 * L);
+            T* output = place.output == nullptr ? nullptr : place.output + (i + m) * run.output_stride + unit;
             T* saved = place.saved == nullptr ? nullptr : place.saved + (i + m) * 4 * H + unit;
             forward_unit<T>(sums.at(m, p * 3), sums.at(m, p * 3 + 1), a_n, sums.at(m, p * 3 + 2),
-                            run.previous[i + m] + unit, place.output + (i + m) * run.output_stride + unit, saved, H,
-                            lanes);
+                            run.previous[i + m] + unit, output, saved, H, lanes);
         }
     }
 }
@@ -142,6 +144,12 @@ void forward_steps(const ForwardSteps<T>& run) {
         }
         run.barrier->wait(run.threads);
     }
+}
+
+// Kernels::forward_rows
+template <class T>
+void forward_rows(const ForwardSteps<T>& run, ptrdiff_t rows) {
+    forward_step<T>(run, {run.projected, nullptr, run.saved}, rows);
 }
 
 // sum[gate][m] += W[gate] . v[m] for one block of hidden units, straight from rows r, z, n of a (3H, K) matrix.

@@ -94,8 +94,9 @@ struct BackwardSteps {
     ptrdiff_t hidden_size;
     int panel_vectors;   // W: vectors per column panel
     const T* weight_hh;  // [panel][3 Hp][W][L]: rows r, z, n against columns
-    const T* saved;      // [flat row][4][H]
-    const T* output;     // as in ForwardSteps
+    const T* saved;      // [flat row][4][H], from row saved_first_row on
+    ptrdiff_t saved_first_row;
+    const T* output;  // as in ForwardSteps
     ptrdiff_t output_stride;
     const T* h_0;
     ptrdiff_t h_0_stride;
@@ -135,6 +136,8 @@ struct Kernels {
     void (*project)(const T* const* row, ptrdiff_t rows, ptrdiff_t I, const T* weight_ih, const T* bias,
                     ptrdiff_t begin, ptrdiff_t end, T* projected);
     void (*forward_steps)(const ForwardSteps<T>&);
+    // The gates of `rows` rows at once, of which `previous` holds the states before; no output.
+    void (*forward_rows)(const ForwardSteps<T>&, ptrdiff_t rows);
     void (*single_step)(const SingleStep<T>&);
     void (*backward_steps)(const BackwardSteps<T>&);
     // d_input[i] (+)= d_gates[i] . weight for rows [begin, end); `blocks` hidden blocks are summed over,

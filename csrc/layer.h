@@ -37,14 +37,16 @@ LayerShape layer_shape(const Kernels<T>& kernels, const Spec& spec, const Batch&
             batch.batch_sizes != nullptr};
 }
 
-// What a training forward saved: the gates of every cell, then the outputs of all layers but the last.
+// What a training forward saved: the gates of every cell, unless they will be recomputed; then the outputs of all
+// layers but the last.
 template <class T>
 T* saved_gates(T* saved, const Spec& spec, ptrdiff_t total, ptrdiff_t cell) {
     return saved + cell * total * 4 * spec.hidden_size;
 }
 template <class T>
-T* saved_output(T* saved, const Spec& spec, ptrdiff_t total, ptrdiff_t layer) {
-    return saved_gates(saved, spec, total, spec.cells()) + layer * total * spec.num_directions * spec.hidden_size;
+T* saved_output(T* saved, const Spec& spec, ptrdiff_t total, ptrdiff_t layer, bool recomputes) {
+    T* outputs = recomputes ? saved : saved_gates(saved, spec, total, spec.cells());
+    return outputs + layer * total * spec.num_directions * spec.hidden_size;
 }
 
 // Calls visit(i, t, b) for the flat rows i in [begin, end).

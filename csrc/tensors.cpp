@@ -4,24 +4,28 @@ namespace nb = nanobind;
 
 namespace fastgru::tensors {
 
-bool Tensors::load(nb::handle tensor_type, nb::handle parameter_type) {
-    const nb::object capsule = nb::getattr(tensor_type, "__dlpack_c_exchange_api__", nb::none());
+bool Tensors::load(nb::tuple types) {
+    const nb::object capsule = nb::getattr(types[0], "__dlpack_c_exchange_api__", nb::none());
     if (!PyCapsule_IsValid(capsule.ptr(), "dlpack_exchange_api")) return false;
     const auto* api =
         static_cast<const DLPackExchangeAPI*>(PyCapsule_GetPointer(capsule.ptr(), "dlpack_exchange_api"));
     if (api->major != 1 || api->describe == nullptr || api->allocate == nullptr || api->to_object == nullptr)
         return false;
-    // Types and the name live as long as the process, as the table itself does.
     is_neg_ = PyUnicode_InternFromString("is_neg");
-    tensor_type_ = reinterpret_cast<PyTypeObject*>(nb::handle(tensor_type).inc_ref().ptr());
-    parameter_type_ = reinterpret_cast<PyTypeObject*>(nb::handle(parameter_type).inc_ref().ptr());
+    types_ = types.release().ptr();  // theirs to keep: this object lives as long as the process
     api_ = api;
     return true;
 }
 
+bool Tensors::is_known(PyTypeObject* type) const {
+    if (types_ == nullptr) return false;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(types_); ++i)
+        if (PyTuple_GET_ITEM(types_, i) == reinterpret_cast<PyObject*>(type)) return true;
+    return false;
+}
+
 bool Tensors::describe(nb::handle object, uint8_t bits, DLTensor& out) const {
-    const PyTypeObject* type = Py_TYPE(object.ptr());
-    if (type != tensor_type_ && type != parameter_type_) return false;
+    if (!is_known(Py_TYPE(object.ptr()))) return false;
     if (api_->describe(object.ptr(), &out) != 0) {
         PyErr_Clear();  // a tensor that DLPack has no words for; the caller has another way
         return false;

@@ -43,11 +43,10 @@ constexpr uint8_t kFloat = 2;
 // Reads and makes plain tensors of one element type on the CPU.
 class Tensors {
   public:
-    // `tensor_type` and `parameter_type` are torch's; false when this torch has no such table.
-    bool load(nanobind::handle tensor_type, nanobind::handle parameter_type);
+    // `types` are those to be read, torch.Tensor first; false when this torch has no such table.
+    bool load(nanobind::tuple types);
 
-    // True when `object` is a plain CPU tensor (no subclass but Parameter) of `bits` floating bits; then `out`
-    // describes it.
+    // True when `object` is a CPU tensor of just these types, and of `bits` floating bits; then `out` describes it.
     bool describe(nanobind::handle object, uint8_t bits, DLTensor& out) const;
 
     // A new CPU tensor of this shape; `data` is where its values go.
@@ -55,9 +54,10 @@ class Tensors {
 
   private:
     const DLPackExchangeAPI* api_ = nullptr;
-    PyTypeObject* tensor_type_ = nullptr;
-    PyTypeObject* parameter_type_ = nullptr;
+    PyObject* types_ = nullptr;
     PyObject* is_neg_ = nullptr;
+
+    bool is_known(PyTypeObject* type) const;
 };
 
 // Row-major without gaps, of exactly this shape.

@@ -16,13 +16,15 @@ SOURCE = Path(fastgru.__file__).parent
 # A file imports only from rows above its own (docs/architecture.md).
 ROWS = [
     {"errors", "_core"},
-    {"spec"},
+    {"spec", "frozen_parameter"},
     {"reference", "weights", "levels", "data"},
     {"backends.base", "convert.torch"},
     {"backends.aten", "backends.reference", "backends.core_calls", "convert"},
     {"backends.cpu"},
     {"backends", "dispatch"},
     {"functional"},
+    {"freezing"},
+    {"streaming"},
     {"nn"},
     {"explanation", "replace", "patching"},
     {"bench", "demo"},
@@ -117,8 +119,8 @@ def test_a_name_that_needs_torch_says_how_to_get_it():
 
 def test_public_names():
     assert set(fastgru.__all__) == set(dir(fastgru)) == {
-        "GRU", "GRUCell", "GRUSpec", "__version__", "convert", "cpu_info", "errors", "explain", "functional", "patch",
-        "replace_gru", "restore_gru", "use_backend",
+        "GRU", "GRUCell", "GRUSpec", "Stepper", "__version__", "convert", "cpu_info", "errors", "explain", "functional",
+        "patch", "replace_gru", "restore_gru", "use_backend",
     }  # fmt: skip
     for name in fastgru.__all__:
         value = getattr(fastgru, name)

@@ -15,6 +15,7 @@ _HOMES = {
     "GRU": "fastgru.nn",
     "GRUCell": "fastgru.nn",
     "GRUSpec": "fastgru.spec",
+    "Stepper": "fastgru.streaming",
     "convert": "fastgru.convert",
     "cpu_info": "fastgru.levels",
     "errors": "fastgru.errors",
@@ -30,6 +31,7 @@ __all__ = [
     "GRU",
     "GRUCell",
     "GRUSpec",
+    "Stepper",
     "__version__",
     "convert",
     "cpu_info",
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from fastgru.patching import patch
     from fastgru.replace import replace_gru, restore_gru
     from fastgru.spec import GRUSpec
+    from fastgru.streaming import Stepper
 
 
 def __getattr__(name: str) -> Any:

@@ -6,7 +6,7 @@ class Core:
     def __init__(
         self, input_size: int, hidden_size: int, num_layers: int, num_directions: int, bias: bool, is_double: bool
     ) -> None: ...
-    def saved_values(self, steps: int, rows: int, batch_sizes: int) -> int:
+    def saved_values(self, steps: int, rows: int, batch_sizes: int, recomputes: bool) -> int:
         """How many values a training forward leaves for the backward pass."""
 
     def forward(
@@ -22,12 +22,30 @@ class Core:
         output: int,
         h_n: int,
         saved: int,
+        recomputes: bool,
         threads: int,
     ) -> None:
         """Writes output and h_n, and what backward needs where `saved` is given."""
 
-    def forward_tensors(self, input: object, h_0: object | None, parameters: object, threads: int) -> object:
-        """Output and h_n without gradients, or None where a tensor is not plain, dense and of the right size."""
+    def forward_tensors(
+        self, input: object, h_0: object | None, parameters: object, saved: int, recomputes: bool, threads: int
+    ) -> object:
+        """Output and h_n, or None where a tensor is not plain. What backward needs goes to the address `saved`."""
+
+    def backward_tensors(
+        self,
+        input: object,
+        h_0: object | None,
+        parameters: object,
+        output: object,
+        saved: int,
+        recomputes: bool,
+        d_output: object | None,
+        d_h_n: object | None,
+        wanted: object,
+        threads: int,
+    ) -> object:
+        """Gradients of input, h_0 and parameters, None for those not wanted; or None as above."""
 
     def backward(
         self,
@@ -41,6 +59,7 @@ class Core:
         parameters: object,
         output: int,
         saved: int,
+        recomputes: bool,
         d_output: int,
         d_step_stride: int,
         d_row_stride: int,
@@ -52,6 +71,23 @@ class Core:
     ) -> None:
         """Writes the gradients whose address is not 0."""
 
+class Packed:
+    """Parameters packed once for many calls."""
+
+    def __init__(self, core: Core, parameters: tuple[object, ...], watches: tuple[object, ...]) -> None: ...
+    def is_current(self) -> bool:
+        """False when a parameter was written to since."""
+
+    def forward_tensors(self, input: object, h_0: object | None, parameters: object, threads: int) -> object:
+        """As forward_tensors of Core. None also for other parameters, False where one was written to since."""
+
+class Stepper:
+    """One step after another, with nothing left to prepare."""
+
+    def __init__(self, packed: object, state: object, output: object, threads: int) -> None: ...
+    def step(self, input: object) -> object:
+        """Advances the state in place; the output, or None where the input is not plain, dense and of its size."""
+
 class Block:
     """Memory from the pool, as a writable buffer."""
 
@@ -59,8 +95,8 @@ class Block:
 
 MOST_CELLS: int = 256
 
-def load_tensors(tensor_type: object, parameter_type: object) -> bool:
-    """Makes forward_tensors usable; False when this torch lacks the table of functions for it."""
+def load_tensors(types: tuple[type, ...]) -> bool:
+    """Makes calls on tensors of these types usable; False when this torch lacks the table of functions for it."""
 
 def levels() -> list[tuple[str, bool]]:
     """Instruction-set levels of this build, best first: (name, available on this machine)."""

@@ -72,8 +72,8 @@ def serve_by(backend: Backend) -> Iterator[None]:
 
 
 def is_free() -> bool:
-    """True when no backend has been asked for by name."""
-    return torch.compiler.is_compiling() or (_FROM_ENVIRONMENT is None and _forced.get() is None)
+    """True when no backend has been asked for by name. Not to be asked inside torch.compile."""
+    return _FROM_ENVIRONMENT is None and _forced.get() is None
 
 
 def choose(request: Request) -> Backend:

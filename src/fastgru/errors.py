@@ -8,6 +8,7 @@
     |-- InputTypeError   (TypeError, AttributeError) something that is not a tensor
     |-- ArgumentError    (ValueError)                an option that does not exist or fit
     |-- BackendError     (RuntimeError)              a backend that was asked for and refuses
+    |-- FrozenError      (RuntimeError)              a write to a frozen layer, or one that cannot be frozen
     |-- LevelError       (ValueError)                an instruction-set level that cannot run here
     `-- MissingExtra     (ImportError)               an optional dependency that is not installed
 
@@ -51,6 +52,10 @@ class ArgumentError(FastGRUError, ValueError):
 
 class BackendError(FastGRUError, RuntimeError):
     """A backend that was asked for by name and cannot serve the call."""
+
+
+class FrozenError(FastGRUError, RuntimeError):
+    """A write to the parameters of a frozen layer, or a layer that cannot be frozen."""
 
 
 class LevelError(FastGRUError, ValueError):
@@ -298,3 +303,34 @@ def forced_backend(name: str, reason: str) -> BackendError:
         f"backend {name!r} was asked for, but cannot serve this call: {reason}. "
         "Leave the choice open, or change the call; fastgru.explain tells which backends can."
     )
+
+
+def frozen_write() -> FrozenError:
+    """Setting `.data` of a frozen parameter, which would leave no trace."""
+    return FrozenError(
+        "`.data` of a parameter of a frozen layer was about to be set. The layer computes with weights packed "
+        "when it was frozen. Call unfreeze() on the layer first, and freeze() again after the change."
+    )
+
+
+def frozen_changed() -> FrozenError:
+    """A call of a frozen layer whose parameters were written to."""
+    return FrozenError(
+        "the parameters of this frozen layer were written to after freeze(), so the packed weights are out of date. "
+        "Call unfreeze() before changing weights, and freeze() again when they stay."
+    )
+
+
+def cannot_pack(purpose: str, reason: str) -> FrozenError:
+    """Parameters that the core does not pack."""
+    return FrozenError(f"{purpose} needs weights that can be packed, but {reason}. Use the layer as it is instead.")
+
+
+def no_stepper(reason: str) -> ArgumentError:
+    """A layer that cannot go step by step."""
+    return ArgumentError(f"a stepper takes a layer one step at a time, but {reason}.")
+
+
+def step_input(got: str, expected: str) -> ShapeError:
+    """What a stepper cannot take as a step."""
+    return ShapeError(f"a step is {got}; expected {expected}. Use the layer itself for whole sequences.")

@@ -14,13 +14,18 @@ from torch.autograd import forward_ad
 from torch.nn import Parameter
 
 from fastgru import dispatch, errors
-from fastgru.backends import core_calls
+from fastgru.backends import core_calls, cpu
 from fastgru.backends.base import Request
+from fastgru.frozen_parameter import FrozenParameter
 from fastgru.spec import GRUSpec
 
-_PLAIN = frozenset({Tensor, Parameter, torch.nn.Buffer})
+_PLAIN = frozenset({Tensor, Parameter, torch.nn.Buffer, FrozenParameter})
 _CELL_ARGUMENTS = ("input", "hx", "weight_ih", "weight_hh", "bias_ih", "bias_hh")
 _MAY_BE_NONE = ("h_0", "hx", "bias_ih", "bias_hh")
+# Functions that every call asks, by names of our own: finding them in torch each time takes as long as the answer.
+_are_transforms_active = torch._C._are_functorch_transforms_active
+_tracing_state = torch._C._get_tracing_state
+_modes_active = torch._C._len_torch_dispatch_stack
 _SHAPES: dict[GRUSpec, tuple[torch.Size, ...]] = {}
 
 
@@ -36,6 +41,7 @@ def gru(
     batch_sizes: Tensor | None = None,
     dropout: float = 0.0,
     training: bool = False,
+    recompute: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """A stacked, bidirectional GRU; the equations are `fastgru.reference.step`.
 
@@ -51,6 +57,7 @@ def gru(
         batch_sizes: (T,) int64 on the CPU: rows alive at each step, as in torch's PackedSequence.
         dropout: probability of an element being zeroed between layers, in training.
         training: whether dropout acts.
+        recompute: keep less between forward and backward pass and compute the gates again, see `fastgru.GRU`.
 
     Returns:
         output (T, B, D*H), or (B, T, D*H), or (N, D*H); and h_n (L*D, B, H). Type and device are the input's.
@@ -84,7 +91,7 @@ def gru(
     flips = batch_first and batch_sizes is None
     x = input.transpose(0, 1) if flips else input
     rate = float(dropout) if training and num_layers > 1 else 0.0
-    output, h_n = run(spec, x, h_0, weights, batch_sizes, rate)
+    output, h_n = run(spec, x, h_0, weights, batch_sizes, rate, recompute)
     return (output.transpose(0, 1) if flips else output), h_n
 
 
@@ -146,6 +153,7 @@ def run(
     weights: tuple[Tensor, ...],
     batch_sizes: Tensor | None,
     dropout: float,
+    recompute: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Checks what the layouts leave to check, chooses a backend and runs it.
 
@@ -156,9 +164,13 @@ def run(
         weights: in torch's order, as many as the spec says.
         batch_sizes: see `gru`.
         dropout: what acts between layers; 0 outside training.
+        recompute: see `gru`.
     """
-    if batch_sizes is None and dropout == 0.0 and dispatch.is_free() and _is_unwatched(x, h_0, weights):
-        results = core_calls.forward_plain(spec, x, h_0, weights)
+    if batch_sizes is None and dropout == 0.0 and is_unwatched():
+        if needs_grad(x, h_0, weights):
+            results = cpu.train_plain(spec, x, h_0, weights, recompute)
+        else:
+            results = core_calls.forward_plain(spec, x, h_0, weights)
         if results is not None:
             return results
     is_mixed = _check(spec, x, h_0, weights, batch_sizes)
@@ -171,9 +183,10 @@ def run(
         steps,
         batch,
         batch_sizes is not None,
-        torch.is_grad_enabled() and _requires_grad(x, h_0, weights),
+        needs_grad(x, h_0, weights),
         dropout,
         context,
+        recompute,
     )
     return dispatch.choose(request).run(request, x, h_0, weights, batch_sizes)
 
@@ -186,18 +199,19 @@ def _packed_sizes(batch_sizes: Tensor) -> tuple[int, int]:
     return batch_sizes.shape[0], int(batch_sizes[0])
 
 
-def _is_unwatched(x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...]) -> bool:
-    """True when nothing follows what operators do, autograd neither: inference as usual, found out quickly."""
-    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+def is_unwatched() -> bool:
+    """True when no backend was asked for and nothing but autograd follows what operators do, found out quickly."""
+    if torch.compiler.is_compiling() or _are_transforms_active():
         return False
-    if forward_ad._current_level >= 0 or torch._C._get_tracing_state() is not None:
+    if forward_ad._current_level >= 0 or _tracing_state() is not None:
         return False
-    if torch._C._len_torch_dispatch_stack() > 0:
-        return False
-    return not torch.is_grad_enabled() or not _requires_grad(x, h_0, weights)
+    return _modes_active() == 0 and dispatch.is_free()
 
 
-def _requires_grad(x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...]) -> bool:
+def needs_grad(x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...]) -> bool:
+    """Whether autograd will want gradients of the call."""
+    if not torch.is_grad_enabled():
+        return False
     if x.requires_grad or (h_0 is not None and h_0.requires_grad):
         return True
     return any([weight.requires_grad for weight in weights])  # noqa: C419  (a generator takes twice as long)

@@ -8,7 +8,7 @@ that `fastgru.replace_gru` has to do.
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 import torch
 import torch.fx
@@ -16,12 +16,15 @@ from torch import Tensor, nn
 from torch.nn.modules import rnn as torch_rnn
 from torch.nn.utils.rnn import PackedSequence
 
-from fastgru import errors, functional
+from fastgru import errors, freezing, functional
 from fastgru.spec import GRUSpec
+from fastgru.streaming import Stepper
 
 # Torch's own classes, whatever `fastgru.patch` makes of their names later.
 _STOCK_GRU = torch_rnn.GRU
 _STOCK_CELL = torch_rnn.GRUCell
+
+_Layer = TypeVar("_Layer", bound="GRU")
 
 _SPECS: dict[tuple[int, int, int, bool, bool], GRUSpec] = {}
 
@@ -29,7 +32,10 @@ _SPECS: dict[tuple[int, int, int, bool, bool], GRUSpec] = {}
 def _spec(input_size: int, hidden_size: int, layers: int, bias: bool, bidirectional: bool) -> GRUSpec:
     """One spec object for equal sizes: making one takes longer than many a kernel."""
     key = (input_size, hidden_size, layers, bias, bidirectional)
-    return _SPECS.get(key) or _SPECS.setdefault(key, GRUSpec(*key))
+    spec = _SPECS.get(key)
+    if spec is None:
+        spec = _SPECS[key] = GRUSpec(input_size, hidden_size, layers, bool(bias), bool(bidirectional))
+    return spec
 
 
 class GRU(torch_rnn.RNNBase):
@@ -58,6 +64,9 @@ class GRU(torch_rnn.RNNBase):
         bidirectional: a second GRU reads the sequence backwards; D = 2, and outputs are concatenated.
         device: of the parameters.
         dtype: of the parameters.
+        recompute: keep a third of the memory between forward and backward pass (2 instead of 6 numbers per step, row
+            and hidden unit) and compute the gates again, for up to a third more time. Results and gradients have the
+            same bits. Also an attribute, to be changed at any time. By keyword only.
 
     Shapes:
         input: (T, B, I), (B, T, I) with batch_first, (T, I) without a batch, or a PackedSequence.
@@ -95,6 +104,8 @@ class GRU(torch_rnn.RNNBase):
             bidirectional: bool = False,
             device: Any = None,
             dtype: torch.dtype | None = None,
+            *,
+            recompute: bool = False,
         ) -> None: ...
 
     else:
@@ -102,7 +113,14 @@ class GRU(torch_rnn.RNNBase):
         def __init__(self, *args, **kwargs):
             if "proj_size" in kwargs:
                 raise errors.no_projection()
+            recompute = bool(kwargs.pop("recompute", False))
             super().__init__("GRU", *args, **kwargs)
+            if recompute:
+                self.recompute = True
+
+    # Here, and not on each object, for layers that were torch's before.
+    recompute: bool = False
+    _frozen: freezing.Frozen | None = None
 
     @classmethod
     def from_torch(cls, gru: torch_rnn.GRU) -> GRU:
@@ -132,6 +150,82 @@ class GRU(torch_rnn.RNNBase):
         """
         return cast("torch_rnn.GRU", _sharing(self, GRU, _STOCK_GRU))
 
+    def freeze(self: _Layer) -> _Layer:
+        """Packs the parameters once, for all inference calls until `unfreeze`: short sequences gain most.
+
+        Results have the same bits. Calls that take gradients go on as before. While the layer is frozen its parameters
+        must stay as they are: a call after a write to one of them raises, and so does setting `.data` of one. Writes
+        through memory shared with something else than torch (a NumPy array made before, say) cannot be seen. A copy of
+        the layer, by `deepcopy` or from a file, is not frozen.
+
+        Returns:
+            The layer itself.
+
+        Raises:
+            FrozenError: parameters that cannot be packed: parametrized, not on the CPU, or in half precision.
+
+        Example:
+            >>> import torch, fastgru
+            >>> layer = fastgru.GRU(8, 16).freeze()
+            >>> with torch.no_grad():
+            ...     output, h_n = layer(torch.randn(1, 1, 8))
+            >>> layer.unfreeze().is_frozen
+            False
+        """
+        spec, parameters = self.spec, self.parameters_in_order()
+        freezing.check_can_pack(spec, parameters, "freeze()")
+        self.unfreeze()
+        object.__setattr__(self, "_frozen", freezing.Frozen(spec, parameters))
+        return self
+
+    def unfreeze(self: _Layer) -> _Layer:
+        """Undoes `freeze`; does nothing to a layer that is not frozen."""
+        if self._frozen is not None:
+            self._frozen.release()
+            object.__delattr__(self, "_frozen")
+        return self
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether `freeze` is in force."""
+        return self._frozen is not None
+
+    def stepper(self, batch: int = 1, h_0: Tensor | None = None) -> Stepper:
+        """Takes this layer through a stream one step at a time, with nothing left to prepare in a step.
+
+        Args:
+            batch: rows, B.
+            h_0: initial state (L, B, H); None for zeros.
+
+        Raises:
+            ArgumentError: the layer is bidirectional, has dropout in training mode, or `batch` is no number of rows.
+            FrozenError: parameters that cannot be packed.
+
+        Example:
+            >>> import torch, fastgru
+            >>> stepper = fastgru.GRU(8, 16).stepper()
+            >>> for x in torch.randn(5, 1, 8):
+            ...     output = stepper(x)
+            >>> output.shape
+            torch.Size([1, 16])
+        """
+        if self.training and self.dropout > 0 and self.num_layers > 1:
+            raise errors.no_stepper("dropout is on; call eval() on the layer first")
+        return Stepper(self.spec, self.parameters_in_order(), batch, h_0)
+
+    @property
+    def spec(self) -> GRUSpec:
+        """What the layer computes, without its parameters."""
+        return _spec(self.input_size, self.hidden_size, self.num_layers, self.bias, self.bidirectional)
+
+    def parameters_in_order(self) -> tuple[nn.Parameter, ...]:
+        """The parameters in torch's order: of each layer and direction weight_ih, weight_hh, bias_ih, bias_hh."""
+        return tuple([getattr(self, name) for name in self._flat_weights_names])
+
+    def extra_repr(self) -> str:
+        """The options in words, for `print`."""
+        return super().extra_repr() + (", recompute=True" if self.recompute else "")
+
     def __prepare_scriptable__(self) -> torch_rnn.GRU:
         """What `torch.jit.script` compiles: torch's own layer, on the same parameters.
 
@@ -158,6 +252,7 @@ class GRU(torch_rnn.RNNBase):
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()  # type: ignore[no-untyped-call]
+        state.pop("_frozen", None)
         for name in self._flat_weights_names:
             weight = state.get(name)
             # What the old weight_norm computed; its hook computes it again before the next call.
@@ -178,14 +273,10 @@ class GRU(torch_rnn.RNNBase):
         self, input: Tensor | PackedSequence, hx: Tensor | None = None
     ) -> tuple[Tensor | PackedSequence, Tensor]:
         """Output and h_n for a whole sequence; shapes in the class's documentation."""
-        if not isinstance(input, Tensor) and _is_symbol(input):
-            return _node(self, input, hx)  # type: ignore[no-any-return]
+        if not isinstance(input, Tensor):
+            return self._forward_other(input, hx)  # type: ignore[no-any-return]
         if hx is not None and not isinstance(hx, Tensor):
             raise errors.not_a_tensor("hx", hx)
-        if isinstance(input, PackedSequence):
-            return self._forward_packed(input, hx)
-        if not isinstance(input, Tensor):
-            raise errors.not_a_tensor("input", input)
         dims = input.dim()
         if dims == 2:
             return self._forward_unbatched(input, hx)
@@ -198,22 +289,30 @@ class GRU(torch_rnn.RNNBase):
         output, h_n = self._run(input.transpose(0, 1), hx, None)
         return output.transpose(0, 1), h_n
 
-    def _run(self, x: Tensor, h_0: Tensor | None, batch_sizes: Tensor | None) -> tuple[Tensor, Tensor]:
-        return functional.run(*self._call(x, h_0, batch_sizes))
+    def _forward_other(self, input: object, hx: object) -> Any:
+        """`forward` of what is no tensor."""
+        if _is_symbol(input):
+            return _node(self, input, hx)
+        if hx is not None and not isinstance(hx, Tensor):
+            raise errors.not_a_tensor("hx", hx)
+        if isinstance(input, PackedSequence):
+            return self._forward_packed(input, hx)
+        raise errors.not_a_tensor("input", input)
 
-    def _call(
-        self, x: Tensor, h_0: Tensor | None, batch_sizes: Tensor | None
-    ) -> tuple[GRUSpec, Tensor, Tensor | None, tuple[Tensor, ...], Tensor | None, float]:
-        """The arguments of `functional.run`."""
+    def _run(self, x: Tensor, h_0: Tensor | None, batch_sizes: Tensor | None) -> tuple[Tensor, Tensor]:
         parameters, names = self._parameters, self._flat_weights_names
         try:
             weights = tuple([parameters[name] for name in names])
         except KeyError:  # parametrized, or a plain attribute for the moment
             weights = tuple([getattr(self, name) for name in names])
         layers = self.num_layers
-        spec = _spec(self.input_size, self.hidden_size, layers, bool(self.bias), bool(self.bidirectional))
         dropout = self.dropout if self.training and layers > 1 else 0.0
-        return spec, x, h_0, weights, batch_sizes, dropout  # type: ignore[return-value]
+        if self._frozen is not None and batch_sizes is None and dropout == 0.0:
+            results = self._frozen.run(x, h_0, weights)
+            if results is not None:
+                return results
+        spec = _spec(self.input_size, self.hidden_size, layers, self.bias, self.bidirectional)
+        return functional.run(spec, x, h_0, weights, batch_sizes, dropout, self.recompute)  # type: ignore[arg-type]
 
     def _forward_unbatched(self, input: Tensor, hx: Tensor | None) -> tuple[Tensor, Tensor]:
         if hx is not None and hx.dim() != 2:
@@ -340,6 +439,7 @@ GRU.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             ("dtype", None),
         )
     ]
+    + [inspect.Parameter("recompute", inspect.Parameter.KEYWORD_ONLY, default=False)]
 )
 
 

@@ -136,6 +136,8 @@ def _change_class(module: nn.Module, target: type[nn.Module]) -> None:
         # Torch made a class for this one object, whose properties compute the parametrized tensors.
         own = {k: v for k, v in vars(type(module)).items() if k not in ("__dict__", "__weakref__")}
         target = type(f"Parametrized{target.__name__}", (target,), own)
+    if isinstance(module, GRU):
+        module.unfreeze()
     vars(module).pop("_flat_weights", None)  # torch's list of weights; ours has a property instead
     module.__class__ = target
     if isinstance(module, nn.RNNBase):

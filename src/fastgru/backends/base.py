@@ -24,6 +24,7 @@ class Request(NamedTuple):
         needs_grad: autograd will want gradients.
         dropout: between layers; 0 in evaluation and for a single layer.
         context: why only operators that torch can see may run here; None where anything may.
+        recompute: the backward pass computes the gates again instead of keeping them; backends may ignore it.
     """
 
     spec: GRUSpec
@@ -35,6 +36,7 @@ class Request(NamedTuple):
     needs_grad: bool
     dropout: float
     context: str | None
+    recompute: bool = False
 
 
 class Backend(Protocol):

@@ -15,26 +15,28 @@ from torch import Tensor
 
 from fastgru import _core, levels  # noqa: F401  (levels applies FASTGRU_ISA before the first call)
 from fastgru.backends.base import Request
+from fastgru.frozen_parameter import FrozenParameter
 from fastgru.spec import GRUSpec
 
 MOST_CELLS: int = _core.MOST_CELLS
 
 # False with a torch that has no table of C functions for its tensors; then `forward` serves every call.
-_READS_TENSORS = _core.load_tensors(torch.Tensor, torch.nn.Parameter)
+READS_TENSORS = _core.load_tensors((torch.Tensor, torch.nn.Parameter, FrozenParameter))
 
 # Blocks from this size on come from the core's pool: the allocator would give their pages back to the system
 # after every step, and touching fresh ones costs more than the kernels that fill them.
 _POOLED_BYTES = 1 << 20
 
+# For float32 and for float64.
+_CORES: tuple[dict[GRUSpec, _core.Core], dict[GRUSpec, _core.Core]] = ({}, {})
 
-_CORES: dict[tuple[GRUSpec, torch.dtype], _core.Core] = {}
 
-
-def _core_for(spec: GRUSpec, dtype: torch.dtype) -> _core.Core:
-    key = (spec, dtype)
-    core = _CORES.get(key)
+def core_for(spec: GRUSpec, dtype: torch.dtype) -> _core.Core:
+    """The core's own description of a layer; the same object for equal layers."""
+    cores = _CORES[dtype is torch.float64]
+    core = cores.get(spec)
     if core is None:
-        core = _CORES[key] = _core.Core(
+        core = cores[spec] = _core.Core(
             spec.input_size,
             spec.hidden_size,
             spec.num_layers,
@@ -45,13 +47,15 @@ def _core_for(spec: GRUSpec, dtype: torch.dtype) -> _core.Core:
     return core
 
 
-def _saved(core: _core.Core, request: Request, sizes_at: int) -> Tensor:
-    """A buffer for what the forward pass leaves to the backward pass."""
-    values = core.saved_values(request.steps, request.batch, sizes_at)
-    size = values * request.dtype.itemsize
+def buffer_to_save(
+    core: _core.Core, dtype: torch.dtype, steps: int, batch: int, sizes_at: int, recompute: bool
+) -> Tensor:
+    """Memory for what the forward pass leaves to the backward pass."""
+    values = core.saved_values(steps, batch, sizes_at, recompute)
+    size = values * dtype.itemsize
     if size < _POOLED_BYTES:
-        return torch.empty(values, dtype=request.dtype, device="cpu")
-    return torch.frombuffer(_core.Block(size), dtype=request.dtype, count=values)
+        return torch.empty(values, dtype=dtype, device="cpu")
+    return torch.frombuffer(_core.Block(size), dtype=dtype, count=values)
 
 
 def _dense(tensor: Tensor) -> Tensor:
@@ -80,21 +84,63 @@ def _strides(tensor: Tensor | None) -> tuple[int, int]:
     return (0, strides[0]) if len(strides) == 2 else strides[:2]  # type: ignore[return-value]
 
 
+def core_for_plain(spec: GRUSpec, x: Tensor) -> _core.Core | None:
+    """The core where it may read the tensors of a call by itself; None where that is out of the question."""
+    dtype = x.dtype
+    core = _CORES[dtype is torch.float64].get(spec)
+    if core is not None and (dtype is torch.float32 or dtype is torch.float64):
+        return core if READS_TENSORS else None
+    return _first_core_for_plain(spec, dtype)
+
+
+def _first_core_for_plain(spec: GRUSpec, dtype: torch.dtype) -> _core.Core | None:
+    if not READS_TENSORS or dtype not in (torch.float32, torch.float64):
+        return None
+    if spec.hidden_size == 0 or spec.num_layers * spec.num_directions > MOST_CELLS:
+        return None
+    return core_for(spec, dtype)
+
+
 def forward_plain(
-    spec: GRUSpec, x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...]
+    spec: GRUSpec,
+    x: Tensor,
+    h_0: Tensor | None,
+    weights: tuple[Tensor, ...],
+    saved: Tensor | None = None,
+    recompute: bool = False,
 ) -> tuple[Tensor, Tensor] | None:
-    """Output and h_n without gradients, everything looked at by the core itself.
+    """Output and h_n of a batch without batch sizes, everything looked at by the core itself.
 
     None when a tensor is not a plain, dense one of the right size, type and device on the CPU; `forward` takes all that
     can be computed, after checks that find the words for what cannot.
     """
-    if not _READS_TENSORS or (x.dtype is not torch.float32 and x.dtype is not torch.float64):
+    core = core_for_plain(spec, x)
+    if core is None:
         return None
-    if spec.hidden_size == 0 or spec.num_layers * spec.num_directions > MOST_CELLS:
-        return None
-    core = _core_for(spec, x.dtype)
-    results = core.forward_tensors(x, h_0, weights, torch.get_num_threads())
+    saved_at = 0 if saved is None else saved.data_ptr()
+    results = core.forward_tensors(x, h_0, weights, saved_at, recompute, torch.get_num_threads())
     return cast("tuple[Tensor, Tensor] | None", results)
+
+
+def backward_plain(
+    spec: GRUSpec,
+    inputs: tuple[Tensor | None, ...],
+    output: Tensor,
+    saved: Tensor,
+    recompute: bool,
+    outer: tuple[Tensor | None, Tensor | None],
+    wanted: tuple[bool, ...],
+) -> tuple[Tensor | None, ...] | None:
+    """As `backward`, for a batch without batch sizes; None as from `forward_plain`."""
+    x, h_0, *weights = inputs
+    assert x is not None
+    core = core_for_plain(spec, x)
+    if core is None:
+        return None
+    gradients = core.backward_tensors(
+        x, h_0, tuple(weights), output, saved.data_ptr(), recompute, *outer, wanted, torch.get_num_threads()
+    )
+    return cast("tuple[Tensor | None, ...] | None", gradients)
 
 
 def forward(
@@ -107,7 +153,7 @@ def forward(
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Output (T, B, D*H) or (N, D*H), h_n (L*D, B, H), and what `backward` needs where `saves` is set."""
     spec = request.spec
-    core = _core_for(spec, request.dtype)
+    core = core_for(spec, request.dtype)
     x = _vectors(x)
     h_0 = None if h_0 is None else _dense(h_0)
     weights = [w if w.is_contiguous() and not w.is_neg() else _dense(w) for w in weights]
@@ -117,7 +163,9 @@ def forward(
     output = x.new_empty(*x.shape[:-1], directions * hidden)
     h_n = x.new_empty(spec.num_layers * directions, request.batch, hidden)
     sizes_at = _address(batch_sizes)
-    saved = _saved(core, request, sizes_at) if saves else None
+    saved = None
+    if saves:
+        saved = buffer_to_save(core, request.dtype, request.steps, request.batch, sizes_at, request.recompute)
     core.forward(
         request.steps,
         request.batch,
@@ -129,6 +177,7 @@ def forward(
         output.data_ptr(),
         h_n.data_ptr(),
         _address(saved),
+        request.recompute,
         torch.get_num_threads(),
     )
     return output, h_n, saved
@@ -158,7 +207,7 @@ def backward(
     batch_sizes = None if batch_sizes is None else _dense(batch_sizes)
     d_output = None if d_output is None else _vectors(d_output)
     d_h_n = None if d_h_n is None else _dense(d_h_n)
-    _core_for(request.spec, request.dtype).backward(
+    core_for(request.spec, request.dtype).backward(
         request.steps,
         request.batch,
         _address(batch_sizes),
@@ -168,6 +217,7 @@ def backward(
         tuple([_address(weight) for weight in weights]),
         output.data_ptr(),
         saved.data_ptr(),
+        request.recompute,
         _address(d_output),
         *_strides(d_output),
         _address(d_h_n),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from fastgru.backends import core_calls, reference
 from fastgru.backends.base import Request, layerwise
+from fastgru.spec import GRUSpec
 
 _DTYPES = (torch.float32, torch.float64)
 
@@ -44,9 +46,24 @@ class CpuBackend:
         if request.dropout > 0:
             return layerwise(self.run, request, x, h_0, weights, batch_sizes)
         if request.needs_grad:
-            return _Gru.apply(request, batch_sizes, x, h_0, *weights)  # type: ignore[no-any-return, no-untyped-call]
+            asked = (request, batch_sizes)
+            return _Gru.apply(asked, request.spec, request.recompute, x, h_0, *weights)  # type: ignore[no-any-return, no-untyped-call]
         output, h_n, _ = core_calls.forward(request, x, h_0, weights, batch_sizes, saves=False)
         return output, h_n
+
+
+def train_plain(
+    spec: GRUSpec, x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...], recompute: bool
+) -> tuple[Tensor, Tensor] | None:
+    """Output and h_n with gradients to come, of a batch without batch sizes; None where a tensor is not plain."""
+    try:
+        return _Gru.apply(None, spec, recompute, x, h_0, *weights)  # type: ignore[no-any-return, no-untyped-call]
+    except _NotPlain:
+        return None
+
+
+class _NotPlain(Exception):  # noqa: N818  (not an error: the call goes another way)
+    """The core cannot read the tensors by itself."""
 
 
 class _Gru(torch.autograd.Function):
@@ -55,21 +72,25 @@ class _Gru(torch.autograd.Function):
     Saves the input, h_0, the weights and what the forward pass left. The output is needed too, but users may
     change it in place (`output += residual`), as stock torch lets them; so it is kept with its version, and when that
     has moved on, the forward pass runs again.
+
+    Without a request and batch sizes, the tensors are taken for plain ones: a training step on a short sequence takes
+    less time than finding all that out here.
     """
 
     @staticmethod
     def forward(
         ctx: Any,
-        request: Request,
-        batch_sizes: Tensor | None,
+        asked: tuple[Request, Tensor | None] | None,
+        spec: GRUSpec,
+        recompute: bool,
         x: Tensor,
         h_0: Tensor | None,
         *weights: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        output, h_n, saved = core_calls.forward(request, x, h_0, weights, batch_sizes, saves=True)
+        output, h_n, saved = _forward(asked, spec, recompute, x, h_0, weights)
         ctx.save_for_backward(x, h_0, saved, *weights)
         ctx.set_materialize_grads(False)
-        ctx.request, ctx.batch_sizes = request, batch_sizes
+        ctx.asked, ctx.spec, ctx.recompute = asked, spec, recompute
         ctx.output = output.detach()  # without history, or the node would keep itself alive
         ctx.version = output._version
         return output, h_n
@@ -77,19 +98,53 @@ class _Gru(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, d_output: Tensor | None, d_h_n: Tensor | None) -> tuple[Any, ...]:
         x, h_0, saved, *weights = ctx.saved_tensors
-        request, batch_sizes = ctx.request, ctx.batch_sizes
-        wanted = ctx.needs_input_grad[2:]
+        spec, recompute = ctx.spec, ctx.recompute
+        wanted = ctx.needs_input_grad[3:]
+        inputs, outer = (x, h_0, *weights), (d_output, d_h_n)
         if d_output is None and d_h_n is None:
-            return (None,) * (len(wanted) + 2)
-        inputs = (x, h_0, *weights)
-        outer = (d_output, d_h_n)
-        if torch.is_grad_enabled() or not _are_plain(outer):
-            return None, None, *_differentiable(request, batch_sizes, inputs, outer, wanted)
+            return (None,) * (len(wanted) + 3)
+        are_plain = not torch.is_grad_enabled() and _are_plain(outer)
         output = ctx.output
-        if output._version != ctx.version:
-            output, _, saved = core_calls.forward(request, x, h_0, weights, batch_sizes, saves=True)
-        gradients = core_calls.backward(request, inputs, batch_sizes, output, saved, d_output, d_h_n, wanted)
-        return None, None, *gradients
+        if are_plain and output._version != ctx.version:
+            output, _, saved = _forward(ctx.asked, spec, recompute, x, h_0, tuple(weights))
+        gradients: Sequence[Tensor | None] | None = None
+        if are_plain and ctx.asked is None:
+            gradients = core_calls.backward_plain(spec, inputs, output, saved, recompute, outer, wanted)
+        if gradients is None:
+            request, batch_sizes = ctx.asked or (_plain_request(spec, x, recompute), None)
+            if are_plain:
+                gradients = core_calls.backward(request, inputs, batch_sizes, output, saved, *outer, wanted)
+            else:
+                gradients = _differentiable(request, batch_sizes, inputs, outer, wanted)
+        return None, None, None, *gradients
+
+
+def _forward(
+    asked: tuple[Request, Tensor | None] | None,
+    spec: GRUSpec,
+    recompute: bool,
+    x: Tensor,
+    h_0: Tensor | None,
+    weights: tuple[Tensor, ...],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Output, h_n, and what the backward pass needs."""
+    if asked is not None:
+        request, batch_sizes = asked
+        output, h_n, saved = core_calls.forward(request, x, h_0, weights, batch_sizes, saves=True)
+        assert saved is not None
+        return output, h_n, saved
+    core = core_calls.core_for_plain(spec, x)
+    if core is None:
+        raise _NotPlain
+    saved = core_calls.buffer_to_save(core, x.dtype, x.shape[0], x.shape[1], 0, recompute)
+    results = core_calls.forward_plain(spec, x, h_0, weights, saved, recompute)
+    if results is None:
+        raise _NotPlain
+    return *results, saved
+
+
+def _plain_request(spec: GRUSpec, x: Tensor, recompute: bool) -> Request:
+    return Request(spec, x.dtype, "cpu", x.shape[0], x.shape[1], False, True, 0.0, None, recompute)
 
 
 def _are_plain(outer: tuple[Tensor | None, Tensor | None]) -> bool:

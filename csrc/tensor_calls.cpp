@@ -1,0 +1,342 @@
+// Calls of the core from torch tensors to torch tensors, for tensors as plain as nearly all are: dense, on the CPU,
+// of the right type and size. Each answers None where one is not; the caller has another, slower way, which also
+// finds the words for what is wrong.
+#include <utility>
+#include <vector>
+
+#include "bindings.h"
+#include "tensors.h"
+
+namespace fastgru::python {
+
+namespace {
+
+tensors::Tensors torch_tensors;
+
+// Parameters as they are, when all are plain, dense and of the sizes that the core was made for.
+template <class T>
+bool read_parameters(const Core& core, nb::handle parameters, Cell<T>* cells) {
+    if (!PyTuple_CheckExact(parameters.ptr())) return false;
+    const int64_t H = core.spec.hidden_size;
+    const ptrdiff_t per_cell = core.tensors_per_cell();
+    if (PyTuple_GET_SIZE(parameters.ptr()) != core.spec.cells() * per_cell) return false;
+    for (ptrdiff_t i = 0; i < core.spec.cells() * per_cell; ++i) {
+        tensors::DLTensor tensor;
+        if (!torch_tensors.describe(PyTuple_GET_ITEM(parameters.ptr(), i), sizeof(T) * 8, tensor)) return false;
+        const ptrdiff_t cell = i / per_cell, kind = i % per_cell;
+        const int64_t columns = kind == 0 ? core.spec.width(cell / core.spec.num_directions) : H;
+        if (kind < 2 ? !tensors::is_dense(tensor, {3 * H, columns}) : !tensors::is_dense(tensor, {3 * H}))
+            return false;
+        const T* data = static_cast<const T*>(tensor.data);
+        if (kind == 0) cells[cell] = {data, nullptr, nullptr, nullptr};
+        if (kind == 1) cells[cell].weight_hh = data;
+        if (kind == 2) cells[cell].bias_ih = data;
+        if (kind == 3) cells[cell].bias_hh = data;
+    }
+    return true;
+}
+
+// (T, B, features) with the values of a vector side by side.
+template <class T>
+bool read_sequence(nb::handle object, int64_t features, Sequence<const T>& sequence, Batch& batch) {
+    tensors::DLTensor tensor;
+    if (!torch_tensors.describe(object, sizeof(T) * 8, tensor) || tensor.ndim != 3) return false;
+    if (tensor.shape[0] == 0 || tensor.shape[1] == 0 || tensor.shape[2] != features) return false;
+    if (tensor.strides[2] != 1 && features != 1) return false;
+    sequence = {static_cast<const T*>(tensor.data), tensor.strides[1], tensor.strides[0], false};
+    batch = {tensor.shape[0], tensor.shape[1], nullptr};
+    return true;
+}
+
+// A dense tensor of this shape, or None, which leaves `data` null.
+template <class T, size_t N>
+bool read_optional(nb::handle object, const int64_t (&shape)[N], const T*& data) {
+    data = nullptr;
+    if (object.is_none()) return true;
+    tensors::DLTensor tensor;
+    if (!torch_tensors.describe(object, sizeof(T) * 8, tensor) || !tensors::is_dense(tensor, shape)) return false;
+    data = static_cast<const T*>(tensor.data);
+    return true;
+}
+
+template <class T, size_t N>
+nb::object make(int64_t (&shape)[N], T*& data) {
+    void* at;
+    nb::object tensor = torch_tensors.make(sizeof(T) * 8, N, shape, at);
+    data = static_cast<T*>(at);
+    return tensor;
+}
+
+// Fills in what comes from input and h_0, makes the results' tensors, and hands the call to `run`.
+template <class T, class Run>
+nb::object forward_with(Forward<T>& call, nb::handle input, nb::handle h_0, const Run& run) {
+    const Spec& spec = call.spec;
+    if (!read_sequence(input, spec.input_size, call.input, call.batch)) return nb::none();
+    const int64_t steps = call.batch.steps, rows = call.batch.rows, H = spec.hidden_size;
+    if (!read_optional(h_0, {spec.cells(), rows, H}, call.h_0)) return nb::none();
+    int64_t output_shape[] = {steps, rows, spec.num_directions * H}, state_shape[] = {spec.cells(), rows, H};
+    const nb::object output = make(output_shape, call.output), h_n = make(state_shape, call.h_n);
+    run();
+    return nb::steal(PyTuple_Pack(2, output.ptr(), h_n.ptr()));
+}
+
+template <class T>
+nb::object forward_tensors(const Core& core, nb::handle input, nb::handle h_0, nb::handle parameters, Address saved,
+                           bool recomputes, int threads) {
+    Cell<T> cells[kMostCells];
+    if (!read_parameters(core, parameters, cells)) return nb::none();
+    Forward<T> call{};
+    call.spec = core.spec;
+    call.cells = cells;
+    call.saved = reinterpret_cast<T*>(saved);
+    call.recomputes = recomputes;
+    call.threads = threads;
+    return forward_with(call, input, h_0, [&] { run_in_workspace<T>(call); });
+}
+
+template <class T>
+nb::object backward_tensors(const Core& core, nb::handle input, nb::handle h_0, nb::handle parameters,
+                            nb::handle output, Address saved, bool recomputes, nb::handle d_output,
+                            nb::handle d_h_n, nb::handle wanted, int threads) {
+    const Spec& spec = core.spec;
+    Cell<T> cells[kMostCells];
+    CellGradients<T> d_cells[kMostCells];
+    Backward<T> call{};
+    Batch d_batch;
+    if (!read_sequence(input, spec.input_size, call.input, call.batch)) return nb::none();
+    const int64_t steps = call.batch.steps, rows = call.batch.rows, H = spec.hidden_size;
+    const int64_t features = spec.num_directions * H;
+    if (!d_output.is_none() && (!read_sequence(d_output, features, call.d_output, d_batch) ||
+                                d_batch.steps != steps || d_batch.rows != rows))
+        return nb::none();
+    if (!read_optional(h_0, {spec.cells(), rows, H}, call.h_0) ||
+        !read_optional(d_h_n, {spec.cells(), rows, H}, call.d_h_n) ||
+        !read_optional(output, {steps, rows, features}, call.output) || !read_parameters(core, parameters, cells))
+        return nb::none();
+
+    const ptrdiff_t per_cell = core.tensors_per_cell(), count = 2 + spec.cells() * per_cell;
+    if (!PyTuple_CheckExact(wanted.ptr()) || PyTuple_GET_SIZE(wanted.ptr()) != count) return nb::none();
+    nb::object gradients = nb::steal(PyTuple_New(count));
+    const auto gradient = [&](ptrdiff_t i, auto&&... sizes) {
+        T* data = nullptr;
+        int64_t shape[] = {sizes...};
+        const bool is_wanted = PyTuple_GET_ITEM(wanted.ptr(), i) == Py_True;
+        nb::object tensor = is_wanted ? make(shape, data) : nb::none();
+        PyTuple_SET_ITEM(gradients.ptr(), i, tensor.release().ptr());
+        return data;
+    };
+    call.d_input = gradient(0, steps, rows, int64_t(spec.input_size));
+    call.d_h_0 = gradient(1, int64_t(spec.cells()), rows, H);
+    for (ptrdiff_t cell = 0; cell < spec.cells(); ++cell) {
+        const ptrdiff_t i = 2 + cell * per_cell;
+        d_cells[cell] = {gradient(i, 3 * H, int64_t(spec.width(cell / spec.num_directions))),
+                         gradient(i + 1, 3 * H, H), core.has_bias ? gradient(i + 2, 3 * H) : nullptr,
+                         core.has_bias ? gradient(i + 3, 3 * H) : nullptr};
+    }
+    call.spec = spec;
+    call.cells = cells;
+    call.saved = reinterpret_cast<const T*>(saved);
+    call.recomputes = recomputes;
+    call.d_cells = d_cells;
+    call.threads = threads;
+    run_in_workspace<T>(call);
+    return gradients;
+}
+
+// Parameters packed once for many calls, for as long as they are what they were: the same objects, and not written
+// to. A write is seen by torch's version counters, which `watches`, plain aliases of the parameters, share with
+// them.
+class Packed {
+  public:
+    Packed(const Core& core, nb::tuple parameters, nb::tuple watches)
+        : core_(core),
+          table_(&active_table()),
+          memory_(packed_bytes(*table_, core.spec, core.is_double ? sizeof(double) : sizeof(float))),
+          parameters_(std::move(parameters)),
+          watches_(std::move(watches)),
+          versions_(read_versions()) {
+        if (memory_.data() == nullptr) throw std::bad_alloc();
+        core.is_double ? fill<double>() : fill<float>();
+    }
+
+    // False when a parameter was written to since.
+    bool is_current() const {
+        for (size_t i = 0; i < versions_.size(); ++i)
+            if (version(watches_[i]) != versions_[i]) return false;
+        return true;
+    }
+
+    // Whether these are the parameters, the very objects, and the level is still the one that runs.
+    bool holds(nb::handle parameters) const {
+        const Py_ssize_t count = PyTuple_GET_SIZE(parameters_.ptr());
+        if (table_ != &active_table() || PyTuple_GET_SIZE(parameters.ptr()) != count) return false;
+        for (Py_ssize_t i = 0; i < count; ++i)
+            if (PyTuple_GET_ITEM(parameters.ptr(), i) != PyTuple_GET_ITEM(parameters_.ptr(), i)) return false;
+        return true;
+    }
+
+    const Core& core() const { return core_; }
+    const KernelTable& table() const { return *table_; }
+    template <class T>
+    const T* values() const {
+        return static_cast<const T*>(memory_.data());
+    }
+
+  private:
+    template <class T>
+    void fill() {
+        Cell<T> cells[kMostCells];
+        if (!read_parameters(core_, watches_, cells))
+            throw nb::value_error("parameters are packed from dense tensors on the CPU, of the sizes of the layer");
+        const nb::gil_scoped_release released;
+        pack(*table_, core_.spec, cells, static_cast<T*>(memory_.data()));
+    }
+
+    static long version(nb::handle tensor) {
+        static PyObject* const name = PyUnicode_InternFromString("_version");
+        const nb::object value = nb::steal(PyObject_GetAttr(tensor.ptr(), name));
+        if (!value.is_valid()) throw nb::python_error();
+        return PyLong_AsLong(value.ptr());
+    }
+
+    std::vector<long> read_versions() const {
+        std::vector<long> versions;
+        for (nb::handle watch : watches_) versions.push_back(version(watch));
+        return versions;
+    }
+
+    Core core_;
+    const KernelTable* table_;
+    Block memory_;
+    nb::tuple parameters_, watches_;
+    std::vector<long> versions_;
+};
+
+// As forward_tensors; False when a parameter was written to after packing.
+template <class T>
+nb::object forward_packed(const Packed& packed, nb::handle input, nb::handle h_0, nb::handle parameters,
+                          int threads) {
+    if (!packed.holds(parameters)) return nb::none();
+    if (!packed.is_current()) return nb::borrow(Py_False);
+    Forward<T> call{};
+    call.spec = packed.core().spec;
+    call.packed = packed.values<T>();
+    call.threads = threads;
+    return forward_with(call, input, h_0, [&] { run_in_workspace<T>(call); });
+}
+
+// One step after another with everything at hand: packed parameters, scratch memory, a state that is advanced in
+// place.
+class Stepper {
+  public:
+    Stepper(nb::object packed, nb::object state, nb::object output, int threads)
+        : packed_(std::move(packed)),
+          core_(nb::cast<const Packed&>(packed_).core()),
+          table_(&nb::cast<const Packed&>(packed_).table()),
+          state_(std::move(state)),
+          output_(std::move(output)),
+          workspace_(core_.is_double ? prepare(double_, threads) : prepare(float_, threads)) {
+        if (workspace_.data() == nullptr) throw std::bad_alloc();
+    }
+
+    nb::object step(nb::handle input) {
+        return core_.is_double ? step_with(double_, input) : step_with(float_, input);
+    }
+
+  private:
+    template <class T>
+    size_t prepare(Forward<T>& call, int threads) {
+        tensors::DLTensor state, output;
+        if (!torch_tensors.describe(state_, sizeof(T) * 8, state) ||
+            !torch_tensors.describe(output_, sizeof(T) * 8, output))
+            throw nb::value_error("a stepper's state and output are plain tensors on the CPU");
+        call.spec = core_.spec;
+        call.batch = {1, state.shape[1], nullptr};
+        call.h_0 = static_cast<const T*>(state.data);
+        call.h_n = static_cast<T*>(state.data);
+        call.output = static_cast<T*>(output.data);
+        call.packed = nb::cast<const Packed&>(packed_).values<T>();
+        call.threads = threads;
+        return workspace_bytes<T>(*table_, call);
+    }
+
+    template <class T>
+    nb::object step_with(Forward<T>& call, nb::handle input) {
+        tensors::DLTensor x;
+        if (!torch_tensors.describe(input, sizeof(T) * 8, x) ||
+            !tensors::is_dense(x, {call.batch.rows, call.spec.input_size}))
+            return nb::none();
+        call.input = {static_cast<const T*>(x.data), call.spec.input_size, 0, false};
+        {
+            const nb::gil_scoped_release released;
+            run<T>(*table_, call, workspace_.data());
+        }
+        return output_;
+    }
+
+    nb::object packed_;  // kept alive
+    Core core_;
+    const KernelTable* table_;
+    nb::object state_, output_;
+    Forward<float> float_{};
+    Forward<double> double_{};
+    Block workspace_;
+};
+
+}  // namespace
+
+void bind_tensor_calls(nb::module_& m, nb::class_<Core>& core) {
+    m.def(
+        "load_tensors", [](nb::tuple types) { return torch_tensors.load(types); }, nb::arg("types"),
+        "Makes calls on tensors of these types usable; False when this torch lacks the table of functions for it.");
+
+    core.def(
+            "forward_tensors",
+            [](const Core& self, nb::handle input, nb::handle h_0, nb::handle parameters, Address saved,
+               bool recomputes, int threads) {
+                const auto call = self.is_double ? forward_tensors<double> : forward_tensors<float>;
+                return call(self, input, h_0, parameters, saved, recomputes, threads);
+            },
+            nb::arg("input"), nb::arg("h_0").none(), nb::arg("parameters"), nb::arg("saved"), nb::arg("recomputes"),
+            nb::arg("threads"),
+            "Output and h_n, or None where a tensor is not plain, dense and of the right size; what backward needs "
+            "goes to the address `saved`.")
+        .def(
+            "backward_tensors",
+            [](const Core& self, nb::handle input, nb::handle h_0, nb::handle parameters, nb::handle output,
+               Address saved, bool recomputes, nb::handle d_output, nb::handle d_h_n, nb::handle wanted,
+               int threads) {
+                const auto call = self.is_double ? backward_tensors<double> : backward_tensors<float>;
+                return call(self, input, h_0, parameters, output, saved, recomputes, d_output, d_h_n, wanted,
+                            threads);
+            },
+            nb::arg("input"), nb::arg("h_0").none(), nb::arg("parameters"), nb::arg("output"), nb::arg("saved"),
+            nb::arg("recomputes"), nb::arg("d_output").none(), nb::arg("d_h_n").none(), nb::arg("wanted"),
+            nb::arg("threads"),
+            "Gradients of input, h_0 and parameters, None for those not wanted; or None as above.");
+
+    nb::class_<Packed>(m, "Packed", "Parameters packed once for many calls.")
+        .def(nb::init<const Core&, nb::tuple, nb::tuple>(), nb::arg("core"), nb::arg("parameters"),
+             nb::arg("watches"))
+        .def("is_current", &Packed::is_current, "False when a parameter was written to since.")
+        .def(
+            "forward_tensors",
+            [](const Packed& self, nb::handle input, nb::handle h_0, nb::handle parameters, int threads) {
+                const auto call = self.core().is_double ? forward_packed<double> : forward_packed<float>;
+                return call(self, input, h_0, parameters, threads);
+            },
+            nb::arg("input"), nb::arg("h_0").none(), nb::arg("parameters"), nb::arg("threads"),
+            "Output and h_n; None where a tensor is not plain or these are other parameters; False when one of "
+            "them "
+            "was written to since.");
+
+    nb::class_<Stepper>(m, "Stepper", "One step after another, with nothing left to prepare.")
+        .def(nb::init<nb::object, nb::object, nb::object, int>(), nb::arg("packed"), nb::arg("state"),
+             nb::arg("output"), nb::arg("threads"))
+        .def(
+            "step", &Stepper::step, nb::arg("input"),
+            "Advances the state in place; the output, or None where the input is not plain, dense and of the right "
+            "size.");
+}
+
+}  // namespace fastgru::python

@@ -1,0 +1,92 @@
+"""Parameters packed once for many calls, and what keeps that honest.
+
+The plain call packs the parameters anew each time, because a write through `.data` leaves no trace that could be
+looked for. A frozen layer packs them once, and its parameters become `FrozenParameter`s, through which nothing can
+be written without a trace; a call after such a write raises instead of computing with what is no longer there.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from fastgru import _core, errors, functional
+from fastgru.backends import core_calls
+from fastgru.frozen_parameter import FrozenParameter
+from fastgru.spec import GRUSpec
+
+
+def check_can_pack(spec: GRUSpec, parameters: tuple[object, ...], purpose: str) -> None:
+    """Raises unless these are plain parameters that the core can pack.
+
+    Args:
+        spec: what the parameters are meant to be.
+        parameters: in torch's order.
+        purpose: for the words of the error.
+    """
+    if not core_calls.READS_TENSORS:
+        raise errors.cannot_pack(purpose, "this version of torch has no C functions to read tensors with")
+    if spec.hidden_size == 0 or spec.num_layers * spec.num_directions > core_calls.MOST_CELLS:
+        raise errors.cannot_pack(purpose, "the core does not take a layer of these sizes")
+    for name, parameter in zip(spec.parameter_names, parameters, strict=True):
+        if type(parameter) not in (Parameter, FrozenParameter):
+            raise errors.cannot_pack(purpose, f"{name} is a {type(parameter).__name__} and not a plain Parameter")
+        if not parameter.is_cpu or parameter.dtype not in (torch.float32, torch.float64):  # type: ignore[attr-defined]
+            where = f"{parameter.dtype} on {parameter.device}"  # type: ignore[attr-defined]
+            raise errors.cannot_pack(purpose, f"{name} is {where}; packed are float32 and float64 on the CPU")
+
+
+def pack(spec: GRUSpec, parameters: tuple[Parameter, ...]) -> _core.Packed:
+    """The parameters in the core's own order of values, with a watch on each."""
+    dtype = parameters[0].dtype
+    watches = tuple(parameter.detach().contiguous() for parameter in parameters)
+    return _core.Packed(core_calls.core_for(spec, dtype), parameters, watches)
+
+
+class Frozen:
+    """What a layer keeps while it is frozen."""
+
+    def __init__(self, spec: GRUSpec, parameters: tuple[Parameter, ...]) -> None:
+        self._spec = spec
+        self._parameters = parameters
+        self._packed = pack(spec, parameters)
+        for parameter in set(parameters):
+            count = parameter.frozen_by if isinstance(parameter, FrozenParameter) else 0
+            parameter.__class__ = FrozenParameter
+            cast("FrozenParameter", parameter).frozen_by = count + 1
+
+    def release(self) -> None:
+        """Makes plain parameters of them, unless another layer holds them frozen."""
+        for parameter in cast("set[FrozenParameter]", set(self._parameters)):
+            parameter.frozen_by -= 1
+            if parameter.frozen_by == 0:
+                del parameter.frozen_by
+                parameter.__class__ = Parameter  # type: ignore[assignment]
+
+    def run(self, x: Tensor, h_0: Tensor | None, parameters: tuple[Any, ...]) -> tuple[Tensor, Tensor] | None:
+        """Output and h_n from the packed parameters; None where only the plain call can serve.
+
+        Args:
+            x: (T, B, I).
+            h_0: three-dimensional, or None.
+            parameters: those that the layer has now.
+
+        Raises:
+            FrozenError: a parameter was written to since the freezing.
+        """
+        if functional.is_unwatched() and not self._needs_grad(x, h_0):
+            results = self._packed.forward_tensors(x, h_0, parameters, torch.get_num_threads())
+            if results:  # neither None nor False
+                return cast("tuple[Tensor, Tensor]", results)
+        if not torch.compiler.is_compiling() and not self._packed.is_current():
+            raise errors.frozen_changed()
+        return None
+
+    def _needs_grad(self, x: Tensor, h_0: Tensor | None) -> bool:
+        if not torch.is_grad_enabled():
+            return False
+        with torch._C.DisableTorchFunctionSubclass():
+            return functional.needs_grad(x, h_0, self._parameters)
