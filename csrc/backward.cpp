@@ -72,7 +72,8 @@ BackwardMemory<T> lay_out(const Kernels<T>& kernels, const Backward<T>& call, pt
     memory.zeros = arena.take<T>(H);
     for (T*& d_between : memory.d_between)
         d_between = spec.num_layers > 1 ? arena.take<T>(call.batch.total() * spec.num_directions * H) : nullptr;
-    const BackwardPlan plan = plan_backward(layer_shape(kernels, spec, call.batch, layer, call.threads));
+    const BackwardPlan plan =
+        plan_backward(layer_shape(kernels, spec, call.batch, layer, call.threads, call.is_awake));
     memory.capacity = plan.chunk_steps * call.batch.rows;
     for (T*& d_gates : memory.d_gates) d_gates = arena.take<T>(4 * blocks * memory.capacity * L);
     memory.carry = arena.take<T>(call.batch.rows * blocks * L);
@@ -356,7 +357,8 @@ void run(const KernelTable& table, const Backward<T>& call, void* workspace) {
             d_input = wants_below(call, layer) ? memory.d_between[layer % 2] : nullptr;
             input = {output_of(layer - 1), features, 0, true};
         }
-        const BackwardPlan plan = plan_backward(layer_shape(kernels, spec, call.batch, layer, call.threads));
+        const BackwardPlan plan =
+            plan_backward(layer_shape(kernels, spec, call.batch, layer, call.threads, call.is_awake));
         for (ptrdiff_t direction = 0; direction < spec.num_directions; ++direction) {
             BackwardCell<T> cell{kernels, call,     memory,           plan,    layer, direction,
                                  input,   d_output, output_of(layer), d_input, {}};

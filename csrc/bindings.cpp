@@ -52,7 +52,7 @@ void forward(const Core& core, const Batch& batch, Address input, ptrdiff_t step
     const bool is_flat = batch.batch_sizes != nullptr;
     run_in_workspace<T>(Forward<T>{core.spec, batch, sequence<T>(input, step_stride, row_stride, is_flat),
                                    at<const T>(h_0), cells, at<T>(output), at<T>(h_n), at<T>(saved), recomputes,
-                                   threads, nullptr});
+                                   threads, false, nullptr});
 }
 
 template <class T>
@@ -68,7 +68,7 @@ void backward(const Core& core, const Batch& batch, Address input, ptrdiff_t ste
     run_in_workspace<T>(Backward<T>{core.spec, batch, sequence<T>(input, step_stride, row_stride, is_flat),
                                     at<const T>(h_0), cells, at<const T>(output), at<const T>(saved), recomputes,
                                     sequence<T>(d_output, d_step_stride, d_row_stride, is_flat), at<const T>(d_h_n),
-                                    at<T>(d_input), at<T>(d_h_0), d_cells, threads});
+                                    at<T>(d_input), at<T>(d_h_0), d_cells, threads, false});
 }
 
 // A pooled block that Python sees as a writable buffer.

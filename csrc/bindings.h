@@ -7,6 +7,7 @@
 #include <new>
 
 #include "fastgru.h"
+#include "threads.h"
 #include "workspace.h"
 
 namespace fastgru::python {
@@ -28,12 +29,14 @@ struct Core {
 constexpr ptrdiff_t kMostCells = 256;
 
 template <class T, class Call>
-void run_in_workspace(const Call& call) {
+void run_in_workspace(Call call) {
     const KernelTable& table = active_table();
     const nb::gil_scoped_release released;
+    call.is_awake = threads_are_awake();
     const Block workspace(workspace_bytes<T>(table, call));
     if (workspace.data() == nullptr) throw std::bad_alloc();
     run<T>(table, call, workspace.data());
+    note_end_of_call();
 }
 
 // Calls from tensors to tensors: tensor_calls.cpp.

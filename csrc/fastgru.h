@@ -62,6 +62,7 @@ struct Forward {
     T* saved;                 // [saved_values(...)]: for the backward pass; null: none follows
     bool recomputes;          // the backward pass will compute the gates again
     int threads;              // at most this many
+    bool is_awake;            // threads take work at once (threads.h); results are the same either way
     const T* packed;          // from `pack` with the same table; null: the call packs `cells` for itself
 };
 
@@ -81,6 +82,7 @@ struct Backward {
     T* d_h_0;                         // [L D][B][H], null: not wanted
     const CellGradients<T>* d_cells;  // [L D]
     int threads;
+    bool is_awake;  // as in the forward pass
 };
 
 // Values of type T that a training forward leaves for the backward pass: four per step, row and hidden unit (none

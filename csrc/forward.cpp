@@ -37,9 +37,9 @@ ForwardMemory<T> lay_out(const Kernels<T>& kernels, const Forward<T>& call, Aren
     const bool keeps_inner = call.saved == nullptr && spec.num_layers > 1;
     for (T*& between : memory.between)
         between = keeps_inner ? arena.take<T>(call.batch.total() * spec.num_directions * H) : nullptr;
-    const ForwardPlan plan = plan_forward(layer_shape(kernels, spec, call.batch, 0, call.threads));
+    const ForwardPlan plan = plan_forward(layer_shape(kernels, spec, call.batch, 0, call.threads, call.is_awake));
     const ForwardPlan inner =
-        plan_forward(layer_shape(kernels, spec, call.batch, spec.num_layers - 1, call.threads));
+        plan_forward(layer_shape(kernels, spec, call.batch, spec.num_layers - 1, call.threads, call.is_awake));
     const ptrdiff_t rows = plan.group_rows > inner.group_rows ? plan.group_rows : inner.group_rows;
     const ptrdiff_t chunk = plan.group_rows * plan.chunk_steps > inner.group_rows * inner.chunk_steps
                                 ? plan.group_rows * plan.chunk_steps
@@ -66,7 +66,7 @@ struct ForwardLayer {
     T* output;
     CellPack<T> packs[2];  // by direction
     Barrier barrier;
-    WorkQueue queue;
+    WorkQueue queue[2];
 
     ptrdiff_t hidden_size() const { return call.spec.hidden_size; }
     ptrdiff_t blocks() const { return (hidden_size() + kernels.lanes - 1) / kernels.lanes; }
@@ -134,9 +134,8 @@ struct ForwardLayer {
         ForwardSteps<T> run = group(direction, row, thread, threads);
         const T** rows = memory.scratch[thread].input_rows;
         const CellPack<T>& pack = packs[direction];
-        for (ptrdiff_t s = 0; s < memory.steps.count; s += plan.chunk_steps) {
-            run.step_begin = s;
-            run.step_end = s + plan.chunk_steps < memory.steps.count ? s + plan.chunk_steps : memory.steps.count;
+        for (ptrdiff_t chunk = 0; chunk * plan.chunk_steps < memory.steps.count; ++chunk) {
+            set_chunk(run, chunk);
             run.projected_rows = collect_input(run, rows);
             kernels.project(rows, run.projected_rows, call.spec.width(layer), pack.weight_ih, pack.bias,
                             run.panel_begin, run.panel_end, memory.scratch[thread].projected);
@@ -144,6 +143,43 @@ struct ForwardLayer {
         }
         if (!plan.splits_columns || thread == 0)
             copy_last_states(run, layer * call.spec.num_directions + direction);
+    }
+
+    void set_chunk(ForwardSteps<T>& run, ptrdiff_t chunk) const {
+        const ptrdiff_t steps = memory.steps.count;
+        run.step_begin = chunk * plan.chunk_steps;
+        run.step_end = run.step_begin + plan.chunk_steps < steps ? run.step_begin + plan.chunk_steps : steps;
+    }
+
+    // Too few rows to share, and steps too short to share: thread 0 goes through the steps, and while it is in one
+    // chunk the others project the inputs of the next, block by block; it helps when it is done before them.
+    void run_pipelined(int thread, int threads) {
+        ForwardSteps<T> run = group(0, 0, 0, 1);
+        const T** rows = memory.scratch[thread].input_rows;
+        const ptrdiff_t chunks = (memory.steps.count + plan.chunk_steps - 1) / plan.chunk_steps;
+        for (ptrdiff_t chunk = -1; chunk < chunks; ++chunk) {
+            if (thread == 0 && chunk >= 0) {
+                set_chunk(run, chunk);
+                run.projected = memory.scratch[chunk % 2].projected;
+                run.projected_rows = (run.step_end - run.step_begin) * run.row_end;
+                kernels.forward_steps(run);
+                queue[chunk % 2].next = 0;  // of the chunk after the next
+            }
+            if (chunk + 1 < chunks) project_blocks(run, chunk + 1, rows);
+            barrier.wait(threads);
+        }
+        if (thread == 0) copy_last_states(run, layer);
+    }
+
+    // As many hidden blocks of a chunk's projection as other threads leave to this one.
+    void project_blocks(ForwardSteps<T> run, ptrdiff_t chunk, const T** rows) {
+        const ptrdiff_t width = call.spec.width(layer), values = 3 * kernels.lanes;
+        set_chunk(run, chunk);
+        const ptrdiff_t count = collect_input(run, rows);
+        const CellPack<T>& pack = packs[0];
+        for (ptrdiff_t block = queue[chunk % 2].take(); block < blocks(); block = queue[chunk % 2].take())
+            kernels.project(rows, count, width, pack.weight_ih, pack.bias, block, block + 1,
+                            memory.scratch[chunk % 2].projected + block * count * values);
     }
 
     bool is_single_step() const {
@@ -173,11 +209,12 @@ struct ForwardLayer {
             pack(thread, threads);
             barrier.wait(threads);
         }
+        if (plan.is_pipelined) return run_pipelined(thread, threads);
         const ptrdiff_t groups = (call.batch.rows + plan.group_rows - 1) / plan.group_rows;
         const ptrdiff_t items = groups * call.spec.num_directions;
         // Rows are longest first, so the queue hands the long groups out before the short ones.
-        for (ptrdiff_t item = plan.splits_columns ? 0 : queue.take(); item < items;
-             item = plan.splits_columns ? item + 1 : queue.take()) {
+        for (ptrdiff_t item = plan.splits_columns ? 0 : queue[0].take(); item < items;
+             item = plan.splits_columns ? item + 1 : queue[0].take()) {
             run_group(item % call.spec.num_directions, item / call.spec.num_directions * plan.group_rows, thread,
                       threads);
         }
@@ -213,8 +250,9 @@ void run(const KernelTable& table, const Forward<T>& call, void* workspace) {
             output = call.saved == nullptr
                          ? memory.between[layer % 2]
                          : saved_output(call.saved, call.spec, memory.steps.rows(), layer, call.recomputes);
-        const ForwardPlan plan = plan_forward(layer_shape(kernels, call.spec, call.batch, layer, call.threads));
-        ForwardLayer<T> stage{kernels, call, memory, plan, layer, input, output, {}, {}, {}};
+        const ForwardPlan plan =
+            plan_forward(layer_shape(kernels, call.spec, call.batch, layer, call.threads, call.is_awake));
+        ForwardLayer<T> stage{kernels, call, memory, plan, layer, input, output, {}, {}, {{}, {}}};
         for (ptrdiff_t d = 0; d < call.spec.num_directions; ++d)
             stage.packs[d] = call.packed == nullptr
                                  ? memory.pack[d]

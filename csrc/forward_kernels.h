@@ -101,27 +101,41 @@ FASTGRU_TILE void forward_tile(const ForwardSteps<T>& run, const ForwardPlace<T>
     }
 }
 
-// All panels of a run for M rows from i on, P panels at a time and then fewer.
+// All panels of a run for M rows from i on, P panels at a time and then fewer; downwards, the fewer come first.
 template <class T, int M, int P>
-FASTGRU_INLINE ptrdiff_t forward_panels(const ForwardSteps<T>& run, const ForwardPlace<T>& place, ptrdiff_t i,
-                                        ptrdiff_t panel) {
-    for (; panel + P <= run.panel_end; panel += P) forward_tile<T, M, P>(run, place, i, panel);
-    if constexpr (P > 1) panel = forward_panels<T, M, P / 2>(run, place, i, panel);
-    return panel;
+FASTGRU_INLINE void forward_panels(const ForwardSteps<T>& run, const ForwardPlace<T>& place, ptrdiff_t i,
+                                   ptrdiff_t begin, ptrdiff_t end, bool is_downward) {
+    const ptrdiff_t rest = begin + (end - begin) / P * P;
+    const auto fewer = [&]() FASTGRU_INLINED {
+        if constexpr (P > 1) {
+            if (rest < end) forward_panels<T, M, P / 2>(run, place, i, rest, end, is_downward);
+        }
+    };
+    if (is_downward) {
+        fewer();
+        for (ptrdiff_t panel = rest - P; panel >= begin; panel -= P) forward_tile<T, M, P>(run, place, i, panel);
+    } else {
+        for (ptrdiff_t panel = begin; panel < rest; panel += P) forward_tile<T, M, P>(run, place, i, panel);
+        fewer();
+    }
 }
 
-// One step for `rows` rows: a panel stays in the nearest cache while all full tiles of rows use it.
+// One step for `rows` rows: a panel stays in the nearest cache while all full tiles of rows use it. Every second
+// step goes through the panels downwards, and so finds those in the cache that the step before it used last; a
+// cache too small for all of them would else have lost each one just before it is needed again.
 template <class T>
-void forward_step(const ForwardSteps<T>& run, const ForwardPlace<T>& place, ptrdiff_t rows) {
-    const ptrdiff_t full = rows - rows % kTileRows;
+void forward_step(const ForwardSteps<T>& run, const ForwardPlace<T>& place, ptrdiff_t rows, bool is_downward) {
+    const ptrdiff_t full = rows - rows % kTileRows, panels = run.panel_end - run.panel_begin;
     if (full > 0) {
-        for (ptrdiff_t panel = run.panel_begin; panel < run.panel_end; ++panel)
+        for (ptrdiff_t n = 0; n < panels; ++n) {
+            const ptrdiff_t panel = is_downward ? run.panel_end - 1 - n : run.panel_begin + n;
             for (ptrdiff_t i = 0; i < full; i += kTileRows) forward_tile<T, kTileRows, 1>(run, place, i, panel);
+        }
     }
     if (rows > full) {
         with_rows<kTileRows>(rows - full, [&](auto m) {
             constexpr int M = decltype(m)::value;
-            forward_panels<T, M, kSidePanels<M, 3>>(run, place, full, run.panel_begin);
+            forward_panels<T, M, kSidePanels<M, 3>>(run, place, full, run.panel_begin, run.panel_end, is_downward);
         });
     }
 }
@@ -139,7 +153,7 @@ void forward_steps(const ForwardSteps<T>& run) {
             const ptrdiff_t flat = steps.first_row[t] + run.row_begin;
             T* saved = run.saved == nullptr ? nullptr : run.saved + flat * 4 * run.hidden_size;
             const ForwardPlace<T> place{projected, run.output + flat * run.output_stride, saved};
-            forward_step<T>(run, place, rows);
+            forward_step<T>(run, place, rows, s % 2 != 0);
             projected += rows * 3 * kLanes<T>;
         }
         run.barrier->wait(run.threads);
@@ -149,7 +163,7 @@ void forward_steps(const ForwardSteps<T>& run) {
 // Kernels::forward_rows
 template <class T>
 void forward_rows(const ForwardSteps<T>& run, ptrdiff_t rows) {
-    forward_step<T>(run, {run.projected, nullptr, run.saved}, rows);
+    forward_step<T>(run, {run.projected, nullptr, run.saved}, rows, false);
 }
 
 // sum[gate][m] += W[gate] . v[m] for one block of hidden units, straight from rows r, z, n of a (3H, K) matrix.

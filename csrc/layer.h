@@ -23,18 +23,11 @@ inline Steps lay_out_steps(const Batch& batch, Arena& arena) {
 
 template <class T>
 LayerShape layer_shape(const Kernels<T>& kernels, const Spec& spec, const Batch& batch, ptrdiff_t layer,
-                       int threads) {
-    return {batch.steps,
-            batch.rows,
-            batch.total(),
-            spec.width(layer),
-            spec.hidden_size,
-            spec.num_directions,
-            kernels.lanes,
-            kernels.tile_rows,
-            sizeof(T),
-            threads,
-            batch.batch_sizes != nullptr};
+                       int threads, bool is_awake) {
+    return {batch.steps,       batch.rows,        batch.total(),
+            spec.width(layer), spec.hidden_size,  spec.num_directions,
+            kernels.lanes,     kernels.tile_rows, sizeof(T),
+            threads,           is_awake,          batch.batch_sizes != nullptr};
 }
 
 // What a training forward saved: the gates of every cell, unless they will be recomputed; then the outputs of all

@@ -17,13 +17,21 @@ constexpr ptrdiff_t kGradientRows = 256;
 // Work below which threads cost more than they bring. A team that is awake forks and joins in 1 us; one that
 // sleeps, as between the calls of a stream, takes 45 to 85 us to wake.
 constexpr double kFlopsPerMicrosecond = 1e5;
+constexpr double kBytesPerMicrosecond = 9e4;
 constexpr double kThreadedMicroseconds = 25;
 constexpr double kThreadedMicrosecondsOneStep = 200;
+constexpr double kThreadedMicrosecondsAwake = 8;
 
+// Steps of a pipeline's chunks: enough of them that the first, which nobody works ahead of, is short.
+constexpr ptrdiff_t kPipelineChunks = 6;
+
+// A single thread's time: that of the products or, where few rows share them, that of reading the weights.
 double forward_microseconds(const LayerShape& shape) {
-    const double per_row = 6.0 * double(shape.hidden_size) * double(shape.width + shape.hidden_size);
-    const double scale = double(shape.value_bytes) / 4.0;
-    return per_row * double(shape.total * shape.directions) * scale / kFlopsPerMicrosecond;
+    const double weights = 3.0 * double(shape.hidden_size) * double(shape.width + shape.hidden_size);
+    const double bytes = double(shape.value_bytes);
+    const double products = 2 * weights * double(shape.total) * bytes / 4 / kFlopsPerMicrosecond;
+    const double reading = weights * bytes / kBytesPerMicrosecond;
+    return double(shape.directions) * (products > reading ? products : reading);
 }
 
 // Rows are shared out without any waiting, so they come first; hidden units are shared out, with a wait at every
@@ -37,8 +45,8 @@ bool columns_pay(const LayerShape& shape, int threads) {
 }
 
 int threads_for(const LayerShape& shape, double microseconds) {
-    const double least = shape.steps == 1 ? kThreadedMicrosecondsOneStep : kThreadedMicroseconds;
-    return microseconds < least ? 1 : shape.threads;
+    const double asleep = shape.steps == 1 ? kThreadedMicrosecondsOneStep : kThreadedMicroseconds;
+    return microseconds < (shape.is_awake ? kThreadedMicrosecondsAwake : asleep) ? 1 : shape.threads;
 }
 
 // Batch rows per work item when rows are shared out.
@@ -59,9 +67,15 @@ ForwardPlan plan_forward(const LayerShape& shape) {
     const ptrdiff_t rows_at_once = larger(shape.tile_rows, kProjectionBytes / row_bytes);
     const ptrdiff_t groups = plan.splits_columns ? 1 : ceil_div(plan.threads, shape.directions);
     plan.group_rows = smaller(rows_per_group(shape, groups), rows_at_once / shape.tile_rows * shape.tile_rows);
-    if (!plan.splits_columns && ceil_div(shape.batch, plan.group_rows) * shape.directions < plan.threads)
-        plan.threads = int(ceil_div(shape.batch, plan.group_rows) * shape.directions);
+    const ptrdiff_t items = ceil_div(shape.batch, plan.group_rows) * shape.directions;
     plan.chunk_steps = smaller(shape.steps, larger(1, rows_at_once / plan.group_rows));
+    plan.is_pipelined =
+        !plan.splits_columns && items == 1 && plan.threads > 1 && shape.steps >= 4 * shape.tile_rows;
+    if (plan.is_pipelined)
+        plan.chunk_steps = smaller(
+            plan.chunk_steps, ceil_div(ceil_div(shape.steps, kPipelineChunks), shape.tile_rows) * shape.tile_rows);
+    else if (!plan.splits_columns && items < plan.threads)
+        plan.threads = int(items);
     return plan;
 }
 

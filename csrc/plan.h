@@ -11,7 +11,8 @@ struct LayerShape {
     ptrdiff_t width, hidden_size, directions;
     ptrdiff_t lanes, tile_rows;  // of the kernels
     size_t value_bytes;
-    int threads;  // at most
+    int threads;    // at most
+    bool is_awake;  // threads take work at once
     bool is_ragged;
 
     ptrdiff_t blocks() const { return (hidden_size + lanes - 1) / lanes; }
@@ -20,6 +21,7 @@ struct LayerShape {
 struct ForwardPlan {
     int threads;
     bool splits_columns;    // threads share the hidden units of every row; else they take rows
+    bool is_pipelined;      // one thread goes through the steps, the others project the inputs ahead of it
     ptrdiff_t group_rows;   // batch rows that go through the sequence together
     ptrdiff_t chunk_steps;  // steps projected at once
 };

@@ -257,7 +257,11 @@ class Stepper {
         call.output = static_cast<T*>(output.data);
         call.packed = nb::cast<const Packed&>(packed_).values<T>();
         call.threads = threads;
-        return workspace_bytes<T>(*table_, call);
+        call.is_awake = true;
+        const size_t bytes = workspace_bytes<T>(*table_, call);
+        call.is_awake = false;
+        const size_t bytes_asleep = workspace_bytes<T>(*table_, call);
+        return bytes > bytes_asleep ? bytes : bytes_asleep;
     }
 
     template <class T>
@@ -269,7 +273,9 @@ class Stepper {
         call.input = {static_cast<const T*>(x.data), call.spec.input_size, 0, false};
         {
             const nb::gil_scoped_release released;
+            call.is_awake = threads_are_awake();
             run<T>(*table_, call, workspace_.data());
+            note_end_of_call();
         }
         return output_;
     }
