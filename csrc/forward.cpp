@@ -199,8 +199,11 @@ struct ForwardLayer {
         for (ptrdiff_t d = 0; d < call.spec.num_directions; ++d) run_single_step(d, thread, threads);
         barrier.wait(threads);
         if (thread != 0) return;
-        for (ptrdiff_t d = 0; d < call.spec.num_directions; ++d)
-            copy_last_states(group(d, 0, 0, 1), layer * call.spec.num_directions + d);
+        for (ptrdiff_t d = 0; d < call.spec.num_directions; ++d) {
+            ForwardSteps<T> run = group(d, 0, 0, 1);
+            run.row_end = call.batch.rows;  // here threads share units, whatever the plan has them share
+            copy_last_states(run, layer * call.spec.num_directions + d);
+        }
     }
 
     void work(int thread, int threads) {
