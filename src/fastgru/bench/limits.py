@@ -133,8 +133,8 @@ def _thread_limits(threads: int, dtype: str, caches: Mapping[str, int]) -> Threa
 
 
 def _working_sets(threads: int, caches: Mapping[str, int]) -> dict[str, int]:
-    """Bytes that each thread reads: half of its cache, or of its part of a shared one, or far more than that."""
-    sets = {name: size // 2 // (threads if name in _SHARED else 1) for name, size in caches.items()}
+    """Bytes that each thread reads: half of its own cache, its part of a quarter of a shared one, or far more."""
+    sets = {name: size // (4 * threads if name in _SHARED else 2) for name, size in caches.items()}
     sets[MEMORY] = min(4 * caches["L3"], _MOST_MEMORY) // threads
     return sets
 

@@ -109,11 +109,10 @@ def read_json(path: Path) -> Record:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         limits = content.get("limits")
-        return Record(
-            dict(content["machine"]),
-            None if limits is None else _limits(limits),
-            [_figure(cell) for cell in content["cells"]],
-        )
+        figures = [_figure(cell) for cell in content["cells"]]
+        if not figures:
+            raise ValueError("no cells")
+        return Record(dict(content["machine"]), None if limits is None else _limits(limits), figures)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ForeignFile(
             f"{path} is not a whole file from `fastgru bench --json` ({type(error).__name__}: {error}). "
@@ -125,10 +124,10 @@ def _figure(cell: dict[str, Any]) -> Figure:
     case = Case(**cell["case"])
     if not all(isinstance(n, int) for n in (case.batch, case.steps, case.hidden, case.layers, case.threads)):
         raise ValueError(f"sizes of {case} are not whole numbers")
-    times = [float(cell[name]) for name in ("torch_ms", "fastgru_ms", "ratio")]
-    if not all(math.isfinite(time) and time > 0 for time in times):
+    torch_ms, fastgru_ms, ratio = (float(cell[name]) for name in ("torch_ms", "fastgru_ms", "ratio"))
+    if not all(math.isfinite(value) and value > 0 for value in (torch_ms, fastgru_ms, ratio)):
         raise ValueError(f"times of {case} are not positive")
-    return Figure(case, *times, spread=float(cell["spread"]), rounds=int(cell["rounds"]))
+    return Figure(case, torch_ms, fastgru_ms, ratio, float(cell["spread"]), int(cell["rounds"]))
 
 
 def _limits(limits: dict[str, Any]) -> Limits:
