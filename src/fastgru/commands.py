@@ -211,33 +211,38 @@ def bench(
         raise typer.BadParameter(f"{dtype!r} is neither float32 nor float64", param_hint="--dtype")
     if frozen and train:
         raise typer.BadParameter("a frozen layer is for inference", param_hint="--frozen")
-    texts = {"batch": batch, "steps": steps, "hidden": hidden, "layers": layers, "threads": threads}
-    grid = {name: _numbers(text, f"--{name}") for name, text in texts.items()}
-    if max(grid["threads"], default=1) > CORES:
-        raise typer.BadParameter(f"{threads} is more than the {CORES} cores here", param_hint="--threads")
-    is_given = bidirectional or any(values for name, values in grid.items() if name != "threads")
-    if full and is_given:
+    grid = _grid({"batch": batch, "steps": steps, "hidden": hidden, "layers": layers, "threads": threads})
+    if full and _is_own(grid, bidirectional):
         raise typer.BadParameter("its grid is fixed; leave out sizes, or --full", param_hint="--full")
     with _one_sentence():
         _need("torch", "fastgru bench")
         _check_outputs({"--json": json_file, "--plot": plot})
         from fastgru import bench as measuring
-        from fastgru.bench import report
+        from fastgru.bench import plotting, report
 
         earlier = None if compare is None else measuring.read_json(compare)
-        cases = _cases(grid, bidirectional, dtype, is_given, full)
-        cases = _chosen(cases, train, frozen)
+        cases = _chosen(_cases(grid, bidirectional, dtype, full), train, frozen)
         record = _measure(cases, dtype, budget, level)
+        if json_file is not None:
+            measuring.write_json(json_file, record)
+        if plot is not None:
+            plotting.plot(record, plot)
         console = Console()
         report.print_record(record, full, console)
         if compare is not None and earlier is not None:
             report.print_comparison(measuring.compare(earlier, record), compare.name, console)
-        if json_file is not None:
-            measuring.write_json(json_file, record)
-        if plot is not None:
-            from fastgru.bench import plotting
 
-            plotting.plot(record, plot)
+
+def _grid(texts: dict[str, str | None]) -> dict[str, list[int]]:
+    grid = {name: _numbers(text, f"--{name}") for name, text in texts.items()}
+    if max(grid["threads"], default=1) > CORES:
+        raise typer.BadParameter(f"{texts['threads']} is more than the {CORES} cores here", param_hint="--threads")
+    return grid
+
+
+def _is_own(grid: dict[str, list[int]], bidirectional: bool) -> bool:
+    """Whether sizes were given, so that no fixed grid is meant."""
+    return bidirectional or any(values for name, values in grid.items() if name != "threads")
 
 
 def _check_outputs(files: dict[str, Path | None]) -> None:
@@ -262,13 +267,13 @@ def _measure(cases: Sequence[Case], dtype: str, budget: float, level: str | None
         return measuring.Record(measuring.machine(), limits, figures)
 
 
-def _cases(grid: dict[str, list[int]], bidirectional: bool, dtype: str, is_given: bool, full: bool) -> list[Case]:
+def _cases(grid: dict[str, list[int]], bidirectional: bool, dtype: str, full: bool) -> list[Case]:
     from itertools import product
 
     from fastgru.bench import Case, all_threads, default_cases, full_cases
 
     counts = grid["threads"] or all_threads()
-    if not is_given:
+    if not _is_own(grid, bidirectional):
         return (full_cases if full else default_cases)(counts, dtype)
     axes = (
         counts,
