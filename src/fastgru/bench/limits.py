@@ -146,13 +146,17 @@ def _best_rate(threads: int, work: Callable[[int, int], float]) -> float:
         threads: how many.
         work: called with the index of its thread and a number of repeats; returns how much it did.
     """
+    rates, repeats, long_ones = [], 1, 0
     with ThreadPoolExecutor(threads) as pool:
-        repeats = 1
-        while (seconds := _together(pool, threads, work, repeats)[1]) < _SLICE / 4:
-            repeats *= 2
-        repeats = max(1, round(repeats * _SLICE / seconds))
-        runs = [_together(pool, threads, work, repeats) for _ in range(_ATTEMPTS)]
-    return max(done / seconds for done, seconds in runs)
+        # Repeats are not settled beforehand, where one disturbance would leave every later run too short.
+        while long_ones < _ATTEMPTS:
+            done, seconds = _together(pool, threads, work, repeats)
+            rates.append(done / seconds)
+            if seconds < _SLICE:
+                repeats *= 2
+            else:
+                long_ones += 1
+    return max(rates)
 
 
 def _together(
