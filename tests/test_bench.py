@@ -5,7 +5,11 @@ from __future__ import annotations
 import gc
 import json
 import math
+import os
 import re
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -15,7 +19,7 @@ import torch
 
 import fastgru
 from fastgru import _core, bench, dispatch
-from fastgru.bench import Case, Figure, Limits, Record, limits, measuring, records
+from fastgru.bench import Case, Figure, Limits, Record, limits, measuring, plotting, records
 from fastgru.bench.limits import ThreadLimits
 
 ROOT = Path(__file__).parent.parent
@@ -292,6 +296,60 @@ def test_cache_sizes_have_a_value_where_the_system_is_silent(monkeypatch):
     monkeypatch.setattr(limits.Path, "glob", lambda *_: iter(()))
     sizes = limits.cache_sizes()
     assert 0 < sizes["L1"] < sizes["L2"] < sizes["L3"]
+
+
+# ---- what is made of the files
+
+
+def run_script(name, tree, path):
+    """In a tree of its own, so that it writes there."""
+    (tree / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts" / name, tree / "scripts")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    command = [sys.executable, str(tree / "scripts" / name), str(path)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+@pytest.fixture
+def full_file(tmp_path):
+    """Both sides at 1 and 2 threads; the second size is a loss, and what the table does not show is there too."""
+    cells = [figure(3.0, torch_ms=6.0), figure(8.0, torch_ms=16.0, threads=2), figure(0.9, hidden=16)]
+    others = [figure(4.5, hidden=64, steps=1), figure(9.0, frozen=True), figure(7.0, layers=2), figure(5.0, train=True)]
+    bench.write_json(tmp_path / "full.json", Record(bench.machine(), LIMITS, [*cells, *others]))
+    return tmp_path / "full.json"
+
+
+def test_the_readmes_table_shows_the_best_of_both_and_its_losses(tmp_path, full_file):
+    (tmp_path / "README.md").write_text("before\n<!-- bench:begin -->\nold\n<!-- bench:end -->\nafter\n")
+    finished = run_script("readme-table", tmp_path, full_file)
+    assert finished.returncode == 0, finished.stderr
+    readme = (tmp_path / "README.md").read_text()
+    assert "| H | inference B=1 | training B=1 |" in readme
+    assert "| 8 | 3.0x | 5.0x |\n| 16 | **0.90x** |  |\n\n" in readme
+    words = " ".join(readme.split())
+    assert "each side at its better number of threads (1 or 2)" in words
+    assert "1 of the 5 cells measured is a loss." in words
+    assert "A single step, B = 1, H = 64, through the module: 4.5x." in words
+    assert readme.startswith("before\n")
+    assert readme.endswith("<!-- bench:end -->\nafter\n")
+    assert "old" not in readme
+
+
+def test_the_plots_of_the_documentation_are_drawn(tmp_path, full_file):
+    finished = run_script("plots", tmp_path, full_file)
+    assert finished.returncode == 0, finished.stderr
+    plots = sorted((tmp_path / "docs" / "plots").iterdir())
+    assert [plot.name for plot in plots] == ["limit.png", "ratio.png"]
+    assert all(plot.read_bytes().startswith(b"\x89PNG") for plot in plots)
+
+
+def test_the_plot_shows_the_commonest_shape_alone(full_file):
+    cells = plotting._commonest_shape(bench.read_json(full_file))
+    assert {(cell.case.hidden, cell.case.train, round(cell.ratio, 3)) for cell in cells} == {
+        (8, False, 3.0),
+        (8, True, 5.0),
+        (16, False, 0.9),
+    }
 
 
 # ---- how it is measured
