@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -40,9 +41,7 @@ def print_comparison(comparison: Comparison, name: str, console: Console) -> Non
     """What changed since the earlier run, which the file `name` holds."""
     for key, earlier, later in comparison.differences:
         console.print(f"{key} was {earlier} in {name} and is {later} now", style="yellow", markup=False, soft_wrap=True)
-    table = Table(title=f"Changes since {name}")
-    for column in (*_AXES, "ratio", "our time"):
-        table.add_column(column, justify="left" if column == "mode" else "right")
+    table = _table(f"Changes since {name}", *_AXES, "ratio", "our time")
     for change in comparison.changes:
         table.add_row(*_axes(change.case), _change(change.ratio), _change(change.time))
     console.print(table)
@@ -57,11 +56,11 @@ def print_comparison(comparison: Comparison, name: str, console: Console) -> Non
 
 def limits_table(limits: Limits) -> Table:
     """What the machine could do."""
-    table = Table(title=f"Limits of this machine at level {limits.level}, measured")
     sizes = {name: f"{name} {size >> 10} KiB" for name, size in limits.caches.items()}
     names = list(limits.by_threads[0].read_gbs)
-    for column in ("threads", f"{limits.dtype} GF/s", *(f"{sizes.get(name, name)} GB/s" for name in names)):
-        table.add_column(column, justify="right")
+    rates = (f"{sizes.get(name, name)} GB/s" for name in names)
+    title = f"Limits of this machine at level {limits.level}, measured"
+    table = _table(title, "threads", f"{limits.dtype} GF/s", *rates)
     for own in limits.by_threads:
         table.add_row(str(own.threads), f"{own.peak_gflops:.0f}", *(f"{own.read_gbs[name]:.0f}" for name in names))
     return table
@@ -69,9 +68,8 @@ def limits_table(limits: Limits) -> Table:
 
 def cells_table(record: Record) -> Table:
     """A row for each cell; losses in red, disturbed cells in yellow."""
-    table = Table(title="torch.nn.GRU against fastgru.GRU, medians of interleaved rounds")
-    for column in (*_AXES, "torch ms", "fastgru ms", "ratio", "±", "% of limit"):
-        table.add_column(column, justify="left" if column == "mode" else "right")
+    title = "torch.nn.GRU against fastgru.GRU, medians of interleaved rounds"
+    table = _table(title, *_AXES, "torch ms", "fastgru ms", "ratio", "±", "% of limit")
     for figure in record.figures:
         percent = record.percent(figure)
         table.add_row(
@@ -93,9 +91,8 @@ def best_table(cells: list[BestCell]) -> Table:
     for cell in cells:
         mode, _, layers, hidden, _, steps = _axes(cell.case)
         rows.setdefault((mode, layers, hidden, steps), {})[cell.case.batch] = cell.ratio
-    table = Table(title="Ratios, each side at its best number of threads")
-    for column in ("mode", "layers", "H", "T", *(f"B={batch}" for batch in batches)):
-        table.add_column(column, justify="left" if column == "mode" else "right")
+    title = "Ratios, each side at its best number of threads"
+    table = _table(title, "mode", "layers", "H", "T", *(f"B={batch}" for batch in batches))
     for row, ratios in rows.items():
         table.add_row(*row, *(_ratio(ratios.get(batch)) for batch in batches))
     return table
@@ -115,8 +112,16 @@ def _print_best(record: Record, console: Console) -> None:
         )
 
 
+def _table(title: str, *columns: str) -> Table:
+    """Narrow: the cells of a full run must fit 80 columns with every digit."""
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 0), pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="left" if column == "mode" else "right")
+    return table
+
+
 def _axes(case: Case) -> tuple[str, ...]:
-    mode = "train" if case.train else "infer, frozen" if case.frozen else "infer"
+    mode = "train" if case.train else "frozen" if case.frozen else "infer"
     layers = f"{case.layers}{' x 2' if case.bidirectional else ''}"
     return mode, str(case.threads), layers, str(case.hidden), str(case.batch), str(case.steps)
 
