@@ -162,6 +162,9 @@ def test_a_file_from_before_limits_were_measured_is_read():
         lambda text: text.replace('"hidden": 4', '"size": 4'),
         lambda text: text.replace('"torch_ms": ', '"torch_ms": -'),
         lambda text: text.replace('"by_threads"', '"by_cores"'),
+        lambda text: text.replace('"L1"', '"level 1"', 1),
+        lambda text: re.sub(r'"threads": 1(?=,\s+"bidirectional")', '"threads": 3', text),
+        lambda text: text.replace('"peak_gflops": 1000.0', '"peak_gflops": 0.0'),
     ],
 )
 def test_a_foreign_file_is_refused(tmp_path, record, change):
@@ -289,6 +292,11 @@ def test_the_percentage_is_of_the_limit():
     one = figure(2.0, torch_ms=8.0, batch=32, hidden=128)  # 4 ms, where 0.63 are the least
     assert Record({}, LIMITS, [one]).percent(one) == pytest.approx(100 * 0.6291456 / 4)
     assert Record({}, None, [one]).percent(one) is None
+
+
+def test_limits_of_other_threads_are_not_made_up():
+    with pytest.raises(ValueError, match="no limits were measured for 3 threads, only for 1, 2"):
+        bench.limit_ms(Case(1, 100, 32, threads=3), LIMITS)
 
 
 def test_cache_sizes_have_a_value_where_the_system_is_silent(monkeypatch):

@@ -55,8 +55,16 @@ class Limits:
     by_threads: tuple[ThreadLimits, ...]
 
     def of(self, threads: int) -> ThreadLimits:
-        """The limits of that many threads."""
-        return next(limits for limits in self.by_threads if limits.threads == threads)
+        """The limits of that many threads.
+
+        Raises:
+            ValueError: they were not measured.
+        """
+        for limits in self.by_threads:
+            if limits.threads == threads:
+                return limits
+        measured = ", ".join(str(limits.threads) for limits in self.by_threads)
+        raise ValueError(f"no limits were measured for {threads} threads, only for {measured}. Measure them too.")
 
     def home(self, size: int, threads: int) -> str:
         """The nearest cache that holds `size` bytes, spread evenly over the cores of the threads."""
@@ -146,16 +154,16 @@ def _best_rate(threads: int, work: Callable[[int, int], float]) -> float:
         threads: how many.
         work: called with the index of its thread and a number of repeats; returns how much it did.
     """
-    rates, repeats, long_ones = [], 1, 0
+    rates: list[float] = []
+    repeats = 1
     with ThreadPoolExecutor(threads) as pool:
         # Repeats are not settled beforehand, where one disturbance would leave every later run too short.
-        while long_ones < _ATTEMPTS:
+        while len(rates) < _ATTEMPTS:
             done, seconds = _together(pool, threads, work, repeats)
-            rates.append(done / seconds)
             if seconds < _SLICE:
                 repeats *= 2
             else:
-                long_ones += 1
+                rates.append(done / seconds)
     return max(rates)
 
 

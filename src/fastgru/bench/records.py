@@ -112,8 +112,11 @@ def read_json(path: Path) -> Record:
         figures = [_figure(cell) for cell in content["cells"]]
         if not figures:
             raise ValueError("no cells")
-        return Record(dict(content["machine"]), None if limits is None else _limits(limits), figures)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        record = Record(dict(content["machine"]), None if limits is None else _limits(limits), figures)
+        for figure in figures:
+            record.percent(figure)  # raises where the limits are not those of the cells
+        return record
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
         raise ForeignFile(
             f"{path} is not a whole file from `fastgru bench --json` ({type(error).__name__}: {error}). "
             "Name one that this command wrote."
