@@ -188,17 +188,18 @@ def test_bench_freezes_inference_when_asked(run, monkeypatch, tmp_path):
     assert result.output.count("frozen ") == 2
 
 
-def full_figures():
+def full_figures(spread=0.0):
     """Two sizes; one is a loss, in the other two threads of ours are slower."""
     times = {(8, 1): (4.0, 5.0), (8, 2): (6.0, 4.5), (16, 1): (9.0, 3.0), (16, 2): (6.0, 4.0)}
     return [
-        Figure(Case(1, 100, hidden, threads=threads), stock, ours, stock / ours, 0.0, 5)
+        Figure(Case(1, 100, hidden, threads=threads), stock, ours, stock / ours, spread, 5)
         for (hidden, threads), (stock, ours) in times.items()
     ]
 
 
-def test_a_full_run_prints_the_best_threads_and_counts_losses(run, monkeypatch):
-    figures = {figure.case: figure for figure in full_figures()}
+@pytest.mark.parametrize(("spread", "note"), [(0.0, ""), (2.0, " (disturbed)")])
+def test_a_full_run_prints_the_best_threads_and_counts_losses(run, monkeypatch, spread, note):
+    figures = {figure.case: figure for figure in full_figures(spread)}
     monkeypatch.setattr("fastgru.bench.full_cases", lambda *_: list(figures))
     monkeypatch.setattr("fastgru.bench.measure", lambda case, budget: figures[case])
     result = run("bench", "--full", "--threads", "1")
@@ -208,7 +209,9 @@ def test_a_full_run_prints_the_best_threads_and_counts_losses(run, monkeypatch):
     assert rows == [["infer", "1", "8", "100", "0.89"], ["infer", "1", "16", "100", "2.00"]]
     assert "losses: 1 of 2 cells" in result.output
     slower = [line for line in result.output.splitlines() if "slower with" in line]
-    assert slower == ["slower with 2 threads than with one: infer L=1 H=16 B=1 T=100: 4.000 ms instead of 3.000 ms"]
+    assert slower == [
+        f"slower with 2 threads than with one: infer L=1 H=16 B=1 T=100: 4.000 ms instead of 3.000 ms{note}"
+    ]
 
 
 def test_losses_of_the_best_threads_are_red():

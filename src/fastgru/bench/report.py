@@ -104,9 +104,10 @@ def _print_best(record: Record, console: Console) -> None:
     losses = [cell for cell in cells if cell.ratio < 1]
     console.print(f"losses: {len(losses)} of {len(cells)} cells", style="red" if losses else None)
     for one, more in slower_with_threads(record.figures):
+        note = " (disturbed)" if one.is_disturbed or more.is_disturbed else ""
         console.print(
             f"slower with {_threads(more.case.threads)} than with one: {_words(one.case, with_threads=False)}: "
-            f"{more.fastgru_ms:.3f} ms instead of {one.fastgru_ms:.3f} ms",
+            f"{more.fastgru_ms:.3f} ms instead of {one.fastgru_ms:.3f} ms{note}",
             style="yellow",
             soft_wrap=True,
         )
