@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 
 import fastgru
 from fastgru import _core, bench, commands
-from fastgru.bench import Case, Figure, Record, report
+from fastgru.bench import Case, Figure, Limits, Record, report
+from fastgru.bench.limits import ThreadLimits
 
 QUICK_BENCH = ["bench", "--batch", "1,2", "--hidden", "8", "--steps", "4", "--threads", "1", "--budget", "0.01"]
 
@@ -368,6 +369,15 @@ def test_runs_as_a_module():
         [sys.executable, "-m", "fastgru", "--version"], capture_output=True, text=True, check=True
     )
     assert finished.stdout.strip() == f"fastgru {fastgru.__version__}"
+
+
+@pytest.mark.parametrize(("peak", "is_noted"), [(1e-3, True), (1e6, False)])
+def test_impossible_percentages_are_noted(peak, is_noted):
+    reads = dict.fromkeys(("L1", "L2", "L3", "memory"), 1e6)
+    limits = Limits("avx2", "float32", {"L1": 1 << 15}, (ThreadLimits(1, peak, reads),))
+    console = Console(record=True, width=160, file=io.StringIO())
+    report.print_record(Record({}, limits, [Figure(Case(1, 100, 8), 1.0, 1.0, 1.0, 0.0, 5)]), False, console)
+    assert ("Percentages above 100" in console.export_text()) == is_noted
 
 
 def test_no_digit_is_cut_off_in_80_columns():

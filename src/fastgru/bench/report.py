@@ -35,6 +35,12 @@ def print_record(record: Record, is_full: bool, console: Console) -> None:
             "says little. Run this again on a quiet machine.",
             style="yellow",
         )
+    if any((record.percent(figure) or 0) > 100 for figure in record.figures):
+        console.print(
+            "Percentages above 100: other programs must have been running while the limits were measured, and all "
+            "percentages are too high. Run this again on a quiet machine.",
+            style="yellow",
+        )
 
 
 def print_comparison(comparison: Comparison, name: str, console: Console) -> None:
