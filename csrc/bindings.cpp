@@ -168,4 +168,22 @@ NB_MODULE(_core, m) {
         },
         nb::arg("is_tanh"), nb::arg("is_double"), nb::arg("x"), nb::arg("y"), nb::arg("n"),
         "Sigmoid or tanh of n values, by the kernels of the active level.");
+    m.def(
+        "fma_chains",
+        [](bool is_double, ptrdiff_t rounds) {
+            const KernelTable& table = active_table();
+            const nb::gil_scoped_release released;
+            return is_double ? table.float64.fma_chains(1, rounds) : table.float32.fma_chains(1, rounds);
+        },
+        nb::arg("is_double"), nb::arg("rounds"),
+        "Independent multiply-adds at the active level; returns how many, exactly for up to 2**24 rounds.");
+    m.def(
+        "read_all",
+        [](Address values, ptrdiff_t n, ptrdiff_t repeats) {
+            const KernelTable& table = active_table();
+            const nb::gil_scoped_release released;
+            return table.float32.read_all(at<const float>(values), n, repeats);
+        },
+        nb::arg("values"), nb::arg("n"), nb::arg("repeats"),
+        "Reads n float32 `repeats` times at the active level; returns their sum.");
 }

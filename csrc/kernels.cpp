@@ -4,6 +4,7 @@
 #include "backward_kernels.h"
 #include "forward_kernels.h"
 #include "gradient_kernels.h"
+#include "limits_kernels.h"
 
 namespace fastgru::FASTGRU_LEVEL {
 
@@ -27,9 +28,10 @@ void tanh_all(const T* x, T* y, ptrdiff_t n) {
 
 template <class T>
 constexpr Kernels<T> kernels() {
-    return {kLanes<T>,          kTileRows,        pack_gates<T>,  pack_rows<T>,      project<T>,
-            forward_steps<T>,   forward_rows<T>,  single_step<T>, backward_steps<T>, input_gradient<T>,
-            weight_gradient<T>, bias_gradient<T>, sigmoid_all<T>, tanh_all<T>};
+    return {kLanes<T>,         kTileRows,         pack_gates<T>,      pack_rows<T>,
+            project<T>,        forward_steps<T>,  forward_rows<T>,    single_step<T>,
+            backward_steps<T>, input_gradient<T>, weight_gradient<T>, bias_gradient<T>,
+            sigmoid_all<T>,    tanh_all<T>,       fma_chains<T>,      read_all<T>};
 }
 
 #define FASTGRU_STRING(name) #name

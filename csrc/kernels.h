@@ -154,6 +154,9 @@ struct Kernels {
     // Elementwise, for the tests of their error bounds.
     void (*sigmoid)(const T* x, T* y, ptrdiff_t n);
     void (*tanh)(const T* x, T* y, ptrdiff_t n);
+    // The processor's own limits (limits_kernels.h).
+    double (*fma_chains)(T one, ptrdiff_t rounds);
+    double (*read_all)(const T* values, ptrdiff_t n, ptrdiff_t repeats);
 };
 
 struct KernelTable {

@@ -17,8 +17,9 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import fastgru
-from fastgru import commands
-from fastgru.bench import Case, Figure
+from fastgru import _core, bench, commands
+from fastgru.bench import Case, Figure, Limits, Record, report
+from fastgru.bench.limits import ThreadLimits
 
 QUICK_BENCH = ["bench", "--batch", "1,2", "--hidden", "8", "--steps", "4", "--threads", "1", "--budget", "0.01"]
 
@@ -27,6 +28,7 @@ QUICK_BENCH = ["bench", "--batch", "1,2", "--hidden", "8", "--steps", "4", "--th
 def run(monkeypatch, tmp_path):
     monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("fastgru.bench.limits._SLICE", 1e-4)  # rough limits in less time
     return lambda *arguments: CliRunner().invoke(commands.app, [*arguments])
 
 
@@ -66,6 +68,9 @@ def test_bench_prints_a_row_for_each_cell(run, tmp_path):
     assert result.exit_code == 0, result.output
     assert result.output.count("infer") >= 2
     assert "training, 1 thread: geometric mean" in result.output
+    assert "Limits of this machine at level" in result.output
+    assert "% of limit" in result.output
+    assert "Ratios, each side" not in result.output
     assert len(json.loads((tmp_path / "figures.json").read_text())["cells"]) == 4
 
 
@@ -97,6 +102,11 @@ def test_bench_prints_no_figure_for_wrong_results(run, monkeypatch, tmp_path):
         (["bench", "--hidden", "a,b"], "no list of positive whole numbers"),
         (["bench", "--dtype", "int8"], "neither float32 nor float64"),
         (["bench", "--json", "."], "is a directory"),
+        (["bench", "--plot", "."], "is a directory"),
+        (["bench", "--compare", "nowhere.json"], "does not exist"),
+        (["bench", "--full", "--batch", "1"], "its grid is fixed"),
+        (["bench", "--full", "--bidirectional"], "its grid is fixed"),
+        (["bench", "--frozen", "--train"], "a frozen layer is for inference"),
         (["demo", "--epochs", "0"], "Invalid value for '--epochs'"),
         (["demo", "--seed", str(2**64)], "Invalid value for '--seed'"),
         (["demo", "--threads", str(commands.CORES + 1)], "Invalid value for '--threads'"),
@@ -110,11 +120,112 @@ def test_wrong_options_are_refused(run, arguments, words):
     assert words in " ".join(result.output.replace("│", " ").split())
 
 
-def test_a_directory_that_is_not_there(run):
-    result = run(*QUICK_BENCH, "--json", "nowhere/figures.json")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--json", "nowhere/figures.json"], "there is no directory nowhere for --json"),
+        (["--plot", "nowhere/figures.png"], "there is no directory nowhere for --plot"),
+        (["--level", "odd"], "instruction-set level 'odd' cannot run here"),
+        (["--compare", "foreign.json"], "foreign.json is not a whole file from `fastgru bench --json`"),
+    ],
+)
+def test_bench_refuses_before_it_measures(run, monkeypatch, tmp_path, arguments, words):
+    (tmp_path / "foreign.json").write_text('{"cells": [')
+    monkeypatch.setattr("fastgru.bench.measure", lambda *_: pytest.fail("it worked first"))
+    result = run(*QUICK_BENCH, *arguments)
     assert result.exit_code == 1
-    assert "there is no directory nowhere" in result.output
+    assert words in result.output
     assert "Traceback" not in result.output
+
+
+def test_bench_names_matplotlib_before_it_works(run, monkeypatch):
+    monkeypatch.setattr("fastgru.bench.measure", lambda *_: pytest.fail("it worked first"))
+    found = commands.find_spec
+    monkeypatch.setattr(commands, "find_spec", lambda name: None if name == "matplotlib" else found(name))
+    result = run(*QUICK_BENCH, "--plot", "figures.png")
+    assert result.exit_code == 1
+    assert "fastgru bench --plot needs matplotlib, which is not installed. Run: pip install 'fastgru[demo]'" in (
+        result.output
+    )
+
+
+def test_bench_forces_a_level_and_gives_it_back(run, tmp_path):
+    before, worst = _core.active_level(), fastgru.cpu_info()[-1].name
+    result = run(*QUICK_BENCH, "--level", worst, "--json", "figures.json")
+    assert result.exit_code == 0, result.output
+    content = json.loads((tmp_path / "figures.json").read_text())
+    assert content["machine"]["level"] == content["limits"]["level"] == worst
+    assert f"at level {worst}" in result.output
+    assert _core.active_level() == before
+
+
+def test_bench_compares_with_an_earlier_file(run, tmp_path):
+    run(*QUICK_BENCH, "--json", "earlier.json")
+    content = json.loads((tmp_path / "earlier.json").read_text())
+    content["machine"]["torch"] = "1.0"
+    content["cells"][0]["ratio"] *= 1e6
+    content["cells"][1]["case"]["hidden"] = 9
+    (tmp_path / "earlier.json").write_text(json.dumps(content))
+    result = run(*QUICK_BENCH, "--compare", "earlier.json")
+    assert result.exit_code == 0, result.output
+    assert "torch was 1.0 in earlier.json and is" in result.output
+    assert "-100.0%" in result.output
+    assert "geometric mean of 3 cells: ratio " in result.output
+    assert "only in earlier.json: infer L=1 H=9 B=2 T=4 threads=1\n" in result.output
+    assert "not in earlier.json: infer L=1 H=8 B=2 T=4 threads=1\n" in result.output
+
+
+def test_bench_freezes_inference_when_asked(run, monkeypatch, tmp_path):
+    calls = []
+    monkeypatch.setattr(fastgru.GRU, "freeze", lambda self: calls.append(self) or self, raising=False)
+    result = run(*QUICK_BENCH, "--frozen", "--json", "figures.json")
+    assert result.exit_code == 0, result.output
+    cells = json.loads((tmp_path / "figures.json").read_text())["cells"]
+    assert [(cell["case"]["batch"], cell["case"]["train"], cell["case"]["frozen"]) for cell in cells] == [
+        (1, False, True),
+        (2, False, True),
+    ]
+    assert len(calls) == 2
+    assert result.output.count("frozen ") == 2
+
+
+def full_figures(spread=0.0):
+    """Two sizes; one is a loss, in the other two threads of ours are slower."""
+    times = {(8, 1): (4.0, 5.0), (8, 2): (6.0, 4.5), (16, 1): (9.0, 3.0), (16, 2): (6.0, 4.0)}
+    return [
+        Figure(Case(1, 100, hidden, threads=threads), stock, ours, stock / ours, spread, 5)
+        for (hidden, threads), (stock, ours) in times.items()
+    ]
+
+
+@pytest.mark.parametrize(("spread", "note"), [(0.0, ""), (2.0, " (disturbed)")])
+def test_a_full_run_prints_the_best_threads_and_counts_losses(run, monkeypatch, spread, note):
+    figures = {figure.case: figure for figure in full_figures(spread)}
+    monkeypatch.setattr("fastgru.bench.full_cases", lambda *_: list(figures))
+    monkeypatch.setattr("fastgru.bench.measure", lambda case, budget: figures[case])
+    result = run("bench", "--full", "--threads", "1")
+    assert result.exit_code == 0, result.output
+    table = result.output.partition("Ratios, each side at its")[2]
+    rows = [re.findall(r"[\w.]+", line) for line in table.splitlines() if line.strip().startswith("infer ")]
+    assert rows == [["infer", "1", "8", "100", "0.89"], ["infer", "1", "16", "100", "2.00"]]
+    assert "losses: 1 of 2 cells" in result.output
+    slower = [line for line in result.output.splitlines() if "slower with" in line]
+    assert slower == [
+        f"slower with 2 threads than with one: infer L=1 H=16 B=1 T=100: 4.000 ms instead of 3.000 ms{note}"
+    ]
+
+
+def test_losses_of_the_best_threads_are_red():
+    console = Console(record=True, width=160, file=io.StringIO(), force_terminal=True, color_system="standard")
+    console.print(report.best_table(bench.best_cells(full_figures())))
+    assert re.findall(r"\x1b\[31m([\d.]+)\x1b", console.export_text(styles=True)) == ["0.89"]
+
+
+def test_bench_draws_its_figures(run, tmp_path):
+    result = run(*QUICK_BENCH, "--plot", "figures.png")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "figures.png").read_bytes().startswith(b"\x89PNG")
+    assert [path.name for path in tmp_path.iterdir()] == ["figures.png"]
 
 
 @pytest.mark.parametrize("hidden", ["20000000", "999999999"])
@@ -193,7 +304,7 @@ def test_the_full_demo_stays_under_two_minutes(run):
 
 @pytest.mark.parametrize(("ratio", "spread", "code"), [(0.9, 0.0, "31"), (4.0, 3.0, "33"), (4.0, 0.1, None)])
 def test_losses_are_red_and_disturbed_cells_yellow(ratio, spread, code):
-    table = commands._bench_table([Figure(Case(1, 100, 8), 1.0, 1.0, ratio, spread, 5)])
+    table = report.cells_table(Record({}, None, [Figure(Case(1, 100, 8), 1.0, 1.0, ratio, spread, 5)]))
     console = Console(record=True, width=160, file=io.StringIO(), force_terminal=True, color_system="standard")
     console.print(table)
     row = next(line for line in console.export_text(styles=True).splitlines() if "infer" in line)
@@ -258,3 +369,20 @@ def test_runs_as_a_module():
         [sys.executable, "-m", "fastgru", "--version"], capture_output=True, text=True, check=True
     )
     assert finished.stdout.strip() == f"fastgru {fastgru.__version__}"
+
+
+@pytest.mark.parametrize(("peak", "is_noted"), [(1e-3, True), (1e6, False)])
+def test_impossible_percentages_are_noted(peak, is_noted):
+    reads = dict.fromkeys(("L1", "L2", "L3", "memory"), 1e6)
+    limits = Limits("avx2", "float32", {"L1": 1 << 15}, (ThreadLimits(1, peak, reads),))
+    console = Console(record=True, width=160, file=io.StringIO())
+    report.print_record(Record({}, limits, [Figure(Case(1, 100, 8), 1.0, 1.0, 1.0, 0.0, 5)]), False, console)
+    assert ("Percentages above 100" in console.export_text()) == is_noted
+
+
+def test_no_digit_is_cut_off_in_80_columns():
+    figure = Figure(Case(128, 5000, 1024, 2, True, 16, True), 1234.567, 1000.125, 12.34, 10.25, 5)
+    console = Console(record=True, width=80, file=io.StringIO())
+    console.print(report.cells_table(Record({}, None, [figure])))
+    row = console.export_text().splitlines()[-2].split()
+    assert row == ["train", "16", "2", "x", "2", "1024", "128", "5000", "1234.567", "1000.125", "12.34", "10.25"]

@@ -113,3 +113,9 @@ def set_poison(is_on: bool) -> None:
 
 def activation(is_tanh: bool, is_double: bool, x: int, y: int, n: int) -> None:
     """Sigmoid or tanh of n values, by the kernels of the active level."""
+
+def fma_chains(is_double: bool, rounds: int) -> float:
+    """Independent multiply-adds at the active level; returns how many, exactly for up to 2**24 rounds."""
+
+def read_all(values: int, n: int, repeats: int) -> float:
+    """Reads n float32 `repeats` times at the active level; returns their sum."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,7 +24,7 @@ import fastgru
 from fastgru.errors import FastGRUError, missing_extra
 
 if TYPE_CHECKING:
-    from fastgru.bench import Case, Figure
+    from fastgru.bench import Case, Record
     from fastgru.demo import Comparison
 
 app = typer.Typer(
@@ -193,77 +194,90 @@ def bench(
     ] = None,
     threads: Annotated[str | None, typer.Option(help="Threads of both layers; 1 and all if left out.")] = None,
     dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
-    budget: Annotated[float, typer.Option(min=0.0, help="Measured seconds per cell.")] = 0.8,
+    budget: Annotated[float, typer.Option(min=0.0, help="Measured seconds per cell.")] = 0.6,
+    full: Annotated[bool, typer.Option("--full", help="The large grid, which takes minutes.")] = False,
+    frozen: Annotated[bool, typer.Option("--frozen", help="Inference alone, our layer frozen first.")] = False,
+    level: Annotated[str | None, typer.Option(help="Instruction-set level of our kernels.")] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", dir_okay=False, help="Write all figures to this file.")
     ] = None,
+    compare: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Say what changed since this --json file.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(dir_okay=False, help="Draw the figures into this PNG.")] = None,
 ) -> None:
-    """Measure fastgru.GRU against torch.nn.GRU on this machine, results compared first."""
+    """Measure fastgru.GRU against torch.nn.GRU and this machine's limits, results compared first."""
     if dtype not in ("float32", "float64"):
         raise typer.BadParameter(f"{dtype!r} is neither float32 nor float64", param_hint="--dtype")
-    grid = {
-        name: _numbers(text, f"--{name}")
-        for name, text in {
-            "batch": batch,
-            "steps": steps,
-            "hidden": hidden,
-            "layers": layers,
-            "threads": threads,
-        }.items()
-    }
-    if max(grid["threads"], default=1) > CORES:
-        raise typer.BadParameter(f"{threads} is more than the {CORES} cores here", param_hint="--threads")
+    if frozen and train:
+        raise typer.BadParameter("a frozen layer is for inference", param_hint="--frozen")
+    grid = _grid({"batch": batch, "steps": steps, "hidden": hidden, "layers": layers, "threads": threads})
+    if full and _is_own(grid, bidirectional):
+        raise typer.BadParameter("its grid is fixed; leave out sizes, or --full", param_hint="--full")
     with _one_sentence():
         _need("torch", "fastgru bench")
+        _check_outputs({"--json": json_file, "--plot": plot})
         from fastgru import bench as measuring
+        from fastgru.bench import plotting, report
 
-        if json_file is not None and not json_file.parent.is_dir():
-            raise FileNotFoundError(f"there is no directory {json_file.parent} for --json. Make it first.")
-        cases = _cases(grid, bidirectional, train, dtype)
-        with _progress() as progress:
-            task = progress.add_task("measuring", total=len(cases))
-            figures = []
-            for case in cases:
-                figures.append(measuring.measure(case, budget))
-                progress.advance(task)
-        _print_figures(figures)
+        earlier = None if compare is None else measuring.read_json(compare)
+        cases = _chosen(_cases(grid, bidirectional, dtype, full), train, frozen)
+        record = _measure(cases, dtype, budget, level)
         if json_file is not None:
-            measuring.write_json(json_file, figures)
+            measuring.write_json(json_file, record)
+        if plot is not None:
+            plotting.plot(record, plot)
+        console = Console()
+        report.print_record(record, full, console)
+        if compare is not None and earlier is not None:
+            report.print_comparison(measuring.compare(earlier, record), compare.name, console)
 
 
-def _print_figures(figures: list[Figure]) -> None:
+def _grid(texts: dict[str, str | None]) -> dict[str, list[int]]:
+    grid = {name: _numbers(text, f"--{name}") for name, text in texts.items()}
+    if max(grid["threads"], default=1) > CORES:
+        raise typer.BadParameter(f"{texts['threads']} is more than the {CORES} cores here", param_hint="--threads")
+    return grid
+
+
+def _is_own(grid: dict[str, list[int]], bidirectional: bool) -> bool:
+    """Whether sizes were given, so that no fixed grid is meant."""
+    return bidirectional or any(values for name, values in grid.items() if name != "threads")
+
+
+def _check_outputs(files: dict[str, Path | None]) -> None:
+    for option, file in files.items():
+        if file is not None and not file.parent.is_dir():
+            raise FileNotFoundError(f"there is no directory {file.parent} for {option}. Make it first.")
+    if files["--plot"] is not None:
+        _need("demo", "fastgru bench --plot")
+
+
+def _measure(cases: Sequence[Case], dtype: str, budget: float, level: str | None) -> Record:
     from fastgru import bench as measuring
+    from fastgru.levels import use_level
 
-    console = Console()
-    console.print(" | ".join(f"{key} {value}" for key, value in measuring.machine().items()), soft_wrap=True)
-    console.print(_bench_table(figures))
-    for summary in measuring.summarize(figures):
-        mode = "training" if summary.train else "inference"
-        console.print(
-            f"{mode}, {summary.threads} thread{'s' if summary.threads > 1 else ''}: geometric mean "
-            f"{summary.geometric_mean:.2f}x, minimum {summary.minimum:.2f}x"
-        )
-    if any(figure.is_disturbed for figure in figures):
-        console.print(
-            "Cells in yellow: the rounds differ so much that other programs must have been running, and the ratio "
-            "says little. Run this again on a quiet machine.",
-            style="yellow",
-        )
+    with nullcontext() if level is None else use_level(level), _progress() as progress:
+        task = progress.add_task("measuring", total=len(cases) + 1)
+        limits = measuring.machine_limits({case.threads for case in cases}, dtype)
+        figures = []
+        for case in cases:
+            progress.advance(task)
+            figures.append(measuring.measure(case, budget))
+        return measuring.Record(measuring.machine(), limits, figures)
 
 
-def _cases(grid: dict[str, list[int]], bidirectional: bool, train: bool | None, dtype: str) -> list[Case]:
+def _cases(grid: dict[str, list[int]], bidirectional: bool, dtype: str, full: bool) -> list[Case]:
     from itertools import product
 
-    from fastgru.bench import Case, all_threads, default_cases
+    from fastgru.bench import Case, all_threads, default_cases, full_cases
 
     counts = grid["threads"] or all_threads()
-    if not any(grid[name] for name in ("batch", "steps", "hidden", "layers")) and not bidirectional:
-        cases = default_cases(counts, dtype)
-        return [case for case in cases if train is None or case.train == train]
-    modes = (False, True) if train is None else (train,)
+    if not _is_own(grid, bidirectional):
+        return (full_cases if full else default_cases)(counts, dtype)
     axes = (
         counts,
-        modes,
+        (False, True),
         grid["layers"] or [1],
         grid["hidden"] or [64],
         grid["steps"] or [100],
@@ -275,24 +289,11 @@ def _cases(grid: dict[str, list[int]], bidirectional: bool, train: bool | None, 
     ]
 
 
-def _bench_table(figures: list[Figure]) -> Table:
-    table = Table(title="torch.nn.GRU against fastgru.GRU, medians of interleaved rounds")
-    for column in ("mode", "threads", "layers", "H", "B", "T", "torch ms", "fastgru ms", "ratio", "±"):
-        table.add_column(column, justify="left" if column == "mode" else "right")
-    for figure in figures:
-        case = figure.case
-        layers = f"{case.layers}{' x 2' if case.bidirectional else ''}"
-        sizes = [case.threads, layers, case.hidden, case.batch, case.steps]
-        table.add_row(
-            "train" if case.train else "infer",
-            *map(str, sizes),
-            f"{figure.torch_ms:.3f}",
-            f"{figure.fastgru_ms:.3f}",
-            f"{figure.ratio:.2f}",
-            f"{figure.spread:.2f}",
-            style="red" if figure.ratio < 1 else "yellow" if figure.is_disturbed else None,
-        )
-    return table
+def _chosen(cases: Iterable[Case], train: bool | None, frozen: bool) -> list[Case]:
+    """Those of the modes that are asked for, each once."""
+    if frozen:
+        cases = dict.fromkeys(replace(case, frozen=True) for case in cases if not case.train)
+    return [case for case in cases if train is None or case.train == train]
 
 
 # ---- info

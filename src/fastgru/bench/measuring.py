@@ -7,24 +7,19 @@ compared first; a cell whose results differ gives no figure.
 from __future__ import annotations
 
 import gc
-import json
-import math
-import os
-import platform
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from itertools import product
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.rnn import GRU as STOCK_GRU
 
-import fastgru
+from fastgru.bench.cases import Case
+from fastgru.errors import FastGRUError
 from fastgru.nn import GRU
 
 # Both layers round differently in the last bits; over long sequences that grows. A wrong result is off by far more.
@@ -32,31 +27,9 @@ _RELATIVE_DIFFERENCE = {torch.float32: 1e-4, torch.float64: 1e-11}
 # Spread over ratio: at most 0.07 measured on a quiet machine; 0.4 to 2.9 with two threads where one other program ran,
 # which slows torch more than us (its threads spin while they wait) and flatters the ratio up to fourfold.
 MOST_SPREAD = 0.25
-
-
-@dataclass(frozen=True)
-class Case:
-    """One cell of a benchmark.
-
-    Attributes:
-        batch: B.
-        steps: T.
-        hidden: H, also the input size.
-        layers: L.
-        train: forward and backward instead of forward alone.
-        threads: for both layers.
-        bidirectional: with a second direction.
-        dtype: ``"float32"`` or ``"float64"``.
-    """
-
-    batch: int
-    steps: int
-    hidden: int
-    layers: int = 1
-    train: bool = False
-    threads: int = 1
-    bidirectional: bool = False
-    dtype: str = "float32"
+# Rounds of each cell, whatever its budget: fewer where one round takes more than a second.
+_LEAST_ROUNDS, _LEAST_SLOW_ROUNDS = 5, 3
+_SLOW_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -85,39 +58,8 @@ class Figure:
         return self.spread > MOST_SPREAD * self.ratio
 
 
-@dataclass(frozen=True)
-class Summary:
-    """All cells of one kind: same mode, same number of threads.
-
-    Attributes:
-        train: forward and backward.
-        threads: of both layers.
-        geometric_mean: of the ratios.
-        minimum: of the ratios.
-    """
-
-    train: bool
-    threads: int
-    geometric_mean: float
-    minimum: float
-
-
-class DifferentResults(fastgru.errors.FastGRUError, RuntimeError):  # noqa: N818  (it is what happened)
+class DifferentResults(FastGRUError, RuntimeError):  # noqa: N818  (it is what happened)
     """Our layer and torch's do not agree, so that a speed would mean nothing."""
-
-
-def all_threads() -> list[int]:
-    """One thread, and as many as torch would use."""
-    return sorted({1, torch.get_num_threads()})
-
-
-def default_cases(threads: Iterable[int] = (), dtype: str = "float32") -> list[Case]:
-    """The default grid: B in 1, 8, 32; H = I in 32 ... 256; T = 100; both modes; and a stream of single steps."""
-    cases = [Case(batch=1, steps=1, hidden=64, dtype=dtype)]
-    grid = product(list(threads) or all_threads(), (False, True), (32, 64, 128, 256), (1, 8, 32))
-    return cases + [
-        Case(batch, 100, hidden, train=train, threads=count, dtype=dtype) for count, train, hidden, batch in grid
-    ]
 
 
 def measure(case: Case, budget: float = 1.0) -> Figure:
@@ -125,7 +67,7 @@ def measure(case: Case, budget: float = 1.0) -> Figure:
 
     Args:
         case: what to run.
-        budget: seconds of measured time; at least five rounds are measured in any case.
+        budget: seconds of measured time; at least five rounds are measured in any case, or three of slow cells.
 
     Raises:
         DifferentResults: the two layers do not agree.
@@ -137,7 +79,7 @@ def measure(case: Case, budget: float = 1.0) -> Figure:
     """
     with _threads(case.threads):
         stock, ours, x = _layers(case)
-        d_output = torch.randn_like(stock(x)[0])
+        d_output = torch.randn(*x.shape[:2], case.hidden * (2 if case.bidirectional else 1), dtype=x.dtype)
         _compare(case, _results(case, stock, x, d_output), _results(case, ours, x, d_output))
         calls = [_call(case, layer, x, d_output) for layer in (stock, ours)]
         rounds = list(_rounds(calls, [[x, *layer.parameters()] for layer in (stock, ours)], budget))
@@ -153,60 +95,19 @@ def measure(case: Case, budget: float = 1.0) -> Figure:
     )
 
 
-def summarize(figures: Sequence[Figure]) -> list[Summary]:
-    """Geometric mean and minimum of each mode and thread count, without cells of a single step."""
-    groups: dict[tuple[bool, int], list[float]] = {}
-    for figure in figures:
-        if figure.case.steps > 1:
-            key = (figure.case.train, figure.case.threads)
-            groups.setdefault(key, []).append(figure.ratio)
-    return [
-        Summary(train, threads, math.exp(statistics.fmean(map(math.log, ratios))), min(ratios))
-        for (train, threads), ratios in sorted(groups.items())
-    ]
-
-
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
-    return {
-        "processor": processor_name(),
-        "cores": os.cpu_count(),
-        "level": next(level.name for level in fastgru.cpu_info() if level.active),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "fastgru": fastgru.__version__,
-    }
-
-
-def processor_name() -> str:
-    """The processor as the system names it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass  # not Linux
-    return platform.processor() or platform.machine()
-
-
-def write_json(path: Path, figures: Sequence[Figure]) -> None:
-    """Machine, figures and summaries as JSON; the file appears whole or not at all."""
-    content = {
-        "machine": machine(),
-        "cells": [asdict(figure) for figure in figures],
-        "summary": [asdict(summary) for summary in summarize(figures)],
-    }
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
-
-
 def _layers(case: Case) -> tuple[STOCK_GRU, GRU, Tensor]:
     torch.manual_seed(0)
     dtype = getattr(torch, case.dtype)
     stock = STOCK_GRU(case.hidden, case.hidden, case.layers, bidirectional=case.bidirectional, dtype=dtype)
     x = torch.randn(case.steps, case.batch, case.hidden, dtype=dtype, requires_grad=case.train)
-    return stock, GRU.from_torch(stock), x
+    ours = GRU.from_torch(stock)
+    if case.frozen:
+        _freeze(ours)
+    return stock, ours, x
+
+
+def _freeze(layer: Any) -> None:
+    layer.freeze()
 
 
 def _results(case: Case, layer: nn.Module, x: Tensor, d_output: Tensor) -> list[Tensor]:
@@ -250,10 +151,12 @@ def _rounds(
     """Seconds of both calls in turn. A short call is repeated within its round, for the clock's sake."""
     with _no_garbage_collection():
         times = [_time(call, own, 1) for call, own in zip(calls, leaves, strict=True)]  # also warms up
-        times = [_time(call, own, 2) for call, own in zip(calls, leaves, strict=True)]
+        least = _LEAST_SLOW_ROUNDS if sum(times) > _SLOW_SECONDS else _LEAST_ROUNDS
+        if least == _LEAST_ROUNDS:
+            times = [_time(call, own, 2) for call, own in zip(calls, leaves, strict=True)]
         repeats = [max(1, min(500, int(2e-3 / seconds))) for seconds in times]
         spent, count = 0.0, 0
-        while count < 5 or spent < budget:
+        while count < least or spent < budget:
             first, second = (_time(call, own, repeat) for call, own, repeat in zip(calls, leaves, repeats, strict=True))
             spent += first * repeats[0] + second * repeats[1]
             count += 1

@@ -1,0 +1,37 @@
+"""Measuring our layer against `torch.nn.GRU` and against the limits of this machine.
+
+`cases` says what is measured, `measuring` how, `limits` what the processor could do, `records` keeps it all in a file,
+`summaries` and `comparing` draw conclusions, `report` and `plotting` show them.
+"""
+
+from fastgru.bench.cases import Case, all_threads, default_cases, full_cases
+from fastgru.bench.comparing import Comparison, compare
+from fastgru.bench.limits import Limits, limit_ms, machine_limits
+from fastgru.bench.measuring import DifferentResults, Figure, measure
+from fastgru.bench.records import ForeignFile, Record, machine, processor_name, read_json, write_json
+from fastgru.bench.summaries import Summary, best_cells, slower_with_threads, summarize
+
+__all__ = [
+    "Case",
+    "Comparison",
+    "DifferentResults",
+    "Figure",
+    "ForeignFile",
+    "Limits",
+    "Record",
+    "Summary",
+    "all_threads",
+    "best_cells",
+    "compare",
+    "default_cases",
+    "full_cases",
+    "limit_ms",
+    "machine",
+    "machine_limits",
+    "measure",
+    "processor_name",
+    "read_json",
+    "slower_with_threads",
+    "summarize",
+    "write_json",
+]

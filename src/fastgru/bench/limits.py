@@ -1,0 +1,183 @@
+"""What this machine could do at best: its multipliers and caches, measured, and the time that a cell needs on them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from fastgru import _core
+from fastgru.bench.cases import Case
+
+MEMORY = "memory"
+# Where the system does not tell: sizes that today's processors have at least.
+_USUAL_CACHES = {"L1": 32 << 10, "L2": 512 << 10, "L3": 8 << 20}
+_SHARED = ("L3", MEMORY)  # among the cores; each has an L1 and an L2 of its own
+_MOST_MEMORY = 1 << 30
+_SLICE = 0.01  # seconds of one measurement: shorter than the turn that the system gives to another program
+_ATTEMPTS = 8  # the best counts, for whatever disturbs makes it slower
+
+
+@dataclass(frozen=True)
+class ThreadLimits:
+    """What a number of threads can do together.
+
+    Attributes:
+        threads: how many.
+        peak_gflops: multiply-adds out of registers, two operations each, in 1e9 per second.
+        read_gbs: reading from ``"L1"``, ``"L2"``, ``"L3"`` and ``"memory"``, in 1e9 bytes per second.
+    """
+
+    threads: int
+    peak_gflops: float
+    read_gbs: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the machine can do at one instruction-set level.
+
+    Attributes:
+        level: the instruction-set level.
+        dtype: that `peak_gflops` was measured with.
+        caches: bytes of ``"L1"`` and ``"L2"`` of a core, and of ``"L3"`` of the processor.
+        by_threads: for each number of threads that was asked for.
+    """
+
+    level: str
+    dtype: str
+    caches: Mapping[str, int]
+    by_threads: tuple[ThreadLimits, ...]
+
+    def of(self, threads: int) -> ThreadLimits:
+        """The limits of that many threads.
+
+        Raises:
+            ValueError: they were not measured.
+        """
+        for limits in self.by_threads:
+            if limits.threads == threads:
+                return limits
+        measured = ", ".join(str(limits.threads) for limits in self.by_threads)
+        raise ValueError(f"no limits were measured for {threads} threads, only for {measured}. Measure them too.")
+
+    def home(self, size: int, threads: int) -> str:
+        """The nearest cache that holds `size` bytes, spread evenly over the cores of the threads."""
+        for name, capacity in self.caches.items():
+            if size <= capacity * (1 if name in _SHARED else threads):
+                return name
+        return MEMORY
+
+
+def machine_limits(threads: Iterable[int], dtype: str = "float32") -> Limits:
+    """Measures the machine at the active level, in under a second for each number of threads.
+
+    Example:
+        >>> from fastgru.bench import machine_limits
+        >>> machine_limits([1]).of(1).peak_gflops > 0
+        True
+    """
+    caches = cache_sizes()
+    counts = sorted(set(threads))
+    return Limits(_core.active_level(), dtype, caches, tuple(_thread_limits(n, dtype, caches) for n in counts))
+
+
+def limit_ms(case: Case, limits: Limits) -> float:
+    """The least milliseconds that `case` could take: the longer of its arithmetic and of its reading of weights.
+
+    Arithmetic: each row, step, layer and direction takes 2 * 3H * (I + H) operations, training three times as many
+    (the gradients of input and weights are products of the same size), at the peak of all threads. The activations
+    are not counted.
+
+    Weights: a step needs all 3H * H recurrence weights, for each layer and direction, and the next step needs its
+    result. So they are read once a step, in training once more on the way back, from the nearest cache that holds
+    those of one layer and direction. Of the two ways to divide a step among threads, by rows (each reads all weights)
+    or by columns (each reads its share), the second is taken, which reads less: all threads read one copy together,
+    each from its own cache. Input weights are read once a call and not counted, and neither are input and output.
+    """
+    machine = limits.of(case.threads)
+    directions = 2 if case.bidirectional else 1
+    widths = [case.hidden] + [case.hidden * directions] * (case.layers - 1)
+    recurrences = directions * case.layers * case.steps
+    products = sum(2 * 3 * case.hidden * (width + case.hidden) for width in widths)
+    flops = products * directions * case.batch * case.steps * (3 if case.train else 1)
+    weights = 3 * case.hidden * case.hidden * (8 if case.dtype == "float64" else 4)
+    read_gbs = machine.read_gbs[limits.home(weights, case.threads)]
+    traffic = weights * recurrences * (2 if case.train else 1)
+    return max(flops / machine.peak_gflops, traffic / read_gbs) / 1e6
+
+
+def cache_sizes() -> dict[str, int]:
+    """Bytes of the data caches that the first core uses, as far as the system tells."""
+    sizes = dict(_USUAL_CACHES)
+    for cache in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):
+        try:
+            level, kind, size = ((cache / name).read_text().strip() for name in ("level", "type", "size"))
+        except OSError:
+            continue  # a virtual machine may hide some
+        if kind != "Instruction" and f"L{level}" in sizes and size.endswith("K"):
+            sizes[f"L{level}"] = int(size[:-1]) << 10
+    return sizes
+
+
+def _thread_limits(threads: int, dtype: str, caches: Mapping[str, int]) -> ThreadLimits:
+    is_double = dtype == "float64"
+    peak = _best_rate(threads, lambda _, rounds: 2 * _core.fma_chains(is_double, rounds))
+    reads = {}
+    for name, size in _working_sets(threads, caches).items():
+        values = [torch.ones(size // 4) for _ in range(threads)]
+
+        def read(thread: int, repeats: int, values: list[torch.Tensor] = values) -> float:
+            _core.read_all(values[thread].data_ptr(), values[thread].numel(), repeats)
+            return 4 * values[thread].numel() * repeats
+
+        reads[name] = _best_rate(threads, read) / 1e9
+    return ThreadLimits(threads, peak / 1e9, reads)
+
+
+def _working_sets(threads: int, caches: Mapping[str, int]) -> dict[str, int]:
+    """Bytes that each thread reads: half of its own cache, its part of a quarter of a shared one, or far more."""
+    sets = {name: size // (4 * threads if name in _SHARED else 2) for name, size in caches.items()}
+    sets[MEMORY] = min(4 * caches["L3"], _MOST_MEMORY) // threads
+    return sets
+
+
+def _best_rate(threads: int, work: Callable[[int, int], float]) -> float:
+    """The most work per second that the threads did together.
+
+    Args:
+        threads: how many.
+        work: called with the index of its thread and a number of repeats; returns how much it did.
+    """
+    rates: list[float] = []
+    repeats = 1
+    with ThreadPoolExecutor(threads) as pool:
+        # Repeats are not settled beforehand, where one disturbance would leave every later run too short.
+        while len(rates) < _ATTEMPTS:
+            done, seconds = _together(pool, threads, work, repeats)
+            if seconds < _SLICE:
+                repeats *= 2
+            else:
+                rates.append(done / seconds)
+    return max(rates)
+
+
+def _together(
+    pool: ThreadPoolExecutor, threads: int, work: Callable[[int, int], float], repeats: int
+) -> tuple[float, float]:
+    """What all threads did, and the seconds from the first one's start to the last one's end."""
+    start_line = threading.Barrier(threads)
+
+    def run(thread: int) -> tuple[float, float, float]:
+        start_line.wait()
+        start = time.perf_counter()
+        done = work(thread, repeats)
+        return done, start, time.perf_counter()
+
+    done, starts, ends = zip(*pool.map(run, range(threads)), strict=True)
+    return sum(done), max(ends) - min(starts)
