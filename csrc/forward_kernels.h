@@ -170,21 +170,20 @@ void forward_rows(const ForwardSteps<T>& run, ptrdiff_t rows) {
 template <class T, int M>
 FASTGRU_INLINE void multiply_unpacked(const T* weight, ptrdiff_t H, ptrdiff_t unit, ptrdiff_t K, const T* v,
                                       ptrdiff_t v_stride, Vec<T> (&sum)[3][M]) {
-    constexpr int L = kLanes<T>;
-    for (ptrdiff_t k = 0; k < K; k += L) {
-        const ptrdiff_t columns = min(L, K - k);
-        unroll<3>([&](auto gate) FASTGRU_INLINED {
-            Vec<T> column[L];
-            load_transposed<T>(weight + (gate * H + unit) * K, K, H - unit, k, column);
-            unroll<L>([&](auto j) FASTGRU_INLINED {
-                if (j < columns) {
+    constexpr int part = kPartLanes<T>;
+    unroll<3>([&](auto gate) FASTGRU_INLINED {  // one after another: a processor follows 16 rows ahead, but not 48
+        for (ptrdiff_t k = 0; k < K; k += part) {
+            Vec<T> column[part];
+            load_columns<T>(weight + (gate * H + unit) * K, K, H - unit, k, column);
+            unroll<part>([&](auto j) FASTGRU_INLINED {
+                if (k + j < K) {
                     unroll<M>([&](auto m) FASTGRU_INLINED {
                         sum[gate][m] = fma(broadcast(v[m * v_stride + k + j]), column[j], sum[gate][m]);
                     });
                 }
             });
-        });
-    }
+        }
+    });
 }
 
 template <class T, int M>

@@ -12,40 +12,33 @@ FASTGRU_INLINE ptrdiff_t blocks_of(ptrdiff_t values) {
 
 FASTGRU_INLINE ptrdiff_t min(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
-// L rows of a matrix, from column k on, as L vectors of one column each. Rows and columns outside are zero.
+// A few columns, from k on, of up to L rows of a matrix. Rows and columns outside it are zero.
 template <class T>
-FASTGRU_INLINE void load_transposed(const T* weight, ptrdiff_t K, ptrdiff_t rows, ptrdiff_t k,
-                                    Vec<T> (&column)[kLanes<T>]) {
-    constexpr int L = kLanes<T>;
-    const int columns = int(min(L, K - k));
-    if (rows >= L && columns == L) {
-        unroll<L>([&](auto i) FASTGRU_INLINED { column[i] = load(weight + i * K + k); });
-    } else {
-        unroll<L>([&](auto i) FASTGRU_INLINED {
-            column[i] = i < rows ? load_upto(weight + i * K + k, columns) : Vec<T>{};
-        });
-    }
-    transpose<T>(column);
+FASTGRU_INLINE void load_columns(const T* weight, ptrdiff_t K, ptrdiff_t rows, ptrdiff_t k,
+                                 Vec<T> (&column)[kPartLanes<T>]) {
+    constexpr int L = kLanes<T>, part = kPartLanes<T>;
+    if (rows >= L && K - k >= part) return load_columns<T>(weight + k, K, column);
+    alignas(64) T padded[L * part] = {};
+    for (ptrdiff_t i = 0; i < min(L, rows); ++i)
+        for (ptrdiff_t j = 0; j < min(part, K - k); ++j) padded[i * part + j] = weight[i * K + k + j];
+    load_columns<T>(padded, part, column);
 }
 
 // Kernels::pack_gates
 template <class T>
 void pack_gates(const T* weight, ptrdiff_t H, ptrdiff_t K, T* packed, ptrdiff_t begin, ptrdiff_t end) {
-    constexpr int L = kLanes<T>;
+    constexpr int L = kLanes<T>, part = kPartLanes<T>;
     for (ptrdiff_t block = begin; block < end; ++block) {
         T* panel = packed + block * K * 3 * L;
         for (ptrdiff_t gate = 0; gate < 3; ++gate) {
             const T* rows = weight + (gate * H + block * L) * K;
-            for (ptrdiff_t k = 0; k < K; k += L) {
-                Vec<T> column[L];
-                load_transposed<T>(rows, K, H - block * L, k, column);
-                const ptrdiff_t columns = min(L, K - k);
+            for (ptrdiff_t k = 0; k < K; k += part) {
+                Vec<T> column[part];
+                load_columns<T>(rows, K, H - block * L, k, column);
                 T* to = panel + (k * 3 + gate) * L;
-                if (columns == L) {
-                    unroll<L>([&](auto j) FASTGRU_INLINED { store(to + j * 3 * L, column[j]); });
-                } else {
-                    for (ptrdiff_t j = 0; j < columns; ++j) store(to + j * 3 * L, column[j]);
-                }
+                unroll<part>([&](auto j) FASTGRU_INLINED {
+                    if (k + j < K) store(to + j * 3 * L, column[j]);
+                });
             }
         }
     }

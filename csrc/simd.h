@@ -201,39 +201,76 @@ FASTGRU_INLINE void unroll(Body&& body) {
     }
 }
 
-// One stage of a square transpose: swaps the off-diagonal blocks of size W in rows a and b.
-template <class T, int W>
-FASTGRU_INLINE void swap_blocks(Vec<T>& a, Vec<T>& b) {
-    Bits<T> low, high;
-    unroll<kLanes<T>>([&](auto j) FASTGRU_INLINED {
-        constexpr int i = decltype(j)::value;
-        low[i] = (i & W) ? i - W + kLanes<T> : i;
-        high[i] = (i & W) ? i + kLanes<T> : i + W;
-    });
-#if defined(__clang__)
-    Vec<T> first, second;
-    unroll<kLanes<T>>([&](auto j) FASTGRU_INLINED {
-        constexpr int i = decltype(j)::value;
-        first[i] = (i & W) ? b[i - W] : a[i];
-        second[i] = (i & W) ? b[i] : a[i + W];
-    });
-    (void)low, (void)high;
+// Values that fill 16 bytes: vectors consist of such parts, and instructions that stay within them are cheap.
+template <class T>
+constexpr int kPartLanes = 16 / int(sizeof(T));
+
+// A vector whose parts come from places `stride` values apart.
+#if defined(__AVX512F__)
+template <class T>
+FASTGRU_INLINE Vec<T> load_parts(const T* p, ptrdiff_t stride) {
+    const auto part = [&](int i)
+                          FASTGRU_INLINED { return _mm_loadu_ps(reinterpret_cast<const float*>(p + i * stride)); };
+    __m512 v = _mm512_castps128_ps512(part(0));
+    v = _mm512_mask_broadcast_f32x4(v, 0x00F0, part(1));
+    v = _mm512_mask_broadcast_f32x4(v, 0x0F00, part(2));
+    return (Vec<T>)_mm512_mask_broadcast_f32x4(v, 0xF000, part(3));
+}
+#elif defined(__AVX2__)
+template <class T>
+FASTGRU_INLINE Vec<T> load_parts(const T* p, ptrdiff_t stride) {
+    const auto part = [&](int i)
+                          FASTGRU_INLINED { return _mm_loadu_ps(reinterpret_cast<const float*>(p + i * stride)); };
+    return (Vec<T>)_mm256_insertf128_ps(_mm256_castps128_ps256(part(0)), part(1), 1);
+}
 #else
-    Vec<T> first = __builtin_shuffle(a, b, low);
-    Vec<T> second = __builtin_shuffle(a, b, high);
+template <class T>
+FASTGRU_INLINE Vec<T> load_parts(const T* p, ptrdiff_t) {
+    return load(p);
+}
 #endif
-    a = first;
-    b = second;
+
+// Units of U values of a and b in turn, from the low or the high half of each part.
+template <class T, int U, bool is_high>
+FASTGRU_INLINE Vec<T> interleave(Vec<T> a, Vec<T> b) {
+    constexpr auto source = [](int i) constexpr {
+        const int unit = i % kPartLanes<T> / U;
+        const int from = i / kPartLanes<T> * kPartLanes<T> + (is_high ? kPartLanes<T> / 2 : 0);
+        return from + unit / 2 * U + i % U + (unit % 2) * kLanes<T>;
+    };
+#if defined(__clang__)
+    Vec<T> picked;
+    unroll<kLanes<T>>([&](auto i) FASTGRU_INLINED {
+        constexpr int from = source(decltype(i)::value);
+        picked[decltype(i)::value] = from < kLanes<T> ? a[from % kLanes<T>] : b[from % kLanes<T>];
+    });
+    return picked;
+#else
+    Bits<T> indices;
+    unroll<kLanes<T>>([&](auto i) FASTGRU_INLINED { indices[decltype(i)::value] = source(decltype(i)::value); });
+    return __builtin_shuffle(a, b, indices);
+#endif
 }
 
-template <class T, int W = 1>
-FASTGRU_INLINE void transpose(Vec<T> (&rows)[kLanes<T>]) {
-    if constexpr (W < kLanes<T>) {
-        unroll<kLanes<T>>([&](auto i) FASTGRU_INLINED {
-            constexpr int row = decltype(i)::value;
-            if constexpr ((row & W) == 0) swap_blocks<T, W>(rows[row], rows[row + W]);
-        });
-        transpose<T, W * 2>(rows);
+// The first kPartLanes columns of kLanes rows that are `stride` values apart. Parts that belong together are put
+// together while they are loaded; what is left is to transpose small squares within parts.
+template <class T>
+FASTGRU_INLINE void load_columns(const T* p, ptrdiff_t stride, Vec<T> (&column)[kPartLanes<T>]) {
+    constexpr int part = kPartLanes<T>;
+    Vec<T> row[part];
+    unroll<part>([&](auto r) FASTGRU_INLINED { row[r] = load_parts<T>(p + r * stride, part * stride); });
+    if constexpr (part == 2) {
+        column[0] = interleave<T, 1, false>(row[0], row[1]);
+        column[1] = interleave<T, 1, true>(row[0], row[1]);
+    } else {
+        const Vec<T> low_01 = interleave<T, 1, false>(row[0], row[1]),
+                     high_01 = interleave<T, 1, true>(row[0], row[1]),
+                     low_23 = interleave<T, 1, false>(row[2], row[3]),
+                     high_23 = interleave<T, 1, true>(row[2], row[3]);
+        column[0] = interleave<T, 2, false>(low_01, low_23);
+        column[1] = interleave<T, 2, true>(low_01, low_23);
+        column[2] = interleave<T, 2, false>(high_01, high_23);
+        column[3] = interleave<T, 2, true>(high_01, high_23);
     }
 }
 
