@@ -77,7 +77,7 @@ class Frozen:
         Raises:
             FrozenError: a parameter was written to since the freezing.
         """
-        if functional.is_unwatched() and not self._needs_grad(x, h_0):
+        if functional.is_unwatched() and not (torch.is_grad_enabled() and self._needs_grad(x, h_0)):
             results = self._packed.forward_tensors(x, h_0, parameters, torch.get_num_threads())
             if results:  # neither None nor False
                 return cast("tuple[Tensor, Tensor]", results)
@@ -86,7 +86,5 @@ class Frozen:
         return None
 
     def _needs_grad(self, x: Tensor, h_0: Tensor | None) -> bool:
-        if not torch.is_grad_enabled():
-            return False
-        with torch._C.DisableTorchFunctionSubclass():
+        with torch._C.DisableTorchFunctionSubclass():  # several times quicker to ask
             return functional.needs_grad(x, h_0, self._parameters)

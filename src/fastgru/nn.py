@@ -300,17 +300,17 @@ class GRU(torch_rnn.RNNBase):
         raise errors.not_a_tensor("input", input)
 
     def _run(self, x: Tensor, h_0: Tensor | None, batch_sizes: Tensor | None) -> tuple[Tensor, Tensor]:
-        parameters, names = self._parameters, self._flat_weights_names
-        try:
-            weights = tuple([parameters[name] for name in names])
-        except KeyError:  # parametrized, or a plain attribute for the moment
-            weights = tuple([getattr(self, name) for name in names])
         layers = self.num_layers
         dropout = self.dropout if self.training and layers > 1 else 0.0
+        parameters = self._parameters
         if self._frozen is not None and batch_sizes is None and dropout == 0.0:
-            results = self._frozen.run(x, h_0, weights)
+            results = self._frozen.run(x, h_0, tuple(parameters.values()))
             if results is not None:
                 return results
+        try:
+            weights = tuple([parameters[name] for name in self._flat_weights_names])
+        except KeyError:  # parametrized, or a plain attribute for the moment
+            weights = tuple([getattr(self, name) for name in self._flat_weights_names])
         spec = _spec(self.input_size, self.hidden_size, layers, self.bias, self.bidirectional)
         return functional.run(spec, x, h_0, weights, batch_sizes, dropout, self.recompute)  # type: ignore[arg-type]
 
