@@ -166,12 +166,15 @@ class Packed {
         return true;
     }
 
-    // Whether these are the parameters, the very objects, and the level is still the one that runs.
+    // Whether the values of this dict are the parameters, the very objects, and the level is still the one that
+    // runs.
     bool holds(nb::handle parameters) const {
-        const Py_ssize_t count = PyTuple_GET_SIZE(parameters_.ptr());
-        if (table_ != &active_table() || PyTuple_GET_SIZE(parameters.ptr()) != count) return false;
-        for (Py_ssize_t i = 0; i < count; ++i)
-            if (PyTuple_GET_ITEM(parameters.ptr(), i) != PyTuple_GET_ITEM(parameters_.ptr(), i)) return false;
+        if (table_ != &active_table() || PyDict_GET_SIZE(parameters.ptr()) != PyTuple_GET_SIZE(parameters_.ptr()))
+            return false;
+        PyObject *key, *value;
+        Py_ssize_t at = 0;
+        for (Py_ssize_t i = 0; PyDict_Next(parameters.ptr(), &at, &key, &value); ++i)
+            if (value != PyTuple_GET_ITEM(parameters_.ptr(), i)) return false;
         return true;
     }
 
@@ -327,7 +330,7 @@ void bind_tensor_calls(nb::module_& m, nb::class_<Core>& core) {
         .def("is_current", &Packed::is_current, "False when a parameter was written to since.")
         .def(
             "forward_tensors",
-            [](const Packed& self, nb::handle input, nb::handle h_0, nb::handle parameters, int threads) {
+            [](const Packed& self, nb::handle input, nb::handle h_0, nb::dict parameters, int threads) {
                 const auto call = self.core().is_double ? forward_packed<double> : forward_packed<float>;
                 return call(self, input, h_0, parameters, threads);
             },

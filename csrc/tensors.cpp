@@ -47,12 +47,10 @@ nb::object Tensors::make(uint8_t bits, int32_t ndim, int64_t* shape, void*& data
         const nb::gil_scoped_acquire held;
         PyErr_SetString(PyExc_RuntimeError, message);
     };
+    if (api_->allocate(&prototype, &managed, nullptr, set_error) != 0) throw nb::python_error();
+    data = static_cast<char*>(managed->tensor.data) + managed->tensor.byte_offset;
     void* object = nullptr;
-    if (api_->allocate(&prototype, &managed, nullptr, set_error) != 0 || api_->to_object(managed, &object) != 0)
-        throw nb::python_error();
-    DLTensor made;
-    if (api_->describe(object, &made) != 0) throw nb::python_error();
-    data = static_cast<char*>(made.data) + made.byte_offset;
+    if (api_->to_object(managed, &object) != 0) throw nb::python_error();
     return nb::steal(static_cast<PyObject*>(object));
 }
 

@@ -25,7 +25,13 @@ struct DLTensor {
     int64_t *shape, *strides;
     uint64_t byte_offset;
 };
-struct DLManagedTensorVersioned;
+struct DLManagedTensorVersioned {
+    uint32_t major, minor;
+    void* manager_context;
+    void (*deleter)(DLManagedTensorVersioned* self);
+    uint64_t flags;
+    DLTensor tensor;
+};
 struct DLPackExchangeAPI {
     uint32_t major, minor;
     DLPackExchangeAPI* previous;

@@ -78,7 +78,7 @@ class Packed:
     def is_current(self) -> bool:
         """False when a parameter was written to since."""
 
-    def forward_tensors(self, input: object, h_0: object | None, parameters: object, threads: int) -> object:
+    def forward_tensors(self, input: object, h_0: object | None, parameters: dict[str, object], threads: int) -> object:
         """As forward_tensors of Core. None also for other parameters, False where one was written to since."""
 
 class Stepper:

@@ -34,8 +34,9 @@ def _from_environment() -> Backend | None:
     return None if not name else find(name)
 
 
-_FROM_ENVIRONMENT = _from_environment()
-_forced: ContextVar[Backend | None] = ContextVar("fastgru_backend", default=None)
+# The backend asked for by name, for the process and for a `with` block; None: the first that does not refuse.
+FROM_ENVIRONMENT = _from_environment()
+FORCED: ContextVar[Backend | None] = ContextVar("fastgru_backend", default=None)
 
 
 @contextmanager
@@ -64,16 +65,11 @@ def use_backend(name: str) -> Iterator[None]:
 @contextmanager
 def serve_by(backend: Backend) -> Iterator[None]:
     """Serves every call inside a ``with`` block by `backend`, in this thread or task."""
-    token = _forced.set(backend)
+    token = FORCED.set(backend)
     try:
         yield
     finally:
-        _forced.reset(token)
-
-
-def is_free() -> bool:
-    """True when no backend has been asked for by name. Not to be asked inside torch.compile."""
-    return _FROM_ENVIRONMENT is None and _forced.get() is None
+        FORCED.reset(token)
 
 
 def choose(request: Request) -> Backend:
@@ -83,7 +79,7 @@ def choose(request: Request) -> Backend:
         BackendError: a backend was asked for by name and refuses.
     """
     # torch.compile cannot read context variables; what it traces goes to torch's operator in any case.
-    wanted = None if torch.compiler.is_compiling() else _forced.get() or _FROM_ENVIRONMENT
+    wanted = None if torch.compiler.is_compiling() else FORCED.get() or FROM_ENVIRONMENT
     if wanted is not None:
         reason = wanted.refuse(request)
         if reason is not None:

@@ -66,13 +66,13 @@ class Frozen:
                 del parameter.frozen_by
                 parameter.__class__ = Parameter  # type: ignore[assignment]
 
-    def run(self, x: Tensor, h_0: Tensor | None, parameters: tuple[Any, ...]) -> tuple[Tensor, Tensor] | None:
+    def run(self, x: Tensor, h_0: Tensor | None, parameters: dict[str, Any]) -> tuple[Tensor, Tensor] | None:
         """Output and h_n from the packed parameters; None where only the plain call can serve.
 
         Args:
             x: (T, B, I).
             h_0: three-dimensional, or None.
-            parameters: those that the layer has now.
+            parameters: those that the layer has now, in torch's order.
 
         Raises:
             FrozenError: a parameter was written to since the freezing.

@@ -205,7 +205,7 @@ def is_unwatched() -> bool:
         return False
     if forward_ad._current_level >= 0 or _tracing_state() is not None:
         return False
-    return _modes_active() == 0 and dispatch.is_free()
+    return _modes_active() == 0 and dispatch.FROM_ENVIRONMENT is None and dispatch.FORCED.get() is None
 
 
 def needs_grad(x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...]) -> bool:

@@ -304,7 +304,7 @@ class GRU(torch_rnn.RNNBase):
         dropout = self.dropout if self.training and layers > 1 else 0.0
         parameters = self._parameters
         if self._frozen is not None and batch_sizes is None and dropout == 0.0:
-            results = self._frozen.run(x, h_0, tuple(parameters.values()))
+            results = self._frozen.run(x, h_0, parameters)
             if results is not None:
                 return results
         try:
