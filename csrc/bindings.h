@@ -7,6 +7,7 @@
 #include <new>
 
 #include "fastgru.h"
+#include "plan.h"
 #include "threads.h"
 #include "workspace.h"
 
@@ -32,11 +33,12 @@ template <class T, class Call>
 void run_in_workspace(Call call) {
     const KernelTable& table = active_table();
     const nb::gil_scoped_release released;
-    call.is_awake = threads_are_awake();
+    const Team team(call.threads, product_microseconds(call.spec, call.batch, sizeof(T)));
+    call.threads = team.threads();
+    call.is_awake = team.is_awake();
     const Block workspace(workspace_bytes<T>(table, call));
     if (workspace.data() == nullptr) throw std::bad_alloc();
     run<T>(table, call, workspace.data());
-    note_end_of_call();
 }
 
 // Calls from tensors to tensors: tensor_calls.cpp.

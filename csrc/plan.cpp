@@ -59,6 +59,13 @@ ptrdiff_t rows_per_group(const LayerShape& shape, ptrdiff_t items) {
 
 }  // namespace
 
+double product_microseconds(const Spec& spec, const Batch& batch, size_t value_bytes) {
+    double weights = 0;
+    for (ptrdiff_t layer = 0; layer < spec.num_layers; ++layer)
+        weights += 3.0 * double(spec.hidden_size * spec.num_directions * (spec.width(layer) + spec.hidden_size));
+    return 2 * weights * double(batch.total()) * double(value_bytes) / 4 / kFlopsPerMicrosecond;
+}
+
 ForwardPlan plan_forward(const LayerShape& shape) {
     ForwardPlan plan;
     plan.threads = threads_for(shape, forward_microseconds(shape));

@@ -34,6 +34,9 @@ struct BackwardPlan {
     ptrdiff_t chunk_steps;
 };
 
+// About what one thread takes for the products of a forward pass at its best.
+double product_microseconds(const Spec& spec, const Batch& batch, size_t value_bytes);
+
 ForwardPlan plan_forward(const LayerShape& shape);
 BackwardPlan plan_backward(const LayerShape& shape);
 

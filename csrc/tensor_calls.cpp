@@ -238,6 +238,7 @@ class Stepper {
           table_(&nb::cast<const Packed&>(packed_).table()),
           state_(std::move(state)),
           output_(std::move(output)),
+          threads_(threads),
           workspace_(core_.is_double ? prepare(double_, threads) : prepare(float_, threads)) {
         if (workspace_.data() == nullptr) throw std::bad_alloc();
     }
@@ -259,12 +260,17 @@ class Stepper {
         call.h_n = static_cast<T*>(state.data);
         call.output = static_cast<T*>(output.data);
         call.packed = nb::cast<const Packed&>(packed_).values<T>();
-        call.threads = threads;
-        call.is_awake = true;
-        const size_t bytes = workspace_bytes<T>(*table_, call);
-        call.is_awake = false;
-        const size_t bytes_asleep = workspace_bytes<T>(*table_, call);
-        return bytes > bytes_asleep ? bytes : bytes_asleep;
+        // Enough for any team that a step may get.
+        size_t most = 0;
+        for (const int count : {1, threads}) {
+            for (const bool is_awake : {false, true}) {
+                call.threads = count;
+                call.is_awake = is_awake;
+                const size_t bytes = workspace_bytes<T>(*table_, call);
+                most = bytes > most ? bytes : most;
+            }
+        }
+        return most;
     }
 
     template <class T>
@@ -276,9 +282,10 @@ class Stepper {
         call.input = {static_cast<const T*>(x.data), call.spec.input_size, 0, false};
         {
             const nb::gil_scoped_release released;
-            call.is_awake = threads_are_awake();
+            const Team team(threads_, product_microseconds(call.spec, call.batch, sizeof(T)));
+            call.threads = team.threads();
+            call.is_awake = team.is_awake();
             run<T>(*table_, call, workspace_.data());
-            note_end_of_call();
         }
         return output_;
     }
@@ -287,6 +294,7 @@ class Stepper {
     Core core_;
     const KernelTable* table_;
     nb::object state_, output_;
+    int threads_;
     Forward<float> float_{};
     Forward<double> double_{};
     Block workspace_;

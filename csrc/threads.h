@@ -9,11 +9,27 @@ namespace fastgru {
 // of threads, for ever; so such a child works on the calling thread alone.
 bool is_forked();
 
-// Whether a call ended so recently that threads, if there were any, still spin and take work at once. Threads that
-// sleep take 45 to 85 us to wake, more than many a call lasts.
-bool threads_are_awake();
-// To be called at the end of each call.
-void note_end_of_call();
+// How many threads a call should ask for, judged by the calls before it. Made at the beginning of a call and
+// destroyed at its end.
+class Team {
+  public:
+    // `microseconds` is about what one thread would take.
+    Team(int wanted, double microseconds);
+    ~Team();
+    Team(const Team&) = delete;
+    Team& operator=(const Team&) = delete;
+
+    int threads() const { return threads_; }
+    // Whether a call ended so recently that threads, if there were any, still spin and take work at once. Threads
+    // that sleep take 45 to 85 us to wake, more than many a call lasts.
+    bool is_awake() const { return is_awake_; }
+
+  private:
+    double microseconds_;
+    int threads_;
+    bool is_awake_;
+    long begin_;
+};
 
 // Runs work(thread, threads) on up to `wanted` threads at once; OpenMP may grant fewer.
 template <class Work>
