@@ -3,6 +3,11 @@
 
 #include <omp.h>
 
+#if defined(FASTGRU_STD_THREADS)
+#include <thread>
+#include <vector>
+#endif
+
 namespace fastgru {
 
 // True in a child process forked after this library was loaded. GNU's OpenMP waits there for the parent's pool
@@ -31,15 +36,23 @@ class Team {
     long begin_;
 };
 
-// Runs work(thread, threads) on up to `wanted` threads at once; OpenMP may grant fewer.
+// Runs work(thread, threads) on up to `wanted` threads at once; OpenMP may grant fewer. The thread sanitizer knows
+// nothing of OpenMP's locks and would report each of them, so builds for it take the standard library's threads.
 template <class Work>
 void on_threads(int wanted, const Work& work) {
     if (wanted <= 1 || is_forked()) {
         work(0, 1);
         return;
     }
+#if defined(FASTGRU_STD_THREADS)
+    std::vector<std::thread> team;
+    for (int i = 1; i < wanted; ++i) team.emplace_back([&work, i, wanted] { work(i, wanted); });
+    work(0, wanted);
+    for (std::thread& thread : team) thread.join();
+#else
 #pragma omp parallel num_threads(wanted)
     work(omp_get_thread_num(), omp_get_num_threads());
+#endif
 }
 
 // The share of thread `index` out of `count` in [0, total): contiguous and in order.
