@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import json
 import os
@@ -28,12 +29,14 @@ ENTRANTS = {
 OURS = ("fastgru", "fastgru-frozen")
 TURN_SECONDS = 0.01
 LEAST_ROUNDS, MOST_ROUNDS = 7, 51
+# A cell is slow where a round takes more seconds than this: it has fewer rounds, so that the grid ends the same day.
+SLOW_SECONDS, LEAST_SLOW_ROUNDS = 7.0, 3
 # After the first rounds an entrant's slower number of threads leaves the cell, if it is this much slower.
-FIRST_ROUNDS, HOPELESS = 3, 1.5
+FIRST_ROUNDS, FIRST_SLOW_ROUNDS, HOPELESS = 3, 1, 1.5
 BEHIND = 1.05
 
 
-class Failure(Exception):
+class Failure(Exception):  # noqa: N818  (it is what happened)
     """What an entrant could not do, in words."""
 
 
@@ -64,18 +67,16 @@ class Worker:
         """The answer to a request; a worker that is not running, or no longer, is started."""
         if self._process is None or self._process.poll() is not None:
             self._start()
-        try:
+        with contextlib.suppress(BrokenPipeError):  # the missing answer says so
             print(json.dumps(request), file=self._process.stdin, flush=True)
-        except BrokenPipeError:
-            pass  # the missing answer says so
         return self._answer()
 
     def _answer(self):
         line = self._process.stdout.readline()
         if not line:
-            self._process.wait()
+            status = self._process.wait()
             last = self._errors.read_text().strip().splitlines()[-1:] or ["no words"]
-            raise Failure(f"stopped: {last[0]}")
+            raise Failure(f"{self.entrant} stopped with status {status}: {last[0]}")
         reply = json.loads(line)
         if "error" in reply:
             raise Failure(reply["error"])
@@ -130,12 +131,16 @@ def race(workers, cell, budget, folder):
     """Median microseconds by entrant and number of threads, from turns taken in rounds."""
     ready = prepared(workers, cell, folder)
     times, start = {worker: [] for worker in ready}, time.monotonic()
-    for count in itertools.count(1):
+    first, least = FIRST_ROUNDS, LEAST_ROUNDS
+    for count in range(1, MOST_ROUNDS + 1):
         for worker in ready:
             times[worker].append(worker.ask("turn", TURN_SECONDS))
-        if count == FIRST_ROUNDS:
+        elapsed = time.monotonic() - start
+        if count == 1 and elapsed > SLOW_SECONDS:
+            first, least = FIRST_SLOW_ROUNDS, LEAST_SLOW_ROUNDS
+        if count == first:
             ready = without_hopeless(ready, times)
-        if count >= MOST_ROUNDS or (count >= LEAST_ROUNDS and time.monotonic() - start >= budget):
+        if count >= least and elapsed >= budget:
             break
     us = {}
     for worker, seconds in times.items():
@@ -202,7 +207,8 @@ def about(workers):
     for worker in workers:
         versions |= worker.versions
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=HERE, capture_output=True, text=True)
-    models = [line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     machine = {"processor": models[0] if models else platform.processor(), "cores": len(os.sched_getaffinity(0))}
     return {"versions": versions, "commit": commit.stdout.strip(), "machine": machine}
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+
 from rivals.cases import update_first
 
 _LIBRARY = ctypes.CDLL(str(Path(sys.prefix) / "onednn_gru.so"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import openvino
+
 from rivals.onnx_model import model
 
 VERSIONS = {"openvino": openvino.__version__}
@@ -18,7 +19,7 @@ def make(case, weights, x, d_output, threads):
     }
     compiled = core.compile_model(core.read_model(model(case, weights)), "CPU", config)
     request = compiled.create_infer_request()
-    request.set_input_tensor(openvino.Tensor(x, shared_memory=True))
+    request.set_input_tensor(openvino.Tensor(x))  # a copy: a shared tensor would not keep x alive
 
     def results():
         request.infer()
