@@ -214,13 +214,16 @@ def about(workers):
 
 
 def merged(path, found, cells):
-    """Earlier cells of the file that are not among these, then these; a file of other versions is not touched."""
+    """What the file is to hold: these cells and the earlier ones of others; one of other versions is refused."""
     if not path.exists():
-        return cells
+        return found | {"cells": cells}
     earlier = json.loads(path.read_text())
-    if {name: earlier[name] for name in found} != found:
+    # A run of some entrants, or of training alone, knows the versions of those it started.
+    versions = earlier["versions"] | found["versions"]
+    if earlier | found | {"versions": versions} != earlier | {"versions": found["versions"] | earlier["versions"]}:
         raise SystemExit(f"{path} has figures of other versions or of another machine: give another name to --json")
-    return [cell for cell in earlier["cells"] if label(cell) not in map(label, cells)] + cells
+    kept = [cell for cell in earlier["cells"] if label(cell) not in map(label, cells)]
+    return found | {"versions": versions, "cells": kept + cells}
 
 
 def save(path, content):
@@ -259,9 +262,9 @@ def main():
             print(row(measured[-1]), flush=True)
             cells = measured
             if chosen.json:
-                found = about(workers)
-                cells = merged(chosen.json, found, measured)
-                save(chosen.json, found | {"cells": cells})
+                content = merged(chosen.json, about(workers), measured)
+                cells = content["cells"]
+                save(chosen.json, content)
         for worker in workers:
             worker.stop()
     print(*summary(cells), sep="\n")

@@ -72,10 +72,12 @@ def test_figures_of_other_cells_stay_and_other_versions_are_refused(race, tmp_pa
     path, found = tmp_path / "figures.json", {"versions": {"torch": "2"}, "commit": "a", "machine": {}}
     old, new = cell(batch=8, torch=1.0, fastgru=1.0), cell(batch=1, torch=2.0, fastgru=1.0)
     race.save(path, found | {"cells": [old, cell(batch=1, torch=9.0, fastgru=1.0)]})
-    assert race.merged(path, found, [new]) == [old, new]
+    some = found | {"versions": {"jax": "1"}}
+    assert race.merged(path, some, [new]) == found | {"versions": {"torch": "2", "jax": "1"}, "cells": [old, new]}
     assert [file.name for file in tmp_path.iterdir()] == ["figures.json"]
-    with pytest.raises(SystemExit, match="other versions"):
-        race.merged(path, found | {"commit": "b"}, [new])
+    for other in ({"commit": "b"}, {"versions": {"torch": "3"}}):
+        with pytest.raises(SystemExit, match="other versions"):
+            race.merged(path, found | other, [new])
     assert json.loads(path.read_text())["cells"][0] == old
 
 
