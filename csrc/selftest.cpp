@@ -307,6 +307,7 @@ bool check_fork() {
     Problem<float> p;
     fill(p);
     const Results<float> wanted = by_the_core(p, active_table(), 2, true, false);
+    fflush(stdout);  // or the child would print it again
     const pid_t child = fork();
     if (child == 0) _exit(by_the_core(p, active_table(), 2, true, false) == wanted ? 0 : 1);
     int status = 1;
