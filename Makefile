@@ -48,7 +48,7 @@ check: $(INSTALLED)
 	@scripts/check
 
 bench: $(INSTALLED)
-	@scripts/bench
+	@$(BIN)/fastgru bench
 
 clean:
 	rm -rf $(VENV) build
