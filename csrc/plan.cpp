@@ -20,7 +20,7 @@ constexpr double kFlopsPerMicrosecond = 1e5;
 constexpr double kBytesPerMicrosecond = 9e4;
 constexpr double kThreadedMicroseconds = 25;
 constexpr double kThreadedMicrosecondsOneStep = 200;
-constexpr double kThreadedMicrosecondsAwake = 8;
+constexpr double kThreadedMicrosecondsAwake = 15;
 
 // Steps of a pipeline's chunks: enough of them that the first, which nobody works ahead of, is short.
 constexpr ptrdiff_t kPipelineChunks = 6;

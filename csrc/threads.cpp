@@ -14,6 +14,8 @@ constexpr long kMicrosecond = 1000;  // all times in nanoseconds
 
 // GNU's OpenMP lets idle threads spin for some milliseconds before they sleep.
 constexpr long kAwake = 200 * kMicrosecond;
+// Calls in such quick succession that waking the threads once is worth it.
+constexpr int kStream = 16;
 // Where other programs keep the cores busy, a call waits for a thread until the system gives it its turn, which
 // takes milliseconds. A call that lasted so much longer than it should is taken as a sign of that; for a while,
 // calls shorter than such a wait then stay on one thread. What is left is one slow call in so much time.
@@ -23,11 +25,24 @@ constexpr long kCrowded = 100'000 * kMicrosecond;
 constexpr double kShortMicroseconds = 5000;
 
 long last_end = 0;
+long last_threaded_end = 0;
 long crowded_until = 0;
+int calls_in_succession = 0;
 
 long now() {
     const auto time = std::chrono::steady_clock::now().time_since_epoch();
     return long(std::chrono::duration_cast<std::chrono::nanoseconds>(time).count());
+}
+
+// What is remembered only chooses between ways to the same bits, so it may be read and written by several threads
+// at once without an order; only not torn.
+template <class V>
+V read(const V& value) {
+    return __atomic_load_n(&value, __ATOMIC_RELAXED);
+}
+template <class V>
+void write(V& value, V now) {
+    __atomic_store_n(&value, now, __ATOMIC_RELAXED);
 }
 
 // Registered when the library is loaded.
@@ -38,17 +53,17 @@ long now() {
 bool is_forked() { return forked; }
 
 Team::Team(int wanted, double microseconds) : microseconds_(microseconds), threads_(wanted), begin_(now()) {
-    is_awake_ = begin_ - __atomic_load_n(&last_end, __ATOMIC_RELAXED) < kAwake;
-    const bool is_crowded = begin_ < __atomic_load_n(&crowded_until, __ATOMIC_RELAXED);
-    if (is_crowded && microseconds < kShortMicroseconds) threads_ = 1;
+    write(calls_in_succession, begin_ - read(last_end) < kAwake ? read(calls_in_succession) + 1 : 0);
+    is_awake_ = begin_ - read(last_threaded_end) < kAwake || read(calls_in_succession) >= kStream;
+    if (begin_ < read(crowded_until) && microseconds < kShortMicroseconds) threads_ = 1;
 }
 
 Team::~Team() {
     const long end = now();
     const double most = kMostTimesSlower * microseconds_ * double(kMicrosecond) + double(kLeastDelay);
-    if (threads_ > 1 && double(end - begin_) > most)
-        __atomic_store_n(&crowded_until, end + kCrowded, __ATOMIC_RELAXED);
-    __atomic_store_n(&last_end, end, __ATOMIC_RELAXED);
+    if (threads_ > 1 && double(end - begin_) > most) write(crowded_until, end + kCrowded);
+    if (threads_ > 1 && is_awake_) write(last_threaded_end, end);
+    write(last_end, end);
 }
 
 }  // namespace fastgru
