@@ -76,7 +76,7 @@ def plot(record: Record, path: Path, panels: Sequence[str] = ("ratio", "limit"))
         for one, name in zip(row, panels, strict=True):
             _draw(one, record, cells, PANELS[name])
             one.set_title(f"{mode}: {PANELS[name].title}", fontsize=10)
-    figure.suptitle(_caption(record, next(iter(modes.values()))[0].case), fontsize=8)
+    figure.suptitle(_caption(record, next(iter(modes.values()))[0].case), fontsize=8, wrap=True)
     partial = path.with_name(path.name + ".partial")
     figure.savefig(partial, format="png")
     partial.replace(path)
