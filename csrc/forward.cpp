@@ -161,7 +161,7 @@ struct ForwardLayer {
             if (thread == 0 && chunk >= 0) {
                 set_chunk(run, chunk);
                 run.projected = memory.scratch[chunk % 2].projected;
-                run.projected_rows = (run.step_end - run.step_begin) * run.row_end;
+                run.projected_rows = memory.steps.first_row[run.step_end] - memory.steps.first_row[run.step_begin];
                 kernels.forward_steps(run);
                 queue[chunk % 2].next = 0;  // of the chunk after the next
             }

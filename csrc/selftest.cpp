@@ -49,10 +49,16 @@ template <class T>
 void fill(Problem<T>& p) {
     p.spec = {pick({1, 3, 7, 40}), pick({1, 5, 16, 17, 33, 100}), pick({1, 1, 2}), pick({1, 2})};
     p.batch = {pick({1, 2, 5, 40}), pick({1, 2, 3, 9, 33}), nullptr};
+    if (generator() % 8 == 0) {  // few rows and many steps: one thread goes through them, others work ahead
+        p.spec.hidden_size = 100;
+        p.batch = {40, pick({1, 2, 5}), nullptr};
+    }
     if (generator() % 3 == 0) {
         p.batch_sizes.assign(size_t(p.batch.steps), p.batch.rows);
-        for (size_t t = 1; t < p.batch_sizes.size(); ++t)
-            p.batch_sizes[t] = 1 + int64_t(generator() % size_t(p.batch_sizes[t - 1]));
+        for (size_t t = 1; t < p.batch_sizes.size(); ++t) {
+            const int64_t before = p.batch_sizes[t - 1];
+            p.batch_sizes[t] = generator() % 4 == 0 ? 1 + int64_t(generator() % size_t(before)) : before;
+        }
         p.batch.batch_sizes = p.batch_sizes.data();
     }
     p.has_bias = generator() % 4 != 0;
