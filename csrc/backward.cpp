@@ -72,8 +72,7 @@ BackwardMemory<T> lay_out(const Kernels<T>& kernels, const Backward<T>& call, pt
     memory.zeros = arena.take<T>(H);
     for (T*& d_between : memory.d_between)
         d_between = spec.num_layers > 1 ? arena.take<T>(call.batch.total() * spec.num_directions * H) : nullptr;
-    const BackwardPlan plan =
-        plan_backward(layer_shape(kernels, spec, call.batch, layer, call.threads, call.is_awake));
+    const BackwardPlan plan = plan_backward(layer_shape(kernels, call, layer));
     memory.capacity = plan.chunk_steps * call.batch.rows;
     for (T*& d_gates : memory.d_gates) d_gates = arena.take<T>(4 * blocks * memory.capacity * L);
     memory.carry = arena.take<T>(call.batch.rows * blocks * L);
@@ -212,19 +211,16 @@ struct BackwardCell {
         }
     }
 
-    // The recurrence over one chunk, for the batch rows or the hidden units of this thread.
-    void run_chunk(BackwardSteps<T> run, int thread, int threads) const {
-        const bool splits = plan.splits_columns;
+    // The recurrence over one chunk, times [begin, end), for the batch rows or the hidden units of this thread.
+    void run_chunk(BackwardSteps<T> run, ptrdiff_t begin, ptrdiff_t end, int thread, int threads) const {
+        const bool splits = plan.way == Way::columns;
         const Share panels(memory.hh.panels, splits ? thread : 0, splits ? threads : 1);
         run.panel_begin = panels.begin;
         run.panel_end = panels.end;
         run.threads = splits ? threads : 1;
-        const ptrdiff_t groups = (call.batch.rows + plan.group_rows - 1) / plan.group_rows;
-        for (ptrdiff_t group = splits ? 0 : thread; group < groups; group += splits ? 1 : threads) {
-            run.row_begin = group * plan.group_rows;
-            run.row_end = smaller(run.row_begin + plan.group_rows, call.batch.rows);
-            kernels.backward_steps(run);
-        }
+        run.row_begin = splits ? 0 : dividing_row(memory.steps, begin, end, thread, threads);
+        run.row_end = splits ? call.batch.rows : dividing_row(memory.steps, begin, end, thread + 1, threads);
+        kernels.backward_steps(run);
     }
 
     void use_chunk(const BackwardSteps<T>& run, ptrdiff_t rows, int thread, int threads) const {
@@ -300,7 +296,7 @@ struct BackwardCell {
                 recompute(run, Share(rows, thread, threads));
                 barrier.wait(threads);
             }
-            run_chunk(run, thread, threads);
+            run_chunk(run, first, last, thread, threads);
             barrier.wait(threads);
             use_chunk(run, rows, thread, threads);
             barrier.wait(threads);
@@ -357,8 +353,7 @@ void run(const KernelTable& table, const Backward<T>& call, void* workspace) {
             d_input = wants_below(call, layer) ? memory.d_between[layer % 2] : nullptr;
             input = {output_of(layer - 1), features, 0, true};
         }
-        const BackwardPlan plan =
-            plan_backward(layer_shape(kernels, spec, call.batch, layer, call.threads, call.is_awake));
+        const BackwardPlan plan = plan_backward(layer_shape(kernels, call, layer));
         for (ptrdiff_t direction = 0; direction < spec.num_directions; ++direction) {
             BackwardCell<T> cell{kernels, call,     memory,           plan,    layer, direction,
                                  input,   d_output, output_of(layer), d_input, {}};

@@ -89,6 +89,8 @@ void activation(bool is_tanh, Address x, Address y, ptrdiff_t n) {
 
 NB_MODULE(_core, m) {
     m.doc() = "The native core of fastgru: a stacked, bidirectional GRU on raw memory.";
+    // A graph that lives until the interpreter ends keeps its buffers that long; this is no leak to warn of.
+    nb::set_leak_warnings(false);
 
     nb::class_<Core> core(m, "Core", "Sizes and element type of a layer.");
     core.def(

@@ -7,11 +7,12 @@
 
 namespace fastgru {
 
-// One layer and direction's parameters in panels.
-template <class T>
+// One layer and direction's parameters in panels. Weights may be stored in fewer bytes (W) than sums have (T):
+// kernels that widen them while they load read half as much where the caches' speed is the limit.
+template <class T, class W = T>
 struct CellPack {
-    T* weight_ih;  // [Hb][width][3][L]
-    T* weight_hh;  // [Hb][H][3][L]
+    W* weight_ih;  // [Hb][width][3][L]
+    W* weight_hh;  // [Hb][H][3][L]
     T* bias;       // [Hb][3][L]: r and z of both biases, n of bias_ih
     T* bias_hn;    // [Hb][L]
 };

@@ -33,6 +33,15 @@ struct Batch {
     }
 };
 
+// How threads divide a layer. All ways lead to the same bits.
+enum class Way {
+    best,     // the quickest by the estimate of plan.cpp
+    alone,    // one thread does everything
+    rows,     // each takes batch rows through the whole sequence, without ever waiting
+    columns,  // each takes hidden units of every row, and they wait for each other after every step
+    ahead,    // the first goes through the steps, the others project the inputs of later ones; not backward
+};
+
 // Parameters of one layer and direction, rows r, z, n; in a call they stand as torch orders them, layer by
 // layer, in each the directions.
 template <class T>
@@ -64,6 +73,7 @@ struct Forward {
     int threads;              // at most this many
     bool is_awake;            // threads take work at once (threads.h); results are the same either way
     const T* packed;          // from `pack` with the same table; null: the call packs `cells` for itself
+    Way way = Way::best;      // another where it is possible, for tests and measurements
 };
 
 template <class T>
@@ -83,6 +93,7 @@ struct Backward {
     const CellGradients<T>* d_cells;  // [L D]
     int threads;
     bool is_awake;  // as in the forward pass
+    Way way = Way::best;
 };
 
 // Values of type T that a training forward leaves for the backward pass: four per step, row and hidden unit (none

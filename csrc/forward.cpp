@@ -7,6 +7,8 @@ namespace fastgru {
 
 namespace {
 
+ptrdiff_t larger(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
+
 template <class T>
 struct ThreadScratch {
     T* projected;  // [Hb][chunk rows][3][L]
@@ -37,13 +39,10 @@ ForwardMemory<T> lay_out(const Kernels<T>& kernels, const Forward<T>& call, Aren
     const bool keeps_inner = call.saved == nullptr && spec.num_layers > 1;
     for (T*& between : memory.between)
         between = keeps_inner ? arena.take<T>(call.batch.total() * spec.num_directions * H) : nullptr;
-    const ForwardPlan plan = plan_forward(layer_shape(kernels, spec, call.batch, 0, call.threads, call.is_awake));
-    const ForwardPlan inner =
-        plan_forward(layer_shape(kernels, spec, call.batch, spec.num_layers - 1, call.threads, call.is_awake));
-    const ptrdiff_t rows = plan.group_rows > inner.group_rows ? plan.group_rows : inner.group_rows;
-    const ptrdiff_t chunk = plan.group_rows * plan.chunk_steps > inner.group_rows * inner.chunk_steps
-                                ? plan.group_rows * plan.chunk_steps
-                                : inner.group_rows * inner.chunk_steps;
+    const ForwardPlan plan = plan_forward(layer_shape(kernels, call, 0));
+    const ForwardPlan inner = plan_forward(layer_shape(kernels, call, spec.num_layers - 1));
+    const ptrdiff_t rows = larger(plan.group_rows, inner.group_rows);
+    const ptrdiff_t chunk = larger(plan.chunk_rows, inner.chunk_rows);
     const int threads = plan.threads > inner.threads ? plan.threads : inner.threads;
     memory.scratch = arena.take<ThreadScratch<T>>(threads);
     for (int i = 0; i < threads; ++i) {
@@ -68,6 +67,7 @@ struct ForwardLayer {
     Barrier barrier;
     WorkQueue queue[2];
 
+    bool splits_columns() const { return plan.way == Way::columns; }
     ptrdiff_t hidden_size() const { return call.spec.hidden_size; }
     ptrdiff_t blocks() const { return (hidden_size() + kernels.lanes - 1) / kernels.lanes; }
 
@@ -78,14 +78,14 @@ struct ForwardLayer {
                       hidden_size(), packs[d], share);
     }
 
-    ForwardSteps<T> group(ptrdiff_t direction, ptrdiff_t row, int thread, int threads) {
+    ForwardSteps<T> group(ptrdiff_t direction, ptrdiff_t group, int thread, int threads) {
         const ptrdiff_t H = hidden_size(), cell = layer * call.spec.num_directions + direction;
-        const Share columns(blocks(), plan.splits_columns ? thread : 0, plan.splits_columns ? threads : 1);
+        const Share columns(blocks(), splits_columns() ? thread : 0, splits_columns() ? threads : 1);
         ForwardSteps<T> run{};
         run.steps = &memory.steps;
         run.is_reverse = direction == 1;
-        run.row_begin = row;
-        run.row_end = row + plan.group_rows < call.batch.rows ? row + plan.group_rows : call.batch.rows;
+        run.row_begin = dividing_row(memory.steps, 0, memory.steps.count, group, plan.groups);
+        run.row_end = dividing_row(memory.steps, 0, memory.steps.count, group + 1, plan.groups);
         run.panel_begin = columns.begin;
         run.panel_end = columns.end;
         run.hidden_size = H;
@@ -101,21 +101,39 @@ struct ForwardLayer {
                         : saved_gates(call.saved, call.spec, memory.steps.rows(), cell);
         run.previous = memory.scratch[thread].previous;
         run.barrier = &barrier;
-        run.threads = plan.splits_columns ? threads : 1;
+        run.threads = splits_columns() ? threads : 1;
         return run;
     }
 
-    // The rows of x that a range of steps reads, in the order in which they are processed.
-    ptrdiff_t collect_input(const ForwardSteps<T>& run, const T** rows) const {
-        const Steps& steps = memory.steps;
-        ptrdiff_t count = 0;
-        for (ptrdiff_t s = run.step_begin; s < run.step_end; ++s) {
-            const ptrdiff_t t = run.is_reverse ? steps.count - 1 - s : s;
-            const ptrdiff_t alive = steps.active(t) < run.row_end ? steps.active(t) : run.row_end;
-            const T* first = input.step(steps, t);
-            for (ptrdiff_t b = run.row_begin; b < alive; ++b) rows[count++] = first + b * input.row_stride;
+    ptrdiff_t time(const ForwardSteps<T>& run, ptrdiff_t step) const {
+        return run.is_reverse ? memory.steps.count - 1 - step : step;
+    }
+
+    // Rows of the run's group alive at time t.
+    ptrdiff_t active(const ForwardSteps<T>& run, ptrdiff_t t) const {
+        const ptrdiff_t alive = memory.steps.active(t) < run.row_end ? memory.steps.active(t) : run.row_end;
+        return larger(0, alive - run.row_begin);
+    }
+
+    // The next chunk of a run: as many steps, at least one, as there is room for. False when none are left.
+    bool advance(ForwardSteps<T>& run) const {
+        run.step_begin = run.step_end;
+        run.projected_rows = 0;
+        for (; run.step_end < memory.steps.count; ++run.step_end) {
+            const ptrdiff_t rows = active(run, time(run, run.step_end));
+            if (run.projected_rows + rows > plan.chunk_rows) break;
+            run.projected_rows += rows;
         }
-        return count;
+        return run.step_begin < run.step_end;
+    }
+
+    // The rows of x that a chunk reads, in the order in which they are processed.
+    void collect_input(const ForwardSteps<T>& run, const T** rows) const {
+        for (ptrdiff_t s = run.step_begin; s < run.step_end; ++s) {
+            const ptrdiff_t t = time(run, s);
+            const T* first = input.step(memory.steps, t) + run.row_begin * input.row_stride;
+            for (ptrdiff_t b = 0; b < active(run, t); ++b) *rows++ = first + b * input.row_stride;
+        }
     }
 
     void copy_last_states(const ForwardSteps<T>& run, ptrdiff_t cell) const {
@@ -130,56 +148,45 @@ struct ForwardLayer {
         }
     }
 
-    void run_group(ptrdiff_t direction, ptrdiff_t row, int thread, int threads) {
-        ForwardSteps<T> run = group(direction, row, thread, threads);
+    void run_group(ptrdiff_t direction, ptrdiff_t index, int thread, int threads) {
+        ForwardSteps<T> run = group(direction, index, thread, threads);
         const T** rows = memory.scratch[thread].input_rows;
         const CellPack<T>& pack = packs[direction];
-        for (ptrdiff_t chunk = 0; chunk * plan.chunk_steps < memory.steps.count; ++chunk) {
-            set_chunk(run, chunk);
-            run.projected_rows = collect_input(run, rows);
+        while (advance(run)) {
+            collect_input(run, rows);
             kernels.project(rows, run.projected_rows, call.spec.width(layer), pack.weight_ih, pack.bias,
                             run.panel_begin, run.panel_end, memory.scratch[thread].projected);
             kernels.forward_steps(run);
         }
-        if (!plan.splits_columns || thread == 0)
-            copy_last_states(run, layer * call.spec.num_directions + direction);
-    }
-
-    void set_chunk(ForwardSteps<T>& run, ptrdiff_t chunk) const {
-        const ptrdiff_t steps = memory.steps.count;
-        run.step_begin = chunk * plan.chunk_steps;
-        run.step_end = run.step_begin + plan.chunk_steps < steps ? run.step_begin + plan.chunk_steps : steps;
+        if (!splits_columns() || thread == 0) copy_last_states(run, layer * call.spec.num_directions + direction);
     }
 
     // Too few rows to share, and steps too short to share: thread 0 goes through the steps, and while it is in one
     // chunk the others project the inputs of the next, block by block; it helps when it is done before them.
     void run_pipelined(int thread, int threads) {
-        ForwardSteps<T> run = group(0, 0, 0, 1);
+        ForwardSteps<T> run = group(0, 0, 0, 1), ahead = run;
         const T** rows = memory.scratch[thread].input_rows;
-        const ptrdiff_t chunks = (memory.steps.count + plan.chunk_steps - 1) / plan.chunk_steps;
-        for (ptrdiff_t chunk = -1; chunk < chunks; ++chunk) {
+        for (int chunk = -1; chunk < 0 || run.step_begin < run.step_end; ++chunk) {
             if (thread == 0 && chunk >= 0) {
-                set_chunk(run, chunk);
                 run.projected = memory.scratch[chunk % 2].projected;
-                run.projected_rows = memory.steps.first_row[run.step_end] - memory.steps.first_row[run.step_begin];
                 kernels.forward_steps(run);
                 queue[chunk % 2].next = 0;  // of the chunk after the next
             }
-            if (chunk + 1 < chunks) project_blocks(run, chunk + 1, rows);
+            if (advance(ahead)) project_blocks(ahead, (chunk + 1) % 2, rows);
             barrier.wait(threads);
+            advance(run);
         }
         if (thread == 0) copy_last_states(run, layer);
     }
 
     // As many hidden blocks of a chunk's projection as other threads leave to this one.
-    void project_blocks(ForwardSteps<T> run, ptrdiff_t chunk, const T** rows) {
+    void project_blocks(const ForwardSteps<T>& run, int place, const T** rows) {
         const ptrdiff_t width = call.spec.width(layer), values = 3 * kernels.lanes;
-        set_chunk(run, chunk);
-        const ptrdiff_t count = collect_input(run, rows);
+        collect_input(run, rows);
         const CellPack<T>& pack = packs[0];
-        for (ptrdiff_t block = queue[chunk % 2].take(); block < blocks(); block = queue[chunk % 2].take())
-            kernels.project(rows, count, width, pack.weight_ih, pack.bias, block, block + 1,
-                            memory.scratch[chunk % 2].projected + block * count * values);
+        for (ptrdiff_t block = queue[place].take(); block < blocks(); block = queue[place].take())
+            kernels.project(rows, run.projected_rows, width, pack.weight_ih, pack.bias, block, block + 1,
+                            memory.scratch[place].projected + block * run.projected_rows * values);
     }
 
     bool is_single_step() const {
@@ -212,14 +219,12 @@ struct ForwardLayer {
             pack(thread, threads);
             barrier.wait(threads);
         }
-        if (plan.is_pipelined) return run_pipelined(thread, threads);
-        const ptrdiff_t groups = (call.batch.rows + plan.group_rows - 1) / plan.group_rows;
-        const ptrdiff_t items = groups * call.spec.num_directions;
+        if (plan.way == Way::ahead) return run_pipelined(thread, threads);
+        const ptrdiff_t items = plan.groups * call.spec.num_directions;
         // Rows are longest first, so the queue hands the long groups out before the short ones.
-        for (ptrdiff_t item = plan.splits_columns ? 0 : queue[0].take(); item < items;
-             item = plan.splits_columns ? item + 1 : queue[0].take()) {
-            run_group(item % call.spec.num_directions, item / call.spec.num_directions * plan.group_rows, thread,
-                      threads);
+        for (ptrdiff_t item = splits_columns() ? 0 : queue[0].take(); item < items;
+             item = splits_columns() ? item + 1 : queue[0].take()) {
+            run_group(item % call.spec.num_directions, item / call.spec.num_directions, thread, threads);
         }
     }
 };
@@ -253,8 +258,7 @@ void run(const KernelTable& table, const Forward<T>& call, void* workspace) {
             output = call.saved == nullptr
                          ? memory.between[layer % 2]
                          : saved_output(call.saved, call.spec, memory.steps.rows(), layer, call.recomputes);
-        const ForwardPlan plan =
-            plan_forward(layer_shape(kernels, call.spec, call.batch, layer, call.threads, call.is_awake));
+        const ForwardPlan plan = plan_forward(layer_shape(kernels, call, layer));
         ForwardLayer<T> stage{kernels, call, memory, plan, layer, input, output, {}, {}, {{}, {}}};
         for (ptrdiff_t d = 0; d < call.spec.num_directions; ++d)
             stage.packs[d] = call.packed == nullptr

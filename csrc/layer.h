@@ -21,13 +21,46 @@ inline Steps lay_out_steps(const Batch& batch, Arena& arena) {
     return {batch.steps, batch.rows, first_row};
 }
 
-template <class T>
-LayerShape layer_shape(const Kernels<T>& kernels, const Spec& spec, const Batch& batch, ptrdiff_t layer,
-                       int threads, bool is_awake) {
-    return {batch.steps,       batch.rows,        batch.total(),
-            spec.width(layer), spec.hidden_size,  spec.num_directions,
-            kernels.lanes,     kernels.tile_rows, sizeof(T),
-            threads,           is_awake,          batch.batch_sizes != nullptr};
+// The batch row up to which the rows alive at times [begin, end) come to `part` of `parts`: threads that take the
+// rows between two of these have equal work, be the sequences of equal lengths or not.
+inline ptrdiff_t dividing_row(const Steps& steps, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t part, ptrdiff_t parts) {
+    const ptrdiff_t total = steps.first_row[end] - steps.first_row[begin];
+    if (part == parts || total == (end - begin) * steps.batch) return steps.batch * part / parts;
+    const auto work_of_rows_before = [&](ptrdiff_t row) {
+        ptrdiff_t work = 0;
+        for (ptrdiff_t t = begin; t < end; ++t) work += steps.active(t) < row ? steps.active(t) : row;
+        return work;
+    };
+    ptrdiff_t low = 0;
+    for (ptrdiff_t high = steps.batch; low < high;) {
+        const ptrdiff_t middle = (low + high) / 2;
+        if (work_of_rows_before(middle) * parts < total * part)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+// Call is Forward or Backward.
+template <class T, template <class> class Call>
+LayerShape layer_shape(const Kernels<T>& kernels, const Call<T>& call, ptrdiff_t layer) {
+    const Spec& spec = call.spec;
+    const Batch& batch = call.batch;
+    return {batch.steps,
+            batch.rows,
+            batch.total(),
+            spec.width(layer),
+            spec.hidden_size,
+            spec.num_directions,
+            kernels.lanes,
+            kernels.tile_rows,
+            sizeof(T),
+            sizeof(T),
+            call.threads,
+            call.is_awake,
+            batch.batch_sizes != nullptr,
+            call.way};
 }
 
 // What a training forward saved: the gates of every cell, unless they will be recomputed; then the outputs of all

@@ -1,5 +1,7 @@
 #include "plan.h"
 
+#include <initializer_list>
+
 namespace fastgru {
 
 namespace {
@@ -7,54 +9,120 @@ namespace {
 ptrdiff_t ceil_div(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
 ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 ptrdiff_t larger(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
+double larger(double a, double b) { return a > b ? a : b; }
 
 // The projection of a chunk is written and read once; half the level-2 cache of today's cores keeps it near.
 constexpr ptrdiff_t kProjectionBytes = 512 * 1024;
 // Gate gradients of a chunk. Long chunks amortise the pass over the weight gradients, short ones stay in cache.
 constexpr ptrdiff_t kGradientBytes = 1024 * 1024;
 constexpr ptrdiff_t kGradientRows = 256;
+// Chunks of a sequence whose inputs are projected ahead: the first, which nobody works ahead of, is short.
+constexpr ptrdiff_t kChunksAhead = 6;
 
-// Work below which threads cost more than they bring. A team that is awake forks and joins in 1 us; one that
-// sleeps, as between the calls of a stream, takes 45 to 85 us to wake.
+// The estimate of what each way takes, in microseconds. Its constants are fitted to the figures in plan.md.
 constexpr double kFlopsPerMicrosecond = 1e5;
-constexpr double kBytesPerMicrosecond = 9e4;
-constexpr double kThreadedMicroseconds = 25;
-constexpr double kThreadedMicrosecondsOneStep = 200;
-constexpr double kThreadedMicrosecondsAwake = 15;
+// A step takes no less than that of so many rows: few of them do not fill the multipliers, and weights have to come
+// from the nearest cache that holds them.
+constexpr double kLeastRows = 2.1, kLeastRowsFar = 3.7, kLeastRowsMemory = 12;
+constexpr double kNearBytes = 1 << 20, kFarBytes = 32 << 20;
+// Waiting for each other after a step, for each thread.
+constexpr double kWait = 0.1;
+// What was projected ahead by another thread comes from its cache: a part of the time of projecting it.
+constexpr double kFetch = 0.2;
+// Starting threads. A team that is awake forks and joins in 1 us; one that sleeps takes 45 to 85 us to wake, and
+// only then helps. Single steps that come one by one would find it asleep every time.
+constexpr double kStart = 12, kStartAwake = 4, kStartOneStep = 100;
 
-// Steps of a pipeline's chunks: enough of them that the first, which nobody works ahead of, is short.
-constexpr ptrdiff_t kPipelineChunks = 6;
+// What one direction of a layer takes.
+struct Estimate {
+    double row;      // of a step's products with the recurrent weights
+    double project;  // of one row
+    double bytes;    // recurrent weights
+    double steps, batch, total;
 
-// A single thread's time: that of the products or, where few rows share them, that of reading the weights.
-double forward_microseconds(const LayerShape& shape) {
-    const double weights = 3.0 * double(shape.hidden_size) * double(shape.width + shape.hidden_size);
-    const double bytes = double(shape.value_bytes);
-    const double products = 2 * weights * double(shape.total) * bytes / 4 / kFlopsPerMicrosecond;
-    const double reading = weights * bytes / kBytesPerMicrosecond;
-    return double(shape.directions) * (products > reading ? products : reading);
+    explicit Estimate(const LayerShape& shape)
+        : row(6 * double(shape.hidden_size * shape.hidden_size) * double(shape.value_bytes) / 4 /
+              kFlopsPerMicrosecond),
+          project(row * double(shape.width) / double(shape.hidden_size)),
+          bytes(3 * double(shape.hidden_size * shape.hidden_size) * double(shape.weight_bytes)),
+          steps(double(shape.steps)),
+          batch(double(shape.total) / double(shape.steps)),
+          total(double(shape.total)) {}
+
+    // Steps of `rows` rows by `threads` threads that share the units.
+    double recurrence(double rows, double threads = 1) const {
+        const double own = bytes / threads;
+        const double least = own <= kNearBytes ? kLeastRows : own <= kFarBytes ? kLeastRowsFar : kLeastRowsMemory;
+        return steps * row * larger(rows, least) / threads;
+    }
+    double projection(double rows) const { return project * larger(rows * steps, kLeastRows); }
+    double wait(double threads) const { return steps * kWait * threads; }
+};
+
+// The rows of the fullest of `parts` groups.
+double rows_of_part(const LayerShape& shape, const Estimate& one, ptrdiff_t parts) {
+    return shape.is_ragged ? one.batch / double(parts) : double(ceil_div(shape.batch, parts));
 }
 
-// Rows are shared out without any waiting, so they come first; hidden units are shared out, with a wait at every
-// step, where rows are too few to fill tiles and a step is long against the wait (0.2 us).
-bool columns_pay(const LayerShape& shape, int threads) {
-    if (threads == 1 || shape.blocks() < 2 * threads) return false;
-    if (shape.batch * shape.directions < threads) return shape.hidden_size >= 128;
-    if (shape.directions >= threads) return false;
-    if (shape.batch < shape.tile_rows * threads) return shape.hidden_size >= 512;
-    return shape.hidden_size >= 1024;
+ptrdiff_t groups_for(const LayerShape& shape, int threads) {
+    return smaller(shape.batch, ceil_div(threads, shape.directions));
 }
 
-int threads_for(const LayerShape& shape, double microseconds) {
-    const double asleep = shape.steps == 1 ? kThreadedMicrosecondsOneStep : kThreadedMicroseconds;
-    return microseconds < (shape.is_awake ? kThreadedMicrosecondsAwake : asleep) ? 1 : shape.threads;
+bool is_possible(const LayerShape& shape, Way way, int threads) {
+    if (way == Way::rows) return groups_for(shape, threads) * shape.directions > 1;
+    if (way == Way::columns) return shape.blocks() >= threads;
+    return shape.directions == 1 && shape.steps >= 4 * shape.tile_rows;
 }
 
-// Batch rows per work item when rows are shared out.
-ptrdiff_t rows_per_group(const LayerShape& shape, ptrdiff_t items) {
-    if (shape.is_ragged) return shape.tile_rows;
-    const ptrdiff_t rows = ceil_div(shape.batch, larger(1, items));
-    const ptrdiff_t half_tile = larger(1, shape.tile_rows / 2);
-    return rows < half_tile ? rows : ceil_div(rows, half_tile) * half_tile;
+double forward_microseconds(const LayerShape& shape, Way way, int threads) {
+    const Estimate one(shape);
+    const double count = double(threads), directions = double(shape.directions);
+    const double alone = one.projection(one.batch) + one.recurrence(one.batch);
+    if (way == Way::alone) return directions * alone;
+    if (way == Way::columns) {
+        const double widest = double(ceil_div(shape.blocks(), threads)) / double(shape.blocks()) * count;
+        return directions *
+               (widest * (one.projection(one.batch) / count + one.recurrence(one.batch, count)) + one.wait(count));
+    }
+    if (way == Way::rows) {
+        const ptrdiff_t groups = groups_for(shape, threads);
+        const double rows = rows_of_part(shape, one, groups);
+        return double(ceil_div(groups * shape.directions, threads)) * (one.projection(rows) + one.recurrence(rows));
+    }
+    return larger(one.recurrence(one.batch), alone / count) + kFetch * one.projection(one.batch);
+}
+
+double backward_microseconds(const LayerShape& shape, Way way, int threads) {
+    const Estimate one(shape);
+    const double count = double(threads);
+    const double shared = 2 * one.projection(one.batch) + one.row * one.total;
+    if (way == Way::alone) return shared + one.recurrence(one.batch);
+    if (way == Way::columns) return shared / count + one.recurrence(one.batch, count) + one.wait(count);
+    return shared / count + one.recurrence(rows_of_part(shape, one, threads));
+}
+
+struct Choice {
+    Way way;
+    int threads;
+};
+
+// The way out of `ways` and the number of threads with the smallest estimate; or the wanted way with most threads.
+Choice choose(const LayerShape& shape, std::initializer_list<Way> ways,
+              double (&microseconds)(const LayerShape&, Way, int)) {
+    Choice best{Way::alone, 1};
+    double least = microseconds(shape, Way::alone, 1);
+    const double start = shape.is_awake ? kStartAwake : shape.steps == 1 ? kStartOneStep : kStart;
+    for (int threads = shape.threads; threads > 1; threads /= 2) {
+        for (const Way way : ways) {
+            if (!is_possible(shape, way, threads)) continue;
+            if (way == shape.way) return {way, threads};
+            const double estimate = microseconds(shape, way, threads) + start;
+            if (shape.way != Way::best || estimate >= least) continue;
+            least = estimate;
+            best = {way, threads};
+        }
+    }
+    return best;
 }
 
 }  // namespace
@@ -67,36 +135,31 @@ double product_microseconds(const Spec& spec, const Batch& batch, size_t value_b
 }
 
 ForwardPlan plan_forward(const LayerShape& shape) {
-    ForwardPlan plan;
-    plan.threads = threads_for(shape, forward_microseconds(shape));
-    plan.splits_columns = columns_pay(shape, plan.threads);
+    const auto [way, threads] = choose(shape, {Way::rows, Way::columns, Way::ahead}, forward_microseconds);
+    ForwardPlan plan{way, threads, 1, 0, 0};
     const ptrdiff_t row_bytes = 3 * shape.blocks() * shape.lanes * ptrdiff_t(shape.value_bytes);
     const ptrdiff_t rows_at_once = larger(shape.tile_rows, kProjectionBytes / row_bytes);
-    const ptrdiff_t groups = plan.splits_columns ? 1 : ceil_div(plan.threads, shape.directions);
-    plan.group_rows = smaller(rows_per_group(shape, groups), rows_at_once / shape.tile_rows * shape.tile_rows);
-    const ptrdiff_t items = ceil_div(shape.batch, plan.group_rows) * shape.directions;
-    plan.chunk_steps = smaller(shape.steps, larger(1, rows_at_once / plan.group_rows));
-    plan.is_pipelined =
-        !plan.splits_columns && items == 1 && plan.threads > 1 && shape.steps >= 4 * shape.tile_rows;
-    if (plan.is_pipelined)
-        plan.chunk_steps = smaller(
-            plan.chunk_steps, ceil_div(ceil_div(shape.steps, kPipelineChunks), shape.tile_rows) * shape.tile_rows);
-    else if (!plan.splits_columns && items < plan.threads)
-        plan.threads = int(items);
+    if (way == Way::rows) plan.groups = groups_for(shape, threads);
+    plan.groups *= ceil_div(shape.batch, plan.groups * rows_at_once);
+    if (way == Way::ahead) plan.groups = 1;
+    plan.group_rows = shape.is_ragged ? shape.batch : ceil_div(shape.batch, plan.groups);
+    const ptrdiff_t all = shape.steps * plan.group_rows;
+    plan.chunk_rows = smaller(all, rows_at_once);
+    if (way == Way::ahead)
+        plan.chunk_rows = smaller(plan.chunk_rows,
+                                  ceil_div(ceil_div(shape.total, kChunksAhead), shape.tile_rows) * shape.tile_rows);
+    plan.chunk_rows = larger(plan.chunk_rows, plan.group_rows);
+    if (way == Way::rows) plan.threads = int(smaller(threads, plan.groups * shape.directions));
     return plan;
 }
 
 BackwardPlan plan_backward(const LayerShape& shape) {
-    BackwardPlan plan;
-    plan.threads = threads_for(shape, 2 * forward_microseconds(shape) / double(shape.directions));
     LayerShape one_direction = shape;
     one_direction.directions = 1;
-    plan.splits_columns = columns_pay(one_direction, plan.threads);
-    plan.group_rows = plan.splits_columns ? shape.batch : rows_per_group(shape, plan.threads);
+    const auto [way, threads] = choose(one_direction, {Way::rows, Way::columns}, backward_microseconds);
     const ptrdiff_t row_bytes = 4 * shape.blocks() * shape.lanes * ptrdiff_t(shape.value_bytes);
     const ptrdiff_t rows = larger(kGradientRows, kGradientBytes / row_bytes);
-    plan.chunk_steps = smaller(shape.steps, larger(1, rows / shape.batch));
-    return plan;
+    return {way, threads, smaller(shape.steps, larger(1, rows / shape.batch))};
 }
 
 int panel_vectors(ptrdiff_t columns, ptrdiff_t lanes) {

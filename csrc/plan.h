@@ -1,4 +1,5 @@
-// How a call is cut into pieces: arithmetic on sizes, nothing else. Every threshold of the core stands in plan.cpp.
+// How a call is cut into pieces: arithmetic on sizes, nothing else. Every constant that was fitted stands in
+// plan.cpp.
 #pragma once
 
 #include "fastgru.h"
@@ -9,27 +10,27 @@ namespace fastgru {
 struct LayerShape {
     ptrdiff_t steps, batch, total;  // T, B, N
     ptrdiff_t width, hidden_size, directions;
-    ptrdiff_t lanes, tile_rows;  // of the kernels
-    size_t value_bytes;
-    int threads;    // at most
-    bool is_awake;  // threads take work at once
+    ptrdiff_t lanes, tile_rows;        // of the kernels
+    size_t value_bytes, weight_bytes;  // of a sum, and of a weight as it is packed
+    int threads;                       // at most
+    bool is_awake;                     // threads take work at once
     bool is_ragged;
+    Way way;  // wanted
 
     ptrdiff_t blocks() const { return (hidden_size + lanes - 1) / lanes; }
 };
 
 struct ForwardPlan {
+    Way way;  // any but best
     int threads;
-    bool splits_columns;    // threads share the hidden units of every row; else they take rows
-    bool is_pipelined;      // one thread goes through the steps, the others project the inputs ahead of it
-    ptrdiff_t group_rows;   // batch rows that go through the sequence together
-    ptrdiff_t chunk_steps;  // steps projected at once
+    ptrdiff_t groups;      // of batch rows that go through the sequence together; about equal work in each
+    ptrdiff_t group_rows;  // at most, in one of them
+    ptrdiff_t chunk_rows;  // rows of a group, of one step or several, projected at once; no fewer than of one step
 };
 
 struct BackwardPlan {
+    Way way;  // alone, rows or columns: for the recurrence; what remains of a chunk is always shared
     int threads;
-    bool splits_columns;
-    ptrdiff_t group_rows;
     // Depends on sizes alone, never on the threads: it sets the order in which weight gradients are summed.
     ptrdiff_t chunk_steps;
 };

@@ -99,7 +99,8 @@ T* data_or_null(std::vector<T>& values) {
 }
 
 template <class T>
-Results<T> by_the_core(const Problem<T>& p, const KernelTable& table, int threads, bool is_awake, bool is_packed) {
+Results<T> by_the_core(const Problem<T>& p, const KernelTable& table, int threads, bool is_packed,
+                       Way way = Way::best) {
     Results<T> results = empty_results(p);
     std::vector<Cell<T>> cells;
     std::vector<CellGradients<T>> d_cells;
@@ -124,8 +125,9 @@ Results<T> by_the_core(const Problem<T>& p, const KernelTable& table, int thread
                        data_or_null(saved),
                        p.recomputes,
                        threads,
-                       is_awake,
-                       is_packed ? static_cast<T*>(packed.data()) : nullptr};
+                       true,
+                       is_packed ? static_cast<T*>(packed.data()) : nullptr,
+                       way};
     Backward<T> backward{p.spec,
                          p.batch,
                          forward.input,
@@ -140,7 +142,8 @@ Results<T> by_the_core(const Problem<T>& p, const KernelTable& table, int thread
                          data_or_null(results[3]),
                          d_cells.data(),
                          threads,
-                         is_awake};
+                         true,
+                         way};
     const auto in_workspace = [&](const auto& call) {
         void* workspace = nullptr;
         if (posix_memalign(&workspace, 64, workspace_bytes<T>(table, call)) != 0) abort();
@@ -278,10 +281,11 @@ bool check_one() {
     const Level* level;
     for (int left = levels(&level); left > 0; --left, ++level) {
         if (!level->is_available) continue;
-        const Results<T> alone = by_the_core(p, *level->table, 1, false, false);
+        const Results<T> alone = by_the_core(p, *level->table, 1, false);
         bool is_right = agrees(alone, wanted);
         for (const int threads : {2, 3})
-            is_right &= by_the_core(p, *level->table, threads, true, threads == 2) == alone;
+            for (const Way way : {Way::best, Way::rows, Way::columns, Way::ahead})
+                is_right &= by_the_core(p, *level->table, threads, threads == 2, way) == alone;
         if (!is_right) {
             printf("wrong at %s: I %td H %td L %td D %td T %td B %td ragged %d\n", level->table->name,
                    p.spec.input_size, p.spec.hidden_size, p.spec.num_layers, p.spec.num_directions, p.batch.steps,
@@ -296,13 +300,13 @@ bool check_one() {
 bool check_concurrent_calls() {
     Problem<float> p;
     fill(p);
-    const Results<float> wanted = by_the_core(p, active_table(), 1, false, false);
+    const Results<float> wanted = by_the_core(p, active_table(), 1, false);
     bool is_right[4] = {};
     std::vector<std::thread> callers;
     for (bool& own : is_right)
         callers.emplace_back([&] {
             own = true;
-            for (int i = 0; i < 10; ++i) own &= by_the_core(p, active_table(), 2, true, i % 2 == 0) == wanted;
+            for (int i = 0; i < 10; ++i) own &= by_the_core(p, active_table(), 2, i % 2 == 0) == wanted;
         });
     for (std::thread& caller : callers) caller.join();
     return is_right[0] && is_right[1] && is_right[2] && is_right[3];
@@ -312,10 +316,10 @@ bool check_concurrent_calls() {
 bool check_fork() {
     Problem<float> p;
     fill(p);
-    const Results<float> wanted = by_the_core(p, active_table(), 2, true, false);
+    const Results<float> wanted = by_the_core(p, active_table(), 2, false);
     fflush(stdout);  // or the child would print it again
     const pid_t child = fork();
-    if (child == 0) _exit(by_the_core(p, active_table(), 2, true, false) == wanted ? 0 : 1);
+    if (child == 0) _exit(by_the_core(p, active_table(), 2, false) == wanted ? 0 : 1);
     int status = 1;
     return waitpid(child, &status, 0) == child && status == 0;
 }

@@ -43,3 +43,12 @@ def peak_bytes(kind, *sizes):
 def test_a_training_step_takes_no_more_memory_than_torchs(sizes):
     ours, torchs = peak_bytes("fastgru", *sizes), peak_bytes("torch", *sizes)
     assert ours <= torchs + GROWTH_BYTES
+
+
+def test_a_graph_that_outlives_the_program_says_nothing():
+    code = """
+import torch, fastgru
+output, _ = fastgru.GRU(64, 64)(torch.randn(100, 32, 64))  # what it saves comes from the core's pool
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
