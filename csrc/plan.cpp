@@ -13,6 +13,8 @@ double larger(double a, double b) { return a > b ? a : b; }
 
 // The projection of a chunk is written and read once; half the level-2 cache of today's cores keeps it near.
 constexpr ptrdiff_t kProjectionBytes = 512 * 1024;
+// Wide layers' weights come from a far cache; then that matters less than how many rows they serve on each way.
+constexpr ptrdiff_t kProjectionRows = 128;
 // Gate gradients of a chunk. Long chunks amortise the pass over the weight gradients, short ones stay in cache.
 constexpr ptrdiff_t kGradientBytes = 1024 * 1024;
 constexpr ptrdiff_t kGradientRows = 256;
@@ -138,7 +140,7 @@ ForwardPlan plan_forward(const LayerShape& shape) {
     const auto [way, threads] = choose(shape, {Way::rows, Way::columns, Way::ahead}, forward_microseconds);
     ForwardPlan plan{way, threads, 1, 0, 0};
     const ptrdiff_t row_bytes = 3 * shape.blocks() * shape.lanes * ptrdiff_t(shape.value_bytes);
-    const ptrdiff_t rows_at_once = larger(shape.tile_rows, kProjectionBytes / row_bytes);
+    const ptrdiff_t rows_at_once = larger(kProjectionRows, kProjectionBytes / row_bytes);
     if (way == Way::rows) plan.groups = groups_for(shape, threads);
     plan.groups *= ceil_div(shape.batch, plan.groups * rows_at_once);
     if (way == Way::ahead) plan.groups = 1;
