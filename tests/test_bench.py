@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -393,6 +394,31 @@ def test_nan_is_not_agreement(monkeypatch):
 @pytest.mark.parametrize(("spread", "is_disturbed"), [(0.1, False), (3.0, True)])
 def test_rounds_that_differ_much_are_noticed(spread, is_disturbed):
     assert Figure(Case(1, 100, 8), 4.0, 1.0, 4.0, spread, 5).is_disturbed == is_disturbed
+
+
+@pytest.mark.parametrize(
+    ("shares", "times", "is_disturbed"), [([1.0], 1, False), ([0.5, 1.0], 2, False), ([0.5], 5, True)]
+)
+def test_a_cell_is_measured_again_while_cores_are_shared(monkeypatch, shares, times, is_disturbed):
+    measured, pauses = [], []
+    figure = Figure(Case(1, 100, 8, threads=2), 4.0, 1.0, 4.0, 0.1, 5)
+    monkeypatch.setattr(measuring, "measure", lambda *_: measured.append(1) or figure)
+    monkeypatch.setattr(measuring, "share_of_peak", lambda *_: shares[min(len(pauses), len(shares) - 1)])
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    found = bench.measure_at_peak(figure.case, Limits("avx2", "float32", {}, ()))
+    assert len(measured) == times == len(pauses) + 1
+    assert found.is_disturbed == is_disturbed
+
+
+def test_the_better_of_two_measurements_of_the_limits_counts():
+    slow, fast = (
+        bench.Limits("avx2", "float32", {}, (ThreadLimits(2, peak, {"L1": 3 - peak}),)) for peak in (1.0, 2.0)
+    )
+    assert bench.better(slow, fast).of(2) == ThreadLimits(2, 2.0, {"L1": 2.0})
+
+
+def test_threads_reach_their_peak_where_nothing_else_runs():
+    assert 0 < limits.share_of_peak(bench.machine_limits([1]), 1) < 2
 
 
 def test_json_that_fails_leaves_the_old_file(tmp_path):

@@ -131,7 +131,7 @@ def test_wrong_options_are_refused(run, arguments, words):
 )
 def test_bench_refuses_before_it_measures(run, monkeypatch, tmp_path, arguments, words):
     (tmp_path / "foreign.json").write_text('{"cells": [')
-    monkeypatch.setattr("fastgru.bench.measure", lambda *_: pytest.fail("it worked first"))
+    monkeypatch.setattr("fastgru.bench.measure_at_peak", lambda *_: pytest.fail("it worked first"))
     result = run(*QUICK_BENCH, *arguments)
     assert result.exit_code == 1
     assert words in result.output
@@ -139,7 +139,7 @@ def test_bench_refuses_before_it_measures(run, monkeypatch, tmp_path, arguments,
 
 
 def test_bench_names_matplotlib_before_it_works(run, monkeypatch):
-    monkeypatch.setattr("fastgru.bench.measure", lambda *_: pytest.fail("it worked first"))
+    monkeypatch.setattr("fastgru.bench.measure_at_peak", lambda *_: pytest.fail("it worked first"))
     found = commands.find_spec
     monkeypatch.setattr(commands, "find_spec", lambda name: None if name == "matplotlib" else found(name))
     result = run(*QUICK_BENCH, "--plot", "figures.png")
@@ -202,7 +202,7 @@ def full_figures(spread=0.0):
 def test_a_full_run_prints_the_best_threads_and_counts_losses(run, monkeypatch, spread, note):
     figures = {figure.case: figure for figure in full_figures(spread)}
     monkeypatch.setattr("fastgru.bench.full_cases", lambda *_: list(figures))
-    monkeypatch.setattr("fastgru.bench.measure", lambda case, budget: figures[case])
+    monkeypatch.setattr("fastgru.bench.measure_at_peak", lambda case, limits, budget: figures[case])
     result = run("bench", "--full", "--threads", "1")
     assert result.exit_code == 0, result.output
     table = result.output.partition("Ratios, each side at its")[2]
@@ -236,7 +236,7 @@ def test_sizes_beyond_memory_are_one_sentence(run, hidden):
 
 
 def test_a_bug_keeps_its_traceback(run, monkeypatch):
-    monkeypatch.setattr("fastgru.bench.measure", lambda *_: (_ for _ in ()).throw(RuntimeError("a bug")))
+    monkeypatch.setattr("fastgru.bench.measure_at_peak", lambda *_: (_ for _ in ()).throw(RuntimeError("a bug")))
     assert str(run(*QUICK_BENCH).exception) == "a bug"
 
 

@@ -259,11 +259,13 @@ def _measure(cases: Sequence[Case], dtype: str, budget: float, level: str | None
 
     with nullcontext() if level is None else use_level(level), _progress() as progress:
         task = progress.add_task("measuring", total=len(cases) + 1)
-        limits = measuring.machine_limits({case.threads for case in cases}, dtype)
+        counts = {case.threads for case in cases}
+        limits = measuring.machine_limits(counts, dtype)
         figures = []
         for case in cases:
             progress.advance(task)
-            figures.append(measuring.measure(case, budget))
+            figures.append(measuring.measure_at_peak(case, limits, budget))
+        limits = measuring.better(limits, measuring.machine_limits(counts, dtype))
         return measuring.Record(measuring.machine(), limits, figures)
 
 

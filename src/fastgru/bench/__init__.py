@@ -6,8 +6,8 @@
 
 from fastgru.bench.cases import Case, all_threads, default_cases, full_cases
 from fastgru.bench.comparing import Comparison, compare
-from fastgru.bench.limits import Limits, limit_ms, machine_limits
-from fastgru.bench.measuring import DifferentResults, Figure, measure
+from fastgru.bench.limits import Limits, better, limit_ms, machine_limits
+from fastgru.bench.measuring import DifferentResults, Figure, measure, measure_at_peak
 from fastgru.bench.records import ForeignFile, Record, machine, processor_name, read_json, write_json
 from fastgru.bench.summaries import Summary, best_cells, slower_with_threads, summarize
 
@@ -22,6 +22,7 @@ __all__ = [
     "Summary",
     "all_threads",
     "best_cells",
+    "better",
     "compare",
     "default_cases",
     "full_cases",
@@ -29,6 +30,7 @@ __all__ = [
     "machine",
     "machine_limits",
     "measure",
+    "measure_at_peak",
     "processor_name",
     "read_json",
     "slower_with_threads",

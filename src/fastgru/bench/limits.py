@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -87,6 +87,27 @@ def machine_limits(threads: Iterable[int], dtype: str = "float32") -> Limits:
     return Limits(_core.active_level(), dtype, caches, tuple(_thread_limits(n, dtype, caches) for n in counts))
 
 
+def better(first: Limits, second: Limits) -> Limits:
+    """Of two measurements of one machine, the higher of each figure: whatever disturbs makes it lower."""
+    return replace(
+        first,
+        by_threads=tuple(
+            ThreadLimits(
+                a.threads,
+                max(a.peak_gflops, b.peak_gflops),
+                {name: max(a.read_gbs[name], b.read_gbs[name]) for name in a.read_gbs},
+            )
+            for a, b in zip(first.by_threads, second.by_threads, strict=True)
+        ),
+    )
+
+
+def share_of_peak(limits: Limits, threads: int) -> float:
+    """The part of their peak that so many threads reach now, found in some hundredths of a second."""
+    peak = _best_rate(threads, _chains(limits.dtype), attempts=3) / 1e9
+    return peak / limits.of(threads).peak_gflops
+
+
 def limit_ms(case: Case, limits: Limits) -> float:
     """The least milliseconds that `case` could take: the longer of its arithmetic and of its reading of weights.
 
@@ -126,8 +147,7 @@ def cache_sizes() -> dict[str, int]:
 
 
 def _thread_limits(threads: int, dtype: str, caches: Mapping[str, int]) -> ThreadLimits:
-    is_double = dtype == "float64"
-    peak = _best_rate(threads, lambda _, rounds: 2 * _core.fma_chains(is_double, rounds))
+    peak = _best_rate(threads, _chains(dtype))
     reads = {}
     for name, size in _working_sets(threads, caches).items():
         values = [torch.ones(size // 4) for _ in range(threads)]
@@ -140,6 +160,11 @@ def _thread_limits(threads: int, dtype: str, caches: Mapping[str, int]) -> Threa
     return ThreadLimits(threads, peak / 1e9, reads)
 
 
+def _chains(dtype: str) -> Callable[[int, int], float]:
+    is_double = dtype == "float64"
+    return lambda _, rounds: 2 * _core.fma_chains(is_double, rounds)
+
+
 def _working_sets(threads: int, caches: Mapping[str, int]) -> dict[str, int]:
     """Bytes that each thread reads: half of its own cache, its part of a quarter of a shared one, or far more."""
     sets = {name: size // (4 * threads if name in _SHARED else 2) for name, size in caches.items()}
@@ -147,18 +172,19 @@ def _working_sets(threads: int, caches: Mapping[str, int]) -> dict[str, int]:
     return sets
 
 
-def _best_rate(threads: int, work: Callable[[int, int], float]) -> float:
+def _best_rate(threads: int, work: Callable[[int, int], float], attempts: int = _ATTEMPTS) -> float:
     """The most work per second that the threads did together.
 
     Args:
         threads: how many.
         work: called with the index of its thread and a number of repeats; returns how much it did.
+        attempts: out of which the best counts.
     """
     rates: list[float] = []
     repeats = 1
     with ThreadPoolExecutor(threads) as pool:
         # Repeats are not settled beforehand, where one disturbance would leave every later run too short.
-        while len(rates) < _ATTEMPTS:
+        while len(rates) < attempts:
             done, seconds = _together(pool, threads, work, repeats)
             if seconds < _SLICE:
                 repeats *= 2

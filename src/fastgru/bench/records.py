@@ -130,7 +130,8 @@ def _figure(cell: dict[str, Any]) -> Figure:
     torch_ms, fastgru_ms, ratio = (float(cell[name]) for name in ("torch_ms", "fastgru_ms", "ratio"))
     if not all(math.isfinite(value) and value > 0 for value in (torch_ms, fastgru_ms, ratio)):
         raise ValueError(f"times of {case} are not positive")
-    return Figure(case, torch_ms, fastgru_ms, ratio, float(cell["spread"]), int(cell["rounds"]))
+    share = float(cell.get("share", 1.0))  # not in files from before it was looked at
+    return Figure(case, torch_ms, fastgru_ms, ratio, float(cell["spread"]), int(cell["rounds"]), share)
 
 
 def _limits(limits: dict[str, Any]) -> Limits:

@@ -31,8 +31,8 @@ def print_record(record: Record, is_full: bool, console: Console) -> None:
         _print_best(record, console)
     if any(figure.is_disturbed for figure in record.figures):
         console.print(
-            "Cells in yellow: the rounds differ so much that other programs must have been running, and the ratio "
-            "says little. Run this again on a quiet machine.",
+            "Cells in yellow: rounds differ much, or threads did not reach their peak; other programs must have been "
+            "running, and the ratio says little. Run this again on a quiet machine.",
             style="yellow",
         )
     if any((record.percent(figure) or 0) > 100 for figure in record.figures):
