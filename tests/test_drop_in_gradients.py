@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 import fastgru
 from pairs import KINDS, everything, pair, results
-from tolerance import assert_agrees
+from tolerance import TIMES_TORCHS_GRADIENTS, assert_agrees
 
 MODIFIED = r"modified (by an inplace operation|inplace)"
 
@@ -250,6 +250,26 @@ def test_transforms_give_what_they_give_with_torchs_layer(kind, transform):
 
         outcomes.append({transform: TRANSFORMS[transform](call, x.detach()).detach()})
     assert_agrees(*outcomes)
+
+
+@pytest.mark.parametrize(("steps", "batch", "hidden"), [(100, 8, 64), (200, 32, 32), (50, 8, 256)])
+def test_long_sums_are_as_exact_as_torchs(steps, batch, hidden):
+    torch.manual_seed(0)
+    stock = nn.GRU(hidden, hidden)
+    exact = nn.GRU(hidden, hidden).double()
+    exact.load_state_dict(stock.state_dict())
+    x = torch.randn(steps, batch, hidden)
+    gradients = {}
+    for name, layer, own in (
+        ("ours", fastgru.GRU.from_torch(stock), x),
+        ("torch", stock, x),
+        ("exact", exact, x.double()),
+    ):
+        own = own.clone().requires_grad_()
+        wanted = [own, *layer.parameters()]
+        gradients[name] = [g.double() for g in torch.autograd.grad(layer(own)[0].sin().sum(), wanted)]
+    for ours, torchs, want in zip(*gradients.values(), strict=True):
+        assert (ours - want).abs().max() <= TIMES_TORCHS_GRADIENTS * (torchs - want).abs().max()
 
 
 def test_vmap_over_inputs_equals_a_loop():
