@@ -17,16 +17,19 @@ constexpr long kAwake = 200 * kMicrosecond;
 // Calls in such quick succession that waking the threads once is worth it.
 constexpr int kStream = 16;
 // Where other programs keep the cores busy, a call waits for a thread until the system gives it its turn, which
-// takes milliseconds. A call that lasted so much longer than it should is taken as a sign of that; for a while,
-// calls shorter than such a wait then stay on one thread. What is left is one slow call in so much time.
+// takes milliseconds. Two calls within kMemory that lasted so much longer than they should are taken as a sign of
+// that (one may be chance); for a while, calls shorter than such a wait then stay on one thread. As long as it
+// lasts, what is left is one slow call in so much time.
 constexpr double kMostTimesSlower = 8;
 constexpr long kLeastDelay = 1000 * kMicrosecond;
 constexpr long kCrowded = 100'000 * kMicrosecond;
+constexpr long kMemory = 2 * kCrowded;
 constexpr double kShortMicroseconds = 5000;
 
 long last_end = 0;
 long last_threaded_end = 0;
 long crowded_until = 0;
+long last_delay = 0;
 int calls_in_succession = 0;
 
 long now() {
@@ -61,7 +64,10 @@ Team::Team(int wanted, double microseconds) : microseconds_(microseconds), threa
 Team::~Team() {
     const long end = now();
     const double most = kMostTimesSlower * microseconds_ * double(kMicrosecond) + double(kLeastDelay);
-    if (threads_ > 1 && double(end - begin_) > most) write(crowded_until, end + kCrowded);
+    if (threads_ > 1 && double(end - begin_) > most) {
+        if (end - read(last_delay) < kMemory) write(crowded_until, end + kCrowded);
+        write(last_delay, end);
+    }
     if (threads_ > 1 && is_awake_) write(last_threaded_end, end);
     write(last_end, end);
 }
