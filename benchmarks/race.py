@@ -25,8 +25,9 @@ ENTRANTS = {
     "onednn": ("onednn", "onednn_gru", "make", True),
     "fastgru": (None, "fastgru_gru", "make", True),
     "fastgru-frozen": (None, "fastgru_gru", "make_frozen", False),
+    "fastgru-stepper": (None, "fastgru_gru", "make_stepper", False),
 }
-OURS = ("fastgru", "fastgru-frozen")
+OURS = ("fastgru", "fastgru-frozen", "fastgru-stepper")
 TURN_SECONDS = 0.01
 LEAST_ROUNDS, MOST_ROUNDS = 7, 51
 # A cell is slow where a round takes more seconds than this: it has fewer rounds, so that the grid ends the same day.
@@ -101,13 +102,20 @@ def grid(hidden=(), batch=(), modes=(False, True)):
     return [c for c in chosen if c["hidden"] in (hidden or [c["hidden"]]) and c["batch"] in (batch or [c["batch"]])]
 
 
+def takes_part(entrant, cell):
+    """Whether a cell is of a kind that the entrant is for."""
+    if entrant == "fastgru-stepper" and cell["steps"] > 1:
+        return False
+    return ENTRANTS[entrant][3] or not cell["train"]
+
+
 def prepared(workers, cell, folder):
     """The workers that agree with torch on this cell; says which do not. torch comes first and writes the reference."""
     reference = Path(folder) / "reference.npz"
     reference.unlink(missing_ok=True)
     ready = []
     for worker in workers:
-        if cell["train"] and not ENTRANTS[worker.entrant][3]:
+        if not takes_part(worker.entrant, cell):
             continue
         try:
             worker.ask("prepare", cell, str(reference))
@@ -160,8 +168,9 @@ def best(cell, entrant):
 
 
 def verdict(cell):
-    """Our microseconds, the best rival's, its name, and its time over ours. At batch 1 frozen counts too."""
-    ours = min(found for name in OURS[: 1 + (cell["batch"] == 1)] if (found := best(cell, name)))[0]
+    """Our microseconds, the best rival's, its name, and its time over ours. At batch 1 all of ours count."""
+    own = OURS if cell["batch"] == 1 else OURS[:1]
+    ours = min(found for name in own if (found := best(cell, name)))[0]
     rival_us, rival = min((best(cell, name)[0], name) for name in cell["us"] if name not in OURS)
     return ours, rival_us, rival, rival_us / ours
 

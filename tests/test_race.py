@@ -47,6 +47,12 @@ def test_the_grid_has_what_was_asked_for(race):
     assert all(c["train"] for c in race.grid(modes=[True]))
 
 
+def test_a_stepper_is_for_single_steps(race):
+    one, many, training = ({"steps": steps, "train": train} for steps, train in ((1, False), (100, False), (1, True)))
+    assert [race.takes_part("fastgru-stepper", case) for case in (one, many, training)] == [True, False, False]
+    assert [race.takes_part("torch", case) for case in (one, many, training)] == [True, True, True]
+
+
 def test_frozen_counts_at_batch_1_only(race):
     assert race.verdict(cell(1, torch=90.0, jax=30.0, fastgru=20.0, fastgru_frozen=10.0)) == (10.0, 30.0, "jax", 3.0)
     assert race.verdict(cell(8, torch=90.0, jax=30.0, fastgru=20.0, fastgru_frozen=10.0)) == (20.0, 30.0, "jax", 1.5)
@@ -64,7 +70,7 @@ def test_the_summary_names_where_we_are_behind(race):
 
 def test_a_row_gives_each_entrant_at_its_better_number_of_threads(race):
     columns = race.row(cell(torch=80.0, fastgru=10.0)).split()
-    assert columns == ["infer", "H=64", "B=1", "T=100", "80/1", "-", "-", "-", "-", "10/1", "-", "8.00", "torch"]
+    assert columns == ["infer", "H=64", "B=1", "T=100", "80/1", *"----", "10/1", *"--", "8.00", "torch"]
     assert len(columns) == 4 + len(race.ENTRANTS) + 2
 
 
@@ -95,6 +101,17 @@ def test_our_adapters_agree_with_torchs(race, train, tmp_path):
         assert entrant.turn(1e-6) > 0
     with np.load(reference) as written:
         assert set(written) == ({"output", "weight_hh", "x"} if train else {"output"})
+
+
+@pytest.mark.usefixtures("_torch_as_before")
+def test_the_stepper_agrees_and_goes_on(race, tmp_path):
+    from rivals.worker import Entrant
+
+    single, reference = {"hidden": 5, "batch": 2, "steps": 1, "train": False}, str(tmp_path / "reference.npz")
+    Entrant("torch_gru", "make", 1).prepare(single, reference)
+    stepper = Entrant("fastgru_gru", "make_stepper", 1)
+    stepper.prepare(single, reference)
+    assert stepper.turn(1e-6) > 0
 
 
 @pytest.mark.usefixtures("_torch_as_before")

@@ -7,15 +7,21 @@ import torch
 VERSIONS = {"torch": torch.__version__}
 
 
+def layer_of(case, weights, layer_class):
+    """A layer with these weights."""
+    layer = layer_class(case.hidden, case.hidden)
+    with torch.no_grad():
+        for name, values in weights.items():
+            getattr(layer, f"{name}_l0").copy_(torch.from_numpy(values))
+    return layer
+
+
 def make(case, weights, x, d_output, threads, layer_class=torch.nn.GRU, freeze=False):
     """A call of the layer, and its results."""
     torch.set_num_threads(threads)
     # For the whole process, so that no call pays for entering and leaving a context.
     torch.set_grad_enabled(case.train)
-    layer = layer_class(case.hidden, case.hidden)
-    with torch.no_grad():
-        for name, values in weights.items():
-            getattr(layer, f"{name}_l0").copy_(torch.from_numpy(values))
+    layer = layer_of(case, weights, layer_class)
     if freeze:
         layer.freeze()
     x = torch.from_numpy(x).requires_grad_(case.train)
