@@ -18,10 +18,10 @@ batches = st.one_of(st.integers(1, 10), st.sampled_from((15, 16, 17, 33)))
 steps = st.integers(1, 12)
 dtypes = st.sampled_from((torch.float32, torch.float64))
 seeds = st.integers(0, 2**16)
-# Many short sequences, or few that are long enough for threads to project ahead of the steps.
-lengths = st.one_of(
-    st.lists(st.integers(1, 9), min_size=1, max_size=12), st.lists(st.integers(30, 70), min_size=1, max_size=5)
-)
+lengths = st.lists(st.integers(1, 9), min_size=1, max_size=12)
+# Few that are long enough for threads to project ahead of the steps. For tests of equal bits alone: with weights drawn
+# at will, rounding differences grow from step to step.
+long_lengths = st.lists(st.integers(30, 70), min_size=1, max_size=5)
 
 
 @dataclass

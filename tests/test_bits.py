@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pack_sequence, unpack_sequence
 
 import fastgru
 from fastgru.levels import use_level
-from strategies import batches, dtypes, lengths, seeds, sizes, steps
+from strategies import batches, dtypes, lengths, long_lengths, seeds, sizes, steps
 
 LEVELS = [level.name for level in fastgru.cpu_info() if level.available]
 every_level = pytest.mark.parametrize("level", LEVELS)
@@ -67,7 +67,7 @@ def test_neighbours_in_the_batch_do_not_matter(level, dtype, input_size, hidden,
 
 @every_level
 @settings(max_examples=20)
-@given(dtypes, sizes, st.one_of(sizes, wide), lengths, st.booleans(), seeds)
+@given(dtypes, sizes, st.one_of(sizes, wide), st.one_of(lengths, long_lengths), st.booleans(), seeds)
 def test_a_ragged_batch_gives_what_each_sequence_gives_alone(
     level, dtype, input_size, hidden, own, bidirectional, seed
 ):
