@@ -145,7 +145,7 @@ struct Kernels {
     void (*input_gradient)(const T* d_gates, ptrdiff_t capacity, ptrdiff_t blocks, const T* weight, int W,
                            ptrdiff_t K, T* d_input, bool accumulate, ptrdiff_t begin, ptrdiff_t end);
     // d_weight[panel][unit][W][L] += sum over rows of d_gates[unit] * right, for the blocks [begin, end) out of
-    // `blocks`; right is [panel][capacity][W][L]. Each call adds one sum that starts from zero.
+    // `blocks`; right is [panel][capacity][W][L]. Rows are summed in pieces, each from zero.
     void (*weight_gradient)(const T* d_gates, ptrdiff_t capacity, ptrdiff_t rows, ptrdiff_t blocks, const T* right,
                             int W, ptrdiff_t panels, T* d_weight, ptrdiff_t begin, ptrdiff_t end);
     // d_bias[block][L] += sum over rows of d_gates[block].

@@ -25,7 +25,7 @@ inline Steps lay_out_steps(const Batch& batch, Arena& arena) {
 // rows between two of these have equal work, be the sequences of equal lengths or not.
 inline ptrdiff_t dividing_row(const Steps& steps, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t part, ptrdiff_t parts) {
     const ptrdiff_t total = steps.first_row[end] - steps.first_row[begin];
-    if (part == parts || total == (end - begin) * steps.batch) return steps.batch * part / parts;
+    if (part == 0 || part == parts || total == (end - begin) * steps.batch) return steps.batch * part / parts;
     const auto work_of_rows_before = [&](ptrdiff_t row) {
         ptrdiff_t work = 0;
         for (ptrdiff_t t = begin; t < end; ++t) work += steps.active(t) < row ? steps.active(t) : row;
