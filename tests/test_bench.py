@@ -417,8 +417,18 @@ def test_the_better_of_two_measurements_of_the_limits_counts():
     assert bench.better(slow, fast).of(2) == ThreadLimits(2, 2.0, {"L1": 2.0})
 
 
-def test_threads_reach_their_peak_where_nothing_else_runs():
-    assert 0 < limits.share_of_peak(bench.machine_limits([1]), 1) < 2
+def test_the_share_of_the_peak_is_what_threads_do_now_over_what_they_did(monkeypatch):
+    before = Limits("avx2", "float32", {}, (ThreadLimits(1, 10.0, {}), ThreadLimits(2, 20.0, {})))
+    monkeypatch.setattr(limits, "_best_rate", lambda threads, work, attempts: 5e9)
+    assert [limits.share_of_peak(before, threads) for threads in (1, 2)] == [0.5, 0.25]
+
+
+@pytest.mark.parametrize(("worth", "per_turn"), [(1e9, 501), (0.0, 500)])
+def test_a_turn_begins_with_a_call_that_does_not_count(monkeypatch, worth, per_turn):
+    calls = []
+    monkeypatch.setattr(measuring, "_SECONDS_WORTH_WARMING", worth)
+    rounds = list(measuring._rounds([lambda: calls.append(0), lambda: calls.append(1)], [[], []], budget=0.0))
+    assert calls.count(0) == calls.count(1) == 3 + len(rounds) * per_turn
 
 
 def test_json_that_fails_leaves_the_old_file(tmp_path):

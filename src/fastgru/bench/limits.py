@@ -88,7 +88,14 @@ def machine_limits(threads: Iterable[int], dtype: str = "float32") -> Limits:
 
 
 def better(first: Limits, second: Limits) -> Limits:
-    """Of two measurements of one machine, the higher of each figure: whatever disturbs makes it lower."""
+    """Of two measurements of one machine, the higher of each figure: whatever disturbs makes it lower.
+
+    Example:
+        >>> from fastgru.bench import better, machine_limits
+        >>> limits = machine_limits([1])
+        >>> better(limits, limits) == limits
+        True
+    """
     return replace(
         first,
         by_threads=tuple(
