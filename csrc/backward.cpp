@@ -42,6 +42,7 @@ struct BackwardMemory {
     T* d_bias;           // [4 Hb][L]
     Columns<T> ih, hh;
     const T** weight_rows;  // [2][3 Hp]: where the rows of the weights come from
+    T** d_input_rows;       // [chunk rows]
     // What computing the gates of a chunk again takes; only where the forward pass has not saved them.
     CellPack<T> pack;
     T* projected;        // [chunk rows][3 Hp], in pieces by thread
@@ -78,6 +79,7 @@ BackwardMemory<T> lay_out(const Kernels<T>& kernels, const Backward<T>& call, pt
     memory.carry = arena.take<T>(call.batch.rows * blocks * L);
     memory.d_bias = arena.take<T>(4 * blocks * L);
     memory.weight_rows = arena.take<const T*>(2 * 3 * blocks * L);
+    memory.d_input_rows = arena.take<T*>(memory.capacity);
     memory.hh = lay_out_columns(kernels, H, 3 * blocks * L, memory.capacity, arena);
     memory.ih = lay_out_columns(kernels, spec.width(layer), 3 * blocks * L, memory.capacity, arena);
     if (call.recomputes) {
@@ -102,8 +104,8 @@ struct BackwardCell {
     BackwardPlan plan;
     ptrdiff_t layer, direction;
     Sequence<const T> input, d_output;
-    const T* output;  // of this layer, [N][D H]
-    T* d_input;       // [N][width]; null: not wanted
+    Sequence<const T> output;  // of this layer
+    Sequence<T> d_input;       // null data: not wanted
     Barrier barrier;
 
     ptrdiff_t hidden_size() const { return call.spec.hidden_size; }
@@ -121,14 +123,16 @@ struct BackwardCell {
         run.weight_hh = memory.hh.weight;
         run.saved =
             call.recomputes ? memory.gates : saved_gates(call.saved, call.spec, memory.steps.rows(), cell());
-        run.output = output + direction * H;
-        run.output_stride = call.spec.num_directions * H;
+        run.output = output;
+        run.output.data += direction * H;
+        run.resets = resets_of_cell(call.resets, cell(), call.batch.rows, H, memory.zeros);
         run.h_0 = call.h_0 == nullptr ? memory.zeros : call.h_0 + state;
         run.h_0_stride = call.h_0 == nullptr ? 0 : H;
         run.d_output = d_output;
         if (run.d_output.data != nullptr) run.d_output.data += direction * H;
         run.d_h_n = call.d_h_n == nullptr ? nullptr : call.d_h_n + state;
         run.d_h_0 = call.d_h_0 == nullptr ? nullptr : call.d_h_0 + state;
+        run.d_reset = call.d_reset == nullptr ? nullptr : call.d_reset + state;
         run.carry = memory.carry;
         run.capacity = memory.capacity;
         run.barrier = &barrier;
@@ -151,7 +155,7 @@ struct BackwardCell {
         const Share share(depth, thread, threads);
         const Cell<T>& weights = call.cells[cell()];
         pack_weight(weights.weight_hh, kHiddenGate, memory.hh, memory.weight_rows, share);
-        if (d_input != nullptr)
+        if (d_input.data != nullptr)
             pack_weight(weights.weight_ih, kInputGate, memory.ih, memory.weight_rows + depth, share);
         for (const Columns<T>* columns : {&memory.ih, &memory.hh}) {
             const Share values(columns->panel_values(depth, kernels.lanes), thread, threads);
@@ -173,7 +177,7 @@ struct BackwardCell {
         for_flat_rows(memory.steps, run.first_row + rows.begin, run.first_row + rows.end,
                       [&](ptrdiff_t i, ptrdiff_t t, ptrdiff_t b) {
                           const ptrdiff_t at = i - run.first_row - rows.begin;
-                          inputs[at] = input.step(memory.steps, t) + b * input.row_stride;
+                          inputs[at] = input.at(memory.steps, t, b);
                           previous[at] = state_before<T>(run, t, b);
                       });
         T* projected = memory.projected + rows.begin * 3 * blocks() * kernels.lanes;
@@ -196,10 +200,9 @@ struct BackwardCell {
         const ptrdiff_t first = run.first_row;
         if (gradients().weight_ih != nullptr) {
             const Columns<T>& ih = memory.ih;
-            for_flat_rows(memory.steps, first + rows.begin, first + rows.end,
-                          [&](ptrdiff_t i, ptrdiff_t t, ptrdiff_t b) {
-                              ih.rows[i - first] = input.step(memory.steps, t) + b * input.row_stride;
-                          });
+            for_flat_rows(
+                memory.steps, first + rows.begin, first + rows.end,
+                [&](ptrdiff_t i, ptrdiff_t t, ptrdiff_t b) { ih.rows[i - first] = input.at(memory.steps, t, b); });
             kernels.pack_rows(ih.rows, memory.capacity, ih.width, ih.vectors, ih.right, rows.begin, rows.end);
         }
         if (gradients().weight_hh != nullptr) {
@@ -224,13 +227,18 @@ struct BackwardCell {
     }
 
     void use_chunk(const BackwardSteps<T>& run, ptrdiff_t rows, int thread, int threads) const {
+        if (rows == 0) return;  // all sequences are empty
         const ptrdiff_t capacity = memory.capacity, group = blocks() * capacity * kernels.lanes;
         const Columns<T>&ih = memory.ih, &hh = memory.hh;
         const Share shared_rows(rows, thread, threads);
-        if (d_input != nullptr)
+        if (d_input.data != nullptr) {
+            for_flat_rows(memory.steps, run.first_row + shared_rows.begin, run.first_row + shared_rows.end,
+                          [&](ptrdiff_t i, ptrdiff_t t, ptrdiff_t b) {
+                              memory.d_input_rows[i - run.first_row] = d_input.at(memory.steps, t, b);
+                          });
             kernels.input_gradient(run.d_gates, capacity, 3 * blocks(), ih.weight, ih.vectors, ih.width,
-                                   d_input + run.first_row * ih.width, direction == 1, shared_rows.begin,
-                                   shared_rows.end);
+                                   memory.d_input_rows, direction == 1, shared_rows.begin, shared_rows.end);
+        }
         const Share units(3 * blocks(), thread, threads);
         const auto add_weight = [&](const Columns<T>& columns, const T* d_gates) {
             kernels.weight_gradient(d_gates, capacity, rows, 3 * blocks(), columns.right, columns.vectors,
@@ -274,8 +282,24 @@ struct BackwardCell {
         if (to.bias_hh != nullptr) write_bias(kHiddenGate, memory.d_bias + blocks() * kernels.lanes, to.bias_hh);
     }
 
+    // What no step of the recurrence writes: zeros past the ends, and the gradient of states that were never used.
+    void fill_in(int thread, int threads) const {
+        const Share share(call.batch.rows, thread, threads);
+        if (layer == 0 && direction == 0 && d_input.data != nullptr)
+            clear_padding(call.batch, d_input, call.spec.width(0), share.begin, share.end);
+        const ptrdiff_t H = hidden_size();
+        const size_t bytes = size_t(H) * sizeof(T);
+        for (ptrdiff_t b = share.begin; b < share.end; ++b) {
+            const ptrdiff_t at = (cell() * call.batch.rows + b) * H;
+            if (call.d_reset != nullptr) memset(call.d_reset + at, 0, bytes);
+            if (call.d_h_0 == nullptr || call.batch.lengths == nullptr || call.batch.lengths[b] > 0) continue;
+            memcpy(call.d_h_0 + at, call.d_h_n == nullptr ? memory.zeros : call.d_h_n + at, bytes);
+        }
+    }
+
     void work(int thread, int threads) {
         prepare(thread, threads);
+        fill_in(thread, threads);
         barrier.wait(threads);
         BackwardSteps<T> run = recurrence();
         const Steps& steps = memory.steps;
@@ -309,7 +333,7 @@ struct BackwardCell {
 // down.
 template <class T>
 bool wants_below(const Backward<T>& call, ptrdiff_t layer) {
-    bool wants = call.d_input != nullptr || call.d_h_0 != nullptr;
+    bool wants = call.d_input.data != nullptr || call.d_h_0 != nullptr || call.d_reset != nullptr;
     for (ptrdiff_t cell = 0; cell < layer * call.spec.num_directions; ++cell) wants |= call.d_cells[cell].any();
     return wants;
 }
@@ -343,15 +367,15 @@ void run(const KernelTable& table, const Backward<T>& call, void* workspace) {
         const BackwardMemory<T> memory = lay_out(kernels, call, layer, arena);
         memset(memory.zeros, 0, size_t(spec.hidden_size) * sizeof(T));
         const ptrdiff_t total = memory.steps.rows();
-        const auto output_of = [&](ptrdiff_t l) {
-            return l + 1 == spec.num_layers ? call.output
-                                            : saved_output(call.saved, spec, total, l, call.recomputes);
+        const auto output_of = [&](ptrdiff_t l) -> Sequence<const T> {
+            if (l + 1 == spec.num_layers) return call.output;
+            return {saved_output(call.saved, spec, total, l, call.recomputes), features, 0, true};
         };
-        T* d_input = call.d_input;
+        Sequence<T> d_input = call.d_input;
         Sequence<const T> input = call.input;
         if (layer > 0) {
-            d_input = wants_below(call, layer) ? memory.d_between[layer % 2] : nullptr;
-            input = {output_of(layer - 1), features, 0, true};
+            d_input = {wants_below(call, layer) ? memory.d_between[layer % 2] : nullptr, features, 0, true};
+            input = output_of(layer - 1);
         }
         const BackwardPlan plan = plan_backward(layer_shape(kernels, call, layer));
         for (ptrdiff_t direction = 0; direction < spec.num_directions; ++direction) {
@@ -359,8 +383,8 @@ void run(const KernelTable& table, const Backward<T>& call, void* workspace) {
                                  input,   d_output, output_of(layer), d_input, {}};
             on_threads(plan.threads, [&](int thread, int threads) { cell.work(thread, threads); });
         }
-        if (d_input == nullptr) return;
-        d_output = {d_input, features, 0, true};
+        if (d_input.data == nullptr) return;
+        d_output = {d_input.data, features, 0, true};
     }
 }
 

@@ -11,6 +11,7 @@ namespace fastgru::FASTGRU_LEVEL {
 template <class T>
 struct BackwardPlace {
     ptrdiff_t t;             // this step; outside the sequence when only rows that end here are left
+    ptrdiff_t later;         // its time
     const T* later_d_gates;  // group r of batch row 0 at the later step
 };
 
@@ -30,8 +31,7 @@ FASTGRU_INLINE void backward_unit(const BackwardSteps<T>& run, ptrdiff_t t, ptrd
     const ptrdiff_t H = run.hidden_size, blocks = blocks_of<T>(H), unit = block * L;
     const ptrdiff_t flat = run.steps->first_row[t] + b;
     if (run.d_output.data != nullptr) {
-        const T* d_output = run.d_output.step(*run.steps, t) + b * run.d_output.row_stride;
-        d_h += load_upto(d_output + unit, lanes);
+        d_h += load_upto(run.d_output.at(*run.steps, t, b) + unit, lanes);
     }
     const T* saved = run.saved + (flat - run.saved_first_row) * 4 * H + unit;
     const Gates<T> gates{load_upto(saved, lanes), load_upto(saved + H, lanes), load_upto(saved + 2 * H, lanes),
@@ -45,6 +45,17 @@ FASTGRU_INLINE void backward_unit(const BackwardSteps<T>& run, ptrdiff_t t, ptrd
     store(to + group, d.r);
     store(to + 2 * group, d.z);
     store(to + 3 * group, d.rn);
+}
+
+// Adds `d_h`, the gradient of a state that a reset put in, to that of the reset's own; none of it goes on.
+template <class T>
+FASTGRU_INLINE void divert_to_reset(const BackwardSteps<T>& run, ptrdiff_t b, ptrdiff_t unit, int lanes,
+                                    Vec<T>& d_h) {
+    if (run.d_reset != nullptr) {
+        T* to = run.d_reset + run.steps->place(b) * run.hidden_size + unit;
+        store_upto(to, load_upto(to, lanes) + d_h, lanes);
+    }
+    d_h = Vec<T>{};
 }
 
 template <class T, int M, int W, int P>
@@ -73,11 +84,13 @@ FASTGRU_TILE void backward_tile(const BackwardSteps<T>& run, const BackwardPlace
             if (kind != RowKind::last)
                 d_h += load(run.carry + (row * blocks + block) * L);
             else if (run.d_h_n != nullptr)
-                d_h = load_upto(run.d_h_n + row * H + block * L, lanes);
-            if (kind == RowKind::first)
-                store_upto(run.d_h_0 + row * H + block * L, d_h, lanes);
-            else
+                d_h = load_upto(run.d_h_n + run.steps->place(row) * H + block * L, lanes);
+            if (kind != RowKind::last && is_reset(run, place.later, row))
+                divert_to_reset<T>(run, row, block * L, lanes, d_h);
+            if (kind != RowKind::first)
                 backward_unit<T>(run, place.t, row, block, lanes, d_h);
+            else if (run.d_h_0 != nullptr)
+                store_upto(run.d_h_0 + run.steps->place(row) * H + block * L, d_h, lanes);
         }
     }
 }
@@ -114,13 +127,14 @@ void backward_steps_of_width(const BackwardSteps<T>& run) {
     const Steps& steps = *run.steps;
     const ptrdiff_t blocks = blocks_of<T>(run.hidden_size), group = blocks * run.capacity * kLanes<T>;
     const auto time = [&](ptrdiff_t s) { return run.is_reverse ? steps.count - 1 - s : s; };
-    // Before step 0 there are no rows; what is left there is the gradient of h_0.
-    const ptrdiff_t stop = run.step_begin == 0 && run.d_h_0 != nullptr ? -1 : run.step_begin;
+    // Before step 0 there are no rows; what is left there is the gradient of h_0, or of a reset before it.
+    const bool wants_start = run.d_h_0 != nullptr || run.d_reset != nullptr;
+    const ptrdiff_t stop = run.step_begin == 0 && wants_start ? -1 : run.step_begin;
     for (ptrdiff_t s = run.step_end - 1; s >= stop; --s) {
         const ptrdiff_t t = time(s), later = time(s + 1);
         const ptrdiff_t rows = min(steps.active(t), run.row_end),
                         later_rows = min(steps.active(later), run.row_end);
-        BackwardPlace<T> place{t, nullptr};
+        BackwardPlace<T> place{t, later, nullptr};
         if (later_rows > 0) {
             const bool is_in_range = s + 1 < run.step_end;
             const T* d_gates = is_in_range ? run.d_gates : run.later_d_gates;
@@ -130,7 +144,7 @@ void backward_steps_of_width(const BackwardSteps<T>& run) {
         const ptrdiff_t both = min(rows, later_rows);
         backward_rows<T, W>(run, place, RowKind::inner, run.row_begin, both);
         backward_rows<T, W>(run, place, RowKind::last, both > run.row_begin ? both : run.row_begin, rows);
-        if (run.d_h_0 != nullptr)
+        if (wants_start)
             backward_rows<T, W>(run, place, RowKind::first, both > run.row_begin ? both : run.row_begin,
                                 later_rows);
         run.barrier->wait(run.threads);

@@ -1,6 +1,5 @@
-// Python's view of the core. Arguments have been checked by the callers in src/fastgru/backends; here they are only
-// taken apart. Memory comes as addresses (reading an address from a tensor takes 0.1 us, an array object 1 to 4
-// us); 0 is null. The GIL is released while the core works.
+// Python's view of the core: sizes, levels, memory. Calls stand in address_calls.cpp and tensor_calls.cpp. The GIL
+// is released while the core works.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
@@ -14,63 +13,6 @@ using namespace fastgru::python;
 
 namespace {
 
-template <class P>
-P* at(Address address) {
-    return reinterpret_cast<P*>(address);
-}
-
-// Addresses of all parameters (or of their gradients), in torch's order.
-template <class C, class P>
-void read_cells(const Core& core, nb::handle addresses, C* cells) {
-    PyObject* sequence = addresses.ptr();
-    const ptrdiff_t per_cell = core.tensors_per_cell();
-    if (!PyTuple_CheckExact(sequence) || PyTuple_GET_SIZE(sequence) != core.spec.cells() * per_cell)
-        throw nb::value_error("the core takes one address for every parameter, in a tuple");
-    const auto read = [&](ptrdiff_t i) {
-        const size_t address = PyLong_AsSize_t(PyTuple_GET_ITEM(sequence, i));
-        if (address == size_t(-1) && PyErr_Occurred()) throw nb::python_error();
-        return at<P>(address);
-    };
-    for (ptrdiff_t cell = 0; cell < core.spec.cells(); ++cell) {
-        const ptrdiff_t i = cell * per_cell;
-        cells[cell] = {read(i), read(i + 1), core.has_bias ? read(i + 2) : nullptr,
-                       core.has_bias ? read(i + 3) : nullptr};
-    }
-}
-
-template <class T>
-Sequence<const T> sequence(Address data, ptrdiff_t step_stride, ptrdiff_t row_stride, bool is_flat) {
-    return {at<const T>(data), row_stride, step_stride, is_flat};
-}
-
-template <class T>
-void forward(const Core& core, const Batch& batch, Address input, ptrdiff_t step_stride, ptrdiff_t row_stride,
-             Address h_0, nb::handle parameters, Address output, Address h_n, Address saved, bool recomputes,
-             int threads) {
-    Cell<T> cells[kMostCells];
-    read_cells<Cell<T>, const T>(core, parameters, cells);
-    const bool is_flat = batch.batch_sizes != nullptr;
-    run_in_workspace<T>(Forward<T>{core.spec, batch, sequence<T>(input, step_stride, row_stride, is_flat),
-                                   at<const T>(h_0), cells, at<T>(output), at<T>(h_n), at<T>(saved), recomputes,
-                                   threads, false, nullptr});
-}
-
-template <class T>
-void backward(const Core& core, const Batch& batch, Address input, ptrdiff_t step_stride, ptrdiff_t row_stride,
-              Address h_0, nb::handle parameters, Address output, Address saved, bool recomputes, Address d_output,
-              ptrdiff_t d_step_stride, ptrdiff_t d_row_stride, Address d_h_n, Address d_input, Address d_h_0,
-              nb::handle d_parameters, int threads) {
-    Cell<T> cells[kMostCells];
-    CellGradients<T> d_cells[kMostCells];
-    read_cells<Cell<T>, const T>(core, parameters, cells);
-    read_cells<CellGradients<T>, T>(core, d_parameters, d_cells);
-    const bool is_flat = batch.batch_sizes != nullptr;
-    run_in_workspace<T>(Backward<T>{core.spec, batch, sequence<T>(input, step_stride, row_stride, is_flat),
-                                    at<const T>(h_0), cells, at<const T>(output), at<const T>(saved), recomputes,
-                                    sequence<T>(d_output, d_step_stride, d_row_stride, is_flat), at<const T>(d_h_n),
-                                    at<T>(d_input), at<T>(d_h_0), d_cells, threads, false});
-}
-
 // A pooled block that Python sees as a writable buffer.
 int get_buffer(PyObject* object, Py_buffer* view, int flags) {
     Block* block = nb::inst_ptr<Block>(object);
@@ -82,7 +24,7 @@ PyType_Slot block_slots[] = {{Py_bf_getbuffer, reinterpret_cast<void*>(get_buffe
 template <class T>
 void activation(bool is_tanh, Address x, Address y, ptrdiff_t n) {
     const Kernels<T>& kernels = kernels_of<T>(active_table());
-    (is_tanh ? kernels.tanh : kernels.sigmoid)(at<const T>(x), at<T>(y), n);
+    (is_tanh ? kernels.tanh : kernels.sigmoid)(reinterpret_cast<const T*>(x), reinterpret_cast<T*>(y), n);
 }
 
 }  // namespace
@@ -94,49 +36,13 @@ NB_MODULE(_core, m) {
 
     nb::class_<Core> core(m, "Core", "Sizes and element type of a layer.");
     core.def(
-            "__init__",
-            [](Core* self, ptrdiff_t input_size, ptrdiff_t hidden_size, ptrdiff_t num_layers,
-               ptrdiff_t num_directions, bool bias, bool is_double) {
-                new (self) Core{{input_size, hidden_size, num_layers, num_directions}, bias, is_double};
-            },
-            nb::arg("input_size"), nb::arg("hidden_size"), nb::arg("num_layers"), nb::arg("num_directions"),
-            nb::arg("bias"), nb::arg("is_double"))
-        .def(
-            "saved_values",
-            [](const Core& core, ptrdiff_t steps, ptrdiff_t rows, Address batch_sizes, bool recomputes) {
-                return saved_values(core.spec, {steps, rows, at<const int64_t>(batch_sizes)}, recomputes);
-            },
-            nb::arg("steps"), nb::arg("rows"), nb::arg("batch_sizes"), nb::arg("recomputes"),
-            "How many values a training forward leaves for the backward pass.")
-        .def(
-            "forward",
-            [](const Core& core, ptrdiff_t steps, ptrdiff_t rows, Address batch_sizes, Address input,
-               ptrdiff_t step_stride, ptrdiff_t row_stride, Address h_0, nb::handle parameters, Address output,
-               Address h_n, Address saved, bool recomputes, int threads) {
-                const auto call = core.is_double ? forward<double> : forward<float>;
-                call(core, {steps, rows, at<const int64_t>(batch_sizes)}, input, step_stride, row_stride, h_0,
-                     parameters, output, h_n, saved, recomputes, threads);
-            },
-            nb::arg("steps"), nb::arg("rows"), nb::arg("batch_sizes"), nb::arg("input"), nb::arg("step_stride"),
-            nb::arg("row_stride"), nb::arg("h_0"), nb::arg("parameters"), nb::arg("output"), nb::arg("h_n"),
-            nb::arg("saved"), nb::arg("recomputes"), nb::arg("threads"),
-            "Writes output and h_n, and what backward needs where `saved` is given.")
-        .def(
-            "backward",
-            [](const Core& core, ptrdiff_t steps, ptrdiff_t rows, Address batch_sizes, Address input,
-               ptrdiff_t step_stride, ptrdiff_t row_stride, Address h_0, nb::handle parameters, Address output,
-               Address saved, bool recomputes, Address d_output, ptrdiff_t d_step_stride, ptrdiff_t d_row_stride,
-               Address d_h_n, Address d_input, Address d_h_0, nb::handle d_parameters, int threads) {
-                const auto call = core.is_double ? backward<double> : backward<float>;
-                call(core, {steps, rows, at<const int64_t>(batch_sizes)}, input, step_stride, row_stride, h_0,
-                     parameters, output, saved, recomputes, d_output, d_step_stride, d_row_stride, d_h_n, d_input,
-                     d_h_0, d_parameters, threads);
-            },
-            nb::arg("steps"), nb::arg("rows"), nb::arg("batch_sizes"), nb::arg("input"), nb::arg("step_stride"),
-            nb::arg("row_stride"), nb::arg("h_0"), nb::arg("parameters"), nb::arg("output"), nb::arg("saved"),
-            nb::arg("recomputes"), nb::arg("d_output"), nb::arg("d_step_stride"), nb::arg("d_row_stride"),
-            nb::arg("d_h_n"), nb::arg("d_input"), nb::arg("d_h_0"), nb::arg("d_parameters"), nb::arg("threads"),
-            "Writes the gradients whose address is not 0.");
+        "__init__",
+        [](Core* self, ptrdiff_t input_size, ptrdiff_t hidden_size, ptrdiff_t num_layers, ptrdiff_t num_directions,
+           bool bias, bool is_double) {
+            new (self) Core{{input_size, hidden_size, num_layers, num_directions}, bias, is_double};
+        },
+        nb::arg("input_size"), nb::arg("hidden_size"), nb::arg("num_layers"), nb::arg("num_directions"),
+        nb::arg("bias"), nb::arg("is_double"));
 
     nb::class_<Block>(m, "Block", nb::type_slots(block_slots), "Memory from the pool, as a writable buffer.")
         .def(
@@ -148,6 +54,7 @@ NB_MODULE(_core, m) {
             nb::arg("bytes"));
 
     m.attr("MOST_CELLS") = kMostCells;
+    bind_address_calls(m, core);
     bind_tensor_calls(m, core);
     m.def(
         "levels",
@@ -184,7 +91,7 @@ NB_MODULE(_core, m) {
         [](Address values, ptrdiff_t n, ptrdiff_t repeats) {
             const KernelTable& table = active_table();
             const nb::gil_scoped_release released;
-            return table.float32.read_all(at<const float>(values), n, repeats);
+            return table.float32.read_all(reinterpret_cast<const float*>(values), n, repeats);
         },
         nb::arg("values"), nb::arg("n"), nb::arg("repeats"),
         "Reads n float32 `repeats` times at the active level; returns their sum.");

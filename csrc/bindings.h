@@ -41,6 +41,8 @@ void run_in_workspace(Call call) {
     run<T>(table, call, workspace.data());
 }
 
+// Calls on memory by address: address_calls.cpp.
+void bind_address_calls(nb::module_& m, nb::class_<Core>& core);
 // Calls from tensors to tensors: tensor_calls.cpp.
 void bind_tensor_calls(nb::module_& m, nb::class_<Core>& core);
 

@@ -20,16 +20,26 @@ struct Spec {
     ptrdiff_t width(ptrdiff_t layer) const { return layer == 0 ? input_size : num_directions * hidden_size; }
 };
 
-// A batch of sequences. With batch_sizes the rows are packed as torch's PackedSequence has them.
+// A batch of sequences, all of T steps unless one of the two arrays says how they end. With batch_sizes the rows
+// are packed as torch's PackedSequence has them; with lengths they stand in padded memory, in any order.
 struct Batch {
-    ptrdiff_t steps, rows;       // T, B
-    const int64_t* batch_sizes;  // [T], never growing; null: B at every step
+    ptrdiff_t steps, rows;             // T, B
+    const int64_t* batch_sizes;        // [T], never growing
+    const int64_t* lengths = nullptr;  // [B], 0 .. T
 
+    bool is_ragged() const { return batch_sizes != nullptr || lengths != nullptr; }
     ptrdiff_t total() const {  // N
-        if (batch_sizes == nullptr) return steps * rows;
+        if (!is_ragged()) return steps * rows;
         ptrdiff_t sum = 0;
-        for (ptrdiff_t t = 0; t < steps; ++t) sum += batch_sizes[t];
+        for (ptrdiff_t i = 0; i < (lengths == nullptr ? steps : rows); ++i)
+            sum += lengths == nullptr ? batch_sizes[i] : lengths[i];
         return sum;
+    }
+    // Steps at which there is something to do; at least 1, for kernels know no empty sequence.
+    ptrdiff_t longest() const {
+        ptrdiff_t most = lengths == nullptr ? steps : 1;
+        for (ptrdiff_t b = 0; lengths != nullptr && b < rows; ++b) most = lengths[b] > most ? lengths[b] : most;
+        return most;
     }
 };
 
@@ -65,8 +75,9 @@ struct Forward {
     Batch batch;
     Sequence<const T> input;  // [T][B][I] with any strides between vectors, or [N][I]
     const T* h_0;             // [L D][B][H], null: zeros
+    Resets<T> resets;         // its state is [L D][B][H]; or [L D][H] with stride 0; or null: zeros
     const Cell<T>* cells;     // [L D]
-    T* output;                // [N][D H]
+    Sequence<T> output;       // [T][B][D H], zeros past the ends; or [N][D H]
     T* h_n;                   // [L D][B][H]
     T* saved;                 // [saved_values(...)]: for the backward pass; null: none follows
     bool recomputes;          // the backward pass will compute the gates again
@@ -82,14 +93,16 @@ struct Backward {
     Batch batch;
     Sequence<const T> input;
     const T* h_0;
+    Resets<T> resets;
     const Cell<T>* cells;
-    const T* output;                  // unchanged since the forward pass
+    Sequence<const T> output;         // unchanged since the forward pass
     const T* saved;                   // read only: the backward pass may run again
     bool recomputes;                  // as in the forward pass
     Sequence<const T> d_output;       // [T][B][D H]; null data: zero
     const T* d_h_n;                   // [L D][B][H], null: zero
-    T* d_input;                       // [N][I], null: not wanted
+    Sequence<T> d_input;              // like input, zeros past the ends; null data: not wanted
     T* d_h_0;                         // [L D][B][H], null: not wanted
+    T* d_reset;                       // [L D][B][H], null: not wanted: of the state that resets put in
     const CellGradients<T>* d_cells;  // [L D]
     int threads;
     bool is_awake;  // as in the forward pass

@@ -14,6 +14,7 @@ struct ThreadScratch {
     T* projected;  // [Hb][chunk rows][3][L]
     const T** input_rows;
     const T** previous;
+    T** next;
 };
 
 // Everything one call keeps in its workspace.
@@ -41,13 +42,13 @@ ForwardMemory<T> lay_out(const Kernels<T>& kernels, const Forward<T>& call, Aren
         between = keeps_inner ? arena.take<T>(call.batch.total() * spec.num_directions * H) : nullptr;
     const ForwardPlan plan = plan_forward(layer_shape(kernels, call, 0));
     const ForwardPlan inner = plan_forward(layer_shape(kernels, call, spec.num_layers - 1));
-    const ptrdiff_t rows = larger(plan.group_rows, inner.group_rows);
-    const ptrdiff_t chunk = larger(plan.chunk_rows, inner.chunk_rows);
+    const ptrdiff_t rows = larger(larger(plan.group_rows, inner.group_rows), kSingleStepRows);
+    const ptrdiff_t chunk = larger(larger(plan.chunk_rows, inner.chunk_rows), kSingleStepRows);
     const int threads = plan.threads > inner.threads ? plan.threads : inner.threads;
     memory.scratch = arena.take<ThreadScratch<T>>(threads);
     for (int i = 0; i < threads; ++i) {
         const ThreadScratch<T> scratch{arena.take<T>(blocks * chunk * 3 * L), arena.take<const T*>(chunk),
-                                       arena.take<const T*>(rows)};
+                                       arena.take<const T*>(rows), arena.take<T*>(rows)};
         if (memory.scratch != nullptr) memory.scratch[i] = scratch;
     }
     return memory;
@@ -62,7 +63,7 @@ struct ForwardLayer {
     ForwardPlan plan;
     ptrdiff_t layer;
     Sequence<const T> input;
-    T* output;
+    Sequence<T> output;
     CellPack<T> packs[2];  // by direction
     Barrier barrier;
     WorkQueue queue[2];
@@ -94,12 +95,14 @@ struct ForwardLayer {
         run.projected = memory.scratch[thread].projected;
         run.h_0 = call.h_0 == nullptr ? memory.zeros : call.h_0 + cell * call.batch.rows * H;
         run.h_0_stride = call.h_0 == nullptr ? 0 : H;
-        run.output = output + direction * H;
-        run.output_stride = call.spec.num_directions * H;
+        run.resets = resets_of_cell(call.resets, cell, call.batch.rows, H, memory.zeros);
+        run.output = output;
+        run.output.data += direction * H;
         run.saved = call.saved == nullptr || call.recomputes
                         ? nullptr
                         : saved_gates(call.saved, call.spec, memory.steps.rows(), cell);
         run.previous = memory.scratch[thread].previous;
+        run.next = memory.scratch[thread].next;
         run.barrier = &barrier;
         run.threads = splits_columns() ? threads : 1;
         return run;
@@ -131,8 +134,7 @@ struct ForwardLayer {
     void collect_input(const ForwardSteps<T>& run, const T** rows) const {
         for (ptrdiff_t s = run.step_begin; s < run.step_end; ++s) {
             const ptrdiff_t t = time(run, s);
-            const T* first = input.step(memory.steps, t) + run.row_begin * input.row_stride;
-            for (ptrdiff_t b = 0; b < active(run, t); ++b) *rows++ = first + b * input.row_stride;
+            for (ptrdiff_t b = 0; b < active(run, t); ++b) *rows++ = input.at(memory.steps, t, run.row_begin + b);
         }
     }
 
@@ -143,8 +145,9 @@ struct ForwardLayer {
         for (ptrdiff_t b = run.row_begin; b < run.row_end; ++b) {
             while (!run.is_reverse && t > 0 && b >= steps.active(t)) --t;
             const ptrdiff_t last = run.is_reverse ? 0 : t;
-            const T* state = run.output + (steps.first_row[last] + b) * run.output_stride;
-            memcpy(call.h_n + (cell * steps.batch + b) * hidden_size(), state, bytes);
+            const T* state =
+                b < steps.active(last) ? run.output.at(steps, last, b) : run.h_0 + steps.place(b) * run.h_0_stride;
+            memcpy(call.h_n + (cell * steps.batch + steps.place(b)) * hidden_size(), state, bytes);
         }
     }
 
@@ -190,16 +193,23 @@ struct ForwardLayer {
     }
 
     bool is_single_step() const {
-        return call.packed == nullptr && call.batch.steps == 1 && call.batch.rows <= kSingleStepRows;
+        return call.packed == nullptr && call.batch.steps == 1 && call.batch.rows <= kSingleStepRows &&
+               call.batch.lengths == nullptr;
     }
 
     void run_single_step(ptrdiff_t direction, int thread, int threads) {
         const ForwardSteps<T> run = group(direction, 0, thread, threads);
         const Cell<T>& cell = call.cells[layer * call.spec.num_directions + direction];
         const Share share(blocks(), thread, threads);
+        const T** rows = memory.scratch[thread].input_rows;
+        for (ptrdiff_t b = 0; b < call.batch.rows; ++b) {
+            rows[b] = input.at(memory.steps, 0, b);
+            run.previous[b] = state_before<T>(run, 0, b);
+            run.next[b] = run.output.at(memory.steps, 0, b);
+        }
         kernels.single_step({call.batch.rows, call.spec.width(layer), hidden_size(), cell.weight_ih, cell.weight_hh,
-                             cell.bias_ih, cell.bias_hh, input.data, input.row_stride, run.h_0, run.h_0_stride,
-                             run.output, run.output_stride, run.saved, share.begin, share.end});
+                             cell.bias_ih, cell.bias_hh, rows, run.previous, run.next, run.saved, share.begin,
+                             share.end});
     }
 
     void run_single_steps(int thread, int threads) {
@@ -215,6 +225,10 @@ struct ForwardLayer {
 
     void work(int thread, int threads) {
         if (is_single_step()) return run_single_steps(thread, threads);
+        if (layer + 1 == call.spec.num_layers) {
+            const Share share(call.batch.rows, thread, threads);
+            clear_padding(call.batch, output, call.spec.num_directions * hidden_size(), share.begin, share.end);
+        }
         if (call.packed == nullptr) {
             pack(thread, threads);
             barrier.wait(threads);
@@ -253,11 +267,13 @@ void run(const KernelTable& table, const Forward<T>& call, void* workspace) {
     memset(memory.zeros, 0, size_t(call.spec.hidden_size) * sizeof(T));
     Sequence<const T> input = call.input;
     for (ptrdiff_t layer = 0; layer < call.spec.num_layers; ++layer) {
-        T* output = call.output;
-        if (layer + 1 < call.spec.num_layers)
-            output = call.saved == nullptr
-                         ? memory.between[layer % 2]
-                         : saved_output(call.saved, call.spec, memory.steps.rows(), layer, call.recomputes);
+        Sequence<T> output = call.output;
+        if (layer + 1 < call.spec.num_layers) {
+            T* inner = call.saved == nullptr
+                           ? memory.between[layer % 2]
+                           : saved_output(call.saved, call.spec, memory.steps.rows(), layer, call.recomputes);
+            output = {inner, features, 0, true};
+        }
         const ForwardPlan plan = plan_forward(layer_shape(kernels, call, layer));
         ForwardLayer<T> stage{kernels, call, memory, plan, layer, input, output, {}, {}, {{}, {}}};
         for (ptrdiff_t d = 0; d < call.spec.num_directions; ++d)
@@ -266,7 +282,7 @@ void run(const KernelTable& table, const Forward<T>& call, void* workspace) {
                                  : find_pack(kernels, call.spec, layer * call.spec.num_directions + d,
                                              const_cast<T*>(call.packed));
         on_threads(plan.threads, [&](int thread, int threads) { stage.work(thread, threads); });
-        input = {output, features, 0, true};
+        input = {output.data, output.row_stride, output.step_stride, output.is_flat};
     }
 }
 

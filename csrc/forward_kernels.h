@@ -61,7 +61,6 @@ FASTGRU_INLINE void forward_unit(Vec<T> ac_r, Vec<T> ac_z, Vec<T> a_n, Vec<T> c_
 template <class T>
 struct ForwardPlace {
     const T* projected;  // first row of this step
-    T* output;
     T* saved;
 };
 
@@ -91,12 +90,14 @@ FASTGRU_TILE void forward_tile(const ForwardSteps<T>& run, const ForwardPlace<T>
     for (ptrdiff_t p = 0; p < P; ++p) {
         const ptrdiff_t unit = (panel + p) * L;
         const int lanes = int(min(L, H - unit));
+        const T* a = projected + p * projected_panel + 2 * L;
+        T* saved = place.saved == nullptr ? nullptr : place.saved + i * 4 * H + unit;
+        T* const* next = run.next == nullptr ? nullptr : run.next + i;
         for (ptrdiff_t m = 0; m < M; ++m) {
-            const Vec<T> a_n = load(projected + p * projected_panel + m * 3 * L + 2 * L);
-            T* output = place.output == nullptr ? nullptr : place.output + (i + m) * run.output_stride + unit;
-            T* saved = place.saved == nullptr ? nullptr : place.saved + (i + m) * 4 * H + unit;
-            forward_unit<T>(sums.at(m, p * 3), sums.at(m, p * 3 + 1), a_n, sums.at(m, p * 3 + 2),
-                            run.previous[i + m] + unit, output, saved, H, lanes);
+            forward_unit<T>(sums.at(m, p * 3), sums.at(m, p * 3 + 1), load(a + m * 3 * L), sums.at(m, p * 3 + 2),
+                            run.previous[i + m] + unit, next == nullptr ? nullptr : next[m] + unit, saved, H,
+                            lanes);
+            if (saved != nullptr) saved += 4 * H;
         }
     }
 }
@@ -149,11 +150,13 @@ void forward_steps(const ForwardSteps<T>& run) {
         const ptrdiff_t t = run.is_reverse ? steps.count - 1 - s : s;
         const ptrdiff_t rows = min(steps.active(t), run.row_end) - run.row_begin;
         if (rows > 0) {
-            for (ptrdiff_t i = 0; i < rows; ++i) run.previous[i] = state_before<T>(run, t, run.row_begin + i);
+            for (ptrdiff_t i = 0; i < rows; ++i) {
+                run.previous[i] = state_before<T>(run, t, run.row_begin + i);
+                run.next[i] = run.output.at(steps, t, run.row_begin + i);
+            }
             const ptrdiff_t flat = steps.first_row[t] + run.row_begin;
             T* saved = run.saved == nullptr ? nullptr : run.saved + flat * 4 * run.hidden_size;
-            const ForwardPlace<T> place{projected, run.output + flat * run.output_stride, saved};
-            forward_step<T>(run, place, rows, s % 2 != 0);
+            forward_step<T>(run, {projected, saved}, rows, s % 2 != 0);
             projected += rows * 3 * kLanes<T>;
         }
         run.barrier->wait(run.threads);
@@ -163,14 +166,16 @@ void forward_steps(const ForwardSteps<T>& run) {
 // Kernels::forward_rows
 template <class T>
 void forward_rows(const ForwardSteps<T>& run, ptrdiff_t rows) {
-    forward_step<T>(run, {run.projected, nullptr, run.saved}, rows, false);
+    forward_step<T>(run, {run.projected, run.saved}, rows, false);
 }
 
 // sum[gate][m] += W[gate] . v[m] for one block of hidden units, straight from rows r, z, n of a (3H, K) matrix.
 template <class T, int M>
-FASTGRU_INLINE void multiply_unpacked(const T* weight, ptrdiff_t H, ptrdiff_t unit, ptrdiff_t K, const T* v,
-                                      ptrdiff_t v_stride, Vec<T> (&sum)[3][M]) {
+FASTGRU_INLINE void multiply_unpacked(const T* weight, ptrdiff_t H, ptrdiff_t unit, ptrdiff_t K,
+                                      const T* const* row, Vec<T> (&sum)[3][M]) {
     constexpr int part = kPartLanes<T>;
+    const T* v[M];
+    unroll<M>([&](auto m) FASTGRU_INLINED { v[m] = row[m]; });
     unroll<3>([&](auto gate) FASTGRU_INLINED {  // one after another: a processor follows 16 rows ahead, but not 48
         for (ptrdiff_t k = 0; k < K; k += part) {
             Vec<T> column[part];
@@ -178,7 +183,7 @@ FASTGRU_INLINE void multiply_unpacked(const T* weight, ptrdiff_t H, ptrdiff_t un
             unroll<part>([&](auto j) FASTGRU_INLINED {
                 if (k + j < K) {
                     unroll<M>([&](auto m) FASTGRU_INLINED {
-                        sum[gate][m] = fma(broadcast(v[m * v_stride + k + j]), column[j], sum[gate][m]);
+                        sum[gate][m] = fma(broadcast(v[m][k + j]), column[j], sum[gate][m]);
                     });
                 }
             });
@@ -202,15 +207,15 @@ FASTGRU_TILE void single_step_block(const SingleStep<T>& run, ptrdiff_t block) {
             });
         });
     }
-    multiply_unpacked<T, M>(run.weight_ih, H, unit, run.input_size, run.input, run.input_stride, a);
+    multiply_unpacked<T, M>(run.weight_ih, H, unit, run.input_size, run.input, a);
     unroll<2>([&](auto gate) FASTGRU_INLINED {  // r and z go on in the same sums; n keeps the two apart
         unroll<M>([&](auto m) FASTGRU_INLINED { c[gate][m] = a[gate][m]; });
     });
-    multiply_unpacked<T, M>(run.weight_hh, H, unit, H, run.h_0, run.h_0_stride, c);
+    multiply_unpacked<T, M>(run.weight_hh, H, unit, H, run.previous, c);
     unroll<M>([&](auto m) FASTGRU_INLINED {
         T* saved = run.saved == nullptr ? nullptr : run.saved + m * 4 * H + unit;
-        forward_unit<T>(c[0][m], c[1][m], a[2][m], c[2][m], run.h_0 + m * run.h_0_stride + unit,
-                        run.output + m * run.output_stride + unit, saved, H, lanes);
+        forward_unit<T>(c[0][m], c[1][m], a[2][m], c[2][m], run.previous[m] + unit, run.next[m] + unit, saved, H,
+                        lanes);
     });
 }
 

@@ -10,7 +10,7 @@ namespace fastgru::FASTGRU_LEVEL {
 // Adds the products with hidden blocks [first, last), summed from zero, to what is there; or puts them there.
 template <class T, int M, int W>
 FASTGRU_TILE void input_gradient_tile(const T* d_gates, ptrdiff_t capacity, ptrdiff_t first, ptrdiff_t last,
-                                      const T* weight, ptrdiff_t K, T* d_input, bool accumulate, ptrdiff_t i,
+                                      const T* weight, ptrdiff_t K, T* const* d_input, bool accumulate, ptrdiff_t i,
                                       ptrdiff_t column) {
     constexpr int L = kLanes<T>;
     Tile<T, M, W> tile{};
@@ -24,7 +24,7 @@ FASTGRU_TILE void input_gradient_tile(const T* d_gates, ptrdiff_t capacity, ptrd
         const int lanes = int(min(L, K - column - w * L));
         if (lanes <= 0) return;
         unroll<M>([&](auto m) FASTGRU_INLINED {
-            T* to = d_input + (i + m) * K + column + w * L;
+            T* to = d_input[i + m] + column + w * L;
             const Vec<T> sum = accumulate ? load_upto(to, lanes) + tile.sum[m][w] : tile.sum[m][w];
             store_upto(to, sum, lanes);
         });
@@ -34,7 +34,7 @@ FASTGRU_TILE void input_gradient_tile(const T* d_gates, ptrdiff_t capacity, ptrd
 // Kernels::input_gradient
 template <class T>
 void input_gradient(const T* d_gates, ptrdiff_t capacity, ptrdiff_t blocks, const T* weight, int vectors,
-                    ptrdiff_t K, T* d_input, bool accumulate, ptrdiff_t begin, ptrdiff_t end) {
+                    ptrdiff_t K, T* const* d_input, bool accumulate, ptrdiff_t begin, ptrdiff_t end) {
     constexpr int L = kLanes<T>;
     // A sum over all 3H would be long; in pieces of 64 terms it is as exact as a blocked product, and not slower.
     constexpr ptrdiff_t piece = 64 / L;

@@ -12,11 +12,14 @@ namespace fastgru {
 
 // The rows of a batch of sequences, step by step. Rows are numbered through: step t holds the flat rows
 // first_row[t] .. first_row[t + 1] - 1, for batch rows 0, 1, ...; the count never grows from step to step, so the
-// longest sequence is batch row 0.
+// longest sequence is batch row 0. The caller may have the sequences in another order.
 struct Steps {
     ptrdiff_t count;             // T
     ptrdiff_t batch;             // B
     const ptrdiff_t* first_row;  // [T + 1]
+    const ptrdiff_t* places;     // [B]: which of the caller's sequences is batch row b; null: the same one
+
+    FASTGRU_INLINE ptrdiff_t place(ptrdiff_t b) const { return places == nullptr ? b : places[b]; }
 
     FASTGRU_INLINE ptrdiff_t rows() const { return first_row[count]; }
     // Batch rows alive at step t; none outside the sequence.
@@ -25,8 +28,8 @@ struct Steps {
     }
 };
 
-// Where the vectors of a sequence lie: step t, batch row b. By step (a full batch with any strides), or one after
-// another in the order of the flat rows.
+// Where the vectors of sequences lie: step t, batch row b. By step (with any strides, in the caller's order), or
+// one after another in the order of the flat rows.
 template <class T>
 struct Sequence {
     T* data;  // may be null where the user of the struct says so
@@ -34,9 +37,20 @@ struct Sequence {
     ptrdiff_t step_stride;
     bool is_flat;
 
-    FASTGRU_INLINE T* step(const Steps& steps, ptrdiff_t t) const {
-        return data + (is_flat ? steps.first_row[t] * row_stride : t * step_stride);
+    FASTGRU_INLINE T* at(const Steps& steps, ptrdiff_t t, ptrdiff_t b) const {
+        return data +
+               (is_flat ? (steps.first_row[t] + b) * row_stride : t * step_stride + steps.place(b) * row_stride);
     }
+};
+
+// Where sequences start anew: before a marked step, the state is put back to what is given here. The other
+// direction comes to that border from behind, and starts anew after the step.
+template <class T>
+struct Resets {
+    const unsigned char* marks;  // [T][B] in the caller's order; null: none
+    ptrdiff_t step_stride, row_stride;
+    const T* state;          // [B][H], state_stride apart
+    ptrdiff_t state_stride;  // 0: one row for all
 };
 
 // The recurrence forward over a range of steps, for some batch rows and some panels of hidden units.
@@ -54,10 +68,11 @@ struct ForwardSteps {
     ptrdiff_t projected_rows;  // active (step, row) pairs of this range
     const T* h_0;              // [B][H], h_0_stride apart; stride 0: one row for all
     ptrdiff_t h_0_stride;
-    T* output;  // [flat row][H], output_stride apart
-    ptrdiff_t output_stride;
+    Resets<T> resets;
+    Sequence<T> output;  // vectors of H
     T* saved;            // [flat row][4][H]: r, z, n, c_n; null when no gradient is wanted
     const T** previous;  // [row_end - row_begin], scratch: where each row's last state is
+    T** next;            // the same for its next state; null: not wanted
     Barrier* barrier;    // waited at after each step by the threads that share these rows
     int threads;         // how many they are; 1: no waiting
 };
@@ -70,13 +85,10 @@ struct SingleStep {
     ptrdiff_t rows;  // at most kSingleStepRows
     ptrdiff_t input_size, hidden_size;
     const T *weight_ih, *weight_hh, *bias_ih, *bias_hh;  // as in Cell
-    const T* input;                                      // [rows][I], input_stride apart
-    ptrdiff_t input_stride;
-    const T* h_0;  // [rows][H], h_0_stride apart
-    ptrdiff_t h_0_stride;
-    T* output;  // [rows][H], output_stride apart
-    ptrdiff_t output_stride;
-    T* saved;  // [rows][4][H], or null
+    const T* const* input;                               // [rows]: where vectors of I are
+    const T* const* previous;                            // [rows]: and states of H
+    T* const* next;                                      // [rows]
+    T* saved;                                            // [rows][4][H], or null
     ptrdiff_t begin, end;
 };
 constexpr ptrdiff_t kSingleStepRows = 4;
@@ -96,13 +108,14 @@ struct BackwardSteps {
     const T* weight_hh;  // [panel][3 Hp][W][L]: rows r, z, n against columns
     const T* saved;      // [flat row][4][H], from row saved_first_row on
     ptrdiff_t saved_first_row;
-    const T* output;  // as in ForwardSteps
-    ptrdiff_t output_stride;
+    Sequence<const T> output;  // as in ForwardSteps
     const T* h_0;
     ptrdiff_t h_0_stride;
-    Sequence<const T> d_output;  // [t][b][H]; null: zero
+    Resets<T> resets;
+    Sequence<const T> d_output;  // vectors of H; null: zero
     const T* d_h_n;              // [B][H]; null: zero
     T* d_h_0;                    // [B][H]; null: not wanted
+    T* d_reset;                  // [B][H], added to: gradient of what resets put in; null: not wanted
     T* carry;                    // [B][Hp]: z * dh of the step processed last
     T* d_gates;                  // [4 Hb][capacity][L], for the rows of this range
     ptrdiff_t first_row;         // flat row stored first in d_gates
@@ -113,13 +126,22 @@ struct BackwardSteps {
     int threads;
 };
 
-// The state that batch row b had before time t: the output at the step processed before, or h_0.
-// Run is ForwardSteps or BackwardSteps.
+// Whether batch row b starts anew at time t. Run is ForwardSteps or BackwardSteps.
+template <class Run>
+FASTGRU_INLINE bool is_reset(const Run& run, ptrdiff_t t, ptrdiff_t b) {
+    if (run.resets.marks == nullptr) return false;
+    const ptrdiff_t border = run.is_reverse ? t + 1 : t;
+    return b < run.steps->active(border) &&
+           run.resets.marks[border * run.resets.step_stride + run.steps->place(b) * run.resets.row_stride] != 0;
+}
+
+// The state that batch row b had before time t: the output at the step processed before, h_0, or a reset's.
 template <class T, class Run>
 FASTGRU_INLINE const T* state_before(const Run& run, ptrdiff_t t, ptrdiff_t b) {
     const ptrdiff_t before = run.is_reverse ? t + 1 : t - 1;
-    if (b < run.steps->active(before)) return run.output + (run.steps->first_row[before] + b) * run.output_stride;
-    return run.h_0 + b * run.h_0_stride;
+    if (is_reset(run, t, b)) return run.resets.state + run.steps->place(b) * run.resets.state_stride;
+    if (b < run.steps->active(before)) return run.output.at(*run.steps, before, b);
+    return run.h_0 + run.steps->place(b) * run.h_0_stride;
 }
 
 template <class T>
@@ -141,9 +163,9 @@ struct Kernels {
     void (*single_step)(const SingleStep<T>&);
     void (*backward_steps)(const BackwardSteps<T>&);
     // d_input[i] (+)= d_gates[i] . weight for rows [begin, end); `blocks` hidden blocks are summed over,
-    // weight is [panel][blocks * L][W][L], d_input has K columns and is contiguous.
+    // weight is [panel][blocks * L][W][L], d_input points to vectors of K.
     void (*input_gradient)(const T* d_gates, ptrdiff_t capacity, ptrdiff_t blocks, const T* weight, int W,
-                           ptrdiff_t K, T* d_input, bool accumulate, ptrdiff_t begin, ptrdiff_t end);
+                           ptrdiff_t K, T* const* d_input, bool accumulate, ptrdiff_t begin, ptrdiff_t end);
     // d_weight[panel][unit][W][L] += sum over rows of d_gates[unit] * right, for the blocks [begin, end) out of
     // `blocks`; right is [panel][capacity][W][L]. Rows are summed in pieces, each from zero.
     void (*weight_gradient)(const T* d_gates, ptrdiff_t capacity, ptrdiff_t rows, ptrdiff_t blocks, const T* right,

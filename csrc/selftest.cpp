@@ -7,6 +7,7 @@
 
 #include <random>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "fastgru.h"
@@ -31,17 +32,28 @@ std::vector<T> random_values(size_t count, double size = 1) {
 template <class T>
 struct Problem {
     Spec spec;
-    std::vector<int64_t> batch_sizes;
+    std::vector<int64_t> batch_sizes, lengths;
     Batch batch;
-    bool has_bias, has_h_0, recomputes, wants_input;
+    bool has_bias, has_h_0, recomputes, wants_input, batch_first;
+    std::vector<unsigned char> marks;  // [T][B]; empty: no resets
+    std::vector<T> reset_state;
+    ptrdiff_t reset_stride;
     std::vector<std::vector<T>> parameters;  // four per cell
     std::vector<T> input, h_0, d_output, d_h_n;
 
-    ptrdiff_t rows() const { return batch.total(); }
+    // Vectors of a sequence in memory: those of the flat rows, or all of the padded batch.
+    ptrdiff_t slots() const { return batch_sizes.empty() ? batch.steps * batch.rows : batch.total(); }
     ptrdiff_t features() const { return spec.num_directions * spec.hidden_size; }
     size_t states() const { return size_t(spec.cells() * batch.rows * spec.hidden_size); }
-    Sequence<const T> sequence(const std::vector<T>& values, ptrdiff_t width) const {
-        return {values.data(), width, batch.rows * width, !batch_sizes.empty()};
+    template <class V>
+    auto sequence(V& values, ptrdiff_t width) const {
+        return Sequence<std::remove_pointer_t<decltype(values.data())>>{
+            values.data(), batch_first ? batch.steps * width : width, batch_first ? width : batch.rows * width,
+            !batch_sizes.empty()};
+    }
+    Resets<T> resets() const {
+        if (marks.empty()) return {};
+        return {marks.data(), batch.rows, 1, reset_state.empty() ? nullptr : reset_state.data(), reset_stride};
     }
 };
 
@@ -60,6 +72,19 @@ void fill(Problem<T>& p) {
             p.batch_sizes[t] = generator() % 4 == 0 ? 1 + int64_t(generator() % size_t(before)) : before;
         }
         p.batch.batch_sizes = p.batch_sizes.data();
+    } else if (generator() % 2 == 0) {
+        for (ptrdiff_t b = 0; b < p.batch.rows; ++b)
+            p.lengths.push_back(generator() % 8 == 0 ? 0 : int64_t(generator() % size_t(p.batch.steps + 1)));
+        p.batch.lengths = p.lengths.data();
+    }
+    p.batch_first = p.batch_sizes.empty() && generator() % 2 == 0;
+    p.reset_stride = 0;
+    if (generator() % 2 == 0) {
+        for (ptrdiff_t i = 0; i < p.batch.steps * p.batch.rows; ++i) p.marks.push_back(generator() % 4 == 0);
+        p.reset_stride = pick({0, p.spec.hidden_size});
+        const ptrdiff_t rows = p.reset_stride == 0 ? 1 : p.batch.rows;
+        if (generator() % 3 != 0)
+            p.reset_state = random_values<T>(size_t(p.spec.cells() * rows * p.spec.hidden_size));
     }
     p.has_bias = generator() % 4 != 0;
     p.has_h_0 = generator() % 2 != 0;
@@ -71,23 +96,24 @@ void fill(Problem<T>& p) {
         for (const size_t count : {3 * H * width, 3 * H * H, 3 * H, 3 * H})
             p.parameters.push_back(random_values<T>(count, 0.3));
     }
-    p.input = random_values<T>(size_t(p.rows() * p.spec.input_size));
-    p.d_output = random_values<T>(size_t(p.rows() * p.features()));
+    p.input = random_values<T>(size_t(p.slots() * p.spec.input_size));
+    p.d_output = random_values<T>(size_t(p.slots() * p.features()));
     p.h_0 = random_values<T>(p.states());
     p.d_h_n = random_values<T>(p.states());
 }
 
-// Everything that the two passes write: output, h_n, d_input, d_h_0, then four gradients per cell.
+// Everything that the two passes write: output, h_n, d_input, d_h_0, d_reset, then four gradients per cell.
 template <class T>
 using Results = std::vector<std::vector<T>>;
 
 template <class T>
 Results<T> empty_results(const Problem<T>& p) {
     Results<T> results;
-    results.emplace_back(p.rows() * p.features());
+    results.emplace_back(p.slots() * p.features());
     results.emplace_back(p.states());
     results.emplace_back(p.wants_input ? p.input.size() : 0);
     results.emplace_back(p.has_h_0 ? p.states() : 0);
+    results.emplace_back(p.marks.empty() ? 0 : p.states());
     for (size_t i = 0; i < p.parameters.size(); ++i)
         results.emplace_back(p.has_bias || i % 4 < 2 ? p.parameters[i].size() : 0);
     return results;
@@ -107,8 +133,8 @@ Results<T> by_the_core(const Problem<T>& p, const KernelTable& table, int thread
     for (size_t i = 0; i < p.parameters.size(); i += 4) {
         const auto bias = [&](size_t k) { return p.has_bias ? p.parameters[i + k].data() : nullptr; };
         cells.push_back({p.parameters[i].data(), p.parameters[i + 1].data(), bias(2), bias(3)});
-        d_cells.push_back({data_or_null(results[4 + i]), data_or_null(results[5 + i]), data_or_null(results[6 + i]),
-                           data_or_null(results[7 + i])});
+        d_cells.push_back({data_or_null(results[5 + i]), data_or_null(results[6 + i]), data_or_null(results[7 + i]),
+                           data_or_null(results[8 + i])});
     }
     const Block packed(packed_bytes(table, p.spec, sizeof(T)));
     if (is_packed) pack(table, p.spec, cells.data(), static_cast<T*>(packed.data()));
@@ -119,8 +145,9 @@ Results<T> by_the_core(const Problem<T>& p, const KernelTable& table, int thread
                        p.batch,
                        p.sequence(p.input, p.spec.input_size),
                        h_0,
+                       p.resets(),
                        cells.data(),
-                       results[0].data(),
+                       p.sequence(results[0], p.features()),
                        results[1].data(),
                        data_or_null(saved),
                        p.recomputes,
@@ -132,14 +159,16 @@ Results<T> by_the_core(const Problem<T>& p, const KernelTable& table, int thread
                          p.batch,
                          forward.input,
                          h_0,
+                         p.resets(),
                          cells.data(),
-                         results[0].data(),
+                         p.sequence(std::as_const(results[0]), p.features()),
                          saved.data(),
                          p.recomputes,
                          p.sequence(p.d_output, p.features()),
                          p.d_h_n.data(),
-                         data_or_null(results[2]),
+                         p.wants_input ? p.sequence(results[2], p.spec.input_size) : Sequence<T>{},
                          data_or_null(results[3]),
+                         data_or_null(results[4]),
                          d_cells.data(),
                          threads,
                          true,
@@ -158,38 +187,53 @@ Results<T> by_the_core(const Problem<T>& p, const KernelTable& table, int thread
 // The equations of docs/equations.md, one number at a time.
 template <class T>
 Results<double> by_the_book(const Problem<T>& p) {
-    const ptrdiff_t H = p.spec.hidden_size, D = p.spec.num_directions, T_ = p.batch.steps;
+    const ptrdiff_t H = p.spec.hidden_size, D = p.spec.num_directions, T_ = p.batch.steps, B = p.batch.rows;
     std::vector<ptrdiff_t> first(size_t(T_) + 1);
     for (ptrdiff_t t = 0; t < T_; ++t)
-        first[size_t(t) + 1] = first[size_t(t)] + (p.batch_sizes.empty() ? p.batch.rows : p.batch_sizes[size_t(t)]);
-    const auto active = [&](ptrdiff_t t) { return t < 0 || t >= T_ ? 0 : first[size_t(t) + 1] - first[size_t(t)]; };
+        first[size_t(t) + 1] = first[size_t(t)] + (p.batch_sizes.empty() ? B : p.batch_sizes[size_t(t)]);
+    const auto is_alive = [&](ptrdiff_t t, ptrdiff_t b) {
+        if (t < 0 || t >= T_) return false;
+        return p.lengths.empty() ? b < first[size_t(t) + 1] - first[size_t(t)] : t < p.lengths[size_t(b)];
+    };
+    const auto slot = [&](ptrdiff_t t, ptrdiff_t b) { return p.batch_first ? b * T_ + t : first[size_t(t)] + b; };
     const auto sigmoid = [](double x) { return 1 / (1 + exp(-x)); };
     struct Gates {
         double r, z, n, c_n, h;
     };
+    // Where a reset stands between the step at time t and the one processed before it.
+    const auto is_reset = [&](ptrdiff_t d, ptrdiff_t t, ptrdiff_t b) {
+        const ptrdiff_t border = d == 0 ? t : t + 1;
+        return !p.marks.empty() && is_alive(border, b) && p.marks[size_t(border * B + b)] != 0;
+    };
     std::vector<std::vector<double>> layers{{p.input.begin(), p.input.end()}};
     std::vector<std::vector<Gates>> gates;
-    Results<double> results{{}, std::vector<double>(p.states()), {}, std::vector<double>(p.states())};
-    // Visits the flat rows of a direction in the order of its steps: visit(flat row, row before or -1, batch row).
+    Results<double> results{
+        {}, std::vector<double>(p.states()), {}, std::vector<double>(p.states()), std::vector<double>(p.states())};
+    if (p.has_h_0) results[1].assign(p.h_0.begin(), p.h_0.end());
+    // Visits the rows of a direction in the order of its steps: visit(slot, slot before or -1, batch row, is
+    // reset).
     const auto for_rows = [&](ptrdiff_t d, bool is_backward, const auto& visit) {
         for (ptrdiff_t i = 0; i < T_; ++i) {
             const ptrdiff_t s = is_backward ? T_ - 1 - i : i, t = d == 0 ? s : T_ - 1 - s;
             const ptrdiff_t before = d == 0 ? t - 1 : t + 1;
-            for (ptrdiff_t b = 0; b < active(t); ++b)
-                visit(first[size_t(t)] + b, b < active(before) ? first[size_t(before)] + b : -1, b);
+            for (ptrdiff_t b = 0; b < B; ++b)
+                if (is_alive(t, b))
+                    visit(slot(t, b), is_alive(before, b) ? slot(before, b) : -1, b, is_reset(d, t, b));
         }
     };
     for (ptrdiff_t cell = 0; cell < p.spec.cells(); ++cell) {
         const ptrdiff_t layer = cell / D, d = cell % D, width = p.spec.width(layer);
-        if (d == 0) layers.emplace_back(p.rows() * D * H);
+        if (d == 0) layers.emplace_back(p.slots() * D * H);
         const std::vector<double>& x = layers[size_t(layer)];
         std::vector<double>& y = layers[size_t(layer) + 1];
         const auto* w = &p.parameters[size_t(cell) * 4];
-        gates.emplace_back(p.rows() * H);
-        for_rows(d, false, [&](ptrdiff_t row, ptrdiff_t before, ptrdiff_t b) {
+        gates.emplace_back(p.slots() * H);
+        for_rows(d, false, [&](ptrdiff_t row, ptrdiff_t before, ptrdiff_t b, bool starts_anew) {
             const auto h = [&](ptrdiff_t u) {
+                const ptrdiff_t state = p.reset_stride == 0 ? cell : cell * B + b;
+                if (starts_anew) return p.reset_state.empty() ? 0.0 : double(p.reset_state[size_t(state * H + u)]);
                 if (before >= 0) return y[size_t((before * D + d) * H + u)];
-                return p.has_h_0 ? double(p.h_0[size_t((cell * p.batch.rows + b) * H + u)]) : 0.0;
+                return p.has_h_0 ? double(p.h_0[size_t((cell * B + b) * H + u)]) : 0.0;
             };
             for (ptrdiff_t u = 0; u < H; ++u) {
                 double a[3], c[3];
@@ -203,7 +247,7 @@ Results<double> by_the_book(const Problem<T>& p) {
                 const double r = sigmoid(a[0] + c[0]), z = sigmoid(a[1] + c[1]), n = tanh(a[2] + r * c[2]);
                 gates.back()[size_t(row * H + u)] = {r, z, n, c[2], h(u)};
                 y[size_t((row * D + d) * H + u)] = (1 - z) * n + z * h(u);
-                results[1][size_t((cell * p.batch.rows + b) * H + u)] = y[size_t((row * D + d) * H + u)];
+                results[1][size_t((cell * B + b) * H + u)] = y[size_t((row * D + d) * H + u)];
             }
         });
     }
@@ -218,13 +262,11 @@ Results<double> by_the_book(const Problem<T>& p) {
         for (ptrdiff_t d = 0; d < D; ++d) {
             const ptrdiff_t cell = layer * D + d;
             const auto* w = &p.parameters[size_t(cell) * 4];
-            auto* d_w = &results[4 + size_t(cell) * 4];
-            std::vector<double> d_h(p.d_h_n.begin() + cell * p.batch.rows * H,
-                                    p.d_h_n.begin() + (cell + 1) * p.batch.rows * H);
-            for_rows(d, true, [&](ptrdiff_t row, ptrdiff_t before, ptrdiff_t b) {
+            auto* d_w = &results[5 + size_t(cell) * 4];
+            std::vector<double> d_h(p.d_h_n.begin() + cell * B * H, p.d_h_n.begin() + (cell + 1) * B * H);
+            for_rows(d, true, [&](ptrdiff_t row, ptrdiff_t, ptrdiff_t b, bool starts_anew) {
                 std::vector<double> next(static_cast<size_t>(H));
                 const auto h = [&](ptrdiff_t u) { return gates[size_t(cell)][size_t(row * H + u)].h; };
-                (void)before;
                 for (ptrdiff_t u = 0; u < H; ++u) {
                     const Gates& q = gates[size_t(cell)][size_t(row * H + u)];
                     const double g = d_h[size_t(b * H + u)] + d_y[size_t((row * D + d) * H + u)];
@@ -246,9 +288,12 @@ Results<double> by_the_book(const Problem<T>& p) {
                         }
                     }
                 }
-                for (ptrdiff_t u = 0; u < H; ++u) d_h[size_t(b * H + u)] = next[size_t(u)];
+                for (ptrdiff_t u = 0; u < H; ++u) {
+                    d_h[size_t(b * H + u)] = starts_anew ? 0 : next[size_t(u)];
+                    if (starts_anew) results[4][size_t((cell * B + b) * H + u)] += next[size_t(u)];
+                }
             });
-            std::copy(d_h.begin(), d_h.end(), results[3].begin() + cell * p.batch.rows * H);
+            std::copy(d_h.begin(), d_h.end(), results[3].begin() + cell * B * H);
         }
         d_y = d_x;
     }
@@ -287,9 +332,10 @@ bool check_one() {
             for (const Way way : {Way::best, Way::rows, Way::columns, Way::ahead})
                 is_right &= by_the_core(p, *level->table, threads, threads == 2, way) == alone;
         if (!is_right) {
-            printf("wrong at %s: I %td H %td L %td D %td T %td B %td ragged %d\n", level->table->name,
-                   p.spec.input_size, p.spec.hidden_size, p.spec.num_layers, p.spec.num_directions, p.batch.steps,
-                   p.batch.rows, !p.batch_sizes.empty());
+            printf("wrong at %s: I %td H %td L %td D %td T %td B %td packed %d lengths %d resets %d\n",
+                   level->table->name, p.spec.input_size, p.spec.hidden_size, p.spec.num_layers,
+                   p.spec.num_directions, p.batch.steps, p.batch.rows, !p.batch_sizes.empty(), !p.lengths.empty(),
+                   !p.marks.empty());
             return false;
         }
     }

@@ -24,13 +24,13 @@ bool Tensors::is_known(PyTypeObject* type) const {
     return false;
 }
 
-bool Tensors::describe(nb::handle object, uint8_t bits, DLTensor& out) const {
+bool Tensors::describe(nb::handle object, DLDataType type, DLTensor& out) const {
     if (!is_known(Py_TYPE(object.ptr()))) return false;
     if (api_->describe(object.ptr(), &out) != 0) {
         PyErr_Clear();  // a tensor that DLPack has no words for; the caller has another way
         return false;
     }
-    if (out.device.device_type != kCpu || out.dtype.code != kFloat || out.dtype.bits != bits ||
+    if (out.device.device_type != kCpu || out.dtype.code != type.code || out.dtype.bits != type.bits ||
         out.dtype.lanes != 1)
         return false;
     // Torch may negate lazily, which a description does not tell.
@@ -40,8 +40,8 @@ bool Tensors::describe(nb::handle object, uint8_t bits, DLTensor& out) const {
     return is_neg.ptr() == Py_False;
 }
 
-nb::object Tensors::make(uint8_t bits, int32_t ndim, int64_t* shape, void*& data) const {
-    DLTensor prototype{nullptr, {kCpu, 0}, ndim, {kFloat, bits, 1}, shape, nullptr, 0};
+nb::object Tensors::make(DLDataType type, int32_t ndim, int64_t* shape, void*& data) const {
+    DLTensor prototype{nullptr, {kCpu, 0}, ndim, type, shape, nullptr, 0};
     DLManagedTensorVersioned* managed = nullptr;
     const auto set_error = [](void*, const char*, const char* message) {
         const nb::gil_scoped_acquire held;

@@ -44,19 +44,29 @@ struct DLPackExchangeAPI {
 };
 
 constexpr int32_t kCpu = 1;
-constexpr uint8_t kFloat = 2;
 
-// Reads and makes plain tensors of one element type on the CPU.
+// DLPack's name of an element type.
+template <class T>
+constexpr DLDataType kType{2, sizeof(T) * 8, 1};  // floating
+template <>
+inline constexpr DLDataType kType<int64_t>{0, 64, 1};
+template <>
+inline constexpr DLDataType kType<bool>{6, 8, 1};
+
+// Reads and makes plain tensors on the CPU.
 class Tensors {
   public:
     // `types` are those to be read, torch.Tensor first; false when this torch has no such table.
     bool load(nanobind::tuple types);
 
-    // True when `object` is a CPU tensor of just these types, and of `bits` floating bits; then `out` describes it.
-    bool describe(nanobind::handle object, uint8_t bits, DLTensor& out) const;
+    // True when `object` is a CPU tensor of just these types with elements of type T; then `out` describes it.
+    template <class T>
+    bool describe(nanobind::handle object, DLTensor& out) const {
+        return describe(object, kType<T>, out);
+    }
 
     // A new CPU tensor of this shape; `data` is where its values go.
-    nanobind::object make(uint8_t bits, int32_t ndim, int64_t* shape, void*& data) const;
+    nanobind::object make(DLDataType type, int32_t ndim, int64_t* shape, void*& data) const;
 
   private:
     const DLPackExchangeAPI* api_ = nullptr;
@@ -64,6 +74,7 @@ class Tensors {
     PyObject* is_neg_ = nullptr;
 
     bool is_known(PyTypeObject* type) const;
+    bool describe(nanobind::handle object, DLDataType type, DLTensor& out) const;
 };
 
 // Row-major without gaps, of exactly this shape.

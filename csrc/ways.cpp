@@ -42,6 +42,7 @@ struct Problem {
     Cell<float> cell{matrix.data(), matrix.data(), bias.data(), bias.data()};
     CellGradients<float> d_cell{d_ih.data(), d_hh.data(), d_bias.data(), d_bias_hh.data()};
     Sequence<const float> input{values.data(), H, B * H, false};
+    Sequence<float> output_at{output.data(), H, B * H, false};
 
     template <class Call>
     void once(const Call& call) const {
@@ -56,13 +57,41 @@ struct Problem {
     }
 
     void forward(Way way) {
-        once(Forward<float>{spec, batch, input, nullptr, &cell, output.data(), h_n.data(), saved.data(), false,
-                            threads, true, nullptr, way});
+        once(Forward<float>{spec,
+                            batch,
+                            input,
+                            nullptr,
+                            {},
+                            &cell,
+                            output_at,
+                            h_n.data(),
+                            saved.data(),
+                            false,
+                            threads,
+                            true,
+                            nullptr,
+                            way});
     }
 
     void backward(Way way) {
-        once(Backward<float>{spec, batch, input, nullptr, &cell, output.data(), saved.data(), false, input, nullptr,
-                             d_input.data(), nullptr, &d_cell, threads, true, way});
+        once(Backward<float>{spec,
+                             batch,
+                             input,
+                             nullptr,
+                             {},
+                             &cell,
+                             {output.data(), H, B * H, false},
+                             saved.data(),
+                             false,
+                             input,
+                             nullptr,
+                             {d_input.data(), H, B * H, false},
+                             nullptr,
+                             nullptr,
+                             &d_cell,
+                             threads,
+                             true,
+                             way});
     }
 
     LayerShape shape() const {

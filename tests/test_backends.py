@@ -12,9 +12,8 @@ from torch import nn
 from torch.nn.utils.rnn import pack_sequence
 
 import fastgru
-from fastgru import GRUSpec, dispatch, reference
+from fastgru import GRUSpec, dispatch
 from fastgru.backends import core_calls
-from fastgru.backends.reference import OPERATIONS
 from fastgru.levels import use_level
 from strategies import batches, dtypes, laid_out, layouts, lengths, seeds, sizes, steps
 from tolerance import assert_agrees, assert_no_worse_than_torch
@@ -56,7 +55,8 @@ def check(backend, level, dtype, spec, shape, rows, batch_sizes=None):
     options = {"num_layers": spec.num_layers, "bias": spec.bias, "bidirectional": spec.bidirectional}
 
     def truth(x, h_0, *weights):
-        return reference.run(OPERATIONS, spec, x, h_0, weights, batch_sizes)
+        with dispatch.use_backend("reference"):
+            return fastgru.functional.gru(x, h_0, weights, batch_sizes=sizes_, **options)
 
     def ours(x, h_0, *weights):
         with use_level(level), dispatch.use_backend(backend):

@@ -20,12 +20,12 @@ ROWS = [
     {"reference", "weights", "levels", "data"},
     {"backends.base", "convert.torch"},
     {"backends.aten", "backends.reference", "backends.core_calls", "convert"},
-    {"backends.cpu"},
+    {"backends.cpu", "checking"},
     {"backends", "dispatch"},
     {"functional"},
-    {"freezing"},
-    {"streaming"},
-    {"nn"},
+    {"freezing", "stacking", "layouts"},
+    {"streaming", "projection", "sharing", "symbols"},
+    {"nn", "cell"},
     {"explanation", "replace", "patching"},
     {"bench.cases", "demo"},
     {"bench.limits"},
@@ -127,7 +127,7 @@ def test_a_name_that_needs_torch_says_how_to_get_it():
 def test_public_names():
     assert set(fastgru.__all__) == set(dir(fastgru)) == {
         "GRU", "GRUCell", "GRUSpec", "Stepper", "__version__", "convert", "cpu_info", "errors", "explain", "functional",
-        "patch", "replace_gru", "restore_gru", "use_backend",
+        "last_output", "patch", "replace_gru", "restore_gru", "use_backend",
     }  # fmt: skip
     for name in fastgru.__all__:
         value = getattr(fastgru, name)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torch.nn.utils.rnn import PackedSequence, pack_sequence
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from fastgru import GRUSpec, reference
 from fastgru.backends.reference import OPERATIONS
@@ -49,12 +51,37 @@ def test_equals_torch_in_float64(spec, count, batch, with_state, seed):
 @given(specs, lengths, seeds)
 def test_ragged_equals_torchs_packed(spec, own, seed):
     torch.manual_seed(seed)
-    layer = stock_layer(spec)
-    packed = pack_sequence([torch.randn(n, spec.input_size, dtype=torch.float64) for n in sorted(own, reverse=True)])
-    h_0, sizes_ = states(spec, len(own)), packed.batch_sizes.tolist()
-    output, h_n = reference.run(OPERATIONS, spec, packed.data, h_0, list(layer.parameters()), sizes_)
-    want, want_h_n = layer(PackedSequence(packed.data, packed.batch_sizes), h_0)
-    assert_agrees({"output": output, "h_n": h_n}, {"output": want.data, "h_n": want_h_n})
+    layer, x = stock_layer(spec), torch.randn(max(own), len(own), spec.input_size, dtype=torch.float64)
+    h_0 = states(spec, len(own))
+    output, h_n = reference.run(OPERATIONS, spec, x, h_0, list(layer.parameters()), torch.tensor(own))
+    want, want_h_n = layer(pack_padded_sequence(x, own, enforce_sorted=False), h_0)
+    assert_agrees({"output": output, "h_n": h_n}, {"output": pad_packed_sequence(want)[0], "h_n": want_h_n})
+
+
+@settings(max_examples=60)
+@given(specs, lengths, seeds)
+def test_a_reset_is_a_new_sequence(spec, own, seed):
+    torch.manual_seed(seed)
+    layer, x = stock_layer(spec), torch.randn(max(own), len(own), spec.input_size, dtype=torch.float64)
+    h_0, anew = states(spec, len(own)), states(spec, len(own))
+    marks = torch.rand(max(own), len(own)) < 0.3
+    weights = list(layer.parameters())
+    output, h_n = reference.run(OPERATIONS, spec, x, h_0, weights, torch.tensor(own), marks, anew)
+    for row, length in enumerate(own):
+        borders = sorted({0, *(t for t in range(length) if marks[t, row]), length})
+        for start, end in itertools.pairwise(borders):
+            first = anew[:, row].clone()
+            forward, backward = slice(0, None, spec.num_directions), slice(1, None, 2)
+            if start == 0 and not marks[0, row]:
+                first[forward] = h_0[forward, row]
+            if end == length and spec.bidirectional:
+                first[backward] = h_0[backward, row]
+            want, last = layer(x[start:end, row], first)
+            assert_agrees({"": output[start:end, row]}, {"": want})
+            if end == length:
+                assert_agrees({"": h_n[forward, row]}, {"": last[forward]})
+            if start == 0 and spec.bidirectional:
+                assert_agrees({"": h_n[backward, row]}, {"": last[backward]})
 
 
 @settings(max_examples=40)
@@ -62,12 +89,13 @@ def test_ragged_equals_torchs_packed(spec, own, seed):
 def test_numpy_gives_what_torch_gives(spec, own, seed):
     torch.manual_seed(seed)
     weights = [torch.randn(shape, dtype=torch.float64) for shape in spec.parameter_shapes]
-    packed = pack_sequence([torch.randn(n, spec.input_size, dtype=torch.float64) for n in sorted(own, reverse=True)])
-    h_0, sizes_ = states(spec, len(own)), packed.batch_sizes.tolist()
-    want = reference.run(OPERATIONS, spec, packed.data, h_0, weights, sizes_)
+    x = torch.randn(max(own), len(own), spec.input_size, dtype=torch.float64)
+    bounds = torch.tensor(own), torch.rand(x.shape[:2]) < 0.3, states(spec, len(own))
+    h_0 = states(spec, len(own))
+    want = reference.run(OPERATIONS, spec, x, h_0, weights, *bounds)
     arrays = [weight.numpy() for weight in weights]
     numpy = reference.NumPyOperations()
-    got = reference.run(numpy, spec, packed.data.numpy(), h_0.numpy(), arrays, sizes_)
+    got = reference.run(numpy, spec, x.numpy(), h_0.numpy(), arrays, *(t.numpy() for t in bounds))
     for mine, expected in zip(got, want, strict=True):
         assert_agrees({"": torch.from_numpy(mine)}, {"": expected})
 
@@ -80,15 +108,18 @@ def test_numpy_sigmoid_does_not_overflow():
 
 
 @pytest.mark.parametrize("spec", [GRUSpec(2, 3), GRUSpec(2, 2, 2, True, True), GRUSpec(3, 2, 2, False)])
-@pytest.mark.parametrize("batch_sizes", [None, [3, 2, 2, 1]])
-def test_derivatives_are_those_of_finite_differences(spec, batch_sizes):
-    shape = (3, 3, spec.input_size) if batch_sizes is None else (8, spec.input_size)
-    x, h_0 = torch.randn(shape, dtype=torch.float64), states(spec, 3)
+@pytest.mark.parametrize("own", [None, [2, 4, 0]])
+@pytest.mark.parametrize("resets", [False, True])
+def test_derivatives_are_those_of_finite_differences(spec, own, resets):
+    x, h_0, anew = torch.randn(4, 3, spec.input_size, dtype=torch.float64), states(spec, 3), states(spec, 3)
     weights = [torch.randn(shape, dtype=torch.float64) * 0.5 for shape in spec.parameter_shapes]
-    arguments = [t.requires_grad_() for t in (x, h_0, *weights)]
+    arguments = [t.requires_grad_() for t in (x, h_0, anew, *weights)]
+    marks = torch.rand(4, 3) < 0.4 if resets else None
+    bounds = None if own is None else torch.tensor(own), marks
 
-    def run(x, h_0, *weights):
-        return reference.run(OPERATIONS, spec, x, h_0, weights, batch_sizes)
+    def run(x, h_0, anew, *weights):
+        output, h_n = reference.run(OPERATIONS, spec, x, h_0, weights, *bounds, anew)
+        return output, h_n + 0 * anew.sum()  # without resets, nothing else depends on it
 
     assert torch.autograd.gradcheck(run, arguments, check_forward_ad=True)
     assert torch.autograd.gradgradcheck(run, arguments)

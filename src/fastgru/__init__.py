@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 # Public name -> the module that defines it, or is it.
 _HOMES = {
     "GRU": "fastgru.nn",
-    "GRUCell": "fastgru.nn",
+    "GRUCell": "fastgru.cell",
     "GRUSpec": "fastgru.spec",
     "Stepper": "fastgru.streaming",
     "convert": "fastgru.convert",
@@ -21,6 +21,7 @@ _HOMES = {
     "errors": "fastgru.errors",
     "explain": "fastgru.explanation",
     "functional": "fastgru.functional",
+    "last_output": "fastgru.layouts",
     "patch": "fastgru.patching",
     "replace_gru": "fastgru.replace",
     "restore_gru": "fastgru.replace",
@@ -38,6 +39,7 @@ __all__ = [
     "errors",
     "explain",
     "functional",
+    "last_output",
     "patch",
     "replace_gru",
     "restore_gru",
@@ -46,10 +48,12 @@ __all__ = [
 
 if TYPE_CHECKING:
     from fastgru import convert, errors, functional
+    from fastgru.cell import GRUCell
     from fastgru.dispatch import use_backend
     from fastgru.explanation import explain
+    from fastgru.layouts import last_output
     from fastgru.levels import cpu_info
-    from fastgru.nn import GRU, GRUCell
+    from fastgru.nn import GRU
     from fastgru.patching import patch
     from fastgru.replace import replace_gru, restore_gru
     from fastgru.spec import GRUSpec

@@ -1,42 +1,80 @@
 """The native core of fastgru: a stacked, bidirectional GRU on raw memory."""
 
+from collections.abc import Sequence
+
 class Core:
     """Sizes and element type of a layer."""
 
     def __init__(
         self, input_size: int, hidden_size: int, num_layers: int, num_directions: int, bias: bool, is_double: bool
     ) -> None: ...
-    def saved_values(self, steps: int, rows: int, batch_sizes: int, recomputes: bool) -> int:
+    def saved_values(self, bounds: tuple[int, int, int, int], recomputes: bool) -> int:
         """How many values a training forward leaves for the backward pass."""
 
     def forward(
         self,
-        steps: int,
-        rows: int,
-        batch_sizes: int,
-        input: int,
-        step_stride: int,
-        row_stride: int,
+        bounds: tuple[int, int, int, int],
+        input: tuple[int, int, int],
         h_0: int,
+        reset: tuple[tuple[int, int, int], int, int],
         parameters: object,
-        output: int,
+        output: tuple[int, int, int],
         h_n: int,
         saved: int,
         recomputes: bool,
         threads: int,
+        models: Models,
     ) -> None:
         """Writes output and h_n, and what backward needs where `saved` is given."""
 
+    def backward(
+        self,
+        bounds: tuple[int, int, int, int],
+        input: tuple[int, int, int],
+        h_0: int,
+        reset: tuple[tuple[int, int, int], int, int],
+        parameters: object,
+        output: tuple[int, int, int],
+        saved: int,
+        recomputes: bool,
+        d_output: tuple[int, int, int],
+        d_h_n: int,
+        d_input: tuple[int, int, int],
+        d_h_0: int,
+        d_reset: int,
+        d_parameters: object,
+        threads: int,
+        models: Models,
+    ) -> None:
+        """Writes the gradients whose address is not 0."""
+
     def forward_tensors(
-        self, input: object, h_0: object | None, parameters: object, saved: int, recomputes: bool, threads: int
+        self,
+        input: object,
+        h_0: object | None,
+        parameters: object,
+        lengths: object | None,
+        reset: object | None,
+        reset_state: object | None,
+        batch_first: bool,
+        saved: int,
+        recomputes: bool,
+        threads: int,
     ) -> object:
-        """Output and h_n, or None where a tensor is not plain. What backward needs goes to the address `saved`."""
+        """Output and h_n, or None where a tensor is not plain, dense and of the right size.
+
+        What backward needs goes to the address `saved`.
+        """
 
     def backward_tensors(
         self,
         input: object,
         h_0: object | None,
         parameters: object,
+        lengths: object | None,
+        reset: object | None,
+        reset_state: object | None,
+        batch_first: bool,
         output: object,
         saved: int,
         recomputes: bool,
@@ -45,48 +83,10 @@ class Core:
         wanted: object,
         threads: int,
     ) -> object:
-        """Gradients of input, h_0 and parameters, None for those not wanted; or None as above."""
+        """Gradients of input, h_0, reset_state (one for every row) and parameters; None for those not wanted.
 
-    def backward(
-        self,
-        steps: int,
-        rows: int,
-        batch_sizes: int,
-        input: int,
-        step_stride: int,
-        row_stride: int,
-        h_0: int,
-        parameters: object,
-        output: int,
-        saved: int,
-        recomputes: bool,
-        d_output: int,
-        d_step_stride: int,
-        d_row_stride: int,
-        d_h_n: int,
-        d_input: int,
-        d_h_0: int,
-        d_parameters: object,
-        threads: int,
-    ) -> None:
-        """Writes the gradients whose address is not 0."""
-
-class Packed:
-    """Parameters packed once for many calls."""
-
-    def __init__(self, core: Core, parameters: tuple[object, ...], watches: tuple[object, ...]) -> None: ...
-    def is_current(self) -> bool:
-        """False when a parameter was written to since."""
-
-    def forward_tensors(self, input: object, h_0: object | None, parameters: dict[str, object], threads: int) -> object:
-        """As forward_tensors of Core. None also for other parameters, False where one was written to since."""
-
-class Stepper:
-    """One step after another, with nothing left to prepare."""
-
-    def __init__(self, packed: object, state: object, output: object, threads: int) -> None: ...
-    def step(self, input: object) -> object:
-        """Advances the state in place; the output, or None where the input is not plain, dense and of its size."""
+        Or None as above.
+        """
 
 class Block:
     """Memory from the pool, as a writable buffer."""
@@ -95,8 +95,46 @@ class Block:
 
 MOST_CELLS: int = 256
 
+class Models:
+    """Calls of several models of one size, side by side in memory."""
+
+    def __init__(
+        self, count: int, tensors: Sequence[int], parameters: Sequence[int], d_parameters: Sequence[int]
+    ) -> None:
+        """Bytes from one model to the next, in the order of the arguments and for each parameter."""
+
 def load_tensors(types: tuple[type, ...]) -> bool:
     """Makes calls on tensors of these types usable; False when this torch lacks the table of functions for it."""
+
+class Packed:
+    """Parameters packed once for many calls."""
+
+    def __init__(self, core: Core, parameters: tuple[object, ...], watches: tuple[object, ...]) -> None: ...
+    def is_current(self) -> bool:
+        """False when a parameter was written to since."""
+
+    def forward_tensors(
+        self,
+        input: object,
+        h_0: object | None,
+        parameters: object,
+        lengths: object | None,
+        reset: object | None,
+        reset_state: object | None,
+        batch_first: bool,
+        threads: int,
+    ) -> object:
+        """Output and h_n; None where a tensor is not plain or these are other parameters.
+
+        False when one of them was written to since.
+        """
+
+class Stepper:
+    """One step after another, with nothing left to prepare."""
+
+    def __init__(self, packed: object, state: object, output: object, threads: int) -> None: ...
+    def step(self, input: object) -> object:
+        """Advances the state in place; the output, or None where the input is not plain and of the right size."""
 
 def levels() -> list[tuple[str, bool]]:
     """Instruction-set levels of this build, best first: (name, available on this machine)."""

@@ -7,6 +7,8 @@
     |-- OperandError     (RuntimeError)              operands of different types or devices
     |-- InputTypeError   (TypeError, AttributeError) something that is not a tensor
     |-- ArgumentError    (ValueError)                an option that does not exist or fit
+    |-- BoundsError      (RuntimeError, ValueError)  lengths or a reset mask that do not fit the batch
+    |   `-- BoundsTypeError (TypeError)              and of a type that says nothing of them
     |-- BackendError     (RuntimeError)              a backend that was asked for and refuses
     |-- FrozenError      (RuntimeError)              a write to a frozen layer, or one that cannot be frozen
     |-- LevelError       (ValueError)                an instruction-set level that cannot run here
@@ -48,6 +50,14 @@ class InputTypeError(FastGRUError, TypeError, AttributeError):
 
 class ArgumentError(FastGRUError, ValueError):
     """An option that does not exist or does not fit the others."""
+
+
+class BoundsError(FastGRUError, RuntimeError, ValueError):
+    """Lengths or a reset mask that do not fit the batch."""
+
+
+class BoundsTypeError(BoundsError, TypeError):
+    """Lengths that are no integers, or a reset mask that holds no booleans."""
 
 
 class BackendError(FastGRUError, RuntimeError):
@@ -178,11 +188,73 @@ def hidden_shape(got: Sequence[int], expected: tuple[int, ...]) -> ShapeError:
     )
 
 
-def empty_sequence() -> ShapeError:
-    """For an input without steps."""
-    return ShapeError(
-        "Expected sequence length to be larger than 0 in RNN: `input` has 0 steps. "
-        "Expected at least one; leave empty sequences out, or check batch_first."
+def no_bounds(name: str, values: object) -> BoundsTypeError:
+    """For lengths or a reset mask that make no tensor."""
+    return BoundsTypeError(f"`{name}` is a {type(values).__name__} that makes no tensor. Expected a list or a tensor.")
+
+
+def lengths_type(dtype: object) -> BoundsTypeError:
+    """For lengths that are no integers."""
+    return BoundsTypeError(f"`lengths` holds {dtype}. Expected integers, int32 or int64; call .long() on it.")
+
+
+def lengths_count(shape: Sequence[int], batch: int) -> BoundsError:
+    """For lengths that are not one for each sequence."""
+    return BoundsError(
+        f"`lengths` has shape {tuple(shape)}. Expected ({batch},): one length for each of the {batch} sequences."
+    )
+
+
+def length_range(index: int, length: int, steps: int) -> BoundsError:
+    """For a length that no sequence of the batch can have."""
+    return BoundsError(
+        f"`lengths[{index}]` is {length}. Expected 0 to {steps}, for the input has {steps} steps. "
+        "Count the steps without padding, and check `batch_first`."
+    )
+
+
+def lengths_of_packed() -> BoundsError:
+    """For lengths beside a PackedSequence."""
+    return BoundsError(
+        "`lengths` came together with packed data, which has lengths of its own. Pass the padded tensor with "
+        "`lengths`, or the PackedSequence alone."
+    )
+
+
+def lengths_of_jagged() -> BoundsError:
+    """For lengths beside a nested tensor."""
+    return BoundsError(
+        "`lengths` came together with a nested tensor, which has lengths of its own. Pass the padded tensor with "
+        "`lengths`, or the nested tensor alone."
+    )
+
+
+def reset_type(dtype: object) -> BoundsTypeError:
+    """For a reset mask that holds no booleans."""
+    return BoundsTypeError(f"`reset` holds {dtype}. Expected booleans; call .bool() on it.")
+
+
+def reset_shape(got: Sequence[int], expected: Sequence[int], layout: str) -> BoundsError:
+    """For a reset mask of another shape than the batch."""
+    return BoundsError(
+        f"`reset` has shape {tuple(got)}. Expected {layout} = {tuple(expected)}, a mark for every step of every "
+        "sequence, in the layout of the input."
+    )
+
+
+def reset_state_alone() -> BoundsError:
+    """For a state to be put back, and nothing that says where."""
+    return BoundsError(
+        "`reset_state` came without `reset`. Pass the mask that says where it is put in, or leave it out."
+    )
+
+
+def reset_state_shape(got: Sequence[int], expected: tuple[int, int, int]) -> BoundsError:
+    """For a state to be put back that is no state of the layer."""
+    cells, batch, hidden = expected
+    return BoundsError(
+        f"`reset_state` has shape {tuple(got)}. Expected ({cells}, {hidden}), one state for every sequence, or "
+        f"({cells}, {batch}, {hidden})."
     )
 
 
@@ -281,12 +353,30 @@ def cell_batch(input_batch: int, hidden_batch: int) -> ShapeError:
     )
 
 
-def no_projection() -> ArgumentError:
-    """For proj_size, which torch gives to the LSTM alone."""
-    return ArgumentError(
-        "proj_size argument is only supported for LSTM, not RNN or GRU. "
-        "Put a torch.nn.Linear behind the layer for a smaller output."
+def projection_size(reason: str, got: object, hidden_size: int | None = None) -> ArgumentError:
+    """For a proj_size that no layer can have."""
+    beside = "" if hidden_size is None else f" beside hidden_size={hidden_size}"
+    return ArgumentError(f"proj_size {reason}. Got proj_size={got!r}{beside}.")
+
+
+def nested_layout(layout: object, dims: int) -> RankError:
+    """For a nested tensor of another kind than sequences of vectors."""
+    return RankError(
+        f"got a nested tensor of layout {layout} with {dims} dimensions. Expected layout=torch.jagged with 3: "
+        "(B, any, I). Make it by torch.nested.nested_tensor(sequences, layout=torch.jagged)."
     )
+
+
+def nested_with_holes() -> ShapeError:
+    """For a nested tensor whose sequences do not stand side by side."""
+    return ShapeError(
+        "got a nested tensor that is a view with holes. Expected sequences side by side in memory; call .contiguous()."
+    )
+
+
+def no_option(option: str, tool: str) -> ArgumentError:
+    """For something that a layer with this option cannot do."""
+    return ArgumentError(f"{tool} is not possible for a GRU with {option}. Build the layer without it.")
 
 
 def unknown_backend(name: str, known: Sequence[str]) -> ArgumentError:

@@ -10,7 +10,8 @@ from torch.nn.utils.rnn import PackedSequence
 
 from fastgru import dispatch, levels
 from fastgru.backends.base import Request
-from fastgru.nn import GRU, GRUCell
+from fastgru.cell import GRUCell
+from fastgru.nn import GRU
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from torch.nn import Parameter
 
 from fastgru import _core, errors, functional
 from fastgru.backends import core_calls
+from fastgru.backends.base import Bounds
 from fastgru.frozen_parameter import FrozenParameter
 from fastgru.spec import GRUSpec
 
@@ -66,25 +67,31 @@ class Frozen:
                 del parameter.frozen_by
                 parameter.__class__ = Parameter  # type: ignore[assignment]
 
-    def run(self, x: Tensor, h_0: Tensor | None, parameters: dict[str, Any]) -> tuple[Tensor, Tensor] | None:
+    def run(
+        self, x: Tensor, h_0: Tensor | None, parameters: dict[str, Any], bounds: Bounds, batch_first: bool
+    ) -> tuple[Tensor, Tensor] | None:
         """Output and h_n from the packed parameters; None where only the plain call can serve.
 
         Args:
-            x: (T, B, I).
+            x: (T, B, I), or (B, T, I) with `batch_first`.
             h_0: three-dimensional, or None.
             parameters: those that the layer has now, in torch's order.
+            bounds: of a batch that is not packed.
+            batch_first: see `x`.
 
         Raises:
             FrozenError: a parameter was written to since the freezing.
         """
-        if functional.is_unwatched() and not (torch.is_grad_enabled() and self._needs_grad(x, h_0)):
-            results = self._packed.forward_tensors(x, h_0, parameters, torch.get_num_threads())
+        if functional.is_unwatched() and not (torch.is_grad_enabled() and self._needs_grad(x, h_0, bounds.reset_state)):
+            results = self._packed.forward_tensors(
+                x, h_0, parameters, *bounds[1:], batch_first, torch.get_num_threads()
+            )
             if results:  # neither None nor False
                 return cast("tuple[Tensor, Tensor]", results)
         if not torch.compiler.is_compiling() and not self._packed.is_current():
             raise errors.frozen_changed()
         return None
 
-    def _needs_grad(self, x: Tensor, h_0: Tensor | None) -> bool:
+    def _needs_grad(self, x: Tensor, h_0: Tensor | None, reset_state: Tensor | None) -> bool:
         with torch._C.DisableTorchFunctionSubclass():  # several times quicker to ask
-            return functional.needs_grad(x, h_0, self._parameters)
+            return functional.needs_grad(x, h_0, self._parameters, reset_state)

@@ -5,28 +5,23 @@ Everything is checked here, in Python, before any kernel runs; `fastgru.nn` come
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
-from torch.nn import Parameter
 
-from fastgru import dispatch, errors
+from fastgru import checking, dispatch, errors
 from fastgru.backends import core_calls, cpu
-from fastgru.backends.base import Request
-from fastgru.frozen_parameter import FrozenParameter
+from fastgru.backends.base import UNBOUNDED, Bounds, Request
 from fastgru.spec import GRUSpec
 
-_PLAIN = frozenset({Tensor, Parameter, torch.nn.Buffer, FrozenParameter})
 _CELL_ARGUMENTS = ("input", "hx", "weight_ih", "weight_hh", "bias_ih", "bias_hh")
-_MAY_BE_NONE = ("h_0", "hx", "bias_ih", "bias_hh")
 # Functions that every call asks, by names of our own: finding them in torch each time takes as long as the answer.
 _are_transforms_active = torch._C._are_functorch_transforms_active
 _tracing_state = torch._C._get_tracing_state
 _modes_active = torch._C._len_torch_dispatch_stack
-_SHAPES: dict[GRUSpec, tuple[torch.Size, ...]] = {}
 
 
 def gru(
@@ -39,6 +34,9 @@ def gru(
     bidirectional: bool = False,
     batch_first: bool = False,
     batch_sizes: Tensor | None = None,
+    lengths: Tensor | Sequence[int] | None = None,
+    reset: Tensor | None = None,
+    reset_state: Tensor | None = None,
     dropout: float = 0.0,
     training: bool = False,
     recompute: bool = False,
@@ -55,6 +53,12 @@ def gru(
         bidirectional: whether there is a second direction, D = 2.
         batch_first: the batch comes first in input and output.
         batch_sizes: (T,) int64 on the CPU: rows alive at each step, as in torch's PackedSequence.
+        lengths: (B,) integers: how many steps of each padded sequence count, from 0 to T. What stands past an end is
+            never read; outputs there are zeros, h_n is the state at the end (h_0 for an empty sequence), and the second
+            direction starts at the end.
+        reset: booleans, (T, B) or with `batch_first` (B, T): before a marked step the state becomes `reset_state`, as
+            if a new sequence began there; the second direction, which comes from behind, starts anew past such a step.
+        reset_state: (L*D, H) or (L*D, B, H); None for zeros.
         dropout: probability of an element being zeroed between layers, in training.
         training: whether dropout acts.
         recompute: keep less between forward and backward pass and compute the gates again, see `fastgru.GRU`.
@@ -65,6 +69,7 @@ def gru(
     Raises:
         ShapeError, RankError, DTypeError, OperandError, InputTypeError, ArgumentError: what does not fit, in torch's
             exception types.
+        BoundsError, BoundsTypeError: lengths or a reset mask that do not fit the batch.
 
     Example:
         >>> import torch, fastgru
@@ -82,17 +87,49 @@ def gru(
     expected = num_layers * (2 if bidirectional else 1) * (4 if bias else 2)
     if len(weights) != expected:
         raise errors.parameter_count(len(weights), expected)
-    _check_tensors(input=input, h_0=h_0, **{f"weights[{i}]": weight for i, weight in enumerate(weights)})
+    checking.check_tensors(input=input, h_0=h_0, **{f"weights[{i}]": weight for i, weight in enumerate(weights)})
     if batch_sizes is not None:
-        check_batch_sizes(input, batch_sizes)
+        checking.check_batch_sizes(input, batch_sizes)
     elif input.dim() != 3:
         raise errors.input_rank("GRU", input.dim(), (3,), "(T, B, I), or (B, T, I) with batch_first")
-    spec = GRUSpec(_width("weights[0]", weights[0]), _width("weights[1]", weights[1]), num_layers, bias, bidirectional)
-    flips = batch_first and batch_sizes is None
-    x = input.transpose(0, 1) if flips else input
+    features, hidden = checking.width("weights[0]", weights[0]), checking.width("weights[1]", weights[1])
+    spec = GRUSpec(features, hidden, num_layers, bias, bidirectional)
+    batch_first = batch_first and batch_sizes is None
+    bounds = bounds_of(input, batch_first, batch_sizes, lengths, reset, reset_state)
     rate = float(dropout) if training and num_layers > 1 else 0.0
-    output, h_n = run(spec, x, h_0, weights, batch_sizes, rate, recompute)
-    return (output.transpose(0, 1) if flips else output), h_n
+    return run(spec, input, h_0, weights, bounds, rate, recompute, batch_first)
+
+
+def bounds_of(
+    x: Tensor,
+    batch_first: bool,
+    batch_sizes: Tensor | None,
+    lengths: Any = None,
+    reset: Any = None,
+    reset_state: Tensor | None = None,
+) -> Bounds:
+    """What was given of lengths and resets, checked, in the form that backends take.
+
+    Args:
+        x: (T, B, I), (B, T, I) with `batch_first`, or packed data (N, I).
+        batch_first: see `x`.
+        batch_sizes: of packed data, checked.
+        lengths: see `gru`.
+        reset: see `gru`; of packed data (T, B), its sequences in the order of the data.
+        reset_state: see `gru`.
+    """
+    if batch_sizes is None and lengths is None and reset is None and reset_state is None:
+        return UNBOUNDED
+    if batch_sizes is not None and lengths is not None:
+        raise errors.lengths_of_packed()
+    steps, batch = _sizes(x, batch_first, batch_sizes)
+    if lengths is not None:
+        lengths = checking.lengths_of(lengths, steps, batch)
+    if reset is not None:
+        shape, layout = ((batch, steps), "(B, T)") if batch_first else ((steps, batch), "(T, B)")
+        reset = checking.reset_of(reset, shape, x.device, layout)
+    checking.check_tensors(**({} if reset_state is None else {"reset_state": reset_state}))
+    return Bounds(batch_sizes, lengths, reset, reset_state)
 
 
 def gru_cell(
@@ -126,16 +163,16 @@ def gru_cell(
         torch.Size([3, 16])
     """
     given = (input, hx, weight_ih, weight_hh, bias_ih, bias_hh)
-    if not _PLAIN.issuperset(map(type, given)):
-        _check_tensors(**dict(zip(_CELL_ARGUMENTS, given, strict=True)))
+    if not checking.PLAIN.issuperset(map(type, given)):
+        checking.check_tensors(**dict(zip(_CELL_ARGUMENTS, given, strict=True)))
     weights = (weight_ih, weight_hh, *_biases(bias_ih, bias_hh))
-    features, hidden = _width("weight_ih", weight_ih), _width("weight_hh", weight_hh)
-    _check_cell(input, hx, features, hidden)
+    features, hidden = checking.width("weight_ih", weight_ih), checking.width("weight_hh", weight_hh)
+    checking.check_cell(input, hx, features, hidden)
     is_batched = input.dim() == 2
     x = input.unsqueeze(0) if is_batched else input[None, None]
     h_0 = None if hx is None else hx.unsqueeze(0) if is_batched else hx[None, None]
     spec = GRUSpec(features, hidden, 1, len(weights) == 4, False)
-    _, h_n = run(spec, x, h_0, weights, None, 0.0)
+    _, h_n = run(spec, x, h_0, weights)
     return h_n.squeeze(0) if is_batched else h_n[0, 0]
 
 
@@ -151,52 +188,80 @@ def run(
     x: Tensor,
     h_0: Tensor | None,
     weights: tuple[Tensor, ...],
-    batch_sizes: Tensor | None,
-    dropout: float,
+    bounds: Bounds = UNBOUNDED,
+    dropout: float = 0.0,
     recompute: bool = False,
+    batch_first: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Checks what the layouts leave to check, chooses a backend and runs it.
 
     Args:
         spec: what the weights are meant to be.
-        x: (T, B, I), or packed data (N, I) with valid `batch_sizes`.
+        x: (T, B, I), (B, T, I) with `batch_first`, or packed data (N, I) with valid batch sizes.
         h_0: three-dimensional, or None.
         weights: in torch's order, as many as the spec says.
-        batch_sizes: see `gru`.
+        bounds: from `bounds_of`.
         dropout: what acts between layers; 0 outside training.
         recompute: see `gru`.
+        batch_first: see `x`.
     """
-    if batch_sizes is None and dropout == 0.0 and is_unwatched():
-        if needs_grad(x, h_0, weights):
-            results = cpu.train_plain(spec, x, h_0, weights, recompute)
+    if bounds.batch_sizes is None and dropout == 0.0 and is_unwatched():
+        if needs_grad(x, h_0, weights, bounds.reset_state):
+            results = cpu.train_plain(spec, x, h_0, weights, bounds, batch_first, recompute)
         else:
-            results = core_calls.forward_plain(spec, x, h_0, weights)
+            results = core_calls.forward_plain(spec, x, h_0, weights, bounds, batch_first)
         if results is not None:
             return results
-    is_mixed = _check(spec, x, h_0, weights, batch_sizes)
-    context = "autocast of mixed types" if is_mixed else _context(x, h_0, weights)
-    steps, batch = (x.shape[0], x.shape[1]) if batch_sizes is None else _packed_sizes(batch_sizes)
-    request = Request(
+    request = request_for(spec, x, h_0, weights, bounds, dropout, recompute, batch_first)
+    if request.steps == 0:
+        return _run_nothing(request, x, h_0)
+    return dispatch.choose(request).run(request, x, h_0, weights, bounds)
+
+
+def request_for(
+    spec: GRUSpec,
+    x: Tensor,
+    h_0: Tensor | None,
+    weights: tuple[Tensor, ...],
+    bounds: Bounds,
+    dropout: float,
+    recompute: bool,
+    batch_first: bool,
+) -> Request:
+    """The call as data, after all checks; arguments as for `run`."""
+    steps, batch = _sizes(x, batch_first, bounds.batch_sizes)
+    is_mixed = checking.check_operands(spec, x, h_0, weights, batch)
+    checking.check_reset_state(spec, bounds, x, batch)
+    return Request(
         spec,
         x.dtype,
         "cpu" if x.is_cpu else x.device.type,
         steps,
         batch,
-        batch_sizes is not None,
-        needs_grad(x, h_0, weights),
+        bounds.batch_sizes is not None,
+        needs_grad(x, h_0, weights, bounds.reset_state),
         dropout,
-        context,
+        "autocast of mixed types" if is_mixed else _context(x, h_0, weights),
         recompute,
+        batch_first,
+        bounds.lengths is not None,
+        bounds.reset is not None,
     )
-    return dispatch.choose(request).run(request, x, h_0, weights, batch_sizes)
 
 
-# A call on a short sequence takes a few microseconds, and so do twenty attributes of tensors. What follows reads each
-# of them once, compares cheaply, and makes words only when something is wrong.
+def _sizes(x: Tensor, batch_first: bool, batch_sizes: Tensor | None) -> tuple[int, int]:
+    """Steps and rows."""
+    if batch_sizes is not None:
+        return batch_sizes.shape[0], int(batch_sizes[0])
+    return (x.shape[1], x.shape[0]) if batch_first else (x.shape[0], x.shape[1])
 
 
-def _packed_sizes(batch_sizes: Tensor) -> tuple[int, int]:
-    return batch_sizes.shape[0], int(batch_sizes[0])
+def _run_nothing(request: Request, x: Tensor, h_0: Tensor | None) -> tuple[Tensor, Tensor]:
+    """A sequence of no steps: no outputs, and the states as they were."""
+    spec = request.spec
+    output = x.new_zeros(*x.shape[:-1], spec.num_directions * spec.hidden_size)
+    states = (spec.num_layers * spec.num_directions, request.batch, spec.hidden_size)
+    return output, x.new_zeros(states) if h_0 is None else h_0.clone()
 
 
 def is_unwatched() -> bool:
@@ -208,11 +273,13 @@ def is_unwatched() -> bool:
     return _modes_active() == 0 and dispatch.FROM_ENVIRONMENT is None and dispatch.FORCED.get() is None
 
 
-def needs_grad(x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...]) -> bool:
+def needs_grad(x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...], reset_state: Tensor | None = None) -> bool:
     """Whether autograd will want gradients of the call."""
     if not torch.is_grad_enabled():
         return False
     if x.requires_grad or (h_0 is not None and h_0.requires_grad):
+        return True
+    if reset_state is not None and reset_state.requires_grad:
         return True
     return any([weight.requires_grad for weight in weights])  # noqa: C419  (a generator takes twice as long)
 
@@ -233,113 +300,5 @@ def _context(x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...]) -> str 
         return "torch.jit tracing"
     if torch._C._len_torch_dispatch_stack() > 0:
         return "a TorchDispatchMode"
-    strange = {type(t) for t in tensors} - _PLAIN
+    strange = {type(t) for t in tensors} - checking.PLAIN
     return f"tensors of type {strange.pop().__name__}" if strange else None
-
-
-def _shapes(spec: GRUSpec) -> tuple[torch.Size, ...]:
-    found = _SHAPES.get(spec)
-    if found is None:
-        found = _SHAPES[spec] = tuple([torch.Size(shape) for shape in spec.parameter_shapes])
-    return found
-
-
-def _check(
-    spec: GRUSpec,
-    x: Tensor,
-    h_0: Tensor | None,
-    weights: tuple[Tensor, ...],
-    batch_sizes: Tensor | None,
-) -> bool:
-    """Raises when types, devices or sizes do not fit together; True when autocast lets types differ."""
-    shape, dtype, is_cpu = x.shape, x.dtype, x.is_cpu
-    is_mixed = dtype is not weights[0].dtype
-    if is_mixed and not torch._C._is_any_autocast_enabled():
-        raise errors.input_dtype(dtype, weights[0].dtype)
-    if shape[-1] != spec.input_size:
-        raise errors.feature_size(shape[-1], spec.input_size)
-    if h_0 is not None:
-        cells = spec.num_layers * spec.num_directions
-        batch = shape[1] if batch_sizes is None else int(batch_sizes[0])
-        if h_0.shape != (cells, batch, spec.hidden_size):
-            raise errors.hidden_shape(h_0.shape, (cells, batch, spec.hidden_size))
-        is_mixed |= _check_operand("hidden", "hx", h_0, x)
-    if shape[0] == 0:
-        raise errors.empty_sequence()
-    if len(weights) != len(_shapes(spec)):
-        raise errors.parameter_count(len(weights), len(_shapes(spec)))
-    for i, (weight, expected) in enumerate(zip(weights, _shapes(spec), strict=True)):
-        if weight.shape != expected:
-            name = spec.parameter_names[i]
-            rows = shape[:-1].numel() if "_ih" in name else shape[-2]  # torch projects the states step by step
-            raise errors.parameter_shape(name, weight.shape, expected, rows)
-        if weight.dtype is not dtype or not (is_cpu and weight.is_cpu):
-            is_mixed |= _check_operand("parameter", spec.parameter_names[i], weight, x)
-    return is_mixed
-
-
-def _check_operand(kind: str, name: str, operand: Tensor, x: Tensor) -> bool:
-    """Raises when `operand` cannot meet `x`; True when only autocast lets it."""
-    if operand.device != x.device:
-        raise errors.device(kind, x.device, operand.device)
-    if operand.dtype is x.dtype:
-        return False
-    if not torch._C._is_any_autocast_enabled():
-        raise errors.operand_dtype(name, operand.dtype, x.dtype)
-    return True
-
-
-def _check_tensors(**arguments: object) -> None:
-    """Raises when one of the named arguments is neither a tensor nor left out."""
-    for name, value in arguments.items():
-        if not isinstance(value, Tensor) and (value is not None or name not in _MAY_BE_NONE):
-            raise errors.not_a_tensor(name, value)
-
-
-def _width(name: str, weight: Tensor) -> int:
-    """How many values the weight matrix takes in."""
-    if weight.dim() != 2:
-        raise errors.parameter_rank(name, weight.shape)
-    return weight.shape[1]
-
-
-def check_batch_sizes(data: Tensor, batch_sizes: Tensor) -> None:
-    """Raises when packed data (N, I) and its batch sizes do not fit; a PackedSequence can be put together by hand.
-
-    The core takes steps and rows from the sizes, so nothing may pass here that points outside the data.
-    """
-    if data.dim() != 2:
-        raise errors.packed_rank(data.dim())
-    if not isinstance(batch_sizes, Tensor) or batch_sizes.dtype != torch.int64:
-        raise errors.batch_sizes_type(getattr(batch_sizes, "dtype", type(batch_sizes).__name__))
-    if not batch_sizes.is_cpu or batch_sizes.dim() != 1:
-        raise errors.batch_sizes(f"has {batch_sizes.dim()} dimensions and lies on {batch_sizes.device}")
-    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None or type(data) not in _PLAIN:
-        return  # The sizes are not numbers yet, and torch's operator, which checks them itself, serves the call.
-    sizes = batch_sizes.tolist()
-    if not sizes or sizes[-1] < 1:
-        raise errors.batch_sizes(f"ends with {sizes[-1]}" if sizes else "is empty")
-    if any(later > size for size, later in itertools.pairwise(sizes)):
-        raise errors.batch_sizes("grows")
-    if sum(sizes) != data.shape[0]:
-        raise errors.batch_sizes_sum(sizes, data.shape[0])
-
-
-def _check_cell(input: Tensor, hx: Tensor | None, features: int, hidden: int) -> None:
-    """A cell's own layouts; the rest is checked as for a layer."""
-    if input.dim() not in (1, 2):
-        raise errors.input_rank("GRUCell", input.dim(), (1, 2), "(batch, input_size) or (input_size)")
-    if input.shape[-1] != features:
-        raise errors.cell_feature_size(input.shape[-1], features)
-    if hx is None:
-        return
-    if hx.dim() not in (1, 2):
-        raise errors.cell_hidden_rank(hx.dim())
-    batch = input.shape[0] if input.dim() == 2 else 1
-    # Torch reads an unbatched input as a batch of one, and a state without a batch as a column of states.
-    rows = hx.shape[0] if input.dim() == 2 else 1
-    width = hx.shape[-1] if input.dim() == hx.dim() else (1 if input.dim() == 2 else hx.shape[0])
-    if rows != batch:
-        raise errors.cell_batch(batch, rows)
-    if width != hidden or input.dim() != hx.dim():
-        raise errors.cell_hidden_size(width, hidden)

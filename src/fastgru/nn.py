@@ -1,30 +1,38 @@
-"""`GRU` and `GRUCell`: torch's layers of the same names, sooner.
+"""`GRU`: torch's layer of the same name, sooner, and with what people wish it could take.
 
-They are siblings of torch's classes, not subclasses: `torch.compile` refuses every instance of `torch.nn.GRU`
-(docs/decisions/0002-sibling-not-subclass.md). They keep no state of their own, so that changing a layer's class is all
-that `fastgru.replace_gru` has to do.
+It is a sibling of torch's class, not a subclass: `torch.compile` refuses every instance of `torch.nn.GRU`
+(docs/decisions/0002-sibling-not-subclass.md). It keeps no state of its own unless an option asks for it, so that
+changing a layer's class is all that `fastgru.replace_gru` has to do.
 """
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 import torch
-import torch.fx
 from torch import Tensor, nn
 from torch.nn.modules import rnn as torch_rnn
 from torch.nn.utils.rnn import PackedSequence
 
-from fastgru import errors, freezing, functional
+from fastgru import errors, freezing, functional, layouts, projection, symbols
+from fastgru.backends.base import UNBOUNDED, Bounds
+from fastgru.sharing import STOCK_GRU, sharing
 from fastgru.spec import GRUSpec
+from fastgru.stacking import run_by_layer
 from fastgru.streaming import Stepper
 
-# Torch's own classes, whatever `fastgru.patch` makes of their names later.
-_STOCK_GRU = torch_rnn.GRU
-_STOCK_CELL = torch_rnn.GRUCell
-
 _Layer = TypeVar("_Layer", bound="GRU")
+
+# What the constructor takes beyond torch's, by keyword.
+_OPTIONS = {
+    "recompute": False,
+    "state_batch_first": False,
+    "return_all_layers": False,
+    "learn_h0": False,
+    "proj_size": 0,
+}
 
 _SPECS: dict[tuple[int, int, int, bool, bool], GRUSpec] = {}
 
@@ -66,12 +74,26 @@ class GRU(torch_rnn.RNNBase):
         dtype: of the parameters.
         recompute: keep a third of the memory between forward and backward pass (2 instead of 6 numbers per step, row
             and hidden unit) and compute the gates again, for up to a third more time. Results and gradients have the
-            same bits. Also an attribute, to be changed at any time. By keyword only.
+            same bits. Also an attribute, to be changed at any time. This and what follows by keyword only.
+        state_batch_first: states hx and h_n are (B, L*D, H) instead of (L*D, B, H).
+        return_all_layers: instead of the last layer's output, a tuple of every layer's, from the first to the last.
+        learn_h0: a parameter h_0, at first zeros, is the state to start from where none is given, and the one that
+            resets put in.
+        proj_size: P > 0: outputs, and the states that the gates see, are the states times weight_hr (P, H), as in the
+            projected GRU of Cheng et al. 2018; the states themselves, hx and h_n, keep the size H.
 
     Shapes:
-        input: (T, B, I), (B, T, I) with batch_first, (T, I) without a batch, or a PackedSequence.
+        input: (T, B, I), (B, T, I) with batch_first, (T, I) without a batch, a PackedSequence, or a nested tensor
+            (B, any, I) of jagged layout.
         hx: initial states (L*D, B, H), or (L*D, H) without a batch; zeros when left out.
-        output: (T, B, D*H), (B, T, D*H), (T, D*H) or a PackedSequence: the last layer's states.
+        lengths: (B,) integers, a list or a tensor: how many steps of each padded sequence count, in any order, from 0
+            to T. What stands past an end is never read; outputs there are zeros, h_n is the state at the end (hx for
+            an empty sequence), and the second direction starts at the end. No time is spent on padding.
+        reset: booleans (T, B), (B, T) with batch_first, (T) without a batch: before a marked step the state becomes
+            `reset_state`, as if a new sequence began there. The second direction, which comes from behind, starts anew
+            past such a step: results are those of the pieces run one by one.
+        reset_state: (L*D, H) or (L*D, B, H): what resets put in; when left out h_0 with learn_h0, else zeros.
+        output: (T, B, D*H), (B, T, D*H), (T, D*H) or of the input's kind: the last layer's states.
         h_n: (L*D, B, H) or (L*D, H): every layer's last state.
 
     Attributes:
@@ -79,6 +101,8 @@ class GRU(torch_rnn.RNNBase):
         weight_hh_l[k]: (3H, H).
         bias_ih_l[k]: (3H).
         bias_hh_l[k]: (3H).
+        h_0: (L*D, H), with learn_h0.
+        weight_hr_l[k]: (P, H), with proj_size; weight_hh_l[k] is then (3H, P), and weight_ih_l[k] (3H, D*P) for k > 0.
 
     Raises:
         ValueError, TypeError, RuntimeError: for the same mistakes as torch, see `fastgru.errors`.
@@ -106,20 +130,34 @@ class GRU(torch_rnn.RNNBase):
             dtype: torch.dtype | None = None,
             *,
             recompute: bool = False,
+            state_batch_first: bool = False,
+            return_all_layers: bool = False,
+            learn_h0: bool = False,
+            proj_size: int = 0,
         ) -> None: ...
 
     else:
 
         def __init__(self, *args, **kwargs):
-            if "proj_size" in kwargs:
-                raise errors.no_projection()
-            recompute = bool(kwargs.pop("recompute", False))
+            options = {name: kwargs.pop(name, default) for name, default in _OPTIONS.items()}
             super().__init__("GRU", *args, **kwargs)
-            if recompute:
-                self.recompute = True
+            for name, value in options.items():
+                if value != _OPTIONS[name]:
+                    setattr(self, name, value if name == "proj_size" else bool(value))
+            if self.proj_size != 0:
+                projection.add_to(self)
+            if self.learn_h0:
+                cells = self.num_layers * (2 if self.bidirectional else 1)
+                first = self._flat_weights[0]
+                zeros = torch.zeros(cells, self.hidden_size, device=first.device, dtype=first.dtype)
+                self.h_0 = nn.Parameter(zeros)
 
     # Here, and not on each object, for layers that were torch's before.
     recompute: bool = False
+    state_batch_first: bool = False
+    return_all_layers: bool = False
+    learn_h0: bool = False
+    h_0: nn.Parameter
     _frozen: freezing.Frozen | None = None
 
     @classmethod
@@ -138,7 +176,7 @@ class GRU(torch_rnn.RNNBase):
             >>> fastgru.GRU.from_torch(stock).weight_ih_l0 is stock.weight_ih_l0
             True
         """
-        return cast("GRU", _sharing(gru, _STOCK_GRU, cls))
+        return cast("GRU", sharing(gru, STOCK_GRU, cls))
 
     def to_torch(self) -> torch_rnn.GRU:
         """A `torch.nn.GRU` that shares the parameters of this layer, with the same options.
@@ -148,7 +186,7 @@ class GRU(torch_rnn.RNNBase):
             >>> fastgru.GRU(4, 8).to_torch()
             GRU(4, 8)
         """
-        return cast("torch_rnn.GRU", _sharing(self, GRU, _STOCK_GRU))
+        return cast("torch_rnn.GRU", sharing(self, GRU, STOCK_GRU))
 
     def freeze(self: _Layer) -> _Layer:
         """Packs the parameters once, for all inference calls until `unfreeze`: short sequences gain most.
@@ -172,6 +210,7 @@ class GRU(torch_rnn.RNNBase):
             >>> layer.unfreeze().is_frozen
             False
         """
+        self._refuse_projection("freeze()")
         spec, parameters = self.spec, self.parameters_in_order()
         freezing.check_can_pack(spec, parameters, "freeze()")
         self.unfreeze()
@@ -195,7 +234,7 @@ class GRU(torch_rnn.RNNBase):
 
         Args:
             batch: rows, B.
-            h_0: initial state (L, B, H); None for zeros.
+            h_0: initial state (L, B, H); None for the learned one, or zeros.
 
         Raises:
             ArgumentError: the layer is bidirectional, has dropout in training mode, or `batch` is no number of rows.
@@ -209,14 +248,27 @@ class GRU(torch_rnn.RNNBase):
             >>> output.shape
             torch.Size([1, 16])
         """
+        self._refuse_projection("stepper()")
         if self.training and self.dropout > 0 and self.num_layers > 1:
             raise errors.no_stepper("dropout is on; call eval() on the layer first")
+        if h_0 is None and self.learn_h0 and isinstance(batch, int) and batch > 0:
+            h_0 = self.h_0.detach().unsqueeze(1).expand(-1, batch, -1)
         return Stepper(self.spec, self.parameters_in_order(), batch, h_0)
+
+    def _refuse_projection(self, tool: str) -> None:
+        if self.proj_size > 0:
+            raise errors.no_option("proj_size", tool)
 
     @property
     def spec(self) -> GRUSpec:
         """What the layer computes, without its parameters."""
         return _spec(self.input_size, self.hidden_size, self.num_layers, self.bias, self.bidirectional)
+
+    def reset_parameters(self) -> None:
+        """Draws new initial values, torch's; a learned h_0 becomes zeros."""
+        super().reset_parameters()
+        if "h_0" in self._parameters:
+            nn.init.zeros_(self.h_0)
 
     def parameters_in_order(self) -> tuple[nn.Parameter, ...]:
         """The parameters in torch's order: of each layer and direction weight_ih, weight_hh, bias_ih, bias_hh."""
@@ -224,7 +276,8 @@ class GRU(torch_rnn.RNNBase):
 
     def extra_repr(self) -> str:
         """The options in words, for `print`."""
-        return super().extra_repr() + (", recompute=True" if self.recompute else "")
+        parts = [f"{name}={getattr(self, name)}" for name in _OPTIONS if name != "proj_size" and getattr(self, name)]
+        return ", ".join([super().extra_repr(), *parts])
 
     def __prepare_scriptable__(self) -> torch_rnn.GRU:
         """What `torch.jit.script` compiles: torch's own layer, on the same parameters.
@@ -264,47 +317,96 @@ class GRU(torch_rnn.RNNBase):
         super().__setstate__({key: value for key, value in d.items() if key != "_flat_weights"})  # type: ignore[no-untyped-call]
 
     @overload
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]: ...
+    def forward(
+        self,
+        input: Tensor,
+        hx: Tensor | None = None,
+        *,
+        lengths: Tensor | Sequence[int] | None = None,
+        reset: Tensor | None = None,
+        reset_state: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]: ...
 
     @overload
-    def forward(self, input: PackedSequence, hx: Tensor | None = None) -> tuple[PackedSequence, Tensor]: ...
+    def forward(
+        self,
+        input: PackedSequence,
+        hx: Tensor | None = None,
+        *,
+        lengths: None = None,
+        reset: Tensor | None = None,
+        reset_state: Tensor | None = None,
+    ) -> tuple[PackedSequence, Tensor]: ...
 
     def forward(
-        self, input: Tensor | PackedSequence, hx: Tensor | None = None
-    ) -> tuple[Tensor | PackedSequence, Tensor]:
-        """Output and h_n for a whole sequence; shapes in the class's documentation."""
-        if not isinstance(input, Tensor):
-            return self._forward_other(input, hx)  # type: ignore[no-any-return]
+        self,
+        input: Tensor | PackedSequence,
+        hx: Tensor | None = None,
+        *,
+        lengths: Tensor | Sequence[int] | None = None,
+        reset: Tensor | None = None,
+        reset_state: Tensor | None = None,
+    ) -> tuple[Any, Tensor]:
+        """Output and h_n for whole sequences; shapes in the class's documentation."""
+        if not isinstance(input, Tensor) or (type(input) is not Tensor and input.is_nested):
+            return self._forward_other(input, hx, lengths, reset, reset_state)  # type: ignore[no-any-return]
         if hx is not None and not isinstance(hx, Tensor):
             raise errors.not_a_tensor("hx", hx)
         dims = input.dim()
         if dims == 2:
-            return self._forward_unbatched(input, hx)
+            return self._forward_unbatched(input, hx, lengths, reset, reset_state)
         if dims != 3:
             raise errors.input_rank("GRU", dims, (2, 3), "(T, B, I), (B, T, I) with batch_first, or (T, I)")
         if hx is not None and hx.dim() != 3:
             raise errors.hidden_rank(3, hx.dim())
-        if not self.batch_first:
-            return self._run(input, hx, None)
-        output, h_n = self._run(input.transpose(0, 1), hx, None)
-        return output.transpose(0, 1), h_n
+        bounds = UNBOUNDED
+        if lengths is not None or reset is not None or reset_state is not None:
+            bounds = functional.bounds_of(input, self.batch_first, None, lengths, reset, reset_state)
+        return self._run(input, hx, bounds)
 
-    def _forward_other(self, input: object, hx: object) -> Any:
-        """`forward` of what is no tensor."""
-        if _is_symbol(input):
-            return _node(self, input, hx)
+    def _forward_other(self, input: Any, hx: Any, lengths: Any, reset: Any, reset_state: Any) -> Any:
+        """`forward` of what is no plain tensor."""
+        if symbols.is_symbol(input):
+            return symbols.node(self, (input, hx), {"lengths": lengths, "reset": reset, "reset_state": reset_state})
         if hx is not None and not isinstance(hx, Tensor):
             raise errors.not_a_tensor("hx", hx)
         if isinstance(input, PackedSequence):
-            return self._forward_packed(input, hx)
+            if lengths is not None:
+                raise errors.lengths_of_packed()
+            return layouts.run_packed(self, input, hx, reset, reset_state)
+        if isinstance(input, Tensor):
+            if lengths is not None:
+                raise errors.lengths_of_jagged()
+            return layouts.run_jagged(self, input, hx, reset, reset_state)
         raise errors.not_a_tensor("input", input)
 
-    def _run(self, x: Tensor, h_0: Tensor | None, batch_sizes: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _run(self, x: Tensor, hx: Tensor | None, bounds: Bounds) -> tuple[Any, Tensor]:
+        """Output and h_n of a batch, padded in the layout of this layer or packed; states as users have them."""
+        batch_first = self.batch_first and bounds.batch_sizes is None
+        if not (self.state_batch_first or self.learn_h0):
+            return self._run_states_first(x, hx, bounds, batch_first)
+        h_0 = hx
+        if hx is None:
+            h_0 = layouts.first_state(self, x, bounds) if self.learn_h0 else None
+        elif self.state_batch_first:
+            layouts.check_state(self, hx, x, bounds)
+            h_0 = hx.transpose(0, 1)
+        if self.learn_h0 and bounds.reset is not None and bounds.reset_state is None:
+            bounds = bounds._replace(reset_state=self.h_0)
+        output, h_n = self._run_states_first(x, h_0, bounds, batch_first)
+        return output, h_n.transpose(0, 1).contiguous() if self.state_batch_first else h_n
+
+    def _run_states_first(self, x: Tensor, h_0: Tensor | None, bounds: Bounds, batch_first: bool) -> tuple[Any, Tensor]:
         layers = self.num_layers
         dropout = self.dropout if self.training and layers > 1 else 0.0
         parameters = self._parameters
-        if self._frozen is not None and batch_sizes is None and dropout == 0.0:
-            results = self._frozen.run(x, h_0, parameters)
+        if self.return_all_layers or self.proj_size > 0:
+            outputs, h_n = run_by_layer(
+                self.spec, x, h_0, self.all_weights, bounds, dropout, self.recompute, batch_first
+            )
+            return outputs if self.return_all_layers else outputs[-1], h_n
+        if self._frozen is not None and bounds.batch_sizes is None and dropout == 0.0:
+            results = self._frozen.run(x, h_0, parameters, bounds, batch_first)
             if results is not None:
                 return results
         try:
@@ -312,116 +414,22 @@ class GRU(torch_rnn.RNNBase):
         except KeyError:  # parametrized, or a plain attribute for the moment
             weights = tuple([getattr(self, name) for name in self._flat_weights_names])
         spec = _spec(self.input_size, self.hidden_size, layers, self.bias, self.bidirectional)
-        return functional.run(spec, x, h_0, weights, batch_sizes, dropout, self.recompute)  # type: ignore[arg-type]
+        return functional.run(spec, x, h_0, weights, bounds, dropout, self.recompute, batch_first)  # type: ignore[arg-type]
 
-    def _forward_unbatched(self, input: Tensor, hx: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _forward_unbatched(
+        self, input: Tensor, hx: Tensor | None, lengths: Any, reset: Any, reset_state: Any
+    ) -> tuple[Any, Tensor]:
+        """A batch of one, whose dimension comes and goes."""
         if hx is not None and hx.dim() != 2:
             raise errors.hidden_rank(2, hx.dim())
-        output, h_n = self._run(input.unsqueeze(1), None if hx is None else hx.unsqueeze(1), None)
-        return output.squeeze(1), h_n.squeeze(1)
-
-    def _forward_packed(self, input: PackedSequence, hx: Tensor | None) -> tuple[PackedSequence, Tensor]:
-        data, batch_sizes, sorted_indices, unsorted_indices = input
-        functional.check_batch_sizes(data, batch_sizes)
-        if hx is not None and hx.dim() == 3 and sorted_indices is not None:
-            self._check_packed_state(hx, int(batch_sizes[0]))
-            hx = hx.index_select(1, sorted_indices)
-        output, h_n = self._run(data, hx, batch_sizes)
-        if unsorted_indices is not None:
-            h_n = h_n.index_select(1, unsorted_indices)
-        return PackedSequence(output, batch_sizes, sorted_indices, unsorted_indices), h_n
-
-    def _check_packed_state(self, hx: Tensor, batch: int) -> None:
-        """Before rows are picked from it, or a wrong state would fail on an index."""
-        expected = (self.num_layers * (2 if self.bidirectional else 1), batch, self.hidden_size)
-        if hx.shape != expected:
-            raise errors.hidden_shape(hx.shape, expected)
-
-
-class GRUCell(torch_rnn.RNNCellBase):
-    """One step of a GRU: `torch.nn.GRUCell`, number for number.
-
-    The equations are those of `GRU`.
-
-    Args:
-        input_size: features, I.
-        hidden_size: size of the state, H.
-        bias: with bias_ih and bias_hh.
-        device: of the parameters.
-        dtype: of the parameters.
-
-    Shapes:
-        input: (B, I) or (I).
-        hx: the state before, (B, H) or (H); zeros when left out.
-        output: the state after, (B, H) or (H).
-
-    Attributes:
-        weight_ih: (3H, I), rows r, z, n.
-        weight_hh: (3H, H).
-        bias_ih: (3H).
-        bias_hh: (3H).
-
-    Raises:
-        ValueError, RuntimeError: for the same mistakes as torch, see `fastgru.errors`.
-
-    Example:
-        >>> import torch, fastgru
-        >>> cell, h = fastgru.GRUCell(10, 20), torch.zeros(3, 20)
-        >>> for x in torch.randn(5, 3, 10):
-        ...     h = cell(x, h)
-        >>> h.shape
-        torch.Size([3, 20])
-    """
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        device: Any = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        super().__init__(input_size, hidden_size, bias, num_chunks=3, device=device, dtype=dtype)
-
-    @classmethod
-    def from_torch(cls, cell: torch_rnn.GRUCell) -> GRUCell:
-        """A cell that shares the parameters of `cell`, a `torch.nn.GRUCell`.
-
-        Raises:
-            TypeError: `cell` is something else.
-
-        Example:
-            >>> import torch, fastgru
-            >>> stock = torch.nn.GRUCell(4, 8)
-            >>> fastgru.GRUCell.from_torch(stock).weight_hh is stock.weight_hh
-            True
-        """
-        return cast("GRUCell", _sharing(cell, _STOCK_CELL, cls))
-
-    def to_torch(self) -> torch_rnn.GRUCell:
-        """A `torch.nn.GRUCell` that shares the parameters of this cell.
-
-        Example:
-            >>> import fastgru
-            >>> fastgru.GRUCell(4, 8).to_torch()
-            GRUCell(4, 8)
-        """
-        return cast("torch_rnn.GRUCell", _sharing(self, GRUCell, _STOCK_CELL))
-
-    def __prepare_scriptable__(self) -> torch_rnn.GRUCell:
-        """What `torch.jit.script` compiles: torch's own cell, on the same parameters."""
-        return self.to_torch()
-
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        """The state after one step; shapes in the class's documentation."""
-        if _is_symbol(input):
-            return _node(self, input, hx)  # type: ignore[no-any-return]
-        own = self._parameters
-        try:
-            weights = own["weight_ih"], own["weight_hh"], own["bias_ih"], own["bias_hh"]
-        except KeyError:  # parametrized, or a plain attribute for the moment
-            weights = self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh  # type: ignore[assignment]
-        return functional.gru_cell(input, hx, *weights)  # type: ignore[arg-type]
+        at = 0 if self.batch_first else 1
+        state_at = 0 if self.state_batch_first else 1
+        x = input.unsqueeze(at)
+        bounds = layouts.bounds_of_one(x, self.batch_first, lengths, reset, reset_state)
+        output, h_n = self._run(x, None if hx is None else hx.unsqueeze(state_at), bounds)
+        if isinstance(output, tuple):
+            return tuple(one.squeeze(at) for one in output), h_n.squeeze(state_at)
+        return output.squeeze(at), h_n.squeeze(state_at)
 
 
 GRU.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
@@ -439,46 +447,5 @@ GRU.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             ("dtype", None),
         )
     ]
-    + [inspect.Parameter("recompute", inspect.Parameter.KEYWORD_ONLY, default=False)]
+    + [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value) for name, value in _OPTIONS.items()]
 )
-
-
-def _is_symbol(value: object) -> bool:
-    """Whether `torch.fx` is tracing, and this is what it traces with."""
-    return isinstance(value, torch.fx.Proxy)
-
-
-def _node(module: nn.Module, input: Any, hx: object) -> Any:
-    """The module as one node of the graph, which `torch.fx` makes of torch's own modules unasked."""
-    tracer = input.tracer
-    arguments = (input,) if hx is None else (input, hx)
-    return tracer.create_proxy("call_module", tracer.path_of_module(module), arguments, {})
-
-
-def _sharing(source: nn.Module, expected: type[nn.Module], target: type[nn.Module]) -> nn.Module:
-    """A module of class `target` with the parameters and options of `source`."""
-    if not isinstance(source, expected):
-        raise TypeError(
-            f"got a {type(source).__module__}.{type(source).__name__}, expected a "
-            f"{expected.__module__}.{expected.__name__}. For a model around such layers, use fastgru.replace_gru."
-        )
-    if nn.utils.parametrize.is_parametrized(source):
-        raise TypeError(
-            f"got a parametrized {type(source).__name__}, whose parameters cannot be shared one by one. "
-            "Use fastgru.replace_gru or fastgru.restore_gru, which keep parametrizations."
-        )
-    if expected is _STOCK_CELL or target is _STOCK_CELL:
-        sizes = (source.input_size, source.hidden_size, source.bias)
-        result = target(*sizes, device="meta")
-    else:
-        options = ("num_layers", "bias", "batch_first", "bidirectional")
-        result = target(
-            source.input_size,
-            source.hidden_size,
-            **{name: getattr(source, name) for name in options},
-            device="meta",
-        )
-        result.dropout = source.dropout
-    for name in list(result._parameters):
-        setattr(result, name, getattr(source, name))
-    return result.train(source.training)

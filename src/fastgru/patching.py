@@ -17,7 +17,8 @@ from typing import Any
 from torch import nn
 from torch.nn.modules import rnn
 
-from fastgru.nn import GRU, GRUCell
+from fastgru.cell import GRUCell
+from fastgru.nn import GRU
 
 # Everywhere torch looks the two names up.
 _NAMESPACES = (nn, nn.modules, rnn)

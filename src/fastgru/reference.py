@@ -39,6 +39,9 @@ class Operations(Protocol):
     def zeros(self, like: Array, shape: tuple[int, ...]) -> Array:
         """Zeros of the type and device of `like`."""
 
+    def where(self, condition: Array, a: Array, b: Array) -> Array:
+        """Elements of `a` where `condition` holds, else of `b`."""
+
 
 class NumPyOperations:
     """The operations on NumPy arrays."""
@@ -74,6 +77,11 @@ class NumPyOperations:
         """Zeros of the type of `like`."""
         return np.zeros(shape, dtype=like.dtype)
 
+    @staticmethod
+    def where(condition: Array, a: Array, b: Array) -> Array:
+        """Elements of `a` where `condition` holds, else of `b`."""
+        return np.where(condition, a, b)
+
 
 def step(op: Operations, a: Array, h: Array, project: Callable[[Array], Array]) -> Array:
     """One step of the standard GRU.
@@ -101,20 +109,28 @@ def run(
     x: Array,
     h_0: Array | None,
     weights: Sequence[Array],
-    batch_sizes: Sequence[int] | None = None,
+    lengths: Array | None = None,
+    reset: Array | None = None,
+    reset_state: Array | None = None,
 ) -> tuple[Array, Array]:
     """A stacked, bidirectional GRU over whole sequences.
+
+    A sequence that has ended keeps its state, and its outputs are zeros; the second direction starts at its end. Before
+    a step that `reset` marks, the state becomes `reset_state`: as if a new sequence began there, and for the second
+    direction, which comes from behind, as if one ended there.
 
     Args:
         op: the array operations, of the library that the arrays belong to.
         spec: sizes and options.
-        x: (T, B, I), or packed data (N, I) with `batch_sizes`.
+        x: (T, B, I).
         h_0: (L*D, B, H); None for zeros.
         weights: in the order of `spec.parameter_names`.
-        batch_sizes: rows alive at each step, never growing.
+        lengths: (B,) integers from 0 to T; None: all are T.
+        reset: (T, B) booleans.
+        reset_state: (L*D, H) or (L*D, B, H); None for zeros.
 
     Returns:
-        output (T, B, D*H) or (N, D*H), and h_n (L*D, B, H).
+        output (T, B, D*H) and h_n (L*D, B, H).
 
     Example:
         >>> import numpy as np
@@ -125,52 +141,50 @@ def run(
         >>> output.shape, h_n.shape
         ((4, 5, 3), (1, 5, 3))
     """
-    sizes = [x.shape[1]] * x.shape[0] if batch_sizes is None else list(batch_sizes)
-    steps = list(x) if batch_sizes is None else _unpack(x, sizes)
+    times, zeros = range(x.shape[0]), op.zeros(x, (x.shape[1], spec.hidden_size))
+    alive = None if lengths is None else [(lengths > t)[:, None] for t in times]
+    marks = None if reset is None else [reset[t][:, None] for t in times]
+    if alive is not None and marks is not None:
+        marks = [mark & is_alive for mark, is_alive in zip(marks, alive, strict=True)]
+    # What stands past an end may be anything, and must not reach even the products.
+    steps = [x[t] if alive is None else op.where(alive[t], x[t], op.zeros(x, (1, 1))) for t in times]
     per_cell = 4 if spec.bias else 2
     h_n: list[Array] = []
     for _ in range(spec.num_layers):
         directions = []
         for direction in range(spec.num_directions):
             cell = len(h_n)
-            start = op.zeros(x, (sizes[0], spec.hidden_size)) if h_0 is None else h_0[cell]
+            start = zeros if h_0 is None else h_0[cell]
+            anew = zeros if reset_state is None else reset_state[cell]
             own = weights[cell * per_cell : (cell + 1) * per_cell]
-            states, last = _run_direction(op, steps, start, own, sizes, direction == 1)
+            states, last = _run_direction(op, steps, start, own, alive, marks, anew, direction == 1)
             directions.append(states)
             h_n.append(last)
         steps = [op.concat(both, axis=-1) for both in zip(*directions, strict=True)]
-    output = op.stack(steps) if batch_sizes is None else op.concat(steps, axis=0)
-    return output, op.stack(h_n)
-
-
-def _unpack(data: Array, sizes: Sequence[int]) -> list[Array]:
-    """Packed rows, step by step."""
-    starts = [sum(sizes[:t]) for t in range(len(sizes))]
-    return [data[start : start + size] for start, size in zip(starts, sizes, strict=True)]
+    return op.stack(steps), op.stack(h_n)
 
 
 def _run_direction(
     op: Operations,
     steps: Sequence[Array],
-    start: Array,
+    h: Array,
     weights: Sequence[Array],
-    sizes: Sequence[int],
+    alive: Sequence[Array] | None,
+    marks: Sequence[Array] | None,
+    anew: Array,
     is_reverse: bool,
 ) -> tuple[list[Array], Array]:
-    """The states of every step, and the state (B, H) in which each row ends."""
+    """The outputs of every step, and the state (B, H) in which each row ends."""
     weight_ih, weight_hh = weights[:2]
     bias_ih, bias_hh = weights[2:] if len(weights) == 4 else (0, 0)
     times = range(len(steps))
-    states: list[Array] = [None] * len(steps)
-    h = start[: sizes[-1]] if is_reverse else start
-    ended: list[Array] = []  # rows that ended before the others, shortest sequence first
+    outputs: list[Array] = [None] * len(steps)
     for t in reversed(times) if is_reverse else times:
-        if sizes[t] > h.shape[0]:
-            h = op.concat([h, start[h.shape[0] : sizes[t]]], axis=0)
-        elif sizes[t] < h.shape[0]:
-            ended.append(h[sizes[t] :])
-            h = h[: sizes[t]]
+        border = t + 1 if is_reverse else t
+        if marks is not None and border < len(steps):
+            h = op.where(marks[border], anew, h)
         a = steps[t] @ weight_ih.T + bias_ih
-        h = step(op, a, h, lambda state: state @ weight_hh.T + bias_hh)
-        states[t] = h
-    return states, op.concat([h, *reversed(ended)], axis=0) if ended else h
+        next_h = step(op, a, h, lambda state: state @ weight_hh.T + bias_hh)
+        h = next_h if alive is None else op.where(alive[t], next_h, h)
+        outputs[t] = h if alive is None else op.where(alive[t], h, op.zeros(h, (1, 1)))
+    return outputs, h

@@ -12,7 +12,8 @@ from torch import nn
 from torch.nn.modules import rnn
 from torch.nn.utils import parametrize
 
-from fastgru.nn import GRU, GRUCell
+from fastgru.cell import GRUCell
+from fastgru.nn import GRU
 
 # Torch's own classes, taken here once: under `patch` their names mean ours.
 _OURS: Mapping[type[nn.Module], type[nn.Module]] = {rnn.GRU: GRU, rnn.GRUCell: GRUCell}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch._VF import gru as torch_gru
+from torch.nn.utils import rnn
 
-from fastgru.backends.base import Request
+from fastgru.backends.base import Bounds, Request
 
 _TRANSFORM = "a torch.func transform"
 
@@ -20,6 +21,10 @@ class AtenBackend:
         """Why torch's operator cannot take this request, or None."""
         if request.context == _TRANSFORM:
             return f"torch's operator has no rules for {_TRANSFORM}"
+        if request.resets:
+            return "torch's operator does not put states back inside a sequence"
+        if request.has_lengths and request.context is not None:
+            return f"torch's operator wants lengths as numbers, which {request.context} does not have"
         return None
 
     def run(
@@ -28,21 +33,46 @@ class AtenBackend:
         x: Tensor,
         h_0: Tensor | None,
         weights: tuple[Tensor, ...],
-        batch_sizes: Tensor | None,
+        bounds: Bounds,
     ) -> tuple[Tensor, Tensor]:
         """Output and h_n; shapes as in `fastgru.backends.base.Backend`."""
         spec = request.spec
         if h_0 is None:
             # Not `request.batch`, which torch.jit.trace would take for the batch of every later call.
-            rows = x.shape[1] if batch_sizes is None else batch_sizes[0]
+            rows = bounds.batch_sizes[0] if bounds.batch_sizes is not None else x.shape[0 if request.batch_first else 1]
             shape = (spec.num_layers * spec.num_directions, rows, spec.hidden_size)
             h_0 = torch.zeros(shape, dtype=x.dtype, device=x.device)  # type: ignore[arg-type]
-        options = (spec.bias, spec.num_layers, request.dropout, request.dropout > 0)
-        if batch_sizes is None:
-            output, h_n = torch_gru(x, h_0, weights, *options, spec.bidirectional, False)
+        if bounds.lengths is not None:
+            return _run_padded(request, x, h_0, weights, bounds.lengths)
+        options = (spec.bias, spec.num_layers, request.dropout, request.dropout > 0, spec.bidirectional)
+        if bounds.batch_sizes is not None:
+            output, h_n = torch_gru(x, bounds.batch_sizes, h_0, weights, *options)
         else:
-            output, h_n = torch_gru(x, batch_sizes, h_0, weights, *options, spec.bidirectional)
+            output, h_n = torch_gru(x, h_0, weights, *options, request.batch_first)
         return output, h_n
+
+
+def _run_padded(
+    request: Request, x: Tensor, h_0: Tensor, weights: tuple[Tensor, ...], lengths: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Padded sequences packed for torch's operator, without the empty ones, which it refuses."""
+    own, order = lengths.sort(descending=True, stable=True)
+    count = int((own > 0).sum())
+    x = x.transpose(0, 1) if request.batch_first else x
+    if count == 0:
+        return x.new_zeros(*_lead(request), request.spec.num_directions * request.spec.hidden_size), h_0.clone()
+    used = order[:count].to(x.device)
+    packed = rnn.pack_padded_sequence(x.index_select(1, used), own[:count])
+    alone = request._replace(is_packed=True, has_lengths=False, batch_first=False)
+    data, last = BACKEND.run(alone, packed.data, h_0.index_select(1, used), weights, Bounds(packed.batch_sizes))
+    output, _ = rnn.pad_packed_sequence(packed._replace(data=data), total_length=request.steps)
+    output = output.new_zeros(request.steps, request.batch, output.shape[2]).index_copy(1, used, output)
+    h_n = h_0.index_copy(1, used, last)
+    return output.transpose(0, 1).contiguous() if request.batch_first else output, h_n
+
+
+def _lead(request: Request) -> tuple[int, int]:
+    return (request.batch, request.steps) if request.batch_first else (request.steps, request.batch)
 
 
 BACKEND = AtenBackend()

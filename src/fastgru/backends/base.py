@@ -11,6 +11,25 @@ from torch import Tensor
 from fastgru.spec import GRUSpec
 
 
+class Bounds(NamedTuple):
+    """How the sequences of a batch end, and where they start anew. At most one of the first two is given.
+
+    Attributes:
+        batch_sizes: rows alive at each step of packed data: (T,), int64 on the CPU, never growing.
+        lengths: steps of each padded sequence, from 0 to T: (B,), int64 on the CPU.
+        reset: true where the state is put back before a step: booleans (T, B), or (B, T) where the input is so.
+        reset_state: what it is put back to: (L*D, H) or (L*D, B, H); None for zeros.
+    """
+
+    batch_sizes: Tensor | None = None
+    lengths: Tensor | None = None
+    reset: Tensor | None = None
+    reset_state: Tensor | None = None
+
+
+UNBOUNDED = Bounds()
+
+
 class Request(NamedTuple):
     """One call, as data without tensors.
 
@@ -20,11 +39,14 @@ class Request(NamedTuple):
         device: type of the input's device, such as ``"cpu"``.
         steps: T.
         batch: B.
-        is_ragged: rows are packed by batch sizes.
+        is_packed: the input is packed by batch sizes.
         needs_grad: autograd will want gradients.
         dropout: between layers; 0 in evaluation and for a single layer.
         context: why only operators that torch can see may run here; None where anything may.
         recompute: the backward pass computes the gates again instead of keeping them; backends may ignore it.
+        batch_first: input, output and reset mask have the batch before the steps.
+        has_lengths: sequences have lengths of their own.
+        resets: states are put back inside sequences.
     """
 
     spec: GRUSpec
@@ -32,11 +54,14 @@ class Request(NamedTuple):
     device: str
     steps: int
     batch: int
-    is_ragged: bool
+    is_packed: bool
     needs_grad: bool
     dropout: float
     context: str | None
     recompute: bool = False
+    batch_first: bool = False
+    has_lengths: bool = False
+    resets: bool = False
 
 
 class Backend(Protocol):
@@ -53,23 +78,23 @@ class Backend(Protocol):
         x: Tensor,
         h_0: Tensor | None,
         weights: tuple[Tensor, ...],
-        batch_sizes: Tensor | None,
+        bounds: Bounds,
     ) -> tuple[Tensor, Tensor]:
         """Output and h_n. Arguments have been validated.
 
         Args:
             request: not refused.
-            x: (T, B, I) with any strides, or packed data (N, I) with `batch_sizes`.
+            x: (T, B, I) with any strides, or (B, T, I), or packed data (N, I), as the request says.
             h_0: (L*D, B, H), or None for zeros.
             weights: in torch's order.
-            batch_sizes: (T,), int64 on the CPU, never growing.
+            bounds: of the sequences.
 
         Returns:
-            output (T, B, D*H) or (N, D*H), and h_n (L*D, B, H).
+            output (T, B, D*H), (B, T, D*H) or (N, D*H), zeros past the ends, and h_n (L*D, B, H).
         """
 
 
-RunLayer = Callable[[Request, Tensor, Tensor | None, tuple[Tensor, ...], Tensor | None], tuple[Tensor, Tensor]]
+RunLayer = Callable[[Request, Tensor, Tensor | None, tuple[Tensor, ...], Bounds], tuple[Tensor, Tensor]]
 
 
 def layerwise(
@@ -78,21 +103,29 @@ def layerwise(
     x: Tensor,
     h_0: Tensor | None,
     weights: tuple[Tensor, ...],
-    batch_sizes: Tensor | None,
+    bounds: Bounds,
 ) -> tuple[Tensor, Tensor]:
     """Runs a stack layer by layer, with torch's dropout between.
 
     Dropout meets the same tensors in the same order as in `torch.nn.GRU`, so the same seed gives the same masks.
     """
-    spec = request.spec
+    spec, flips = request.spec, request.batch_first
     cells, per_layer = spec.num_directions, len(weights) // spec.num_layers
+    if flips:  # torch's masks are drawn for steps before rows, whatever the caller's layout
+        x = x.transpose(0, 1)
+        bounds = bounds._replace(reset=None if bounds.reset is None else bounds.reset.transpose(0, 1))
     h_n = []
     for layer in range(spec.num_layers):
-        if layer > 0:
+        if layer > 0 and request.dropout > 0:
             x = torch.dropout(x, request.dropout, True)
-        own = weights[layer * per_layer : (layer + 1) * per_layer]
-        start = None if h_0 is None else h_0[layer * cells : (layer + 1) * cells]
-        alone = request._replace(spec=spec.single_layer(layer), dropout=0.0)
-        x, last = run_layer(alone, x, start, own, batch_sizes)
+        states = slice(layer * cells, (layer + 1) * cells)
+        anew = bounds.reset_state
+        x, last = run_layer(
+            request._replace(spec=spec.single_layer(layer), dropout=0.0, batch_first=False),
+            x,
+            None if h_0 is None else h_0[states],
+            weights[layer * per_layer : (layer + 1) * per_layer],
+            bounds._replace(reset_state=None if anew is None else anew[states]),
+        )
         h_n.append(last)
-    return x, torch.cat(h_n)
+    return x.transpose(0, 1).contiguous() if flips else x, torch.cat(h_n)

@@ -8,13 +8,13 @@ call is over.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from fastgru import _core, levels  # noqa: F401  (levels applies FASTGRU_ISA before the first call)
-from fastgru.backends.base import Request
+from fastgru.backends.base import UNBOUNDED, Bounds, Request
 from fastgru.frozen_parameter import FrozenParameter
 from fastgru.spec import GRUSpec
 
@@ -26,6 +26,11 @@ READS_TENSORS = _core.load_tensors((torch.Tensor, torch.nn.Parameter, FrozenPara
 # Blocks from this size on come from the core's pool: the allocator would give their pages back to the system
 # after every step, and touching fresh ones costs more than the kernels that fill them.
 _POOLED_BYTES = 1 << 20
+
+_Place = tuple[int, int, int]  # address, step stride, row stride
+_Sizes = tuple[int, int, int, int]  # steps, rows, addresses of batch sizes and of lengths
+
+_ONE_MODEL = _core.Models(1, [], [], [])
 
 # For float32 and for float64.
 _CORES: tuple[dict[GRUSpec, _core.Core], dict[GRUSpec, _core.Core]] = ({}, {})
@@ -47,11 +52,9 @@ def core_for(spec: GRUSpec, dtype: torch.dtype) -> _core.Core:
     return core
 
 
-def buffer_to_save(
-    core: _core.Core, dtype: torch.dtype, steps: int, batch: int, sizes_at: int, recompute: bool
-) -> Tensor:
+def buffer_to_save(core: _core.Core, dtype: torch.dtype, bounds: _Sizes, recompute: bool) -> Tensor:
     """Memory for what the forward pass leaves to the backward pass."""
-    values = core.saved_values(steps, batch, sizes_at, recompute)
+    values = core.saved_values(bounds, recompute)
     size = values * dtype.itemsize
     if size < _POOLED_BYTES:
         return torch.empty(values, dtype=dtype, device="cpu")
@@ -76,12 +79,29 @@ def _address(tensor: Tensor | None) -> int:
     return 0 if tensor is None else tensor.data_ptr()
 
 
-def _strides(tensor: Tensor | None) -> tuple[int, int]:
-    """Step and row stride of (T, B, features), or 0 and the row stride of packed (N, features)."""
+def _place(tensor: Tensor | None, batch_first: bool) -> _Place:
+    """Of (T, B, ...) or (B, T, ...); packed (N, features) has no step stride."""
     if tensor is None:
-        return 0, 0
+        return 0, 0, 0
     strides = tensor.stride()
-    return (0, strides[0]) if len(strides) == 2 else strides[:2]  # type: ignore[return-value]
+    if tensor.dim() == 2 and tensor.dtype is not torch.bool:
+        return tensor.data_ptr(), 0, strides[0]
+    step, row = (1, 0) if batch_first else (0, 1)
+    return tensor.data_ptr(), strides[step], strides[row]
+
+
+class _Arranged:
+    """The bounds of a call as the core takes them. Keeps the tensors whose addresses it holds."""
+
+    def __init__(self, request: Request, bounds: Bounds) -> None:
+        sizes, lengths, reset, state = bounds
+        if lengths is not None and bool((lengths == request.steps).all()):
+            lengths = None  # a full batch is quicker
+        self.kept = [None if t is None else _dense(t) for t in (sizes, lengths, state)]
+        sizes, lengths, state = self.kept
+        self.sizes: _Sizes = (request.steps, request.batch, _address(sizes), _address(lengths))
+        stride = 0 if state is None or state.dim() == 2 else request.spec.hidden_size
+        self.reset = _place(reset, request.batch_first), _address(state), stride
 
 
 def core_for_plain(spec: GRUSpec, x: Tensor) -> _core.Core | None:
@@ -106,10 +126,12 @@ def forward_plain(
     x: Tensor,
     h_0: Tensor | None,
     weights: tuple[Tensor, ...],
+    bounds: Bounds = UNBOUNDED,
+    batch_first: bool = False,
     saved: Tensor | None = None,
     recompute: bool = False,
 ) -> tuple[Tensor, Tensor] | None:
-    """Output and h_n of a batch without batch sizes, everything looked at by the core itself.
+    """Output and h_n of a batch that is not packed, everything looked at by the core itself.
 
     None when a tensor is not a plain, dense one of the right size, type and device on the CPU; `forward` takes all that
     can be computed, after checks that find the words for what cannot.
@@ -118,29 +140,62 @@ def forward_plain(
     if core is None:
         return None
     saved_at = 0 if saved is None else saved.data_ptr()
-    results = core.forward_tensors(x, h_0, weights, saved_at, recompute, torch.get_num_threads())
+    results = core.forward_tensors(
+        x, h_0, weights, *bounds[1:], batch_first, saved_at, recompute, torch.get_num_threads()
+    )
     return cast("tuple[Tensor, Tensor] | None", results)
+
+
+def saved_for_plain(core: _core.Core, x: Tensor, lengths: Tensor | None, batch_first: bool, recompute: bool) -> Tensor:
+    """The buffer that `forward_plain` takes for the backward pass; as for a full batch, unless lengths are plain."""
+    steps, rows = (x.shape[1], x.shape[0]) if batch_first else (x.shape[0], x.shape[1])
+    lengths_at = 0
+    if lengths is not None and lengths.dtype is torch.int64 and lengths.is_contiguous() and len(lengths) == rows:
+        lengths_at = lengths.data_ptr()
+    return buffer_to_save(core, x.dtype, (steps, rows, 0, lengths_at), recompute)
 
 
 def backward_plain(
     spec: GRUSpec,
     inputs: tuple[Tensor | None, ...],
+    bounds: Bounds,
+    batch_first: bool,
     output: Tensor,
     saved: Tensor,
     recompute: bool,
     outer: tuple[Tensor | None, Tensor | None],
     wanted: tuple[bool, ...],
 ) -> tuple[Tensor | None, ...] | None:
-    """As `backward`, for a batch without batch sizes; None as from `forward_plain`."""
-    x, h_0, *weights = inputs
+    """As `backward`, for a batch that is not packed; None as from `forward_plain`."""
+    x, h_0, reset_state, *weights = inputs
     assert x is not None
     core = core_for_plain(spec, x)
     if core is None:
         return None
     gradients = core.backward_tensors(
-        x, h_0, tuple(weights), output, saved.data_ptr(), recompute, *outer, wanted, torch.get_num_threads()
+        x,
+        h_0,
+        tuple(weights),
+        bounds.lengths,
+        bounds.reset,
+        reset_state,
+        batch_first,
+        output,
+        saved.data_ptr(),
+        recompute,
+        *outer,
+        wanted,
+        torch.get_num_threads(),
     )
-    return cast("tuple[Tensor | None, ...] | None", gradients)
+    return None if gradients is None else _of_reset_state(gradients, reset_state)
+
+
+def _of_reset_state(gradients: Any, reset_state: Tensor | None) -> tuple[Tensor | None, ...]:
+    """The core gives every row's gradient of the state that resets put in; rows may share that state."""
+    d_x, d_h_0, d_reset_state, *d_weights = gradients
+    if d_reset_state is not None and reset_state is not None and reset_state.dim() == 2:
+        d_reset_state = d_reset_state.sum(1)
+    return d_x, d_h_0, d_reset_state, *d_weights
 
 
 def forward(
@@ -148,37 +203,33 @@ def forward(
     x: Tensor,
     h_0: Tensor | None,
     weights: Sequence[Tensor],
-    batch_sizes: Tensor | None,
+    bounds: Bounds,
     saves: bool,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Output (T, B, D*H) or (N, D*H), h_n (L*D, B, H), and what `backward` needs where `saves` is set."""
-    spec = request.spec
+    """Output, h_n (L*D, B, H), and what `backward` needs where `saves` is set."""
+    spec, batch_first = request.spec, request.batch_first
     core = core_for(spec, request.dtype)
     x = _vectors(x)
     h_0 = None if h_0 is None else _dense(h_0)
     weights = [w if w.is_contiguous() and not w.is_neg() else _dense(w) for w in weights]
-    batch_sizes = None if batch_sizes is None else _dense(batch_sizes)
+    arranged = _Arranged(request, bounds)
     directions, hidden = spec.num_directions, spec.hidden_size
     # new_empty with plain integers is the quickest way to a tensor, and knows no default device.
     output = x.new_empty(*x.shape[:-1], directions * hidden)
     h_n = x.new_empty(spec.num_layers * directions, request.batch, hidden)
-    sizes_at = _address(batch_sizes)
-    saved = None
-    if saves:
-        saved = buffer_to_save(core, request.dtype, request.steps, request.batch, sizes_at, request.recompute)
+    saved = buffer_to_save(core, request.dtype, arranged.sizes, request.recompute) if saves else None
     core.forward(
-        request.steps,
-        request.batch,
-        sizes_at,
-        x.data_ptr(),
-        *_strides(x),
+        arranged.sizes,
+        _place(x, batch_first),
         _address(h_0),
+        arranged.reset,
         tuple([weight.data_ptr() for weight in weights]),
-        output.data_ptr(),
+        _place(output, batch_first),
         h_n.data_ptr(),
         _address(saved),
         request.recompute,
         torch.get_num_threads(),
+        _ONE_MODEL,
     )
     return output, h_n, saved
 
@@ -186,44 +237,45 @@ def forward(
 def backward(
     request: Request,
     inputs: tuple[Tensor | None, ...],
-    batch_sizes: Tensor | None,
+    bounds: Bounds,
     output: Tensor,
     saved: Tensor,
-    d_output: Tensor | None,
-    d_h_n: Tensor | None,
+    outer: tuple[Tensor | None, Tensor | None],
     wanted: Sequence[bool],
-) -> list[Tensor | None]:
-    """The gradients of x, h_0 and the weights, in that order; None where not wanted."""
-    gradients = [
-        torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu") if is_wanted and tensor is not None else None
-        for tensor, is_wanted in zip(inputs, wanted, strict=True)
-    ]
-    d_x, d_h_0, *d_weights = gradients
-    x, h_0, *weights = inputs
+) -> tuple[Tensor | None, ...]:
+    """The gradients of x, h_0, the state that resets put in and the weights, in that order; None where not wanted."""
+    batch_first = request.batch_first
+    x, h_0, reset_state, *weights = inputs
     assert x is not None
+    rows = (request.spec.num_layers * request.spec.num_directions, request.batch, request.spec.hidden_size)
+    shapes = [rows if tensor is reset_state else tensor.shape if tensor is not None else None for tensor in inputs]
+    gradients = [
+        torch.empty(shape, dtype=x.dtype, device="cpu") if is_wanted and shape is not None else None
+        for shape, is_wanted in zip(shapes, wanted, strict=True)
+    ]
+    d_x, d_h_0, d_reset_state, *d_weights = gradients
     x = _vectors(x)
     h_0 = None if h_0 is None else _dense(h_0)
     weights = [_dense(weight) for weight in weights if weight is not None]
-    batch_sizes = None if batch_sizes is None else _dense(batch_sizes)
-    d_output = None if d_output is None else _vectors(d_output)
-    d_h_n = None if d_h_n is None else _dense(d_h_n)
+    arranged = _Arranged(request, bounds._replace(reset_state=reset_state))
+    d_output = None if outer[0] is None else _vectors(outer[0])
+    d_h_n = None if outer[1] is None else _dense(outer[1])
     core_for(request.spec, request.dtype).backward(
-        request.steps,
-        request.batch,
-        _address(batch_sizes),
-        x.data_ptr(),
-        *_strides(x),
+        arranged.sizes,
+        _place(x, batch_first),
         _address(h_0),
+        arranged.reset,
         tuple([_address(weight) for weight in weights]),
-        output.data_ptr(),
+        _place(output, batch_first),
         saved.data_ptr(),
         request.recompute,
-        _address(d_output),
-        *_strides(d_output),
+        _place(d_output, batch_first),
         _address(d_h_n),
-        _address(d_x),
+        _place(d_x, batch_first),
         _address(d_h_0),
+        _address(d_reset_state),
         tuple([_address(d_weight) for d_weight in d_weights]),
         torch.get_num_threads(),
+        _ONE_MODEL,
     )
-    return gradients
+    return _of_reset_state(gradients, reset_state)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from fastgru.backends import core_calls, reference
-from fastgru.backends.base import Request, layerwise
+from fastgru.backends.base import Bounds, Request, layerwise
 from fastgru.spec import GRUSpec
 
 _DTYPES = (torch.float32, torch.float64)
@@ -40,26 +39,47 @@ class CpuBackend:
         x: Tensor,
         h_0: Tensor | None,
         weights: tuple[Tensor, ...],
-        batch_sizes: Tensor | None,
+        bounds: Bounds,
     ) -> tuple[Tensor, Tensor]:
         """Output and h_n; shapes as in `fastgru.backends.base.Backend`."""
         if request.dropout > 0:
-            return layerwise(self.run, request, x, h_0, weights, batch_sizes)
+            return layerwise(self.run, request, x, h_0, weights, bounds)
         if request.needs_grad:
-            asked = (request, batch_sizes)
-            return _Gru.apply(asked, request.spec, request.recompute, x, h_0, *weights)  # type: ignore[no-any-return, no-untyped-call]
-        output, h_n, _ = core_calls.forward(request, x, h_0, weights, batch_sizes, saves=False)
+            call = _Call(request.spec, request.recompute, bounds, request.batch_first, request)
+            return _Gru.apply(call, x, h_0, bounds.reset_state, *weights)  # type: ignore[no-any-return, no-untyped-call]
+        output, h_n, _ = core_calls.forward(request, x, h_0, weights, bounds, saves=False)
         return output, h_n
 
 
 def train_plain(
-    spec: GRUSpec, x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...], recompute: bool
+    spec: GRUSpec,
+    x: Tensor,
+    h_0: Tensor | None,
+    weights: tuple[Tensor, ...],
+    bounds: Bounds,
+    batch_first: bool,
+    recompute: bool,
 ) -> tuple[Tensor, Tensor] | None:
-    """Output and h_n with gradients to come, of a batch without batch sizes; None where a tensor is not plain."""
+    """Output and h_n with gradients to come, of a batch that is not packed; None where a tensor is not plain."""
     try:
-        return _Gru.apply(None, spec, recompute, x, h_0, *weights)  # type: ignore[no-any-return, no-untyped-call]
+        call = _Call(spec, recompute, bounds, batch_first, None)
+        return _Gru.apply(call, x, h_0, bounds.reset_state, *weights)  # type: ignore[no-any-return, no-untyped-call]
     except _NotPlain:
         return None
+
+
+class _Call(NamedTuple):
+    """What a node keeps of its call beside the tensors that have gradients.
+
+    Without a request, tensors are taken for plain ones: a training step on a short sequence takes less time than
+    finding all that out here.
+    """
+
+    spec: GRUSpec
+    recompute: bool
+    bounds: Bounds
+    batch_first: bool
+    request: Request | None
 
 
 class _NotPlain(Exception):  # noqa: N818  (not an error: the call goes another way)
@@ -69,82 +89,96 @@ class _NotPlain(Exception):  # noqa: N818  (not an error: the call goes another 
 class _Gru(torch.autograd.Function):
     """One call of the core, as autograd sees it: the whole stack is a single node.
 
-    Saves the input, h_0, the weights and what the forward pass left. The output is needed too, but users may
-    change it in place (`output += residual`), as stock torch lets them; so it is kept with its version, and when that
-    has moved on, the forward pass runs again.
-
-    Without a request and batch sizes, the tensors are taken for plain ones: a training step on a short sequence takes
-    less time than finding all that out here.
+    Saves the inputs, the weights and what the forward pass left. The output is needed too, but users may change it in
+    place (`output += residual`), as stock torch lets them; so it is kept with its version, and when that has moved on,
+    the forward pass runs again.
     """
 
     @staticmethod
     def forward(
-        ctx: Any,
-        asked: tuple[Request, Tensor | None] | None,
-        spec: GRUSpec,
-        recompute: bool,
-        x: Tensor,
-        h_0: Tensor | None,
-        *weights: Tensor,
+        ctx: Any, call: _Call, x: Tensor, h_0: Tensor | None, reset_state: Tensor | None, *weights: Tensor
     ) -> tuple[Tensor, Tensor]:
-        output, h_n, saved = _forward(asked, spec, recompute, x, h_0, weights)
-        ctx.save_for_backward(x, h_0, saved, *weights)
+        output, h_n, saved = _forward(call, x, h_0, weights)
+        ctx.save_for_backward(*call.bounds[:3], saved, x, h_0, reset_state, *weights)
         ctx.set_materialize_grads(False)
-        ctx.asked, ctx.spec, ctx.recompute = asked, spec, recompute
+        ctx.call = call
         ctx.output = output.detach()  # without history, or the node would keep itself alive
         ctx.version = output._version
         return output, h_n
 
     @staticmethod
     def backward(ctx: Any, d_output: Tensor | None, d_h_n: Tensor | None) -> tuple[Any, ...]:
-        x, h_0, saved, *weights = ctx.saved_tensors
-        spec, recompute = ctx.spec, ctx.recompute
-        wanted = ctx.needs_input_grad[3:]
-        inputs, outer = (x, h_0, *weights), (d_output, d_h_n)
+        batch_sizes, lengths, reset, saved, *inputs = ctx.saved_tensors
+        wanted, outer = ctx.needs_input_grad[1:], (d_output, d_h_n)
         if d_output is None and d_h_n is None:
-            return (None,) * (len(wanted) + 3)
-        are_plain = not torch.is_grad_enabled() and _are_plain(outer)
+            return (None,) * (len(wanted) + 1)
+        call = ctx.call._replace(bounds=Bounds(batch_sizes, lengths, reset, inputs[2]))
+        if torch.is_grad_enabled() or not _are_plain(outer):
+            return None, *_differentiable(call, tuple(inputs), outer, wanted)
         output = ctx.output
-        if are_plain and output._version != ctx.version:
-            output, _, saved = _forward(ctx.asked, spec, recompute, x, h_0, tuple(weights))
-        gradients: Sequence[Tensor | None] | None = None
-        if are_plain and ctx.asked is None:
-            gradients = core_calls.backward_plain(spec, inputs, output, saved, recompute, outer, wanted)
-        if gradients is None:
-            request, batch_sizes = ctx.asked or (_plain_request(spec, x, recompute), None)
-            if are_plain:
-                gradients = core_calls.backward(request, inputs, batch_sizes, output, saved, *outer, wanted)
-            else:
-                gradients = _differentiable(request, batch_sizes, inputs, outer, wanted)
-        return None, None, None, *gradients
+        if output._version != ctx.version:
+            x, h_0, _, *weights = inputs
+            output, _, saved = _forward(call, x, h_0, tuple(weights))
+        return None, *_backward(call, tuple(inputs), output, saved, outer, wanted)
 
 
-def _forward(
-    asked: tuple[Request, Tensor | None] | None,
-    spec: GRUSpec,
-    recompute: bool,
-    x: Tensor,
-    h_0: Tensor | None,
-    weights: tuple[Tensor, ...],
-) -> tuple[Tensor, Tensor, Tensor]:
+def _forward(call: _Call, x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
     """Output, h_n, and what the backward pass needs."""
-    if asked is not None:
-        request, batch_sizes = asked
-        output, h_n, saved = core_calls.forward(request, x, h_0, weights, batch_sizes, saves=True)
+    spec, recompute, bounds, batch_first, request = call
+    if request is not None:
+        output, h_n, saved = core_calls.forward(request, x, h_0, weights, bounds, saves=True)
         assert saved is not None
         return output, h_n, saved
     core = core_calls.core_for_plain(spec, x)
     if core is None:
         raise _NotPlain
-    saved = core_calls.buffer_to_save(core, x.dtype, x.shape[0], x.shape[1], 0, recompute)
-    results = core_calls.forward_plain(spec, x, h_0, weights, saved, recompute)
+    saved = core_calls.saved_for_plain(core, x, bounds.lengths, batch_first, recompute)
+    results = core_calls.forward_plain(spec, x, h_0, weights, bounds, batch_first, saved, recompute)
     if results is None:
         raise _NotPlain
     return *results, saved
 
 
-def _plain_request(spec: GRUSpec, x: Tensor, recompute: bool) -> Request:
-    return Request(spec, x.dtype, "cpu", x.shape[0], x.shape[1], False, True, 0.0, None, recompute)
+def _backward(
+    call: _Call,
+    inputs: tuple[Tensor | None, ...],
+    output: Tensor,
+    saved: Tensor,
+    outer: tuple[Tensor | None, Tensor | None],
+    wanted: tuple[bool, ...],
+) -> tuple[Tensor | None, ...]:
+    """Gradients by the core."""
+    spec, recompute, bounds, batch_first, request = call
+    if request is None:
+        gradients = core_calls.backward_plain(
+            spec, inputs, bounds, batch_first, output, saved, recompute, outer, wanted
+        )
+        if gradients is not None:
+            return gradients
+        request = _plain_request(call, inputs)
+    return core_calls.backward(request, inputs, bounds, output, saved, outer, wanted)
+
+
+def _plain_request(call: _Call, inputs: tuple[Tensor | None, ...]) -> Request:
+    """What would have been asked for a call that went without a request."""
+    x, bounds = inputs[0], call.bounds
+    assert x is not None
+    steps, rows = (x.shape[1], x.shape[0]) if call.batch_first else x.shape[:2]
+    return Request(
+        call.spec,
+        x.dtype,
+        "cpu",
+        steps,
+        rows,
+        is_packed=False,
+        needs_grad=True,
+        dropout=0.0,
+        context=None,
+        recompute=call.recompute,
+        batch_first=call.batch_first,
+        has_lengths=bounds.lengths is not None,
+        resets=bounds.reset is not None,
+    )
 
 
 def _are_plain(outer: tuple[Tensor | None, Tensor | None]) -> bool:
@@ -153,8 +187,7 @@ def _are_plain(outer: tuple[Tensor | None, Tensor | None]) -> bool:
 
 
 def _differentiable(
-    request: Request,
-    batch_sizes: Tensor | None,
+    call: _Call,
     inputs: tuple[Tensor | None, ...],
     outer: tuple[Tensor | None, Tensor | None],
     wanted: tuple[bool, ...],
@@ -164,12 +197,14 @@ def _differentiable(
     Fresh aliases of the inputs keep paths between them out of it: an input may have been computed from a weight.
     """
     creates_graph = torch.is_grad_enabled()
+    request = call.request or _plain_request(call, inputs)
     with torch.enable_grad():
-        x, h_0, *weights = [None if t is None else t.view_as(t) for t in inputs]
-        assert x is not None
-        results = reference.BACKEND.run(request, x, h_0, tuple(weights), batch_sizes)  # type: ignore[arg-type]
+        aliases = [None if t is None else t.view_as(t) for t in inputs]
+        x, h_0, reset_state, *weights = aliases
+        bounds = call.bounds._replace(reset_state=reset_state)
+        results = reference.BACKEND.run(request, x, h_0, tuple(weights), bounds)  # type: ignore[arg-type]
         pairs = [(result, d) for result, d in zip(results, outer, strict=True) if d is not None]
-        asked = [t for t, is_wanted in zip((x, h_0, *weights), wanted, strict=True) if is_wanted]
+        asked = [t for t, is_wanted in zip(aliases, wanted, strict=True) if is_wanted]
         found = iter(
             torch.autograd.grad(
                 [result for result, _ in pairs],

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.utils import rnn
 
 from fastgru import reference
-from fastgru.backends.base import Request, layerwise
+from fastgru.backends.base import Bounds, Request, layerwise
 
 
 class TorchOperations:
@@ -44,6 +45,11 @@ class TorchOperations:
         """Zeros of the type and device of `like`."""
         return torch.zeros(shape, dtype=like.dtype, device=like.device)
 
+    @staticmethod
+    def where(condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        """Elements of `a` where `condition` holds, else of `b`."""
+        return torch.where(condition, a, b)
+
 
 OPERATIONS = TorchOperations()
 
@@ -63,14 +69,30 @@ class ReferenceBackend:
         x: Tensor,
         h_0: Tensor | None,
         weights: tuple[Tensor, ...],
-        batch_sizes: Tensor | None,
+        bounds: Bounds,
     ) -> tuple[Tensor, Tensor]:
         """Output and h_n; shapes as in `fastgru.backends.base.Backend`."""
         if request.dropout > 0:
-            return layerwise(self.run, request, x, h_0, weights, batch_sizes)
-        sizes = None if batch_sizes is None else batch_sizes.tolist()
-        output, h_n = reference.run(OPERATIONS, request.spec, x, h_0, weights, sizes)
-        return output, h_n
+            return layerwise(self.run, request, x, h_0, weights, bounds)
+        if bounds.batch_sizes is not None:
+            return _run_packed(request, x, h_0, weights, bounds)
+        flips = request.batch_first
+        x = x.transpose(0, 1) if flips else x
+        reset = bounds.reset.transpose(0, 1) if flips and bounds.reset is not None else bounds.reset
+        lengths = None if bounds.lengths is None else bounds.lengths.to(x.device)
+        output, h_n = reference.run(OPERATIONS, request.spec, x, h_0, weights, lengths, reset, bounds.reset_state)
+        return output.transpose(0, 1).contiguous() if flips else output, h_n
+
+
+def _run_packed(
+    request: Request, data: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...], bounds: Bounds
+) -> tuple[Tensor, Tensor]:
+    """Packed data by way of a padded batch."""
+    assert bounds.batch_sizes is not None
+    x, lengths = rnn.pad_packed_sequence(rnn.PackedSequence(data, bounds.batch_sizes))
+    padded = Bounds(None, lengths, bounds.reset, bounds.reset_state)
+    output, h_n = BACKEND.run(request._replace(is_packed=False), x, h_0, weights, padded)
+    return rnn.pack_padded_sequence(output, lengths).data, h_n
 
 
 BACKEND = ReferenceBackend()
