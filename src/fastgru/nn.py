@@ -17,6 +17,7 @@ from torch.nn.modules import rnn as torch_rnn
 from torch.nn.utils.rnn import PackedSequence
 
 from fastgru import errors, freezing, functional
+from fastgru.backends import cpu
 from fastgru.spec import GRUSpec
 from fastgru.streaming import Stepper
 
@@ -287,7 +288,7 @@ class GRU(torch_rnn.RNNBase):
         if not self.batch_first:
             return self._run(input, hx, None)
         output, h_n = self._run(input.transpose(0, 1), hx, None)
-        return output.transpose(0, 1), h_n
+        return cpu.batch_first(output), h_n
 
     def _forward_other(self, input: object, hx: object) -> Any:
         """`forward` of what is no tensor."""

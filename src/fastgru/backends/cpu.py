@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -60,6 +60,21 @@ def train_plain(
         return _Gru.apply(None, spec, recompute, x, h_0, *weights)  # type: ignore[no-any-return, no-untyped-call]
     except _NotPlain:
         return None
+
+
+def batch_first(output: Tensor) -> Tensor:
+    """An output (T, B, D*H), fresh from a backend, as (B, T, D*H): turned in place, as torch's operator does it.
+
+    A view of it could neither be detached in place nor, when made under no_grad, be changed by what needs gradients.
+    The node is told of the turn, or it would take it for a change of values and run the forward pass again.
+    """
+    if output.is_cuda:  # cuDNN's node keeps its output, and would take the turn for a change
+        return output.transpose(0, 1)
+    if not torch.compiler.is_compiling():  # it cannot read grad_fn, and our kernels do not run under it
+        node = output.grad_fn
+        if isinstance(node, _Gru._backward_cls):
+            cast("Any", node).version += 1
+    return output.transpose_(0, 1)
 
 
 class _NotPlain(Exception):  # noqa: N818  (not an error: the call goes another way)
