@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -82,6 +83,14 @@ def _fresh(arg: Any) -> Any:
     if isinstance(arg, Tensor):
         return arg.detach().requires_grad_(arg.requires_grad)
     return arg
+
+
+sgd = functools.partial(torch.optim.SGD, lr=0.1, momentum=0.9)
+
+
+def batches() -> list[Tensor]:
+    """Five inputs of one size, for `trained`."""
+    return [scale * example("GRU").detach() for scale in (0.2, 0.4, 0.6, 0.8, 1.0)]
 
 
 def trained(
