@@ -115,6 +115,24 @@ def test_saved_tensors_may_be_kept_elsewhere(kind, options, way):
     assert_agrees(got, everything(stock, example(kind)))
 
 
+@every_form
+@pytest.mark.parametrize("changed", ["input", "weight", "result"])
+def test_saved_tensors_may_be_changed_where_torch_keeps_copies(kind, options, changed):
+    found = []
+    for layer in of_form(kind, **options):
+        leaf = example(kind)
+        with torch.autograd.graph.allow_mutation_on_saved_tensors():
+            x = leaf * 1
+            outcome = results(layer(x))
+            total = sum(t.sum() for t in outcome)
+            with torch.no_grad():
+                {"input": x, "weight": next(layer.parameters()), "result": outcome[0]}[changed].mul_(2)
+            wanted = {"x": leaf, **dict(layer.named_parameters())}
+            grads = torch.autograd.grad(total, list(wanted.values()))
+        found.append(dict(zip(wanted, grads, strict=True)))
+    assert_agrees(*found)
+
+
 @pytest.mark.parametrize("use_reentrant", [False, True])
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_checkpointing_draws_the_same_dropout_again(use_reentrant, bidirectional):
