@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,6 +13,13 @@ from torch.nn.utils.rnn import PackedSequence
 import fastgru
 
 KINDS = ("GRU", "GRUCell")
+# Layers whose calls take different ways through ours; `of_form` builds them, `example` is an input for each.
+FORMS = (
+    ("GRU", {}),
+    ("GRU", {"batch_first": True, "num_layers": 2}),
+    ("GRU", {"bidirectional": True}),
+    ("GRUCell", {}),
+)
 
 
 def pair(kind: str, *args: Any, **kwargs: Any) -> tuple[nn.Module, nn.Module]:
@@ -19,6 +28,18 @@ def pair(kind: str, *args: Any, **kwargs: Any) -> tuple[nn.Module, nn.Module]:
     ours = getattr(fastgru, kind)(*args, **kwargs)
     ours.load_state_dict(stock.state_dict())
     return ours, stock
+
+
+def of_form(kind: str, **options: Any) -> tuple[nn.Module, nn.Module]:
+    """A pair in float64, for `example`."""
+    return pair(kind, 3, 5, dtype=torch.float64, **options)
+
+
+def example(kind: str) -> Tensor:
+    """An input that wants a gradient, the same one each time: as many steps as rows, for any order of the two."""
+    numbers = torch.Generator().manual_seed(1)
+    shape = {"GRU": (4, 4, 3), "GRUCell": (4, 3)}[kind]
+    return torch.randn(shape, generator=numbers, dtype=torch.float64).requires_grad_()
 
 
 def results(result: Any) -> list[Tensor]:
@@ -62,3 +83,37 @@ def _fresh(arg: Any) -> Any:
     if isinstance(arg, Tensor):
         return arg.detach().requires_grad_(arg.requires_grad)
     return arg
+
+
+sgd = functools.partial(torch.optim.SGD, lr=0.1, momentum=0.9)
+
+
+def batches() -> list[Tensor]:
+    """Five inputs of one size, for `trained`."""
+    return [scale * example("GRU").detach() for scale in (0.2, 0.4, 0.6, 0.8, 1.0)]
+
+
+def trained(
+    model: nn.Module, batches: list[Tensor], make_optimizer: Callable[..., Any], before_step: Callable[[], Any] = bool
+) -> dict[str, Tensor]:
+    """The losses of a step on each of the batches, and the parameters afterwards, by name.
+
+    Args:
+        model: what it returns, states included, is to become a sine of the batch's own numbers.
+        batches: one a step.
+        make_optimizer: takes the parameters.
+        before_step: called between the backward pass and the step.
+    """
+    optimizer = make_optimizer(model.parameters())
+    found = {}
+    for step, batch in enumerate(batches):
+
+        def loss(batch: Tensor = batch) -> Tensor:
+            optimizer.zero_grad()
+            total = sum((t - batch.mean().sin()).square().mean() for t in results(model(batch)))
+            total.backward()
+            before_step()
+            return total
+
+        found[f"loss {step}"] = optimizer.step(loss).detach()
+    return found | {name: t.detach().clone() for name, t in model.named_parameters()}

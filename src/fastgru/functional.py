@@ -173,7 +173,7 @@ def gru_cell(
     h_0 = None if hx is None else hx.unsqueeze(0) if is_batched else hx[None, None]
     spec = GRUSpec(features, hidden, 1, len(weights) == 4, False)
     _, h_n = run(spec, x, h_0, weights)
-    return h_n.squeeze(0) if is_batched else h_n[0, 0]
+    return h_n.squeeze_(0) if is_batched else h_n[0, 0]  # in place: torch's cell returns no view of a batch
 
 
 def _biases(bias_ih: Tensor | None, bias_hh: Tensor | None) -> tuple[Tensor, ...]:
