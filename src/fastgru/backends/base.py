@@ -109,23 +109,29 @@ def layerwise(
 
     Dropout meets the same tensors in the same order as in `torch.nn.GRU`, so the same seed gives the same masks.
     """
-    spec, flips = request.spec, request.batch_first
+    spec = request.spec
     cells, per_layer = spec.num_directions, len(weights) // spec.num_layers
-    if flips:  # torch's masks are drawn for steps before rows, whatever the caller's layout
-        x = x.transpose(0, 1)
-        bounds = bounds._replace(reset=None if bounds.reset is None else bounds.reset.transpose(0, 1))
     h_n = []
+    batch_first = request.batch_first
+    if batch_first:  # torch's masks are drawn for steps before rows, whatever the caller's layout
+        request, x, bounds = _turned(request, x, bounds)
     for layer in range(spec.num_layers):
         if layer > 0 and request.dropout > 0:
             x = torch.dropout(x, request.dropout, True)
         states = slice(layer * cells, (layer + 1) * cells)
         anew = bounds.reset_state
-        x, last = run_layer(
-            request._replace(spec=spec.single_layer(layer), dropout=0.0, batch_first=False),
-            x,
-            None if h_0 is None else h_0[states],
-            weights[layer * per_layer : (layer + 1) * per_layer],
-            bounds._replace(reset_state=None if anew is None else anew[states]),
-        )
+        own = bounds._replace(reset_state=None if anew is None else anew[states])
+        alone = request._replace(spec=spec.single_layer(layer), dropout=0.0)
+        if layer == spec.num_layers - 1 and batch_first:
+            alone, x, own = _turned(alone, x, own)
+        start = None if h_0 is None else h_0[states]
+        x, last = run_layer(alone, x, start, weights[layer * per_layer : (layer + 1) * per_layer], own)
         h_n.append(last)
-    return x.transpose(0, 1).contiguous() if flips else x, torch.cat(h_n)
+    return x, torch.cat(h_n)
+
+
+def _turned(request: Request, x: Tensor, bounds: Bounds) -> tuple[Request, Tensor, Bounds]:
+    """The same call with steps before rows where rows came first, or the other way round."""
+    reset = None if bounds.reset is None else bounds.reset.transpose(0, 1)
+    turned = request._replace(batch_first=not request.batch_first)
+    return turned, x.transpose(0, 1), bounds._replace(reset=reset)
