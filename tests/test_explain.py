@@ -62,7 +62,7 @@ def test_forward_mode_goes_to_torch():
     assert "forward-mode AD" in told.reasons["cpu"]
 
 
-def test_transforms_go_to_the_reference():
+def test_transforms_go_to_our_operators_and_with_tangents_to_the_reference():
     layer, told = fastgru.GRU(3, 4), []
 
     def watch(x):
@@ -70,18 +70,29 @@ def test_transforms_go_to_the_reference():
         return x
 
     torch.func.vmap(watch)(torch.randn(2, 5, 2, 3))
-    assert told[0].chosen == "reference"
-    assert "torch.func" in told[0].reasons["aten"]
+    assert told[0].chosen == "cpu"
+    torch.func.jvp(watch, (torch.randn(5, 2, 3),), (torch.randn(5, 2, 3),))
+    assert told[1].chosen == "reference"
+    assert "forward-mode AD" in told[1].reasons["cpu"]
+    assert "torch.func" in told[1].reasons["aten"]
 
 
 class Watching(TorchDispatchMode):
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.seen.append(str(func))
         return func(*args, **(kwargs or {}))
 
 
-def test_dispatch_modes_see_torchs_operators():
-    with Watching():
-        assert fastgru.explain(fastgru.GRU(3, 4), X).chosen == "aten"
+def test_dispatch_modes_see_one_operator():
+    layer = fastgru.GRU(3, 4)
+    with Watching() as mode:
+        assert fastgru.explain(layer, X).chosen == "cpu"
+        layer(X)
+    assert "fastgru.forward.default" in mode.seen
 
 
 def test_subclasses_of_tensor_go_to_torch():

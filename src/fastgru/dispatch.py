@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,7 +14,7 @@ from fastgru import errors
 from fastgru.backends import aten, cpu, reference
 from fastgru.backends.base import Backend, Request
 
-# In order of preference: the first that does not refuse is used.
+# In order of preference: the first that does not refuse is used. The last refuses nothing, and is slow.
 BACKENDS: tuple[Backend, ...] = (cpu.BACKEND, aten.BACKEND, reference.BACKEND)
 
 
@@ -72,8 +73,8 @@ def serve_by(backend: Backend) -> Iterator[None]:
         FORCED.reset(token)
 
 
-def choose(request: Request) -> Backend:
-    """The backend that serves `request`.
+def choose(request: Request, warns: bool = False) -> Backend:
+    """The backend that serves `request`; with `warns`, a warning tells of a slow one.
 
     Raises:
         BackendError: a backend was asked for by name and refuses.
@@ -85,7 +86,19 @@ def choose(request: Request) -> Backend:
         if reason is not None:
             raise errors.forced_backend(wanted.name, reason)
         return wanted
-    for backend in BACKENDS:
+    for backend in BACKENDS[:-1]:
         if backend.refuse(request) is None:
             return backend
-    raise AssertionError("the reference refuses nothing")
+    if warns and not torch.compiler.is_compiling():
+        _warn_once({backend.name: backend.refuse(request) for backend in BACKENDS[:-1]})
+    return BACKENDS[-1]
+
+
+_warned: set[str] = set()
+
+
+def _warn_once(reasons: dict[str, str | None]) -> None:
+    warning = errors.slow_path(reasons)
+    if str(warning) not in _warned:
+        _warned.add(str(warning))
+        warnings.warn(warning, stacklevel=2)

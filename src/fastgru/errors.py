@@ -76,6 +76,19 @@ class MissingExtra(FastGRUError, ImportError):  # noqa: N818  (named for what th
     """An optional dependency that is not installed."""
 
 
+class SlowPathWarning(UserWarning):
+    """A call that no quick backend can serve, and the reference serves instead: right, but slow."""
+
+
+def slow_path(reasons: dict[str, str | None]) -> SlowPathWarning:
+    """For a call that only the reference takes."""
+    told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items() if reason is not None)
+    return SlowPathWarning(
+        "This call runs on the reference, step by step in torch's operators: right, but slow. The others refuse. "
+        f"{told}. This is said once for each reason."
+    )
+
+
 def missing_extra(package: str, extra: str, purpose: str) -> MissingExtra:
     """For `package`, which `purpose` needs and the extra `extra` installs."""
     return MissingExtra(f"{purpose} needs {package}, which is not installed. Run: pip install 'fastgru[{extra}]'")

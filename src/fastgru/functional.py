@@ -14,7 +14,7 @@ from torch.autograd import forward_ad
 
 from fastgru import checking, dispatch, errors
 from fastgru.backends import core_calls, cpu
-from fastgru.backends.base import UNBOUNDED, Bounds, Request
+from fastgru.backends.base import COMPILER, DISPATCH_MODE, TRANSFORM, UNBOUNDED, Bounds, Request
 from fastgru.spec import GRUSpec
 
 _CELL_ARGUMENTS = ("input", "hx", "weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -215,7 +215,7 @@ def run(
     request = request_for(spec, x, h_0, weights, bounds, dropout, recompute, batch_first)
     if request.steps == 0:
         return _run_nothing(request, x, h_0)
-    return dispatch.choose(request).run(request, x, h_0, weights, bounds)
+    return dispatch.choose(request, warns=True).run(request, x, h_0, weights, bounds)
 
 
 def request_for(
@@ -286,10 +286,13 @@ def needs_grad(x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...], reset
 
 def _context(x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...]) -> str | None:
     """Why only operators that torch can see may work on these tensors now; None where anything may."""
-    if torch.compiler.is_compiling():
-        return "torch.compile"
     if torch._C._are_functorch_transforms_active():
-        return "a torch.func transform"
+        # No rule of ours serves a call that is compiled inside a transform, or one with tangents.
+        if torch.compiler.is_compiling():
+            return f"{COMPILER} of {TRANSFORM}"
+        return f"forward-mode AD in {TRANSFORM}" if forward_ad._current_level >= 0 else TRANSFORM
+    if torch.compiler.is_compiling():
+        return COMPILER
     tensors = (x, *weights) if h_0 is None else (x, h_0, *weights)
     if forward_ad._current_level >= 0 and any(
         forward_ad.unpack_dual(t).tangent is not None  # type: ignore[no-untyped-call]
@@ -299,6 +302,6 @@ def _context(x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...]) -> str 
     if torch._C._get_tracing_state() is not None:
         return "torch.jit tracing"
     if torch._C._len_torch_dispatch_stack() > 0:
-        return "a TorchDispatchMode"
+        return DISPATCH_MODE
     strange = {type(t) for t in tensors} - checking.PLAIN
     return f"tensors of type {strange.pop().__name__}" if strange else None

@@ -7,9 +7,7 @@ from torch import Tensor
 from torch._VF import gru as torch_gru
 from torch.nn.utils import rnn
 
-from fastgru.backends.base import Bounds, Request
-
-_TRANSFORM = "a torch.func transform"
+from fastgru.backends.base import TRANSFORM, Bounds, Request
 
 
 class AtenBackend:
@@ -19,8 +17,8 @@ class AtenBackend:
 
     def refuse(self, request: Request) -> str | None:
         """Why torch's operator cannot take this request, or None."""
-        if request.context == _TRANSFORM:
-            return f"torch's operator has no rules for {_TRANSFORM}"
+        if request.context is not None and request.context.endswith(TRANSFORM):
+            return f"torch's operator has no rules for {TRANSFORM}"
         if request.resets:
             return "torch's operator does not put states back inside a sequence"
         if request.has_lengths and request.context is not None:

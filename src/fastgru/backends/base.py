@@ -29,6 +29,12 @@ class Bounds(NamedTuple):
 
 UNBOUNDED = Bounds()
 
+# Who follows a call (`Request.context`), where our operators have rules for it.
+COMPILER = "torch.compile"
+TRANSFORM = "a torch.func transform"
+DISPATCH_MODE = "a TorchDispatchMode"
+FAKE = "tensors of type FakeTensor"
+
 
 class Request(NamedTuple):
     """One call, as data without tensors.

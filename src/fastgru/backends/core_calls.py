@@ -207,8 +207,23 @@ def forward(
     saves: bool,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Output, h_n (L*D, B, H), and what `backward` needs where `saves` is set."""
+    saved = None
+    if saves:
+        sizes = _Arranged(request, bounds).sizes
+        saved = buffer_to_save(core_for(request.spec, request.dtype), request.dtype, sizes, request.recompute)
+    return *forward_into(request, x, h_0, weights, bounds, saved), saved
+
+
+def forward_into(
+    request: Request,
+    x: Tensor,
+    h_0: Tensor | None,
+    weights: Sequence[Tensor],
+    bounds: Bounds,
+    saved: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """As `forward`, with memory at hand for what is saved."""
     spec, batch_first = request.spec, request.batch_first
-    core = core_for(spec, request.dtype)
     x = _vectors(x)
     h_0 = None if h_0 is None else _dense(h_0)
     weights = [w if w.is_contiguous() and not w.is_neg() else _dense(w) for w in weights]
@@ -217,8 +232,7 @@ def forward(
     # new_empty with plain integers is the quickest way to a tensor, and knows no default device.
     output = x.new_empty(*x.shape[:-1], directions * hidden)
     h_n = x.new_empty(spec.num_layers * directions, request.batch, hidden)
-    saved = buffer_to_save(core, request.dtype, arranged.sizes, request.recompute) if saves else None
-    core.forward(
+    core_for(spec, request.dtype).forward(
         arranged.sizes,
         _place(x, batch_first),
         _address(h_0),
@@ -231,7 +245,7 @@ def forward(
         torch.get_num_threads(),
         _ONE_MODEL,
     )
-    return output, h_n, saved
+    return output, h_n
 
 
 def backward(

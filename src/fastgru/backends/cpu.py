@@ -7,11 +7,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from fastgru import ops
 from fastgru.backends import core_calls, reference
-from fastgru.backends.base import Bounds, Request, layerwise
+from fastgru.backends.base import COMPILER, DISPATCH_MODE, FAKE, TRANSFORM, Bounds, Request, layerwise
 from fastgru.spec import GRUSpec
 
 _DTYPES = (torch.float32, torch.float64)
+_FOLLOWERS = (COMPILER, TRANSFORM, DISPATCH_MODE, FAKE)
 
 
 class CpuBackend:
@@ -25,8 +27,12 @@ class CpuBackend:
             return f"the core runs on the CPU, the input is on {request.device}"
         if request.dtype not in _DTYPES:
             return f"the core computes in float32 and float64, the input is {request.dtype}"
-        if request.context is not None:
+        if request.context is not None and request.context not in _FOLLOWERS:
             return f"the core's kernels are not visible to {request.context}"
+        if request.context is not None and request.is_packed:
+            return (
+                f"our operators take packed sequences as padded ones with lengths, and not as such in {request.context}"
+            )
         if request.batch == 0 or request.spec.hidden_size == 0:
             return "there is nothing to compute"
         if request.spec.num_layers * request.spec.num_directions > core_calls.MOST_CELLS:
@@ -44,6 +50,8 @@ class CpuBackend:
         """Output and h_n; shapes as in `fastgru.backends.base.Backend`."""
         if request.dropout > 0:
             return layerwise(self.run, request, x, h_0, weights, bounds)
+        if request.context is not None:
+            return ops.run(request, x, h_0, weights, bounds)
         if request.needs_grad:
             call = _Call(request.spec, request.recompute, bounds, request.batch_first, request)
             return _Gru.apply(call, x, h_0, bounds.reset_state, *weights)  # type: ignore[no-any-return, no-untyped-call]
