@@ -291,13 +291,12 @@ def test_weights_of_any_layout(layout):
     assert_agrees(everything(ours, x), everything(stock, x))
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.complex64])
 @every_kind
-def test_other_dtypes_go_to_torchs_operator(kind, dtype):
-    ours, stock = pair(kind, 3, 5, dtype=dtype)
-    x = torch.randn(4, 3, dtype=dtype)
+def test_complex_numbers_go_to_torchs_operator(kind):
+    ours, stock = pair(kind, 3, 5, dtype=torch.complex64)
+    x = torch.randn(4, 3, dtype=torch.complex64)
     for got, want in zip(ours(x), stock(x), strict=True):
-        assert got.dtype is dtype
+        assert got.dtype is torch.complex64
         assert torch.equal(got, want)
 
 
@@ -329,14 +328,6 @@ def test_nan_and_infinity_spread_as_in_torch(value, where):
     for got, want in zip(ours(x, h_0), stock(x, h_0), strict=True):
         assert torch.equal(got.isnan(), want.isnan())
         assert_agrees({"finite": got.nan_to_num()}, {"finite": want.nan_to_num()})
-
-
-def test_autocast_gives_torchs_dtype():
-    ours, stock = pair("GRU", 3, 5)
-    x = torch.randn(4, 2, 3)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        got, want = ours(x)[0], stock(x)[0]
-    assert got.dtype is want.dtype
 
 
 @given(st.data())

@@ -238,6 +238,7 @@ TRANSFORMS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore::fastgru.errors.SlowPathWarning")
 @every_kind
 @pytest.mark.parametrize("transform", TRANSFORMS)
 def test_transforms_give_what_they_give_with_torchs_layer(kind, transform):

@@ -52,6 +52,11 @@ def error(got: Tensor, truth: Tensor) -> float:
     return (got.detach().double() - truth.detach().double()).abs().max().item()
 
 
+def rms_error(got: Tensor, truth: Tensor) -> float:
+    """Root of the mean squared distance: what rounding does on the whole, where the largest is a matter of luck."""
+    return (got.detach().double() - truth.detach().double()).square().mean().sqrt().item()
+
+
 def assert_no_worse_than_torch(got: Tensor, torchs: Tensor, truth: Tensor, name: str = "") -> None:
     """`got` is at most twice as far from `truth` as torch's result, but for a few units in the last place."""
     assert got.shape == truth.shape, f"{name}: shape {tuple(got.shape)}, expected {tuple(truth.shape)}"

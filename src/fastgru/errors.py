@@ -387,6 +387,11 @@ def nested_with_holes() -> ShapeError:
     )
 
 
+def operator_dtype(dtype: object) -> OperandError:
+    """For an operator called with a type that only the layer knows how to treat."""
+    return OperandError(f"the operator takes float32 and float64, the input is {dtype}. Call the layer, which casts.")
+
+
 def no_option(option: str, tool: str) -> ArgumentError:
     """For something that a layer with this option cannot do."""
     return ArgumentError(f"{tool} is not possible for a GRU with {option}. Build the layer without it.")

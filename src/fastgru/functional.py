@@ -22,6 +22,7 @@ _CELL_ARGUMENTS = ("input", "hx", "weight_ih", "weight_hh", "bias_ih", "bias_hh"
 _are_transforms_active = torch._C._are_functorch_transforms_active
 _tracing_state = torch._C._get_tracing_state
 _modes_active = torch._C._len_torch_dispatch_stack
+_autocast_enabled = torch._C._is_any_autocast_enabled
 
 
 def gru(
@@ -212,10 +213,21 @@ def run(
             results = core_calls.forward_plain(spec, x, h_0, weights, bounds, batch_first)
         if results is not None:
             return results
+    if x.is_cpu and torch.is_autocast_enabled("cpu"):
+        dtype = torch.get_autocast_dtype("cpu")
+        x, h_0, anew, *cast = [_autocast(t, dtype) for t in (x, h_0, bounds.reset_state, *weights)]
+        with torch.autocast("cpu", enabled=False):
+            bounds = bounds._replace(reset_state=anew)
+            return run(spec, x, h_0, tuple(cast), bounds, dropout, recompute, batch_first)
     request = request_for(spec, x, h_0, weights, bounds, dropout, recompute, batch_first)
     if request.steps == 0:
         return _run_nothing(request, x, h_0)
     return dispatch.choose(request, warns=True).run(request, x, h_0, weights, bounds)
+
+
+def _autocast(tensor: Tensor | None, dtype: torch.dtype) -> Any:
+    """What autocast makes of an operand of `torch.nn.Linear`: it leaves float64 alone."""
+    return tensor if tensor is None or tensor.dtype is torch.float64 else tensor.to(dtype)
 
 
 def request_for(
@@ -270,7 +282,12 @@ def is_unwatched() -> bool:
         return False
     if forward_ad._current_level >= 0 or _tracing_state() is not None:
         return False
-    return _modes_active() == 0 and dispatch.FROM_ENVIRONMENT is None and dispatch.FORCED.get() is None
+    return (
+        _modes_active() == 0
+        and not _autocast_enabled()
+        and dispatch.FROM_ENVIRONMENT is None
+        and dispatch.FORCED.get() is None
+    )
 
 
 def needs_grad(x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...], reset_state: Tensor | None = None) -> bool:

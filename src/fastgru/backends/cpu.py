@@ -13,6 +13,7 @@ from fastgru.backends.base import COMPILER, DISPATCH_MODE, FAKE, TRANSFORM, Boun
 from fastgru.spec import GRUSpec
 
 _DTYPES = (torch.float32, torch.float64)
+_HALF = (torch.bfloat16, torch.float16)
 _FOLLOWERS = (COMPILER, TRANSFORM, DISPATCH_MODE, FAKE)
 
 
@@ -25,7 +26,7 @@ class CpuBackend:
         """Why the core cannot take this request, or None."""
         if request.device != "cpu":
             return f"the core runs on the CPU, the input is on {request.device}"
-        if request.dtype not in _DTYPES:
+        if request.dtype not in _DTYPES + _HALF:
             return f"the core computes in float32 and float64, the input is {request.dtype}"
         if request.context is not None and request.context not in _FOLLOWERS:
             return f"the core's kernels are not visible to {request.context}"
@@ -48,6 +49,8 @@ class CpuBackend:
         bounds: Bounds,
     ) -> tuple[Tensor, Tensor]:
         """Output and h_n; shapes as in `fastgru.backends.base.Backend`."""
+        if request.dtype in _HALF:
+            return self._run_widened(request, x, h_0, weights, bounds)
         if request.dropout > 0:
             return layerwise(self.run, request, x, h_0, weights, bounds)
         if request.context is not None:
@@ -57,6 +60,16 @@ class CpuBackend:
             return _Gru.apply(call, x, h_0, bounds.reset_state, *weights)  # type: ignore[no-any-return, no-untyped-call]
         output, h_n, _ = core_calls.forward(request, x, h_0, weights, bounds, saves=False)
         return output, h_n
+
+    def _run_widened(
+        self, request: Request, x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...], bounds: Bounds
+    ) -> tuple[Tensor, Tensor]:
+        """Half precision by way of float32: only inputs and results are rounded, not the states between."""
+        start, anew = (None if t is None else t.float() for t in (h_0, bounds.reset_state))
+        wide = tuple([weight.float() for weight in weights])
+        bounds = bounds._replace(reset_state=anew)
+        output, h_n = self.run(request._replace(dtype=torch.float32), x.float(), start, wide, bounds)
+        return output.to(request.dtype), h_n.to(request.dtype)
 
 
 def train_plain(

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastgru import checking
+from fastgru import checking, errors
 from fastgru.backends import core_calls, side_by_side
 from fastgru.backends.base import TRANSFORM, Bounds, Request
 from fastgru.ops import functions
@@ -51,6 +51,8 @@ def forward(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
     """Output, h_n, and what the backward pass needs where `saves` is set."""
     *inputs, saves = arguments
     own = Inputs(*inputs)
+    if own.x.dtype not in (torch.float32, torch.float64):
+        raise errors.operator_dtype(own.x.dtype)
     if own.lengths is not None:
         checking.check_lengths(own.lengths, own.request.steps)
     models = own.x.shape[:-3]
@@ -133,6 +135,8 @@ def _gradients(ctx: Any, d_output: Tensor | None, d_h_n: Tensor | None, _: Tenso
     named = [gradient if is_wanted else None for gradient, is_wanted in zip(found, wanted, strict=True)]
     return *named[:3], named[3:], *(None,) * 7
 
+
+forward.register_autocast("cpu", torch.float32)  # sums are float32's, whatever the layer makes of its inputs
 
 forward.register_autograd(_gradients, setup_context=_keep)
 

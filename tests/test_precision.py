@@ -1,0 +1,118 @@
+"""Half precision and autocast: float32 sums, errors smaller than torch's, types as those of torch.nn.Linear."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+import fastgru
+from pairs import everything, pair
+from strategies import batches, lengths, seeds, sizes, steps
+from tolerance import assert_no_worse_than_torch, rms_error
+
+HALF = (torch.bfloat16, torch.float16)
+
+
+def all_three(dtype, args, options, x):
+    """Results of our layer and torch's in `dtype`, and of torch's in float64, all from numbers that `dtype` has."""
+    ours, stock = pair("GRU", *args, **options, dtype=dtype)
+    exact = nn.GRU(*args, **options, dtype=torch.float64)
+    exact.load_state_dict(stock.state_dict())
+    x = x.to(dtype)
+    return everything(ours, x), everything(stock, x), everything(exact, x.detach().double())
+
+
+@settings(max_examples=60)
+@given(st.sampled_from(HALF), sizes, sizes, steps, batches, st.booleans(), st.booleans(), seeds)
+def test_never_noticeably_worse_than_torch(dtype, width, hidden, count, batch, bidirectional, bias, seed):
+    torch.manual_seed(seed)
+    options = {"num_layers": 2, "bidirectional": bidirectional, "bias": bias}
+    got, torchs, truth = all_three(dtype, (width, hidden), options, torch.randn(count, batch, width))
+    for name, want in truth.items():
+        assert got[name].dtype is dtype
+        assert_no_worse_than_torch(got[name], torchs[name], want, name)
+
+
+@pytest.mark.parametrize("dtype", HALF)
+def test_errors_are_smaller_than_torchs(dtype):
+    got, torchs, truth = all_three(dtype, (64, 64), {"num_layers": 2}, torch.randn(50, 8, 64))
+    for name, want in truth.items():
+        assert rms_error(got[name], want) <= rms_error(torchs[name], want), name
+
+
+@pytest.mark.parametrize("dtype", HALF)
+@pytest.mark.parametrize("kind", ["GRU", "GRUCell"])
+def test_our_kernels_serve_it(dtype, kind):
+    layer = getattr(fastgru, kind)(3, 4, dtype=dtype)
+    x = torch.randn(2, 3, dtype=dtype)
+    assert fastgru.explain(layer, x).chosen == "cpu"
+
+
+@settings(max_examples=20)
+@given(st.sampled_from(HALF), lengths, seeds)
+def test_lengths_and_resets_in_half_precision(dtype, own, seed):
+    torch.manual_seed(seed)
+    layer, x = fastgru.GRU(5, 9, bidirectional=True, dtype=dtype), torch.randn(max(own), len(own), 5).to(dtype)
+    bounds = {"lengths": own, "reset": torch.rand(x.shape[:2]) < 0.3}
+    got = layer(x, **bounds)
+    with fastgru.use_backend("reference"):
+        want = layer.double()(x.double(), **bounds)
+    for mine, exact in zip(got, want, strict=True):
+        assert_no_worse_than_torch(mine, exact.to(dtype), exact)
+
+
+@pytest.mark.parametrize("dtype", HALF)
+@pytest.mark.parametrize("form", ["batch", "no batch", "packed", "state", "frozen", "compiled"])
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:`isinstance:FutureWarning")
+def test_autocast_reaches_the_layer_as_it_reaches_linear(dtype, form):
+    layer, linear = fastgru.GRU(3, 5), nn.Linear(3, 5)
+    x, h_0 = torch.randn(4, 2, 3), torch.randn(1, 2, 5) if form == "state" else None
+    call = torch.compile(layer, fullgraph=True) if form == "compiled" else layer.freeze() if form == "frozen" else layer
+    if form == "packed":
+        x = nn.utils.rnn.pack_sequence([torch.randn(4, 3), torch.randn(2, 3)])
+    elif form == "no batch":
+        x = x[:, 0]
+    with torch.autocast("cpu", dtype), torch.set_grad_enabled(form != "frozen"):
+        output, h_n = call(x, h_0)
+        assert h_n.dtype is linear(torch.randn(2, 3)).dtype is dtype
+    output = output.data if form == "packed" else output
+    assert output.dtype is dtype
+    if form != "frozen":
+        output.float().sum().backward()
+        assert layer.weight_hh_l0.grad.dtype is torch.float32
+
+
+def test_autocast_gives_what_the_cast_layer_gives():
+    layer, x = fastgru.GRU(3, 5, 2), torch.randn(4, 2, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        got = layer(x)
+    want = layer.bfloat16()(x.bfloat16())
+    assert all(torch.equal(mine, theirs) for mine, theirs in zip(got, want, strict=True))
+
+
+def test_autocast_leaves_double_precision_alone():
+    layer, x = fastgru.GRU(3, 5).double(), torch.randn(4, 2, 3).double()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(layer(x)[0], layer(x)[0].double())
+        assert layer(x)[0].dtype is torch.float64
+
+
+def test_mixed_inputs_meet_under_autocast_alone():
+    layer, x = fastgru.GRU(3, 5), torch.randn(4, 2, 3).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer(x)[0].dtype is torch.bfloat16
+    with pytest.raises(ValueError, match="dtype"):
+        layer(x)
+
+
+def test_operators_sum_in_single_precision():
+    layer, x = fastgru.GRU(3, 5), torch.randn(4, 2, 3)
+    own = (None, None, list(layer.parameters()), None, None, 1, False, False, False, False)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.ops.fastgru.forward(x, *own)[0].dtype is torch.float32
+    with pytest.raises(RuntimeError, match="takes float32 and float64"):
+        torch.ops.fastgru.forward(x.half(), None, None, [p.half() for p in layer.parameters()], *own[3:])
