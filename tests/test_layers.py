@@ -28,7 +28,7 @@ ROWS = [
     {"backends", "dispatch"},
     {"functional"},
     {"freezing", "stacking", "layouts"},
-    {"streaming", "projection", "sharing", "symbols"},
+    {"streaming", "projection", "quantization", "sharing", "symbols"},
     {"nn", "cell"},
     {"explanation", "replace", "patching"},
     {"bench.cases", "demo"},

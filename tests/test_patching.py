@@ -208,3 +208,44 @@ def test_a_patched_model_compiles_in_one_graph():
         compiled = torch.compile(model, fullgraph=True, backend="eager")
         x = torch.randn(5, 2, 3)
         close(compiled(x), model(x))
+
+
+class Tagger(nn.Module):
+    """A model that dynamic quantization changes."""
+
+    def __init__(self, library):
+        super().__init__()
+        self.gru, self.cell, self.out = library.GRU(8, 16), library.GRUCell(16, 8), nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.out(self.cell(self.gru(x)[1][0]))
+
+
+def quantized(model):
+    return torch.ao.quantization.quantize_dynamic(model, {torch.nn.GRU, torch.nn.GRUCell, nn.Linear})
+
+
+@pytest.mark.filterwarnings("ignore:torch.ao.quantization:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
+def test_dynamic_quantization_finds_our_layers_under_the_patch():
+    stock, x = Tagger(torch.nn), torch.randn(5, 3, 8)
+    want = quantized(stock)
+    with fastgru.patch():
+        ours = Tagger(torch.nn)
+        ours.load_state_dict(stock.state_dict())
+        got = quantized(ours)
+        assert type(got.gru) is type(want.gru) is torch.ao.nn.quantized.dynamic.GRU
+        assert type(got.cell) is torch.ao.nn.quantized.dynamic.GRUCell
+        assert torch.equal(got(x), want(x))
+    table = torch.ao.quantization.quantization_mappings.DEFAULT_DYNAMIC_QUANT_MODULE_MAPPINGS
+    assert fastgru.GRU not in table
+    assert type(quantized(stock).gru) is type(want.gru)
+
+
+@pytest.mark.filterwarnings("ignore:torch.ao.quantization:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
+def test_dynamic_quantization_warns_of_layers_that_it_passes_by():
+    with pytest.warns(UserWarning, match=r"fastgru\.patch\(\).*fastgru\.restore_gru\(model\)"):
+        model = torch.ao.quantization.quantize_dynamic(Tagger(fastgru), {nn.Linear})
+    assert type(model.gru) is fastgru.GRU
+    assert not hasattr(fastgru.GRU(2, 3), "qconfig")

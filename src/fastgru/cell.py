@@ -9,10 +9,11 @@ from torch import Tensor
 from torch.nn.modules import rnn as torch_rnn
 
 from fastgru import functional, symbols
+from fastgru.quantization import Quantizable
 from fastgru.sharing import STOCK_CELL, sharing
 
 
-class GRUCell(torch_rnn.RNNCellBase):
+class GRUCell(Quantizable, torch_rnn.RNNCellBase):
     """One step of a GRU: `torch.nn.GRUCell`, number for number.
 
     The equations are those of `GRU`.

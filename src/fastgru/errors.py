@@ -89,6 +89,14 @@ def slow_path(reasons: dict[str, str | None]) -> SlowPathWarning:
     )
 
 
+def not_quantized(name: str) -> UserWarning:
+    """For a layer of ours that torch's dynamic quantization passes by."""
+    return UserWarning(
+        f"torch.ao.quantization goes by exact types and leaves fastgru.{name} as it is. Quantize inside "
+        "`with fastgru.patch():`, or call fastgru.restore_gru(model) first."
+    )
+
+
 def missing_extra(package: str, extra: str, purpose: str) -> MissingExtra:
     """For `package`, which `purpose` needs and the extra `extra` installs."""
     return MissingExtra(f"{purpose} needs {package}, which is not installed. Run: pip install 'fastgru[{extra}]'")

@@ -18,6 +18,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from fastgru import errors, freezing, functional, layouts, projection, symbols
 from fastgru.backends.base import UNBOUNDED, Bounds
+from fastgru.quantization import Quantizable
 from fastgru.sharing import STOCK_GRU, sharing
 from fastgru.spec import GRUSpec
 from fastgru.stacking import run_by_layer
@@ -46,7 +47,7 @@ def _spec(input_size: int, hidden_size: int, layers: int, bias: bool, bidirectio
     return spec
 
 
-class GRU(torch_rnn.RNNBase):
+class GRU(Quantizable, torch_rnn.RNNBase):
     """A stacked, bidirectional GRU: `torch.nn.GRU`, number for number, several times faster on a CPU.
 
     For each layer and step, with W, b the parameters and rows r, z, n::

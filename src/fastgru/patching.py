@@ -19,6 +19,7 @@ from torch.nn.modules import rnn
 
 from fastgru.cell import GRUCell
 from fastgru.nn import GRU
+from fastgru.sharing import STOCK_CELL, STOCK_GRU
 
 # Everywhere torch looks the two names up.
 _NAMESPACES = (nn, nn.modules, rnn)
@@ -33,9 +34,8 @@ def patch(permanent: bool = False) -> AbstractContextManager[object]:
     a decorator. Without `with`, only `patch(permanent=True)` has an effect.
 
     Not reached: names bound before (`from torch.nn import GRU` above the call), layers built
-    before (they stay torch's, and `isinstance(layer, torch.nn.GRU)` denies them meanwhile), and
-    tables that torch filled when it was imported, such as those of quantization. `replace_gru`
-    serves the first two.
+    before (they stay torch's, and `isinstance(layer, torch.nn.GRU)` denies them meanwhile): `replace_gru`
+    serves both. Torch's table for dynamic quantization is changed as well.
 
     `torch.compile` refuses whatever `torch.nn.GRU` names, unless `torch._dynamo.config.allow_rnn`
     is set; so that is set too, and put back. Torch keeps this switch for each thread, and it
@@ -66,7 +66,7 @@ class _Patch:
         self._lock = threading.RLock()
         self._holders = 0
         self._before: list[tuple[ModuleType, str, object]] = []
-        self._compiler = _CompilerSwitch()
+        self._changes = (_CompilerSwitch(), _QuantizedClasses())
 
     def apply(self) -> None:
         with self._lock:
@@ -77,14 +77,16 @@ class _Patch:
                 for ours in (GRU, GRUCell):
                     self._before.append((namespace, ours.__name__, vars(namespace)[ours.__name__]))
                     setattr(namespace, ours.__name__, ours)
-            self._compiler.turn_on()
+            for change in self._changes:
+                change.turn_on()
 
     def undo(self) -> None:
         with self._lock:
             self._holders -= 1
             if self._holders > 0:
                 return
-            self._compiler.turn_back()
+            for change in self._changes:
+                change.turn_back()
             while self._before:
                 setattr(*self._before.pop())
 
@@ -104,55 +106,92 @@ class _Patched(ContextDecorator):
         _PATCH.undo()
 
 
-class _CompilerSwitch(MetaPathFinder):
-    """Keeps `torch._dynamo.config.allow_rnn` on.
+class _Change(MetaPathFinder):
+    """A change to a module of torch's that takes long to import, and that most programs never need.
 
-    Importing the compiler takes about a second, and most programs never need it. So if it is not
-    there yet, the switch waits on `sys.meta_path` and is thrown when its settings are imported.
+    If it is not there yet, the change waits on `sys.meta_path` and is made when the module has been imported.
     """
 
-    MODULE = "torch._dynamo.config"
+    def __init__(self, module: str) -> None:
+        self.module = module
 
-    def __init__(self) -> None:
-        self._before: bool | None = None
+    def make(self, module: Any) -> None:
+        """Makes the change."""
+        raise NotImplementedError
+
+    def undo(self, module: Any) -> None:
+        """Undoes what `make` did."""
+        raise NotImplementedError
 
     def turn_on(self) -> None:
-        if self.MODULE in sys.modules:
-            self.set_on(sys.modules[self.MODULE])
+        if self.module in sys.modules:
+            self.make(sys.modules[self.module])
         else:
             sys.meta_path.insert(0, self)
 
     def turn_back(self) -> None:
         if self in sys.meta_path:
             sys.meta_path.remove(self)
-        if self._before is not None:
-            config: Any = sys.modules[self.MODULE]
-            config.allow_rnn = self._before
-            self._before = None
-
-    def set_on(self, config: Any) -> None:
-        self._before = config.allow_rnn
-        config.allow_rnn = True
+        if self.module in sys.modules:
+            self.undo(sys.modules[self.module])
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Finds the compiler's settings as usual, with a loader that throws the switch."""
-        if fullname != self.MODULE:
+        """Finds the module as usual, with a loader that makes the change."""
+        if fullname != self.module:
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.origin is not None:
-            spec.loader = _SettingsLoader(fullname, spec.origin)
+            spec.loader = _ChangingLoader(fullname, spec.origin, self)
         return spec
 
 
-class _SettingsLoader(SourceFileLoader):
-    """Loads the compiler's settings, then throws the switch."""
+class _ChangingLoader(SourceFileLoader):
+    """Loads a module, then makes a change to it."""
+
+    def __init__(self, fullname: str, path: str, change: _Change) -> None:
+        super().__init__(fullname, path)
+        self._change = change
 
     def exec_module(self, module: ModuleType) -> None:
         """Runs the module's own code first."""
         super().exec_module(module)
-        _PATCH._compiler.set_on(module)
+        self._change.make(module)
+
+
+class _CompilerSwitch(_Change):
+    """Keeps `torch._dynamo.config.allow_rnn` on."""
+
+    def __init__(self) -> None:
+        super().__init__("torch._dynamo.config")
+        self._before: bool | None = None
+
+    def make(self, module: Any) -> None:
+        self._before = module.allow_rnn
+        module.allow_rnn = True
+
+    def undo(self, module: Any) -> None:
+        if self._before is not None:
+            module.allow_rnn = self._before
+            self._before = None
+
+
+class _QuantizedClasses(_Change):
+    """Has dynamic quantization, which goes by exact types, find our layers as it finds torch's."""
+
+    def __init__(self) -> None:
+        super().__init__("torch.ao.quantization.quantization_mappings")
+
+    def make(self, module: Any) -> None:
+        table = module.DEFAULT_DYNAMIC_QUANT_MODULE_MAPPINGS
+        for ours, stock in ((GRU, STOCK_GRU), (GRUCell, STOCK_CELL)):
+            # If the table was filled under the patch, it holds our class where it meant torch's.
+            table[ours] = table[stock] = table.get(stock) or table[ours]
+
+    def undo(self, module: Any) -> None:
+        for ours in (GRU, GRUCell):
+            module.DEFAULT_DYNAMIC_QUANT_MODULE_MAPPINGS.pop(ours, None)
 
 
 _PATCH = _Patch()
