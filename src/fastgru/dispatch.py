@@ -35,9 +35,8 @@ def _from_environment() -> Backend | None:
     return None if not name else find(name)
 
 
-# The backend asked for by name, for the process and for a `with` block; None: the first that does not refuse.
-FROM_ENVIRONMENT = _from_environment()
-FORCED: ContextVar[Backend | None] = ContextVar("fastgru_backend", default=None)
+# The backend asked for by name, in a `with` block or for the process; None: the first that does not refuse.
+FORCED: ContextVar[Backend | None] = ContextVar("fastgru_backend", default=_from_environment())  # noqa: B039  (backends keep no state)
 
 
 @contextmanager
@@ -80,7 +79,7 @@ def choose(request: Request, warns: bool = False) -> Backend:
         BackendError: a backend was asked for by name and refuses.
     """
     # torch.compile cannot read context variables; what it traces goes to torch's operator in any case.
-    wanted = None if torch.compiler.is_compiling() else FORCED.get() or FROM_ENVIRONMENT
+    wanted = None if torch.compiler.is_compiling() else FORCED.get()
     if wanted is not None:
         reason = wanted.refuse(request)
         if reason is not None:

@@ -15,7 +15,7 @@ from torch.nn import Parameter
 
 from fastgru import _core, errors, functional
 from fastgru.backends import core_calls
-from fastgru.backends.base import Bounds
+from fastgru.backends.base import UNBOUNDED, Bounds
 from fastgru.frozen_parameter import FrozenParameter
 from fastgru.spec import GRUSpec
 
@@ -83,9 +83,11 @@ class Frozen:
             FrozenError: a parameter was written to since the freezing.
         """
         if functional.is_unwatched() and not (torch.is_grad_enabled() and self._needs_grad(x, h_0, bounds.reset_state)):
-            results = self._packed.forward_tensors(
-                x, h_0, parameters, *bounds[1:], batch_first, torch.get_num_threads()
-            )
+            run, threads = self._packed.forward_tensors, torch.get_num_threads()
+            if bounds is UNBOUNDED:
+                results = run(x, h_0, parameters, None, None, None, batch_first, threads)
+            else:
+                results = run(x, h_0, parameters, *bounds[1:], batch_first, threads)
             if results:  # neither None nor False
                 return cast("tuple[Tensor, Tensor]", results)
         if not torch.compiler.is_compiling() and not self._packed.is_current():

@@ -19,6 +19,8 @@ from fastgru.spec import GRUSpec
 
 _CELL_ARGUMENTS = ("input", "hx", "weight_ih", "weight_hh", "bias_ih", "bias_hh")
 # Functions that every call asks, by names of our own: finding them in torch each time takes as long as the answer.
+_is_compiling = torch.compiler.is_compiling
+_forced = dispatch.FORCED.get
 _are_transforms_active = torch._C._are_functorch_transforms_active
 _tracing_state = torch._C._get_tracing_state
 _modes_active = torch._C._len_torch_dispatch_stack
@@ -206,8 +208,8 @@ def run(
         recompute: see `gru`.
         batch_first: see `x`.
     """
-    if bounds.batch_sizes is None and dropout == 0.0 and is_unwatched():
-        if needs_grad(x, h_0, weights, bounds.reset_state):
+    if (bounds is UNBOUNDED or bounds.batch_sizes is None) and dropout == 0.0 and is_unwatched():
+        if torch.is_grad_enabled() and needs_grad(x, h_0, weights, bounds.reset_state):
             results = cpu.train_plain(spec, x, h_0, weights, bounds, batch_first, recompute)
         else:
             results = core_calls.forward_plain(spec, x, h_0, weights, bounds, batch_first)
@@ -278,16 +280,11 @@ def _run_nothing(request: Request, x: Tensor, h_0: Tensor | None) -> tuple[Tenso
 
 def is_unwatched() -> bool:
     """True when no backend was asked for and nothing but autograd follows what operators do, found out quickly."""
-    if torch.compiler.is_compiling() or _are_transforms_active():
+    if _is_compiling() or _are_transforms_active():
         return False
     if forward_ad._current_level >= 0 or _tracing_state() is not None:
         return False
-    return (
-        _modes_active() == 0
-        and not _autocast_enabled()
-        and dispatch.FROM_ENVIRONMENT is None
-        and dispatch.FORCED.get() is None
-    )
+    return _modes_active() == 0 and not _autocast_enabled() and _forced() is None
 
 
 def needs_grad(x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...], reset_state: Tensor | None = None) -> bool:

@@ -145,6 +145,7 @@ class GRU(Quantizable, torch_rnn.RNNBase):
             for name, value in options.items():
                 if value != _OPTIONS[name]:
                     setattr(self, name, value if name == "proj_size" else bool(value))
+                    self._has_options |= name != "recompute"
             if self.proj_size != 0:
                 projection.add_to(self)
             if self.learn_h0:
@@ -159,6 +160,7 @@ class GRU(Quantizable, torch_rnn.RNNBase):
     return_all_layers: bool = False
     learn_h0: bool = False
     h_0: nn.Parameter
+    _has_options: bool = False  # of those that change the way of a call; they are fixed when the layer is made
     _frozen: freezing.Frozen | None = None
 
     @classmethod
@@ -360,10 +362,11 @@ class GRU(Quantizable, torch_rnn.RNNBase):
             raise errors.input_rank("GRU", dims, (2, 3), "(T, B, I), (B, T, I) with batch_first, or (T, I)")
         if hx is not None and hx.dim() != 3:
             raise errors.hidden_rank(3, hx.dim())
-        bounds = UNBOUNDED
-        if lengths is not None or reset is not None or reset_state is not None:
-            bounds = functional.bounds_of(input, self.batch_first, None, lengths, reset, reset_state)
-        return self._run(input, hx, bounds)
+        if lengths is None and reset is None and reset_state is None:
+            if not self._has_options:  # the common case; a step of a stream takes a few microseconds in all
+                return self._run_plain(input, hx, UNBOUNDED, self.batch_first)
+            return self._run(input, hx, UNBOUNDED)
+        return self._run(input, hx, functional.bounds_of(input, self.batch_first, None, lengths, reset, reset_state))
 
     def _forward_other(self, input: Any, hx: Any, lengths: Any, reset: Any, reset_state: Any) -> Any:
         """`forward` of what is no plain tensor."""
@@ -384,8 +387,8 @@ class GRU(Quantizable, torch_rnn.RNNBase):
     def _run(self, x: Tensor, hx: Tensor | None, bounds: Bounds) -> tuple[Any, Tensor]:
         """Output and h_n of a batch, padded in the layout of this layer or packed; states as users have them."""
         batch_first = self.batch_first and bounds.batch_sizes is None
-        if not (self.state_batch_first or self.learn_h0):
-            return self._run_states_first(x, hx, bounds, batch_first)
+        if not self._has_options:
+            return self._run_plain(x, hx, bounds, batch_first)
         h_0 = hx
         if hx is None:
             h_0 = layouts.first_state(self, x, bounds) if self.learn_h0 else None
@@ -394,20 +397,23 @@ class GRU(Quantizable, torch_rnn.RNNBase):
             h_0 = hx.transpose(0, 1)
         if self.learn_h0 and bounds.reset is not None and bounds.reset_state is None:
             bounds = bounds._replace(reset_state=self.h_0)
-        output, h_n = self._run_states_first(x, h_0, bounds, batch_first)
-        return output, h_n.transpose(0, 1).contiguous() if self.state_batch_first else h_n
-
-    def _run_states_first(self, x: Tensor, h_0: Tensor | None, bounds: Bounds, batch_first: bool) -> tuple[Any, Tensor]:
-        layers = self.num_layers
-        dropout = self.dropout if self.training and layers > 1 else 0.0
-        parameters = self._parameters
+        output: Any
         if self.return_all_layers or self.proj_size > 0:
+            dropout = self.dropout if self.training else 0.0
             outputs, h_n = run_by_layer(
                 self.spec, x, h_0, self.all_weights, bounds, dropout, self.recompute, batch_first
             )
-            return outputs if self.return_all_layers else outputs[-1], h_n
-        if self._frozen is not None and bounds.batch_sizes is None and dropout == 0.0:
-            results = self._frozen.run(x, h_0, parameters, bounds, batch_first)
+            output = outputs if self.return_all_layers else outputs[-1]
+        else:
+            output, h_n = self._run_plain(x, h_0, bounds, batch_first)
+        return output, h_n.transpose(0, 1).contiguous() if self.state_batch_first else h_n
+
+    def _run_plain(self, x: Tensor, hx: Tensor | None, bounds: Bounds, batch_first: bool) -> tuple[Tensor, Tensor]:
+        layers = self.num_layers
+        dropout = self.dropout if layers > 1 and self.training else 0.0
+        parameters = self._parameters
+        if self._frozen is not None and dropout == 0.0 and bounds.batch_sizes is None:
+            results = self._frozen.run(x, hx, parameters, bounds, batch_first)
             if results is not None:
                 return results
         try:
@@ -415,7 +421,7 @@ class GRU(Quantizable, torch_rnn.RNNBase):
         except KeyError:  # parametrized, or a plain attribute for the moment
             weights = tuple([getattr(self, name) for name in self._flat_weights_names])
         spec = _spec(self.input_size, self.hidden_size, layers, self.bias, self.bidirectional)
-        return functional.run(spec, x, h_0, weights, bounds, dropout, self.recompute, batch_first)  # type: ignore[arg-type]
+        return functional.run(spec, x, hx, weights, bounds, dropout, self.recompute, batch_first)  # type: ignore[arg-type]
 
     def _forward_unbatched(
         self, input: Tensor, hx: Tensor | None, lengths: Any, reset: Any, reset_state: Any

@@ -140,9 +140,11 @@ def forward_plain(
     if core is None:
         return None
     saved_at = 0 if saved is None else saved.data_ptr()
-    results = core.forward_tensors(
-        x, h_0, weights, *bounds[1:], batch_first, saved_at, recompute, torch.get_num_threads()
-    )
+    threads = torch.get_num_threads()
+    if bounds is UNBOUNDED:  # so common that taking it apart would be felt in a single step
+        results = core.forward_tensors(x, h_0, weights, None, None, None, batch_first, saved_at, recompute, threads)
+    else:
+        results = core.forward_tensors(x, h_0, weights, *bounds[1:], batch_first, saved_at, recompute, threads)
     return cast("tuple[Tensor, Tensor] | None", results)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from fastgru import ops
 from fastgru.backends import core_calls, reference
-from fastgru.backends.base import COMPILER, DISPATCH_MODE, FAKE, TRANSFORM, Bounds, Request, layerwise
+from fastgru.backends.base import COMPILER, DISPATCH_MODE, FAKE, TRANSFORM, UNBOUNDED, Bounds, Request, layerwise
 from fastgru.spec import GRUSpec
 
 _DTYPES = (torch.float32, torch.float64)
@@ -56,7 +56,7 @@ class CpuBackend:
         if request.context is not None:
             return ops.run(request, x, h_0, weights, bounds)
         if request.needs_grad:
-            call = _Call(request.spec, request.recompute, bounds, request.batch_first, request)
+            call = request.spec, request.recompute, bounds, request.batch_first, request
             return _Gru.apply(call, x, h_0, bounds.reset_state, *weights)  # type: ignore[no-any-return, no-untyped-call]
         output, h_n, _ = core_calls.forward(request, x, h_0, weights, bounds, saves=False)
         return output, h_n
@@ -83,24 +83,16 @@ def train_plain(
 ) -> tuple[Tensor, Tensor] | None:
     """Output and h_n with gradients to come, of a batch that is not packed; None where a tensor is not plain."""
     try:
-        call = _Call(spec, recompute, bounds, batch_first, None)
+        call = spec, recompute, bounds, batch_first, None
         return _Gru.apply(call, x, h_0, bounds.reset_state, *weights)  # type: ignore[no-any-return, no-untyped-call]
     except _NotPlain:
         return None
 
 
-class _Call(NamedTuple):
-    """What a node keeps of its call beside the tensors that have gradients.
-
-    Without a request, tensors are taken for plain ones: a training step on a short sequence takes less time than
-    finding all that out here.
-    """
-
-    spec: GRUSpec
-    recompute: bool
-    bounds: Bounds
-    batch_first: bool
-    request: Request | None
+# What a node keeps of its call beside the tensors that have gradients: spec, recompute, bounds, batch_first, request.
+# Without a request, tensors are taken for plain ones: a training step on a short sequence takes less time than finding
+# all that out here.
+_Parts = tuple[GRUSpec, bool, Bounds, bool, Request | None]
 
 
 class _NotPlain(Exception):  # noqa: N818  (not an error: the call goes another way)
@@ -117,10 +109,13 @@ class _Gru(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, call: _Call, x: Tensor, h_0: Tensor | None, reset_state: Tensor | None, *weights: Tensor
+        ctx: Any, call: _Parts, x: Tensor, h_0: Tensor | None, reset_state: Tensor | None, *weights: Tensor
     ) -> tuple[Tensor, Tensor]:
         output, h_n, saved = _forward(call, x, h_0, weights)
-        ctx.save_for_backward(*call.bounds[:3], saved, x, h_0, reset_state, *weights)
+        if call[2] is UNBOUNDED:
+            ctx.save_for_backward(saved, x, h_0, None, *weights)
+        else:
+            ctx.save_for_backward(saved, x, h_0, reset_state, *weights, *call[2][:3])
         ctx.set_materialize_grads(False)
         ctx.call = call
         ctx.output = output.detach()  # without history, or the node would keep itself alive
@@ -129,11 +124,15 @@ class _Gru(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, d_output: Tensor | None, d_h_n: Tensor | None) -> tuple[Any, ...]:
-        batch_sizes, lengths, reset, saved, *inputs = ctx.saved_tensors
+        saved, *inputs = ctx.saved_tensors
         wanted, outer = ctx.needs_input_grad[1:], (d_output, d_h_n)
         if d_output is None and d_h_n is None:
             return (None,) * (len(wanted) + 1)
-        call = ctx.call._replace(bounds=Bounds(batch_sizes, lengths, reset, inputs[2]))
+        call = ctx.call
+        if call[2] is not UNBOUNDED:  # as saved, which tells when one was written to since
+            batch_sizes, lengths, reset = inputs[-3:]
+            call = (*call[:2], Bounds(batch_sizes, lengths, reset, inputs[2]), *call[3:])
+            inputs = inputs[:-3]
         if torch.is_grad_enabled() or not _are_plain(outer):
             return None, *_differentiable(call, tuple(inputs), outer, wanted)
         output = ctx.output
@@ -143,7 +142,7 @@ class _Gru(torch.autograd.Function):
         return None, *_backward(call, tuple(inputs), output, saved, outer, wanted)
 
 
-def _forward(call: _Call, x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
+def _forward(call: _Parts, x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
     """Output, h_n, and what the backward pass needs."""
     spec, recompute, bounds, batch_first, request = call
     if request is not None:
@@ -161,7 +160,7 @@ def _forward(call: _Call, x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, 
 
 
 def _backward(
-    call: _Call,
+    call: _Parts,
     inputs: tuple[Tensor | None, ...],
     output: Tensor,
     saved: Tensor,
@@ -180,13 +179,14 @@ def _backward(
     return core_calls.backward(request, inputs, bounds, output, saved, outer, wanted)
 
 
-def _plain_request(call: _Call, inputs: tuple[Tensor | None, ...]) -> Request:
+def _plain_request(call: _Parts, inputs: tuple[Tensor | None, ...]) -> Request:
     """What would have been asked for a call that went without a request."""
-    x, bounds = inputs[0], call.bounds
+    spec, recompute, bounds, batch_first, _ = call
+    x = inputs[0]
     assert x is not None
-    steps, rows = (x.shape[1], x.shape[0]) if call.batch_first else x.shape[:2]
+    steps, rows = (x.shape[1], x.shape[0]) if batch_first else x.shape[:2]
     return Request(
-        call.spec,
+        spec,
         x.dtype,
         "cpu",
         steps,
@@ -195,8 +195,8 @@ def _plain_request(call: _Call, inputs: tuple[Tensor | None, ...]) -> Request:
         needs_grad=True,
         dropout=0.0,
         context=None,
-        recompute=call.recompute,
-        batch_first=call.batch_first,
+        recompute=recompute,
+        batch_first=batch_first,
         has_lengths=bounds.lengths is not None,
         resets=bounds.reset is not None,
     )
@@ -208,7 +208,7 @@ def _are_plain(outer: tuple[Tensor | None, Tensor | None]) -> bool:
 
 
 def _differentiable(
-    call: _Call,
+    call: _Parts,
     inputs: tuple[Tensor | None, ...],
     outer: tuple[Tensor | None, Tensor | None],
     wanted: tuple[bool, ...],
@@ -218,11 +218,11 @@ def _differentiable(
     Fresh aliases of the inputs keep paths between them out of it: an input may have been computed from a weight.
     """
     creates_graph = torch.is_grad_enabled()
-    request = call.request or _plain_request(call, inputs)
+    request = call[4] or _plain_request(call, inputs)
     with torch.enable_grad():
         aliases = [None if t is None else t.view_as(t) for t in inputs]
         x, h_0, reset_state, *weights = aliases
-        bounds = call.bounds._replace(reset_state=reset_state)
+        bounds = call[2]._replace(reset_state=reset_state)
         results = reference.BACKEND.run(request, x, h_0, tuple(weights), bounds)  # type: ignore[arg-type]
         pairs = [(result, d) for result, d in zip(results, outer, strict=True) if d is not None]
         asked = [t for t, is_wanted in zip(aliases, wanted, strict=True) if is_wanted]
