@@ -143,6 +143,7 @@ def lengths_of(lengths: Tensor | Sequence[int] | Any, steps: int, batch: int) ->
         raise errors.lengths_count(tensor.shape, batch)
     if tensor.dtype is not torch.int64 or not tensor.is_cpu:
         tensor = tensor.to("cpu", torch.int64)
+    tensor = tensor.contiguous()
     if are_numbers(tensor):
         check_lengths(tensor, steps)
     return tensor
@@ -191,12 +192,10 @@ def _as_tensor(name: str, values: Any) -> Tensor:
 
 
 def check_reset_state(spec: GRUSpec, bounds: Bounds, x: Tensor, batch: int) -> None:
-    """Raises when the state that resets put in is of the wrong size, type or device, or stands there for nothing."""
+    """Raises when the state that resets put in is of the wrong size, type or device."""
     state = bounds.reset_state
     if state is None:
         return
-    if bounds.reset is None:
-        raise errors.reset_state_alone()
     cells = spec.num_layers * spec.num_directions
     if state.shape not in ((cells, spec.hidden_size), (cells, batch, spec.hidden_size)):
         raise errors.reset_state_shape(state.shape, (cells, batch, spec.hidden_size))

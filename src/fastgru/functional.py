@@ -125,6 +125,8 @@ def bounds_of(
         return UNBOUNDED
     if batch_sizes is not None and lengths is not None:
         raise errors.lengths_of_packed()
+    if reset is None and reset_state is not None:
+        raise errors.reset_state_alone()
     steps, batch = _sizes(x, batch_first, batch_sizes)
     if lengths is not None:
         lengths = checking.lengths_of(lengths, steps, batch)

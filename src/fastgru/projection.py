@@ -23,12 +23,18 @@ def add_to(layer: Any) -> None:
     check_size(layer.proj_size, layer.hidden_size)
     gates, projected = 3 * layer.hidden_size, layer.proj_size
     directions = 2 if layer.bidirectional else 1
+    before = dict(layer._parameters)
+    layer._parameters.clear()  # to be registered again in torch's order, each cell's projection behind its biases
     for index, names in enumerate(layer._all_weights):
-        like = {"device": getattr(layer, names[0]).device, "dtype": getattr(layer, names[0]).dtype}
-        if index >= directions:
-            setattr(layer, names[0], nn.Parameter(torch.empty(gates, directions * projected, **like)))
-        setattr(layer, names[1], nn.Parameter(torch.empty(gates, projected, **like)))
-        names.append(names[1].replace("weight_hh", "weight_hr"))
-        setattr(layer, names[-1], nn.Parameter(torch.empty(projected, layer.hidden_size, **like)))
+        weight_ih, weight_hh, *biases = names
+        like = {"device": before[weight_ih].device, "dtype": before[weight_ih].dtype}
+        width = layer.input_size if index < directions else directions * projected
+        weight_hr = weight_hh.replace("weight_hh", "weight_hr")
+        setattr(layer, weight_ih, nn.Parameter(torch.empty(gates, width, **like)))
+        setattr(layer, weight_hh, nn.Parameter(torch.empty(gates, projected, **like)))
+        for name in biases:
+            setattr(layer, name, before[name])
+        setattr(layer, weight_hr, nn.Parameter(torch.empty(projected, layer.hidden_size, **like)))
+        names.append(weight_hr)
     layer._flat_weights_names = [name for names in layer._all_weights for name in names]
     layer.reset_parameters()

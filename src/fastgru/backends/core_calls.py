@@ -211,8 +211,9 @@ def forward(
     """Output, h_n (L*D, B, H), and what `backward` needs where `saves` is set."""
     saved = None
     if saves:
-        sizes = _Arranged(request, bounds).sizes
-        saved = buffer_to_save(core_for(request.spec, request.dtype), request.dtype, sizes, request.recompute)
+        arranged = _Arranged(request, bounds)  # kept while its addresses are in use
+        core = core_for(request.spec, request.dtype)
+        saved = buffer_to_save(core, request.dtype, arranged.sizes, request.recompute)
     return *forward_into(request, x, h_0, weights, bounds, saved), saved
 
 
