@@ -19,7 +19,7 @@ ROWS = [
     {"spec", "frozen_parameter"},
     {"reference", "weights", "levels", "data"},
     {"backends.base", "convert.torch"},
-    {"backends.aten", "backends.reference", "backends.core_calls", "convert"},
+    {"backends.aten", "backends.reference", "backends.core_calls", "backends.onnx", "convert"},
     {"backends.cpu", "checking"},
     {"backends", "dispatch"},
     {"functional"},
@@ -80,7 +80,7 @@ def test_imports_go_one_way(name):
 
 
 def test_importing_the_package_alone_imports_nothing_heavy():
-    code = "import sys, fastgru; print([m for m in ('torch', 'numpy', 'rich', 'typer') if m in sys.modules])"
+    code = "import sys, fastgru; print([m for m in ('torch', 'numpy', 'rich', 'typer', 'onnx') if m in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 

@@ -11,6 +11,7 @@
     |   `-- BoundsTypeError (TypeError)              and of a type that says nothing of them
     |-- BackendError     (RuntimeError)              a backend that was asked for and refuses
     |-- FrozenError      (RuntimeError)              a write to a frozen layer, or one that cannot be frozen
+    |-- ExportError      (RuntimeError)              a model that the target format has no words for
     |-- LevelError       (ValueError)                an instruction-set level that cannot run here
     `-- MissingExtra     (ImportError)               an optional dependency that is not installed
 
@@ -66,6 +67,10 @@ class BackendError(FastGRUError, RuntimeError):
 
 class FrozenError(FastGRUError, RuntimeError):
     """A write to the parameters of a frozen layer, or a layer that cannot be frozen."""
+
+
+class ExportError(FastGRUError, RuntimeError):
+    """A model that cannot be written in the format that was asked for."""
 
 
 class LevelError(FastGRUError, ValueError):
@@ -392,6 +397,24 @@ def forced_backend(name: str, reason: str) -> BackendError:
     return BackendError(
         f"backend {name!r} was asked for, but cannot serve this call: {reason}. "
         "Leave the choice open, or change the call; fastgru.explain tells which backends can."
+    )
+
+
+def no_reset_in_onnx() -> ExportError:
+    """Resets in a model that becomes ONNX."""
+    return ExportError(
+        "`reset` was passed to a GRU in a model that is being exported, and ONNX's GRU puts no states back inside a "
+        "sequence. Export the model without it, with h_0 as an input; cut sequences where they start anew, and pass "
+        "the pieces as sequences of their own, with `lengths`."
+    )
+
+
+def no_packing_in_onnx() -> ExportError:
+    """A PackedSequence in a model that becomes ONNX."""
+    return ExportError(
+        "a PackedSequence was passed to a GRU in a model that is being exported, and ONNX has no packed sequences. "
+        "Pass the padded tensor and its lengths instead: gru(input, lengths=lengths); they become the node's "
+        "sequence_lens."
     )
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from fastgru import checking, dispatch, errors
-from fastgru.backends import core_calls, cpu
+from fastgru.backends import core_calls, cpu, onnx
 from fastgru.backends.base import UNBOUNDED, Bounds, Request
 from fastgru.spec import GRUSpec
 
@@ -287,7 +287,7 @@ def needs_grad(x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...], reset
 def _context(x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...]) -> str | None:
     """Why only operators that torch can see may work on these tensors now; None where anything may."""
     if torch.compiler.is_compiling():
-        return "torch.compile"
+        return onnx.EXPORT if onnx.is_exporting() else "torch.compile"
     if torch._C._are_functorch_transforms_active():
         return "a torch.func transform"
     tensors = (x, *weights) if h_0 is None else (x, h_0, *weights)
