@@ -55,7 +55,7 @@ def test_info_as_json(run):
     assert facts["fastgru"] == fastgru.__version__
     assert [level["name"] for level in facts["levels"]] == [level.name for level in fastgru.cpu_info()]
     assert facts["backends"] == ["onnx", "cpu", "aten", "reference"]
-    assert facts["extras"] == {"torch": [], "cli": [], "demo": []}
+    assert facts["extras"] == {"torch": [], "cli": [], "demo": [], "onnx": []}
 
 
 def test_info_tells_how_to_get_what_is_missing(run, monkeypatch):
@@ -343,7 +343,7 @@ def test_info_works_without_torch():
     facts = json.loads(run_in_a_fresh_process(code))
     assert facts["torch"] is None
     assert facts["backends"] == []
-    assert facts["extras"] == {"torch": ["torch"], "cli": [], "demo": ["torch"]}
+    assert facts["extras"] == {"torch": ["torch"], "cli": [], "demo": ["torch"], "onnx": ["torch"]}
     assert any(level["active"] for level in facts["levels"])
 
 

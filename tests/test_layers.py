@@ -26,7 +26,7 @@ ROWS = [
     {"freezing", "stacking", "layouts"},
     {"streaming", "projection", "sharing", "symbols"},
     {"nn", "cell"},
-    {"explanation", "replace", "patching"},
+    {"explanation", "replace", "patching", "onnx"},
     {"bench.cases", "demo"},
     {"bench.limits"},
     {"bench.measuring"},
@@ -127,7 +127,7 @@ def test_a_name_that_needs_torch_says_how_to_get_it():
 def test_public_names():
     assert set(fastgru.__all__) == set(dir(fastgru)) == {
         "GRU", "GRUCell", "GRUSpec", "Stepper", "__version__", "convert", "cpu_info", "errors", "explain", "functional",
-        "last_output", "patch", "replace_gru", "restore_gru", "use_backend",
+        "last_output", "onnx", "patch", "replace_gru", "restore_gru", "use_backend",
     }  # fmt: skip
     for name in fastgru.__all__:
         value = getattr(fastgru, name)

@@ -418,6 +418,51 @@ def no_packing_in_onnx() -> ExportError:
     )
 
 
+def old_torch_for_onnx(version: str) -> ExportError:
+    """For a torch whose exporter takes no operators of ONNX."""
+    return ExportError(f"fastgru.onnx.export needs torch 2.8 or newer, this is {version}. Run: pip install -U torch")
+
+
+def too_big_for_onnx(size: int) -> ExportError:
+    """For weights that no single ONNX file holds."""
+    return ExportError(
+        f"the model has {size / 1e9:.1f} GB of weights, and an ONNX file holds 2 GB at most. "
+        "Use torch.onnx.export(..., dynamo=True, external_data=True), which writes the weights beside the file."
+    )
+
+
+def no_module(model: object) -> InputTypeError:
+    """For a model that is none."""
+    return InputTypeError(
+        f"`model` is of type {type(model).__name__}. Expected a torch.nn.Module, such as a fastgru.GRU or a model "
+        "that contains one."
+    )
+
+
+def no_example(model: object) -> ArgumentError:
+    """For a model whose inputs nobody can guess."""
+    return ArgumentError(
+        f"an example call is missing for a {type(model).__name__}. Expected `args` or `kwargs`, as for "
+        "torch.onnx.export; only a fastgru.GRU and a fastgru.GRUCell go without. Name the free sizes in "
+        "`dynamic_shapes`."
+    )
+
+
+def no_lengths_of_cell() -> ArgumentError:
+    """For lengths of what has no steps."""
+    return ArgumentError(
+        "`with_lengths` was asked for with a GRUCell, which takes a single step. Expected a fastgru.GRU, or no lengths."
+    )
+
+
+def example_and_options() -> ArgumentError:
+    """For options of a made example beside an example."""
+    return ArgumentError(
+        "`with_h_0` and `with_lengths` came together with an example call. Expected one of the two: put the state "
+        "and the lengths into `args` or `kwargs`, or leave these out."
+    )
+
+
 def frozen_write() -> FrozenError:
     """Setting `.data` of a frozen parameter, which would leave no trace."""
     return FrozenError(
