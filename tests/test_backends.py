@@ -18,7 +18,7 @@ from fastgru.levels import use_level
 from strategies import batches, dtypes, laid_out, layouts, lengths, seeds, sizes, steps
 from tolerance import assert_agrees, assert_no_worse_than_torch
 
-NAMES = [backend.name for backend in dispatch.BACKENDS]
+NAMES = [backend.name for backend in dispatch.BACKENDS if backend.name != "onnx"]  # which draws, and computes nothing
 LEVELS = [level.name for level in fastgru.cpu_info() if level.available]
 PATHS = [("cpu", level) for level in LEVELS] + [(name, LEVELS[0]) for name in NAMES if name != "cpu"]
 every_path = pytest.mark.parametrize(("backend", "level"), PATHS)

@@ -46,7 +46,7 @@ def test_help_tells_of_every_option(run, command):
 def test_info_as_a_table(run):
     result = run("info")
     assert result.exit_code == 0
-    for word in ("torch", "active", "cpu, aten, reference", "extra demo"):
+    for word in ("torch", "active", "onnx, cpu, aten, reference", "extra demo"):
         assert word in result.output
 
 
@@ -54,8 +54,8 @@ def test_info_as_json(run):
     facts = json.loads(run("info", "--json").output)
     assert facts["fastgru"] == fastgru.__version__
     assert [level["name"] for level in facts["levels"]] == [level.name for level in fastgru.cpu_info()]
-    assert facts["backends"] == ["cpu", "aten", "reference"]
-    assert facts["extras"] == {"torch": [], "cli": [], "demo": []}
+    assert facts["backends"] == ["onnx", "cpu", "aten", "reference"]
+    assert facts["extras"] == {"torch": [], "cli": [], "demo": [], "onnx": []}
 
 
 def test_info_tells_how_to_get_what_is_missing(run, monkeypatch):
@@ -343,7 +343,7 @@ def test_info_works_without_torch():
     facts = json.loads(run_in_a_fresh_process(code))
     assert facts["torch"] is None
     assert facts["backends"] == []
-    assert facts["extras"] == {"torch": ["torch"], "cli": [], "demo": ["torch"]}
+    assert facts["extras"] == {"torch": ["torch"], "cli": [], "demo": ["torch"], "onnx": ["torch"]}
     assert any(level["active"] for level in facts["levels"])
 
 

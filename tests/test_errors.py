@@ -219,7 +219,7 @@ def test_mistakes_in_the_functional_form(mistake, monkeypatch):
 
 def test_an_unknown_backend():
     with (
-        pytest.raises(ValueError, match=r"no backend 'gpu'. Known ones: cpu, aten, reference"),
+        pytest.raises(ValueError, match=r"no backend 'gpu'. Known ones: onnx, cpu, aten, reference"),
         fastgru.use_backend("gpu"),
     ):
         pass

@@ -19,7 +19,7 @@ ROWS = [
     {"spec", "frozen_parameter"},
     {"reference", "weights", "levels", "data"},
     {"backends.base", "convert.torch"},
-    {"backends.aten", "backends.reference", "backends.core_calls", "convert"},
+    {"backends.aten", "backends.reference", "backends.core_calls", "backends.onnx", "convert"},
     {"backends.side_by_side", "checking", "ops.inputs"},
     {"ops.batching"},
     {"ops.functions"},
@@ -30,7 +30,7 @@ ROWS = [
     {"freezing", "stacking", "layouts"},
     {"streaming", "projection", "quantization", "sharing", "symbols"},
     {"nn", "cell"},
-    {"explanation", "replace", "patching"},
+    {"explanation", "replace", "patching", "onnx"},
     {"bench.cases", "demo"},
     {"bench.limits"},
     {"bench.measuring"},
@@ -84,7 +84,7 @@ def test_imports_go_one_way(name):
 
 
 def test_importing_the_package_alone_imports_nothing_heavy():
-    code = "import sys, fastgru; print([m for m in ('torch', 'numpy', 'rich', 'typer') if m in sys.modules])"
+    code = "import sys, fastgru; print([m for m in ('torch', 'numpy', 'rich', 'typer', 'onnx') if m in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 
@@ -131,7 +131,7 @@ def test_a_name_that_needs_torch_says_how_to_get_it():
 def test_public_names():
     assert set(fastgru.__all__) == set(dir(fastgru)) == {
         "GRU", "GRUCell", "GRUSpec", "Stepper", "__version__", "convert", "cpu_info", "errors", "explain", "functional",
-        "last_output", "patch", "replace_gru", "restore_gru", "use_backend",
+        "last_output", "onnx", "patch", "replace_gru", "restore_gru", "use_backend",
     }  # fmt: skip
     for name in fastgru.__all__:
         value = getattr(fastgru, name)

@@ -22,6 +22,7 @@ _HOMES = {
     "explain": "fastgru.explanation",
     "functional": "fastgru.functional",
     "last_output": "fastgru.layouts",
+    "onnx": "fastgru.onnx",
     "patch": "fastgru.patching",
     "replace_gru": "fastgru.replace",
     "restore_gru": "fastgru.replace",
@@ -40,6 +41,7 @@ __all__ = [
     "explain",
     "functional",
     "last_output",
+    "onnx",
     "patch",
     "replace_gru",
     "restore_gru",
@@ -47,7 +49,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from fastgru import convert, errors, functional
+    from fastgru import convert, errors, functional, onnx
     from fastgru.cell import GRUCell
     from fastgru.dispatch import use_backend
     from fastgru.explanation import explain

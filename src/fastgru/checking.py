@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from fastgru import errors
+from fastgru.backends import onnx
 from fastgru.backends.base import Bounds
 from fastgru.frozen_parameter import FrozenParameter
 from fastgru.spec import GRUSpec
@@ -92,6 +93,8 @@ def check_batch_sizes(data: Tensor, batch_sizes: Tensor) -> None:
 
     The core takes steps and rows from the sizes, so nothing may pass here that points outside the data.
     """
+    if onnx.is_exporting():  # what packing gives there has no sizes that could be right or wrong
+        raise errors.no_packing_in_onnx()
     if data.dim() != 2:
         raise errors.packed_rank(data.dim())
     if not isinstance(batch_sizes, Tensor) or batch_sizes.dtype != torch.int64:

@@ -36,7 +36,12 @@ app = typer.Typer(
 )
 
 # Which packages each extra brings, by the names they are imported under.
-EXTRAS = {"torch": ("torch",), "cli": ("typer", "rich"), "demo": ("torch", "typer", "rich", "matplotlib")}
+EXTRAS = {
+    "torch": ("torch",),
+    "cli": ("typer", "rich"),
+    "demo": ("torch", "typer", "rich", "matplotlib"),
+    "onnx": ("torch", "onnx", "onnxscript"),
+}
 
 # Torch has no exception of its own for sizes that do not fit into memory, only these words.
 _TOO_BIG = ("can't allocate memory", "Storage size calculation overflowed")

@@ -11,6 +11,7 @@
     |   `-- BoundsTypeError (TypeError)              and of a type that says nothing of them
     |-- BackendError     (RuntimeError)              a backend that was asked for and refuses
     |-- FrozenError      (RuntimeError)              a write to a frozen layer, or one that cannot be frozen
+    |-- ExportError      (RuntimeError)              a model that the target format has no words for
     |-- LevelError       (ValueError)                an instruction-set level that cannot run here
     `-- MissingExtra     (ImportError)               an optional dependency that is not installed
 
@@ -66,6 +67,10 @@ class BackendError(FastGRUError, RuntimeError):
 
 class FrozenError(FastGRUError, RuntimeError):
     """A write to the parameters of a frozen layer, or a layer that cannot be frozen."""
+
+
+class ExportError(FastGRUError, RuntimeError):
+    """A model that cannot be written in the format that was asked for."""
 
 
 class LevelError(FastGRUError, ValueError):
@@ -418,6 +423,69 @@ def forced_backend(name: str, reason: str) -> BackendError:
     return BackendError(
         f"backend {name!r} was asked for, but cannot serve this call: {reason}. "
         "Leave the choice open, or change the call; fastgru.explain tells which backends can."
+    )
+
+
+def no_reset_in_onnx() -> ExportError:
+    """Resets in a model that becomes ONNX."""
+    return ExportError(
+        "`reset` was passed to a GRU in a model that is being exported, and ONNX's GRU puts no states back inside a "
+        "sequence. Export the model without it, with h_0 as an input; cut sequences where they start anew, and pass "
+        "the pieces as sequences of their own, with `lengths`."
+    )
+
+
+def no_packing_in_onnx() -> ExportError:
+    """A PackedSequence in a model that becomes ONNX."""
+    return ExportError(
+        "a PackedSequence was passed to a GRU in a model that is being exported, and ONNX has no packed sequences. "
+        "Pass the padded tensor and its lengths instead: gru(input, lengths=lengths); they become the node's "
+        "sequence_lens."
+    )
+
+
+def old_torch_for_onnx(version: str) -> ExportError:
+    """For a torch whose exporter takes no operators of ONNX."""
+    return ExportError(f"fastgru.onnx.export needs torch 2.8 or newer, this is {version}. Run: pip install -U torch")
+
+
+def too_big_for_onnx(size: int) -> ExportError:
+    """For weights that no single ONNX file holds."""
+    return ExportError(
+        f"the model has {size / 1e9:.1f} GB of weights, and an ONNX file holds 2 GB at most. "
+        "Use torch.onnx.export(..., dynamo=True, external_data=True), which writes the weights beside the file."
+    )
+
+
+def no_module(model: object) -> InputTypeError:
+    """For a model that is none."""
+    return InputTypeError(
+        f"`model` is of type {type(model).__name__}. Expected a torch.nn.Module, such as a fastgru.GRU or a model "
+        "that contains one."
+    )
+
+
+def no_example(model: object) -> ArgumentError:
+    """For a model whose inputs nobody can guess."""
+    return ArgumentError(
+        f"an example call is missing for a {type(model).__name__}. Expected `args` or `kwargs`, as for "
+        "torch.onnx.export; only a fastgru.GRU and a fastgru.GRUCell go without. Name the free sizes in "
+        "`dynamic_shapes`."
+    )
+
+
+def no_lengths_of_cell() -> ArgumentError:
+    """For lengths of what has no steps."""
+    return ArgumentError(
+        "`with_lengths` was asked for with a GRUCell, which takes a single step. Expected a fastgru.GRU, or no lengths."
+    )
+
+
+def example_and_options() -> ArgumentError:
+    """For options of a made example beside an example."""
+    return ArgumentError(
+        "`with_h_0` and `with_lengths` came together with an example call. Expected one of the two: put the state "
+        "and the lengths into `args` or `kwargs`, or leave these out."
     )
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from fastgru import checking, dispatch, errors
-from fastgru.backends import core_calls, cpu
+from fastgru.backends import core_calls, cpu, onnx
 from fastgru.backends.base import COMPILER, DISPATCH_MODE, TRANSFORM, UNBOUNDED, Bounds, Request
 from fastgru.spec import GRUSpec
 
@@ -308,7 +308,7 @@ def _context(x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...]) -> str 
             return f"{COMPILER} of {TRANSFORM}"
         return f"forward-mode AD in {TRANSFORM}" if forward_ad._current_level >= 0 else TRANSFORM
     if torch.compiler.is_compiling():
-        return COMPILER
+        return onnx.EXPORT if onnx.is_exporting() else COMPILER
     tensors = (x, *weights) if h_0 is None else (x, h_0, *weights)
     if forward_ad._current_level >= 0 and any(
         forward_ad.unpack_dual(t).tangent is not None  # type: ignore[no-untyped-call]
