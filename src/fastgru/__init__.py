@@ -15,6 +15,7 @@ _HOMES = {
     "GRU": "fastgru.nn",
     "GRUCell": "fastgru.cell",
     "GRUSpec": "fastgru.spec",
+    "StatefulGRU": "fastgru.stateful",
     "Stepper": "fastgru.streaming",
     "convert": "fastgru.convert",
     "cpu_info": "fastgru.levels",
@@ -33,6 +34,7 @@ __all__ = [
     "GRU",
     "GRUCell",
     "GRUSpec",
+    "StatefulGRU",
     "Stepper",
     "__version__",
     "convert",
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
     from fastgru.patching import patch
     from fastgru.replace import replace_gru, restore_gru
     from fastgru.spec import GRUSpec
+    from fastgru.stateful import StatefulGRU
     from fastgru.streaming import Stepper
 
 

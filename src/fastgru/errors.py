@@ -405,6 +405,19 @@ def operator_dtype(dtype: object) -> OperandError:
     return OperandError(f"the operator takes float32 and float64, the input is {dtype}. Call the layer, which casts.")
 
 
+def no_state_of_both_directions() -> ArgumentError:
+    """For a stateful layer with a second direction."""
+    return ArgumentError(
+        "a StatefulGRU cannot be bidirectional: its second direction begins at an end that the next call moves. "
+        "Use fastgru.GRU on whole sequences."
+    )
+
+
+def carried_state(shape: Sequence[int], error: Exception) -> ShapeError:
+    """For a call that does not fit the state of the call before it."""
+    return ShapeError(f"{error} The state carried from the call before is {tuple(shape)}; call reset_state() first.")
+
+
 def no_option(option: str, tool: str) -> ArgumentError:
     """For something that a layer with this option cannot do."""
     return ArgumentError(f"{tool} is not possible for a GRU with {option}. Build the layer without it.")

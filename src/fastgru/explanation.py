@@ -56,7 +56,8 @@ def explain(layer: GRU | GRUCell, input: Tensor | PackedSequence, hx: Tensor | N
         >>> import torch, fastgru
         >>> fastgru.explain(fastgru.GRU(4, 8), torch.ones(5, 2, 4)).chosen
         'cpu'
-        >>> fastgru.explain(fastgru.GRU(4, 8).half(), torch.ones(5, 2, 4).half()).chosen
+        >>> layer, x = fastgru.GRU(4, 8, device="meta"), torch.ones(5, 2, 4, device="meta")
+        >>> fastgru.explain(layer, x).chosen
         'aten'
     """
     if not isinstance(layer, (GRU, GRUCell)):
