@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import subprocess
 import sys
 import threading
@@ -113,6 +114,8 @@ def growth(work, calls, grad):
 def test_memory_does_not_grow_over_many_calls(call):
     # In a process of its own: in one that has run other tests, the system moves their memory about meanwhile.
     program = f"from test_drop_in_endurance import growth, stream, train; print(growth({call}))"
-    child = subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parent, capture_output=True, text=True)
+    paths = Path(fastgru.__file__).parents[1], Path(__file__).parent
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))}
+    child = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     assert child.returncode == 0, child.stderr
     assert int(child.stdout) < GROWTH_BYTES
