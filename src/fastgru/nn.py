@@ -351,7 +351,7 @@ class GRU(Quantizable, torch_rnn.RNNBase):
         reset_state: Tensor | None = None,
     ) -> tuple[Any, Tensor]:
         """Output and h_n for whole sequences; shapes in the class's documentation."""
-        if not isinstance(input, Tensor) or (type(input) is not Tensor and input.is_nested):
+        if type(input) is not Tensor and (not isinstance(input, Tensor) or input.is_nested):
             return self._forward_other(input, hx, lengths, reset, reset_state)  # type: ignore[no-any-return]
         if hx is not None and not isinstance(hx, Tensor):
             raise errors.not_a_tensor("hx", hx)
