@@ -103,9 +103,23 @@ def test_a_model_with_a_layer_inside(tmp_path, by, rows, steps):
 
 def test_weights_are_laid_out_in_advance(tmp_path):
     """However large; torch's exporter leaves the larger ones to whoever loads the file."""
-    layer = fastgru.GRU(FEATURES, 64)
-    kinds, _, _ = written(fastgru.onnx.export(layer, tmp_path / "layer.onnx"))
-    assert kinds == {"GRU": 1, "Squeeze": 1}
+    for layer in (fastgru.GRU(FEATURES, 64), fastgru.GRU(100, 20), fastgru.GRU(FEATURES, 100, proj_size=2)):
+        kinds, _, _ = written(fastgru.onnx.export(layer, tmp_path / "layer.onnx"))
+        assert set(kinds) <= {"GRU", "Squeeze", "Split", "MatMul"}
+
+
+class WithZeros(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.gru = fastgru.GRU(FEATURES, HIDDEN)
+
+    def forward(self, input):
+        return self.gru(input)[0], torch.zeros(2000, 2000) + input.sum()
+
+
+def test_what_is_no_weight_of_ours_is_not_laid_out(tmp_path):
+    example = (torch.randn(7, 2, FEATURES),)
+    assert fastgru.onnx.export(WithZeros(), tmp_path / "m.onnx", args=example).stat().st_size < 100_000
 
 
 @pytest.mark.parametrize("with_h_0", [True, False])

@@ -22,7 +22,6 @@ from fastgru.cell import GRUCell
 from fastgru.nn import GRU
 
 _MOST_BYTES = 2**31 - 2**20  # of a file: the format counts in 31 bits, and the graph wants some of them
-_ALL = 1 << 40  # more values than any weight has: all of them may be laid out in advance
 _AUTO = torch.export.Dim.AUTO  # as large as the other batches of the call are
 
 
@@ -96,7 +95,9 @@ def export(
     optimizer = _exporters_optimizer()
     _check_size(model)
     program = _program(model, call, opset)
-    optimizer.optimize(program.model, input_size_limit=_ALL, output_size_limit=_ALL)
+    most = _most_values(model)
+    if most > 0:
+        optimizer.optimize(program.model, input_size_limit=most, output_size_limit=most)
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
     try:
@@ -151,6 +152,12 @@ def _example_of_layer(layer: GRU, with_h_0: bool, with_lengths: bool) -> _Call:
     inputs = ["h_0" if name == "hx" else name for name in args]
     outputs = [f"output_l{k}" for k in range(layer.num_layers)] if layer.return_all_layers else ["output"]
     return _Call((), args, shapes, inputs, [*outputs, "h_n"])
+
+
+def _most_values(model: nn.Module) -> int:
+    """As many as a node's weights can have, so that they and nothing larger are laid out in advance."""
+    layers = [module for module in model.modules() if isinstance(module, (GRU, GRUCell))]
+    return max((6 * one.hidden_size * max(one.input_size, 2 * one.hidden_size) for one in layers), default=0)
 
 
 def _check_size(model: nn.Module) -> None:
