@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -242,3 +243,12 @@ def test_from_torch_wants_a_layer_of_torchs():
     parametrized = torch.nn.utils.parametrizations.weight_norm(nn.GRU(3, 4), "weight_hh_l0")
     with pytest.raises(TypeError, match="keep parametrizations"):
         fastgru.GRU.from_torch(parametrized)
+
+
+def test_opacus_that_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "opacus", None)
+    monkeypatch.delitem(sys.modules, "opacus.grad_sample", raising=False)
+    with pytest.raises(
+        errors.MissingExtra, match=r"needs opacus, which is not installed\. Run: pip install 'fastgru\[op"
+    ):
+        fastgru.opacus.register()

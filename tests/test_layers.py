@@ -30,7 +30,7 @@ ROWS = [
     {"freezing", "stacking", "layouts"},
     {"streaming", "projection", "quantization", "sharing", "symbols"},
     {"nn", "cell"},
-    {"stateful", "explanation", "replace", "patching", "onnx"},
+    {"stateful", "explanation", "replace", "patching", "onnx", "opacus"},
     {"bench.cases", "demo"},
     {"bench.limits"},
     {"bench.measuring"},
@@ -131,7 +131,8 @@ def test_a_name_that_needs_torch_says_how_to_get_it():
 def test_public_names():
     assert set(fastgru.__all__) == set(dir(fastgru)) == {
         "GRU", "GRUCell", "GRUSpec", "StatefulGRU", "Stepper", "__version__", "convert", "cpu_info", "errors",
-        "explain", "functional", "last_output", "onnx", "patch", "replace_gru", "restore_gru", "use_backend",
+        "explain", "functional", "last_output", "onnx", "opacus", "patch", "replace_gru", "restore_gru",
+        "use_backend",
     }  # fmt: skip
     for name in fastgru.__all__:
         value = getattr(fastgru, name)

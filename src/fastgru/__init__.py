@@ -24,6 +24,7 @@ _HOMES = {
     "functional": "fastgru.functional",
     "last_output": "fastgru.layouts",
     "onnx": "fastgru.onnx",
+    "opacus": "fastgru.opacus",
     "patch": "fastgru.patching",
     "replace_gru": "fastgru.replace",
     "restore_gru": "fastgru.replace",
@@ -44,6 +45,7 @@ __all__ = [
     "functional",
     "last_output",
     "onnx",
+    "opacus",
     "patch",
     "replace_gru",
     "restore_gru",
@@ -51,7 +53,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from fastgru import convert, errors, functional, onnx
+    from fastgru import convert, errors, functional, onnx, opacus
     from fastgru.cell import GRUCell
     from fastgru.dispatch import use_backend
     from fastgru.explanation import explain

@@ -107,6 +107,11 @@ def missing_extra(package: str, extra: str, purpose: str) -> MissingExtra:
     return MissingExtra(f"{purpose} needs {package}, which is not installed. Run: pip install 'fastgru[{extra}]'")
 
 
+def no_samples(what: str, hint: str) -> ArgumentError:
+    """For what has no per-sample gradients; `hint` is what to do instead."""
+    return ArgumentError(f"fastgru has no per-sample gradients for {what}. {hint}.")
+
+
 def not_a_tensor(name: str, value: object) -> InputTypeError:
     """For an argument that is no tensor."""
     kind = type(value).__name__
