@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,7 +11,7 @@ import torch
 
 from fastgru import errors
 from fastgru.backends import aten, cpu, onnx, reference
-from fastgru.backends.base import Backend, Request
+from fastgru.backends.base import Backend, Request, warn_once
 
 # In order of preference: the first that does not refuse is used. The last refuses nothing, and is slow.
 BACKENDS: tuple[Backend, ...] = (onnx.BACKEND, cpu.BACKEND, aten.BACKEND, reference.BACKEND)
@@ -89,15 +88,5 @@ def choose(request: Request, warns: bool = False) -> Backend:
         if backend.refuse(request) is None:
             return backend
     if warns and not torch.compiler.is_compiling():
-        _warn_once({backend.name: backend.refuse(request) for backend in BACKENDS[:-1]})
+        warn_once({backend.name: backend.refuse(request) for backend in BACKENDS[:-1]})
     return BACKENDS[-1]
-
-
-_warned: set[str] = set()
-
-
-def _warn_once(reasons: dict[str, str | None]) -> None:
-    warning = errors.slow_path(reasons)
-    if str(warning) not in _warned:
-        _warned.add(str(warning))
-        warnings.warn(warning, stacklevel=2)

@@ -14,7 +14,16 @@ from torch.autograd import forward_ad
 
 from fastgru import checking, dispatch, errors
 from fastgru.backends import core_calls, cpu, onnx
-from fastgru.backends.base import COMPILER, DISPATCH_MODE, TRANSFORM, UNBOUNDED, Bounds, Request
+from fastgru.backends.base import (
+    COMPILER,
+    DISPATCH_MODE,
+    FORWARD_MODE,
+    JIT_TRACING,
+    TRANSFORM,
+    UNBOUNDED,
+    Bounds,
+    Request,
+)
 from fastgru.spec import GRUSpec
 
 _CELL_ARGUMENTS = ("input", "hx", "weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -306,7 +315,7 @@ def _context(x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...]) -> str 
         # No rule of ours serves a call that is compiled inside a transform, or one with tangents.
         if torch.compiler.is_compiling():
             return f"{COMPILER} of {TRANSFORM}"
-        return f"forward-mode AD in {TRANSFORM}" if forward_ad._current_level >= 0 else TRANSFORM
+        return f"{FORWARD_MODE} in {TRANSFORM}" if forward_ad._current_level >= 0 else TRANSFORM
     if torch.compiler.is_compiling():
         return onnx.EXPORT if onnx.is_exporting() else COMPILER
     tensors = (x, *weights) if h_0 is None else (x, h_0, *weights)
@@ -314,9 +323,9 @@ def _context(x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...]) -> str 
         forward_ad.unpack_dual(t).tangent is not None  # type: ignore[no-untyped-call]
         for t in tensors
     ):
-        return "forward-mode AD"
+        return FORWARD_MODE
     if torch._C._get_tracing_state() is not None:
-        return "torch.jit tracing"
+        return JIT_TRACING
     if torch._C._len_torch_dispatch_stack() > 0:
         return DISPATCH_MODE
     strange = {type(t) for t in tensors} - checking.PLAIN

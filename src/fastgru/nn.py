@@ -303,7 +303,7 @@ class GRU(Quantizable, torch_rnn.RNNBase):
     def flatten_parameters(self) -> None:
         """Does nothing on a CPU; on CUDA lays the parameters out as cuDNN likes them."""
         first = next(iter(self._flat_weights), None)
-        if first is not None and first.is_cuda:
+        if first is not None and first.is_cuda and self.proj_size == 0:
             super().flatten_parameters()
 
     def __getstate__(self) -> dict[str, Any]:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch._VF import gru as torch_gru
+from torch._VF import gru_cell as torch_gru_cell
 from torch.nn.utils import rnn
 
-from fastgru.backends.base import TRANSFORM, Bounds, Request
+from fastgru.backends import guarding
+from fastgru.backends.base import FORWARD_MODE, JIT_TRACING, TRANSFORM, Bounds, Request
+
+# Where torch's operator is cuDNN's: it has first derivatives alone, and wants weights side by side in memory.
+CUDNN_DEVICES = {"cuda"}
 
 
 class AtenBackend:
@@ -21,6 +26,8 @@ class AtenBackend:
             return f"torch's operator has no rules for {TRANSFORM}"
         if request.resets:
             return "torch's operator does not put states back inside a sequence"
+        if request.context == FORWARD_MODE and request.device in CUDNN_DEVICES:
+            return f"cuDNN has no rules for {FORWARD_MODE}"
         if request.has_lengths and request.context is not None:
             return f"torch's operator wants lengths as numbers, which {request.context} does not have"
         return None
@@ -34,20 +41,52 @@ class AtenBackend:
         bounds: Bounds,
     ) -> tuple[Tensor, Tensor]:
         """Output and h_n; shapes as in `fastgru.backends.base.Backend`."""
-        spec = request.spec
-        if h_0 is None:
-            # Not `request.batch`, which torch.jit.trace would take for the batch of every later call.
-            rows = bounds.batch_sizes[0] if bounds.batch_sizes is not None else x.shape[0 if request.batch_first else 1]
-            shape = (spec.num_layers * spec.num_directions, rows, spec.hidden_size)
-            h_0 = torch.zeros(shape, dtype=x.dtype, device=x.device)  # type: ignore[arg-type]
-        if bounds.lengths is not None:
-            return _run_padded(request, x, h_0, weights, bounds.lengths)
-        options = (spec.bias, spec.num_layers, request.dropout, request.dropout > 0, spec.bidirectional)
-        if bounds.batch_sizes is not None:
-            output, h_n = torch_gru(x, bounds.batch_sizes, h_0, weights, *options)
-        else:
-            output, h_n = torch_gru(x, h_0, weights, *options, request.batch_first)
-        return output, h_n
+        if request.device not in CUDNN_DEVICES or request.context is not None:
+            return _run(request, x, h_0, weights, bounds)
+        if _is_one_step(request):
+            return _run_step(request, x, h_0, weights)
+        # With dropout the reference would draw other masks; torch says itself that it cannot go on.
+        if request.needs_grad and request.dropout == 0.0:
+            return guarding.run(_run, request, x, h_0, weights, bounds)
+        return _run(request, x, h_0, weights, bounds)
+
+
+def _is_one_step(request: Request) -> bool:
+    is_one_cell = request.spec.num_layers * request.spec.num_directions == 1
+    return is_one_cell and request.steps == 1 and not (request.is_packed or request.has_lengths)
+
+
+def _run_step(request: Request, x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    """Output and h_n of a step of one cell, as `torch.nn.GRUCell` has it: its weights stand where they like."""
+    step_at = 1 if request.batch_first else 0
+    step = x.squeeze(step_at)
+    state = step.new_zeros(request.batch, request.spec.hidden_size) if h_0 is None else h_0[0]
+    h = torch_gru_cell(step, state, *weights)
+    return torch.stack([h], step_at), torch.stack([h])
+
+
+def _run(
+    request: Request, x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...], bounds: Bounds
+) -> tuple[Tensor, Tensor]:
+    """Output and h_n by torch's operator, which knows no lengths."""
+    spec = request.spec
+    if h_0 is None:
+        # Not `request.batch`, which torch.jit.trace would take for the batch of every later call.
+        rows = bounds.batch_sizes[0] if bounds.batch_sizes is not None else x.shape[0 if request.batch_first else 1]
+        shape = (spec.num_layers * spec.num_directions, rows, spec.hidden_size)
+        h_0 = torch.zeros(shape, dtype=x.dtype, device=x.device)  # type: ignore[arg-type]
+    if bounds.lengths is not None:
+        return _run_padded(request, x, h_0, weights, bounds.lengths)
+    # cuDNN takes dense states alone, and gives gradients only where it was told of training. A trace does not change
+    # with what is wanted of it.
+    needs_telling = request.device in CUDNN_DEVICES and request.context != JIT_TRACING
+    trains = request.dropout > 0 or (needs_telling and request.needs_grad)
+    options = (spec.bias, spec.num_layers, request.dropout, trains, spec.bidirectional)
+    if bounds.batch_sizes is not None:
+        output, h_n = torch_gru(x, bounds.batch_sizes, h_0.contiguous(), weights, *options)
+    else:
+        output, h_n = torch_gru(x, h_0.contiguous(), weights, *options, request.batch_first)
+    return output, h_n
 
 
 def _run_padded(
@@ -62,7 +101,7 @@ def _run_padded(
     used = order[:count].to(x.device)
     packed = rnn.pack_padded_sequence(x.index_select(1, used), own[:count])
     alone = request._replace(is_packed=True, has_lengths=False, batch_first=False)
-    data, last = BACKEND.run(alone, packed.data, h_0.index_select(1, used), weights, Bounds(packed.batch_sizes))
+    data, last = _run(alone, packed.data, h_0.index_select(1, used), weights, Bounds(packed.batch_sizes))
     output, _ = rnn.pad_packed_sequence(packed._replace(data=data), total_length=request.steps)
     output = output.new_zeros(request.steps, request.batch, output.shape[2]).index_copy(1, used, output)
     h_n = h_0.index_copy(1, used, last)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
+from fastgru import errors
 from fastgru.spec import GRUSpec
 
 
@@ -33,6 +35,8 @@ UNBOUNDED = Bounds()
 COMPILER = "torch.compile"
 TRANSFORM = "a torch.func transform"
 DISPATCH_MODE = "a TorchDispatchMode"
+FORWARD_MODE = "forward-mode AD"
+JIT_TRACING = "torch.jit tracing"
 FAKE = "tensors of type FakeTensor"
 
 
@@ -98,6 +102,17 @@ class Backend(Protocol):
         Returns:
             output (T, B, D*H), (B, T, D*H) or (N, D*H), zeros past the ends, and h_n (L*D, B, H).
         """
+
+
+_warned: set[str] = set()
+
+
+def warn_once(reasons: dict[str, str | None]) -> None:
+    """Warns of a call that the reference serves, for `reasons` by backend, once for the same reasons."""
+    warning = errors.slow_path(reasons)
+    if str(warning) not in _warned:
+        _warned.add(str(warning))
+        warnings.warn(warning, stacklevel=3)
 
 
 RunLayer = Callable[[Request, Tensor, Tensor | None, tuple[Tensor, ...], Bounds], tuple[Tensor, Tensor]]

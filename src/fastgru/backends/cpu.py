@@ -134,7 +134,8 @@ class _Gru(torch.autograd.Function):
             call = (*call[:2], Bounds(batch_sizes, lengths, reset, inputs[2]), *call[3:])
             inputs = inputs[:-3]
         if torch.is_grad_enabled() or not _are_plain(outer):
-            return None, *_differentiable(call, tuple(inputs), outer, wanted)
+            request = call[4] or _plain_request(call, tuple(inputs))
+            return None, *reference.gradients(request, tuple(inputs), call[2], outer, wanted)
         output = ctx.output
         if output._version != ctx.version:
             x, h_0, _, *weights = inputs
@@ -205,37 +206,6 @@ def _plain_request(call: _Parts, inputs: tuple[Tensor | None, ...]) -> Request:
 def _are_plain(outer: tuple[Tensor | None, Tensor | None]) -> bool:
     """Whether outer gradients have memory of their own; those of vmap over a backward pass have none."""
     return not torch._C._are_functorch_transforms_active() and all(d is None or torch._C._has_storage(d) for d in outer)
-
-
-def _differentiable(
-    call: _Parts,
-    inputs: tuple[Tensor | None, ...],
-    outer: tuple[Tensor | None, Tensor | None],
-    wanted: tuple[bool, ...],
-) -> list[Tensor | None]:
-    """The gradients as functions that autograd can follow further, to any order: the reference's.
-
-    Fresh aliases of the inputs keep paths between them out of it: an input may have been computed from a weight.
-    """
-    creates_graph = torch.is_grad_enabled()
-    request = call[4] or _plain_request(call, inputs)
-    with torch.enable_grad():
-        aliases = [None if t is None else t.view_as(t) for t in inputs]
-        x, h_0, reset_state, *weights = aliases
-        bounds = call[2]._replace(reset_state=reset_state)
-        results = reference.BACKEND.run(request, x, h_0, tuple(weights), bounds)  # type: ignore[arg-type]
-        pairs = [(result, d) for result, d in zip(results, outer, strict=True) if d is not None]
-        asked = [t for t, is_wanted in zip(aliases, wanted, strict=True) if is_wanted]
-        found = iter(
-            torch.autograd.grad(
-                [result for result, _ in pairs],
-                asked,  # type: ignore[arg-type]
-                [d for _, d in pairs],
-                create_graph=creates_graph,
-                allow_unused=True,
-            )
-        )
-    return [next(found) if is_wanted else None for is_wanted in wanted]
 
 
 BACKEND = CpuBackend()

@@ -95,4 +95,42 @@ def _run_packed(
     return rnn.pack_padded_sequence(output, lengths).data, h_n
 
 
+def gradients(
+    request: Request,
+    inputs: Sequence[Tensor | None],
+    bounds: Bounds,
+    outer: Sequence[Tensor | None],
+    wanted: Sequence[bool],
+) -> list[Tensor | None]:
+    """The gradients of a call as functions that autograd can follow further, to any order; None where not wanted.
+
+    Fresh aliases of the inputs keep paths between them out of it: an input may have been computed from a weight.
+
+    Args:
+        request: of the call.
+        inputs: x, h_0, reset_state and the weights.
+        bounds: of the call; its reset_state is taken from `inputs`.
+        outer: the gradients of output and h_n, at least one of them.
+        wanted: for each of `inputs`.
+    """
+    creates_graph = torch.is_grad_enabled()
+    with torch.enable_grad():
+        aliases = [None if t is None else t.view_as(t) for t in inputs]
+        x, h_0, reset_state, *weights = aliases
+        bounds = bounds._replace(reset_state=reset_state)
+        results = BACKEND.run(request, x, h_0, tuple(weights), bounds)  # type: ignore[arg-type]
+        pairs = [(result, d) for result, d in zip(results, outer, strict=True) if d is not None]
+        asked = [t for t, is_wanted in zip(aliases, wanted, strict=True) if is_wanted]
+        found = iter(
+            torch.autograd.grad(
+                [result for result, _ in pairs],
+                asked,  # type: ignore[arg-type]
+                [d for _, d in pairs],
+                create_graph=creates_graph,
+                allow_unused=True,
+            )
+        )
+    return [next(found) if is_wanted else None for is_wanted in wanted]
+
+
 BACKEND = ReferenceBackend()
