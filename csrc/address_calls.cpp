@@ -96,16 +96,16 @@ void move_inputs(Call& call, const std::vector<ptrdiff_t>& by, ptrdiff_t model) 
 
 // Threads take whole calls, each on its own: nothing to wait for, and the bits of one call are those of any
 // division.
-template <class T, class Call>
+template <class Call>
 void run_all(std::vector<Call>& calls, int threads) {
     const KernelTable& table = active_table();
     const nb::gil_scoped_release released;
-    const double each = product_microseconds(calls[0].spec, calls[0].batch, sizeof(T));
+    const double each = product_microseconds(calls[0].spec, calls[0].batch, Call::value_bytes);
     const Team team(threads, each * double(calls.size()));
     size_t bytes = 64;
     for (Call& call : calls) {
         call.threads = 1;
-        const size_t own = workspace_bytes<T>(table, call);
+        const size_t own = workspace_bytes(table, call);
         bytes = own > bytes ? own : bytes;
     }
     bytes = (bytes + 63) / 64 * 64;
@@ -115,7 +115,7 @@ void run_all(std::vector<Call>& calls, int threads) {
     WorkQueue queue;
     on_threads(workers, [&](int thread, int) {
         for (long i = queue.take(); i < long(calls.size()); i = queue.take())
-            run<T>(table, calls[size_t(i)], static_cast<char*>(workspace.data()) + size_t(thread) * bytes);
+            run(table, calls[size_t(i)], static_cast<char*>(workspace.data()) + size_t(thread) * bytes);
     });
 }
 
@@ -147,12 +147,12 @@ void forward(const Core& core, const ForwardArguments& a) {
                           cells,
                           sequence<T>(a.output, is_flat),
                           at<T>(a.h_n),
-                          at<T>(a.saved),
+                          at<Sum<T>>(a.saved),
                           a.recomputes,
                           a.threads,
                           false,
                           nullptr};
-    if (a.models.count == 1) return run_in_workspace<T>(call);
+    if (a.models.count == 1) return run_in_workspace(call);
     const ptrdiff_t own = core.spec.cells();
     std::vector<Cell<T>> all;
     std::vector<Forward<T>> calls(size_t(a.models.count), call);
@@ -167,7 +167,7 @@ void forward(const Core& core, const ForwardArguments& a) {
         move(one.saved, by[kSaved] * i);
     }
     for (ptrdiff_t i = 0; i < a.models.count; ++i) calls[size_t(i)].cells = all.data() + i * own;
-    run_all<T>(calls, a.threads);
+    run_all(calls, a.threads);
 }
 
 struct BackwardArguments {
@@ -203,7 +203,7 @@ void backward(const Core& core, const BackwardArguments& a) {
                            resets_of<T>(a.reset),
                            cells,
                            sequence<const T>(a.output, is_flat),
-                           at<const T>(a.saved),
+                           at<const Sum<T>>(a.saved),
                            a.recomputes,
                            sequence<const T>(a.d_output, is_flat),
                            at<const T>(a.d_h_n),
@@ -213,7 +213,7 @@ void backward(const Core& core, const BackwardArguments& a) {
                            d_cells,
                            a.threads,
                            false};
-    if (a.models.count == 1) return run_in_workspace<T>(call);
+    if (a.models.count == 1) return run_in_workspace(call);
     const ptrdiff_t own = core.spec.cells();
     std::vector<Cell<T>> all;
     std::vector<CellGradients<T>> d_all;
@@ -239,7 +239,7 @@ void backward(const Core& core, const BackwardArguments& a) {
         calls[size_t(i)].cells = all.data() + i * own;
         calls[size_t(i)].d_cells = d_all.data() + i * own;
     }
-    run_all<T>(calls, a.threads);
+    run_all(calls, a.threads);
 }
 
 }  // namespace
@@ -257,7 +257,9 @@ void bind_address_calls(nb::module_& m, nb::class_<Core>& core) {
     core.def(
             "saved_values",
             [](const Core& core, const Bounds& bounds, bool recomputes) {
-                return saved_values(core.spec, batch_of(bounds), recomputes);
+                return with_type(core.type, [&]<class T>(Tag<T>) {
+                    return saved_values<T>(core.spec, batch_of(bounds), recomputes);
+                });
             },
             nb::arg("bounds"), nb::arg("recomputes"),
             "How many values a training forward leaves for the backward pass.")
@@ -266,9 +268,9 @@ void bind_address_calls(nb::module_& m, nb::class_<Core>& core) {
             [](const Core& core, const Bounds& bounds, const Place& input, Address h_0, const Reset& reset,
                nb::handle parameters, const Place& output, Address h_n, Address saved, bool recomputes, int threads,
                const Models& models) {
-                const auto call = core.is_double ? forward<double> : forward<float>;
-                call(core,
-                     {bounds, input, h_0, reset, parameters, output, h_n, saved, recomputes, threads, models});
+                const ForwardArguments arguments{bounds, input, h_0,        reset,   parameters, output,
+                                                 h_n,    saved, recomputes, threads, models};
+                with_type(core.type, [&]<class T>(Tag<T>) { forward<T>(core, arguments); });
             },
             nb::arg("bounds"), nb::arg("input"), nb::arg("h_0"), nb::arg("reset"), nb::arg("parameters"),
             nb::arg("output"), nb::arg("h_n"), nb::arg("saved"), nb::arg("recomputes"), nb::arg("threads"),
@@ -279,9 +281,10 @@ void bind_address_calls(nb::module_& m, nb::class_<Core>& core) {
                nb::handle parameters, const Place& output, Address saved, bool recomputes, const Place& d_output,
                Address d_h_n, const Place& d_input, Address d_h_0, Address d_reset, nb::handle d_parameters,
                int threads, const Models& models) {
-                const auto call = core.is_double ? backward<double> : backward<float>;
-                call(core, {bounds, input, h_0, reset, parameters, output, saved, recomputes, d_output, d_h_n,
-                            d_input, d_h_0, d_reset, d_parameters, threads, models});
+                const BackwardArguments arguments{bounds,  input,        h_0,      reset, parameters, output,
+                                                  saved,   recomputes,   d_output, d_h_n, d_input,    d_h_0,
+                                                  d_reset, d_parameters, threads,  models};
+                with_type(core.type, [&]<class T>(Tag<T>) { backward<T>(core, arguments); });
             },
             nb::arg("bounds"), nb::arg("input"), nb::arg("h_0"), nb::arg("reset"), nb::arg("parameters"),
             nb::arg("output"), nb::arg("saved"), nb::arg("recomputes"), nb::arg("d_output"), nb::arg("d_h_n"),

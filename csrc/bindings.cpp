@@ -21,6 +21,13 @@ int get_buffer(PyObject* object, Py_buffer* view, int flags) {
 
 PyType_Slot block_slots[] = {{Py_bf_getbuffer, reinterpret_cast<void*>(get_buffer)}, {0, nullptr}};
 
+Type type_of(const std::string& name) {
+    const char* const names[] = {"float32", "float64", "bfloat16", "float16"};
+    for (int i = 0; i < 4; ++i)
+        if (name == names[i]) return Type(i);
+    throw nb::value_error("the core knows float32, float64, bfloat16 and float16");
+}
+
 template <class T>
 void activation(bool is_tanh, Address x, Address y, ptrdiff_t n) {
     const Kernels<T>& kernels = kernels_of<T>(active_table());
@@ -38,11 +45,11 @@ NB_MODULE(_core, m) {
     core.def(
         "__init__",
         [](Core* self, ptrdiff_t input_size, ptrdiff_t hidden_size, ptrdiff_t num_layers, ptrdiff_t num_directions,
-           bool bias, bool is_double) {
-            new (self) Core{{input_size, hidden_size, num_layers, num_directions}, bias, is_double};
+           bool bias, const std::string& type) {
+            new (self) Core{{input_size, hidden_size, num_layers, num_directions}, bias, type_of(type)};
         },
         nb::arg("input_size"), nb::arg("hidden_size"), nb::arg("num_layers"), nb::arg("num_directions"),
-        nb::arg("bias"), nb::arg("is_double"));
+        nb::arg("bias"), nb::arg("type"));
 
     nb::class_<Block>(m, "Block", nb::type_slots(block_slots), "Memory from the pool, as a writable buffer.")
         .def(

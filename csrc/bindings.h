@@ -17,11 +17,33 @@ namespace nb = nanobind;
 
 using Address = uintptr_t;
 
+enum class Type { float32, float64, bfloat16, float16 };
+
+template <class T>
+struct Tag {
+    using type = T;
+};
+
+// visit(Tag<T>) for the C++ type of an element type.
+template <class Visit>
+auto with_type(Type type, const Visit& visit) {
+    switch (type) {
+        case Type::float64:
+            return visit(Tag<double>());
+        case Type::bfloat16:
+            return visit(Tag<BFloat16>());
+        case Type::float16:
+            return visit(Tag<Float16>());
+        default:
+            return visit(Tag<float>());
+    }
+}
+
 // A layer's sizes.
 struct Core {
     Spec spec;
     bool has_bias;
-    bool is_double;
+    Type type;
 
     ptrdiff_t tensors_per_cell() const { return has_bias ? 4 : 2; }
 };
@@ -29,16 +51,16 @@ struct Core {
 // Small arrays of cells on the stack; a hundred layers are more than anyone stacks.
 constexpr ptrdiff_t kMostCells = 256;
 
-template <class T, class Call>
+template <class Call>
 void run_in_workspace(Call call) {
     const KernelTable& table = active_table();
     const nb::gil_scoped_release released;
-    const Team team(call.threads, product_microseconds(call.spec, call.batch, sizeof(T)));
+    const Team team(call.threads, product_microseconds(call.spec, call.batch, call.value_bytes));
     call.threads = team.threads();
     call.is_awake = team.is_awake();
-    const Block workspace(workspace_bytes<T>(table, call));
+    const Block workspace(workspace_bytes(table, call));
     if (workspace.data() == nullptr) throw std::bad_alloc();
-    run<T>(table, call, workspace.data());
+    run(table, call, workspace.data());
 }
 
 // Calls on memory by address: address_calls.cpp.

@@ -12,7 +12,8 @@ Level kLevels[] = {
     {&avx512::table, __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
                          __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
                          __builtin_cpu_supports("fma")},
-    {&avx2::table, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")},
+    {&avx2::table,
+     __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")},
     {&baseline::table, true},
 #elif defined(__aarch64__)
     {&neon::table, true},

@@ -35,6 +35,8 @@ struct Batch {
             sum += lengths == nullptr ? batch_sizes[i] : lengths[i];
         return sum;
     }
+    // Vectors in memory.
+    ptrdiff_t slots() const { return batch_sizes == nullptr ? steps * rows : total(); }
     // Steps at which there is something to do; at least 1, for kernels know no empty sequence.
     ptrdiff_t longest() const {
         ptrdiff_t most = lengths == nullptr ? steps : 1;
@@ -52,14 +54,14 @@ enum class Way {
     ahead,    // the first goes through the steps, the others project the inputs of later ones; not backward
 };
 
-// Parameters of one layer and direction, rows r, z, n; in a call they stand as torch orders them, layer by
-// layer, in each the directions.
-template <class T>
+// Parameters of one layer and direction, as they are stored, rows r, z, n; in a call they stand as torch orders
+// them, layer by layer, in each the directions.
+template <class S>
 struct Cell {
-    const T* weight_ih;  // [3H][width]
-    const T* weight_hh;  // [3H][H]
-    const T* bias_ih;    // [3H], null: none
-    const T* bias_hh;    // [3H], null: none
+    const S* weight_ih;  // [3H][width]
+    const S* weight_hh;  // [3H][H]
+    const S* bias_ih;    // [3H], null: none
+    const S* bias_hh;    // [3H], null: none
 };
 
 template <class T>
@@ -69,34 +71,40 @@ struct CellGradients {  // same shapes; each may be null: not wanted
     bool any() const { return weight_ih || weight_hh || bias_ih || bias_hh; }
 };
 
-template <class T>
+// Vectors of type T, parameters stored as S. Where vectors have 16 bits too, they are widened first and results
+// rounded last, and outputs lie without gaps.
+template <class T, class S = T>
 struct Forward {
+    static constexpr size_t value_bytes = sizeof(Sum<T>);  // of sums
+
     Spec spec;
     Batch batch;
     Sequence<const T> input;  // [T][B][I] with any strides between vectors, or [N][I]
     const T* h_0;             // [L D][B][H], null: zeros
     Resets<T> resets;         // its state is [L D][B][H]; or [L D][H] with stride 0; or null: zeros
-    const Cell<T>* cells;     // [L D]
+    const Cell<S>* cells;     // [L D]
     Sequence<T> output;       // [T][B][D H], zeros past the ends; or [N][D H]
     T* h_n;                   // [L D][B][H]
-    T* saved;                 // [saved_values(...)]: for the backward pass; null: none follows
+    Sum<T>* saved;            // [saved_values<T>(...)]: for the backward pass; null: none follows
     bool recomputes;          // the backward pass will compute the gates again
     int threads;              // at most this many
     bool is_awake;            // threads take work at once (threads.h); results are the same either way
-    const T* packed;          // from `pack` with the same table; null: the call packs `cells` for itself
+    const void* packed;       // from `pack` with the same table; null: the call packs `cells` for itself
     Way way = Way::best;      // another where it is possible, for tests and measurements
 };
 
 template <class T>
 struct Backward {
+    static constexpr size_t value_bytes = sizeof(Sum<T>);
+
     Spec spec;
     Batch batch;
     Sequence<const T> input;
     const T* h_0;
     Resets<T> resets;
     const Cell<T>* cells;
-    Sequence<const T> output;         // unchanged since the forward pass
-    const T* saved;                   // read only: the backward pass may run again
+    Sequence<const T> output;         // unchanged since the forward pass; of 16 bits, not looked at: `saved` has it
+    const Sum<T>* saved;              // read only: the backward pass may run again
     bool recomputes;                  // as in the forward pass
     Sequence<const T> d_output;       // [T][B][D H]; null data: zero
     const T* d_h_n;                   // [L D][B][H], null: zero
@@ -109,26 +117,36 @@ struct Backward {
     Way way = Way::best;
 };
 
-// Values of type T that a training forward leaves for the backward pass: four per step, row and hidden unit (none
-// where they will be recomputed), and the outputs of all layers but the last.
+// Values that a training forward leaves for the backward pass: four per step, row and hidden unit (none where they
+// will be recomputed), and the outputs of all layers but the last; of that too where it is rounded for the caller.
+template <class T>
 size_t saved_values(const Spec& spec, const Batch& batch, bool recomputes);
 
 // Parameters as the forward kernels of one level want them, laid out once for many calls. Calls that are given none
 // lay them out anew each time: whether parameters have changed since can't be seen from here.
-size_t packed_bytes(const KernelTable& table, const Spec& spec, size_t value_bytes);
-template <class T>
-void pack(const KernelTable& table, const Spec& spec, const Cell<T>* cells, T* packed);
+template <class S>
+size_t packed_bytes(const KernelTable& table, const Spec& spec);
+template <class S>
+void pack(const KernelTable& table, const Spec& spec, const Cell<S>* cells, void* packed);
 
 // Bytes of scratch memory, aligned to 64, that a call needs; contents do not matter.
-template <class T>
-size_t workspace_bytes(const KernelTable& table, const Forward<T>& call);
+template <class T, class S>
+size_t workspace_bytes(const KernelTable& table, const Forward<T, S>& call);
 template <class T>
 size_t workspace_bytes(const KernelTable& table, const Backward<T>& call);
+template <Half S>
+size_t workspace_bytes(const KernelTable& table, const Forward<S>& call);
+template <Half S>
+size_t workspace_bytes(const KernelTable& table, const Backward<S>& call);
 
-template <class T>
-void run(const KernelTable& table, const Forward<T>& call, void* workspace);
+template <class T, class S>
+void run(const KernelTable& table, const Forward<T, S>& call, void* workspace);
 template <class T>
 void run(const KernelTable& table, const Backward<T>& call, void* workspace);
+template <Half S>
+void run(const KernelTable& table, const Forward<S>& call, void* workspace);
+template <Half S>
+void run(const KernelTable& table, const Backward<S>& call, void* workspace);
 
 // The levels of this build, best first.
 struct Level {

@@ -9,6 +9,9 @@ namespace {
 
 ptrdiff_t larger(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
 
+// For has_wide_panels.
+constexpr ptrdiff_t kNearPanelBytes = 1 << 20, kRowsForWidePanels = 4, kStepsForWidePanels = 4;
+
 template <class T>
 struct ThreadScratch {
     T* projected;  // [Hb][chunk rows][3][L]
@@ -18,24 +21,30 @@ struct ThreadScratch {
 };
 
 // Everything one call keeps in its workspace.
-template <class T>
+template <class T, class P>
 struct ForwardMemory {
     Steps steps;
-    T* zeros;             // [H]
-    CellPack<T> pack[2];  // by direction, the same for every layer; not when the caller has packed
-    T* between[2];        // [N][D H]: outputs of inner layers when nothing is saved
+    T* zeros;                // [H]
+    CellPack<T, P> pack[2];  // by direction, the same for every layer; not when the caller's are used
+    T* between[2];           // [N][D H]: outputs of inner layers when nothing is saved
     ThreadScratch<T>* scratch;
 };
 
-template <class T>
-ForwardMemory<T> lay_out(const Kernels<T>& kernels, const Forward<T>& call, Arena& arena) {
+// Whether panels (P) are made for the call, or used as the caller has packed them.
+template <class P, class T, class S>
+bool makes_panels(const Forward<T, S>& call) {
+    return call.packed == nullptr || sizeof(P) != sizeof(S);
+}
+
+template <class P, class T, class S>
+ForwardMemory<T, P> lay_out(const ForwardKernels<T, P>& kernels, const Forward<T, S>& call, Arena& arena) {
     const Spec& spec = call.spec;
     const ptrdiff_t H = spec.hidden_size, L = kernels.lanes, blocks = (H + L - 1) / L;
-    ForwardMemory<T> memory{};
+    ForwardMemory<T, P> memory{};
     memory.steps = lay_out_steps(call.batch, arena);
     memory.zeros = arena.take<T>(H);
     const ptrdiff_t width = spec.num_layers == 1 || spec.width(0) > spec.width(1) ? spec.width(0) : spec.width(1);
-    for (ptrdiff_t d = 0; d < spec.num_directions && call.packed == nullptr; ++d)
+    for (ptrdiff_t d = 0; d < spec.num_directions && makes_panels<P>(call); ++d)
         memory.pack[d] = lay_out_pack(kernels, width, H, arena);
     const bool keeps_inner = call.saved == nullptr && spec.num_layers > 1;
     for (T*& between : memory.between)
@@ -55,16 +64,19 @@ ForwardMemory<T> lay_out(const Kernels<T>& kernels, const Forward<T>& call, Aren
 }
 
 // One layer of a call, as its threads see it.
-template <class T>
+template <class T, class S, class P>
 struct ForwardLayer {
-    const Kernels<T>& kernels;
-    const Forward<T>& call;
-    const ForwardMemory<T>& memory;
+    using Run = ForwardSteps<T, P>;
+
+    const KernelTable& table;
+    const ForwardKernels<T, P>& kernels;
+    const Forward<T, S>& call;
+    const ForwardMemory<T, P>& memory;
     ForwardPlan plan;
     ptrdiff_t layer;
     Sequence<const T> input;
     Sequence<T> output;
-    CellPack<T> packs[2];  // by direction
+    CellPack<T, P> packs[2];  // by direction
     Barrier barrier;
     WorkQueue queue[2];
 
@@ -74,15 +86,22 @@ struct ForwardLayer {
 
     void pack(int thread, int threads) const {
         const Share share(blocks(), thread, threads);
-        for (ptrdiff_t d = 0; d < call.spec.num_directions; ++d)
-            pack_cell(kernels, call.cells[layer * call.spec.num_directions + d], call.spec.width(layer),
-                      hidden_size(), packs[d], share);
+        const ptrdiff_t width = call.spec.width(layer), H = hidden_size();
+        for (ptrdiff_t d = 0; d < call.spec.num_directions; ++d) {
+            const ptrdiff_t cell = layer * call.spec.num_directions + d;
+            if (call.packed == nullptr)
+                pack_cell(kernels_of<S>(table), call.cells[cell], width, H, packs[d], share);
+            else if constexpr (sizeof(P) != sizeof(S))
+                widen_pack(kernels_of<S>(table),
+                           find_pack<T, S>(kernels_of<S>(table), call.spec, cell, call.packed), width, H, packs[d],
+                           share);
+        }
     }
 
-    ForwardSteps<T> group(ptrdiff_t direction, ptrdiff_t group, int thread, int threads) {
+    Run group(ptrdiff_t direction, ptrdiff_t group, int thread, int threads) {
         const ptrdiff_t H = hidden_size(), cell = layer * call.spec.num_directions + direction;
         const Share columns(blocks(), splits_columns() ? thread : 0, splits_columns() ? threads : 1);
-        ForwardSteps<T> run{};
+        Run run{};
         run.steps = &memory.steps;
         run.is_reverse = direction == 1;
         run.row_begin = dividing_row(memory.steps, 0, memory.steps.count, group, plan.groups);
@@ -108,18 +127,18 @@ struct ForwardLayer {
         return run;
     }
 
-    ptrdiff_t time(const ForwardSteps<T>& run, ptrdiff_t step) const {
+    ptrdiff_t time(const Run& run, ptrdiff_t step) const {
         return run.is_reverse ? memory.steps.count - 1 - step : step;
     }
 
     // Rows of the run's group alive at time t.
-    ptrdiff_t active(const ForwardSteps<T>& run, ptrdiff_t t) const {
+    ptrdiff_t active(const Run& run, ptrdiff_t t) const {
         const ptrdiff_t alive = memory.steps.active(t) < run.row_end ? memory.steps.active(t) : run.row_end;
         return larger(0, alive - run.row_begin);
     }
 
     // The next chunk of a run: as many steps, at least one, as there is room for. False when none are left.
-    bool advance(ForwardSteps<T>& run) const {
+    bool advance(Run& run) const {
         run.step_begin = run.step_end;
         run.projected_rows = 0;
         for (; run.step_end < memory.steps.count; ++run.step_end) {
@@ -131,14 +150,14 @@ struct ForwardLayer {
     }
 
     // The rows of x that a chunk reads, in the order in which they are processed.
-    void collect_input(const ForwardSteps<T>& run, const T** rows) const {
+    void collect_input(const Run& run, const T** rows) const {
         for (ptrdiff_t s = run.step_begin; s < run.step_end; ++s) {
             const ptrdiff_t t = time(run, s);
             for (ptrdiff_t b = 0; b < active(run, t); ++b) *rows++ = input.at(memory.steps, t, run.row_begin + b);
         }
     }
 
-    void copy_last_states(const ForwardSteps<T>& run, ptrdiff_t cell) const {
+    void copy_last_states(const Run& run, ptrdiff_t cell) const {
         const Steps& steps = memory.steps;
         const size_t bytes = size_t(hidden_size()) * sizeof(T);
         ptrdiff_t t = steps.count - 1;
@@ -152,9 +171,9 @@ struct ForwardLayer {
     }
 
     void run_group(ptrdiff_t direction, ptrdiff_t index, int thread, int threads) {
-        ForwardSteps<T> run = group(direction, index, thread, threads);
+        Run run = group(direction, index, thread, threads);
         const T** rows = memory.scratch[thread].input_rows;
-        const CellPack<T>& pack = packs[direction];
+        const CellPack<T, P>& pack = packs[direction];
         while (advance(run)) {
             collect_input(run, rows);
             kernels.project(rows, run.projected_rows, call.spec.width(layer), pack.weight_ih, pack.bias,
@@ -167,7 +186,7 @@ struct ForwardLayer {
     // Too few rows to share, and steps too short to share: thread 0 goes through the steps, and while it is in one
     // chunk the others project the inputs of the next, block by block; it helps when it is done before them.
     void run_pipelined(int thread, int threads) {
-        ForwardSteps<T> run = group(0, 0, 0, 1), ahead = run;
+        Run run = group(0, 0, 0, 1), ahead = run;
         const T** rows = memory.scratch[thread].input_rows;
         for (int chunk = -1; chunk < 0 || run.step_begin < run.step_end; ++chunk) {
             if (thread == 0 && chunk >= 0) {
@@ -183,10 +202,10 @@ struct ForwardLayer {
     }
 
     // As many hidden blocks of a chunk's projection as other threads leave to this one.
-    void project_blocks(const ForwardSteps<T>& run, int place, const T** rows) {
+    void project_blocks(const Run& run, int place, const T** rows) {
         const ptrdiff_t width = call.spec.width(layer), values = 3 * kernels.lanes;
         collect_input(run, rows);
-        const CellPack<T>& pack = packs[0];
+        const CellPack<T, P>& pack = packs[0];
         for (ptrdiff_t block = queue[place].take(); block < blocks(); block = queue[place].take())
             kernels.project(rows, run.projected_rows, width, pack.weight_ih, pack.bias, block, block + 1,
                             memory.scratch[place].projected + block * run.projected_rows * values);
@@ -198,8 +217,8 @@ struct ForwardLayer {
     }
 
     void run_single_step(ptrdiff_t direction, int thread, int threads) {
-        const ForwardSteps<T> run = group(direction, 0, thread, threads);
-        const Cell<T>& cell = call.cells[layer * call.spec.num_directions + direction];
+        const Run run = group(direction, 0, thread, threads);
+        const Cell<S>& cell = call.cells[layer * call.spec.num_directions + direction];
         const Share share(blocks(), thread, threads);
         const T** rows = memory.scratch[thread].input_rows;
         for (ptrdiff_t b = 0; b < call.batch.rows; ++b) {
@@ -207,9 +226,9 @@ struct ForwardLayer {
             run.previous[b] = state_before<T>(run, 0, b);
             run.next[b] = run.output.at(memory.steps, 0, b);
         }
-        kernels.single_step({call.batch.rows, call.spec.width(layer), hidden_size(), cell.weight_ih, cell.weight_hh,
-                             cell.bias_ih, cell.bias_hh, rows, run.previous, run.next, run.saved, share.begin,
-                             share.end});
+        kernels_of<S>(table).single_step({call.batch.rows, call.spec.width(layer), hidden_size(), cell.weight_ih,
+                                          cell.weight_hh, cell.bias_ih, cell.bias_hh, rows, run.previous, run.next,
+                                          run.saved, share.begin, share.end});
     }
 
     void run_single_steps(int thread, int threads) {
@@ -217,7 +236,7 @@ struct ForwardLayer {
         barrier.wait(threads);
         if (thread != 0) return;
         for (ptrdiff_t d = 0; d < call.spec.num_directions; ++d) {
-            ForwardSteps<T> run = group(d, 0, 0, 1);
+            Run run = group(d, 0, 0, 1);
             run.row_end = call.batch.rows;  // here threads share units, whatever the plan has them share
             copy_last_states(run, layer * call.spec.num_directions + d);
         }
@@ -229,7 +248,7 @@ struct ForwardLayer {
             const Share share(call.batch.rows, thread, threads);
             clear_padding(call.batch, output, call.spec.num_directions * hidden_size(), share.begin, share.end);
         }
-        if (call.packed == nullptr) {
+        if (makes_panels<P>(call)) {
             pack(thread, threads);
             barrier.wait(threads);
         }
@@ -243,26 +262,20 @@ struct ForwardLayer {
     }
 };
 
-}  // namespace
-
-size_t saved_values(const Spec& spec, const Batch& batch, bool recomputes) {
-    const ptrdiff_t gates = recomputes ? 0 : 4 * spec.cells();
-    const ptrdiff_t per_row = gates + (spec.num_layers - 1) * spec.num_directions;
-    return size_t(batch.total() * spec.hidden_size * per_row);
+// Kernels that widen weights again for every step read half as much, and compute for longer. That pays while few
+// rows use what comes from a far cache, and where there are too few steps to make other panels for.
+template <class T, class S>
+bool has_wide_panels(const Forward<T, S>& call) {
+    const ptrdiff_t H = call.spec.hidden_size, bytes = 3 * H * H * ptrdiff_t(sizeof(T));
+    return sizeof(T) != sizeof(S) && call.batch.longest() >= kStepsForWidePanels &&
+           (bytes <= kNearPanelBytes || call.batch.rows >= kRowsForWidePanels);
 }
 
-template <class T>
-size_t workspace_bytes(const KernelTable& table, const Forward<T>& call) {
-    Arena arena(nullptr);
-    lay_out(kernels_of<T>(table), call, arena);
-    return arena.used();
-}
-
-template <class T>
-void run(const KernelTable& table, const Forward<T>& call, void* workspace) {
+template <class P, class T, class S>
+void run_with_panels(const KernelTable& table, const Forward<T, S>& call, void* workspace) {
     Arena arena(workspace);
-    const Kernels<T>& kernels = kernels_of<T>(table);
-    const ForwardMemory<T> memory = lay_out(kernels, call, arena);
+    const ForwardKernels<T, P>& kernels = kernels_of<P>(table);
+    const ForwardMemory<T, P> memory = lay_out<P>(kernels, call, arena);
     const ptrdiff_t features = call.spec.num_directions * call.spec.hidden_size;
     memset(memory.zeros, 0, size_t(call.spec.hidden_size) * sizeof(T));
     Sequence<const T> input = call.input;
@@ -275,41 +288,73 @@ void run(const KernelTable& table, const Forward<T>& call, void* workspace) {
             output = {inner, features, 0, true};
         }
         const ForwardPlan plan = plan_forward(layer_shape(kernels, call, layer));
-        ForwardLayer<T> stage{kernels, call, memory, plan, layer, input, output, {}, {}, {{}, {}}};
+        ForwardLayer<T, S, P> stage{table, kernels, call, memory, plan, layer, input, output, {}, {}, {{}, {}}};
         for (ptrdiff_t d = 0; d < call.spec.num_directions; ++d)
-            stage.packs[d] = call.packed == nullptr
+            stage.packs[d] = makes_panels<P>(call)
                                  ? memory.pack[d]
-                                 : find_pack(kernels, call.spec, layer * call.spec.num_directions + d,
-                                             const_cast<T*>(call.packed));
+                                 : find_pack(kernels, call.spec, layer * call.spec.num_directions + d, call.packed);
         on_threads(plan.threads, [&](int thread, int threads) { stage.work(thread, threads); });
         input = {output.data, output.row_stride, output.step_stride, output.is_flat};
     }
 }
 
-size_t packed_bytes(const KernelTable& table, const Spec& spec, size_t value_bytes) {
+}  // namespace
+
+template <class T>
+size_t saved_values(const Spec& spec, const Batch& batch, bool recomputes) {
+    const ptrdiff_t gates = recomputes ? 0 : 4 * spec.cells();
+    const ptrdiff_t per_row = gates + (spec.num_layers - 1) * spec.num_directions;
+    const ptrdiff_t output = Half<T> ? batch.slots() * spec.num_directions : 0;
+    return size_t((batch.total() * per_row + output) * spec.hidden_size);
+}
+
+template <class T, class S>
+size_t workspace_bytes(const KernelTable& table, const Forward<T, S>& call) {
     Arena arena(nullptr);
-    const auto lay_out_all = [&](const auto& kernels) {
-        for (ptrdiff_t cell = 0; cell < spec.cells(); ++cell)
-            lay_out_pack(kernels, spec.width(cell / spec.num_directions), spec.hidden_size, arena);
-    };
-    value_bytes == sizeof(float) ? lay_out_all(table.float32) : lay_out_all(table.float64);
+    if (has_wide_panels(call))
+        lay_out<T>(kernels_of<T>(table), call, arena);
+    else
+        lay_out<S>(kernels_of<S>(table), call, arena);
     return arena.used();
 }
 
-template <class T>
-void pack(const KernelTable& table, const Spec& spec, const Cell<T>* cells, T* packed) {
-    const Kernels<T>& kernels = kernels_of<T>(table);
+template <class T, class S>
+void run(const KernelTable& table, const Forward<T, S>& call, void* workspace) {
+    if (has_wide_panels(call))
+        run_with_panels<T>(table, call, workspace);
+    else
+        run_with_panels<S>(table, call, workspace);
+}
+
+template <class S>
+size_t packed_bytes(const KernelTable& table, const Spec& spec) {
+    Arena arena(nullptr);
+    for (ptrdiff_t cell = 0; cell < spec.cells(); ++cell)
+        lay_out_pack(kernels_of<S>(table), spec.width(cell / spec.num_directions), spec.hidden_size, arena);
+    return arena.used();
+}
+
+template <class S>
+void pack(const KernelTable& table, const Spec& spec, const Cell<S>* cells, void* packed) {
+    const auto& kernels = kernels_of<S>(table);
     for (ptrdiff_t cell = 0; cell < spec.cells(); ++cell)
         pack_cell(kernels, cells[cell], spec.width(cell / spec.num_directions), spec.hidden_size,
                   find_pack(kernels, spec, cell, packed),
                   Share((spec.hidden_size + kernels.lanes - 1) / kernels.lanes, 0, 1));
 }
 
-template void pack(const KernelTable&, const Spec&, const Cell<float>*, float*);
-template void pack(const KernelTable&, const Spec&, const Cell<double>*, double*);
-template size_t workspace_bytes(const KernelTable&, const Forward<float>&);
-template size_t workspace_bytes(const KernelTable&, const Forward<double>&);
-template void run(const KernelTable&, const Forward<float>&, void*);
-template void run(const KernelTable&, const Forward<double>&, void*);
+#define FASTGRU_STORED(T, S)                                                    \
+    template size_t packed_bytes<S>(const KernelTable&, const Spec&);           \
+    template void pack(const KernelTable&, const Spec&, const Cell<S>*, void*); \
+    template size_t workspace_bytes(const KernelTable&, const Forward<T, S>&);  \
+    template void run(const KernelTable&, const Forward<T, S>&, void*);
+FASTGRU_STORED(float, float)
+FASTGRU_STORED(double, double)
+FASTGRU_STORED(float, BFloat16)
+FASTGRU_STORED(float, Float16)
+template size_t saved_values<float>(const Spec&, const Batch&, bool);
+template size_t saved_values<double>(const Spec&, const Batch&, bool);
+template size_t saved_values<BFloat16>(const Spec&, const Batch&, bool);
+template size_t saved_values<Float16>(const Spec&, const Batch&, bool);
 
 }  // namespace fastgru

@@ -7,8 +7,8 @@
 
 namespace fastgru::FASTGRU_LEVEL {
 
-template <class T, int M, int P>
-FASTGRU_TILE void project_tile(const T* const* row, ptrdiff_t rows, ptrdiff_t i, ptrdiff_t I, const T* weight,
+template <class T, class S, int M, int P>
+FASTGRU_TILE void project_tile(const T* const* row, ptrdiff_t rows, ptrdiff_t i, ptrdiff_t I, const S* weight,
                                const T* bias, T* projected) {
     constexpr int L = kLanes<T>;
     const T* a[M];
@@ -27,16 +27,16 @@ FASTGRU_TILE void project_tile(const T* const* row, ptrdiff_t rows, ptrdiff_t i,
 }
 
 // Kernels::project
-template <class T>
-void project(const T* const* row, ptrdiff_t rows, ptrdiff_t I, const T* weight, const T* bias, ptrdiff_t begin,
+template <class T, class S>
+void project(const T* const* row, ptrdiff_t rows, ptrdiff_t I, const S* weight, const T* bias, ptrdiff_t begin,
              ptrdiff_t end, T* projected) {
     constexpr int L = kLanes<T>;
     for (ptrdiff_t panel = begin; panel < end; ++panel) {
         for (ptrdiff_t i = 0; i < rows; i += kTileRows) {
             with_rows<kTileRows>(rows - i, [&](auto m) {
-                project_tile<T, decltype(m)::value, 1>(row, rows, i, I, weight + panel * I * 3 * L,
-                                                       bias + panel * 3 * L,
-                                                       projected + (panel - begin) * rows * 3 * L);
+                project_tile<T, S, decltype(m)::value, 1>(row, rows, i, I, weight + panel * I * 3 * L,
+                                                          bias + panel * 3 * L,
+                                                          projected + (panel - begin) * rows * 3 * L);
             });
         }
     }
@@ -64,8 +64,8 @@ struct ForwardPlace {
     T* saved;
 };
 
-template <class T, int M, int P>
-FASTGRU_TILE void forward_tile(const ForwardSteps<T>& run, const ForwardPlace<T>& place, ptrdiff_t i,
+template <class T, class S, int M, int P>
+FASTGRU_TILE void forward_tile(const ForwardSteps<T, S>& run, const ForwardPlace<T>& place, ptrdiff_t i,
                                ptrdiff_t panel) {
     constexpr int L = kLanes<T>;
     const ptrdiff_t H = run.hidden_size;
@@ -103,20 +103,20 @@ FASTGRU_TILE void forward_tile(const ForwardSteps<T>& run, const ForwardPlace<T>
 }
 
 // All panels of a run for M rows from i on, P panels at a time and then fewer; downwards, the fewer come first.
-template <class T, int M, int P>
-FASTGRU_INLINE void forward_panels(const ForwardSteps<T>& run, const ForwardPlace<T>& place, ptrdiff_t i,
+template <class T, class S, int M, int P>
+FASTGRU_INLINE void forward_panels(const ForwardSteps<T, S>& run, const ForwardPlace<T>& place, ptrdiff_t i,
                                    ptrdiff_t begin, ptrdiff_t end, bool is_downward) {
     const ptrdiff_t rest = begin + (end - begin) / P * P;
     const auto fewer = [&]() FASTGRU_INLINED {
         if constexpr (P > 1) {
-            if (rest < end) forward_panels<T, M, P / 2>(run, place, i, rest, end, is_downward);
+            if (rest < end) forward_panels<T, S, M, P / 2>(run, place, i, rest, end, is_downward);
         }
     };
     if (is_downward) {
         fewer();
-        for (ptrdiff_t panel = rest - P; panel >= begin; panel -= P) forward_tile<T, M, P>(run, place, i, panel);
+        for (ptrdiff_t panel = rest - P; panel >= begin; panel -= P) forward_tile<T, S, M, P>(run, place, i, panel);
     } else {
-        for (ptrdiff_t panel = begin; panel < rest; panel += P) forward_tile<T, M, P>(run, place, i, panel);
+        for (ptrdiff_t panel = begin; panel < rest; panel += P) forward_tile<T, S, M, P>(run, place, i, panel);
         fewer();
     }
 }
@@ -124,26 +124,27 @@ FASTGRU_INLINE void forward_panels(const ForwardSteps<T>& run, const ForwardPlac
 // One step for `rows` rows: a panel stays in the nearest cache while all full tiles of rows use it. Every second
 // step goes through the panels downwards, and so finds those in the cache that the step before it used last; a
 // cache too small for all of them would else have lost each one just before it is needed again.
-template <class T>
-void forward_step(const ForwardSteps<T>& run, const ForwardPlace<T>& place, ptrdiff_t rows, bool is_downward) {
+template <class T, class S>
+void forward_step(const ForwardSteps<T, S>& run, const ForwardPlace<T>& place, ptrdiff_t rows, bool is_downward) {
     const ptrdiff_t full = rows - rows % kTileRows, panels = run.panel_end - run.panel_begin;
     if (full > 0) {
         for (ptrdiff_t n = 0; n < panels; ++n) {
             const ptrdiff_t panel = is_downward ? run.panel_end - 1 - n : run.panel_begin + n;
-            for (ptrdiff_t i = 0; i < full; i += kTileRows) forward_tile<T, kTileRows, 1>(run, place, i, panel);
+            for (ptrdiff_t i = 0; i < full; i += kTileRows) forward_tile<T, S, kTileRows, 1>(run, place, i, panel);
         }
     }
     if (rows > full) {
         with_rows<kTileRows>(rows - full, [&](auto m) {
             constexpr int M = decltype(m)::value;
-            forward_panels<T, M, kSidePanels<M, 3>>(run, place, full, run.panel_begin, run.panel_end, is_downward);
+            forward_panels<T, S, M, kSidePanels<M, 3>>(run, place, full, run.panel_begin, run.panel_end,
+                                                       is_downward);
         });
     }
 }
 
 // Kernels::forward_steps
-template <class T>
-void forward_steps(const ForwardSteps<T>& run) {
+template <class T, class S>
+void forward_steps(const ForwardSteps<T, S>& run) {
     const Steps& steps = *run.steps;
     const T* projected = run.projected;
     for (ptrdiff_t s = run.step_begin; s < run.step_end; ++s) {
@@ -156,7 +157,7 @@ void forward_steps(const ForwardSteps<T>& run) {
             }
             const ptrdiff_t flat = steps.first_row[t] + run.row_begin;
             T* saved = run.saved == nullptr ? nullptr : run.saved + flat * 4 * run.hidden_size;
-            forward_step<T>(run, {projected, saved}, rows, s % 2 != 0);
+            forward_step<T, S>(run, {projected, saved}, rows, s % 2 != 0);
             projected += rows * 3 * kLanes<T>;
         }
         run.barrier->wait(run.threads);
@@ -164,22 +165,22 @@ void forward_steps(const ForwardSteps<T>& run) {
 }
 
 // Kernels::forward_rows
-template <class T>
-void forward_rows(const ForwardSteps<T>& run, ptrdiff_t rows) {
-    forward_step<T>(run, {run.projected, run.saved}, rows, false);
+template <class T, class S>
+void forward_rows(const ForwardSteps<T, S>& run, ptrdiff_t rows) {
+    forward_step<T, S>(run, {run.projected, run.saved}, rows, false);
 }
 
 // sum[gate][m] += W[gate] . v[m] for one block of hidden units, straight from rows r, z, n of a (3H, K) matrix.
-template <class T, int M>
-FASTGRU_INLINE void multiply_unpacked(const T* weight, ptrdiff_t H, ptrdiff_t unit, ptrdiff_t K,
+template <class T, class S, int M>
+FASTGRU_INLINE void multiply_unpacked(const S* weight, ptrdiff_t H, ptrdiff_t unit, ptrdiff_t K,
                                       const T* const* row, Vec<T> (&sum)[3][M]) {
-    constexpr int part = kPartLanes<T>;
+    constexpr int part = kPartLanes<S>;
     const T* v[M];
     unroll<M>([&](auto m) FASTGRU_INLINED { v[m] = row[m]; });
     unroll<3>([&](auto gate) FASTGRU_INLINED {  // one after another: a processor follows 16 rows ahead, but not 48
         for (ptrdiff_t k = 0; k < K; k += part) {
             Vec<T> column[part];
-            load_columns<T>(weight + (gate * H + unit) * K, K, H - unit, k, column);
+            load_columns(weight + (gate * H + unit) * K, K, H - unit, k, column);
             unroll<part>([&](auto j) FASTGRU_INLINED {
                 if (k + j < K) {
                     unroll<M>([&](auto m) FASTGRU_INLINED {
@@ -191,8 +192,8 @@ FASTGRU_INLINE void multiply_unpacked(const T* weight, ptrdiff_t H, ptrdiff_t un
     });
 }
 
-template <class T, int M>
-FASTGRU_TILE void single_step_block(const SingleStep<T>& run, ptrdiff_t block) {
+template <class T, class S, int M>
+FASTGRU_TILE void single_step_block(const SingleStep<T, S>& run, ptrdiff_t block) {
     constexpr int L = kLanes<T>;
     const ptrdiff_t H = run.hidden_size, unit = block * L;
     const int lanes = int(min(L, H - unit));
@@ -207,11 +208,11 @@ FASTGRU_TILE void single_step_block(const SingleStep<T>& run, ptrdiff_t block) {
             });
         });
     }
-    multiply_unpacked<T, M>(run.weight_ih, H, unit, run.input_size, run.input, a);
+    multiply_unpacked<T, S, M>(run.weight_ih, H, unit, run.input_size, run.input, a);
     unroll<2>([&](auto gate) FASTGRU_INLINED {  // r and z go on in the same sums; n keeps the two apart
         unroll<M>([&](auto m) FASTGRU_INLINED { c[gate][m] = a[gate][m]; });
     });
-    multiply_unpacked<T, M>(run.weight_hh, H, unit, H, run.previous, c);
+    multiply_unpacked<T, S, M>(run.weight_hh, H, unit, H, run.previous, c);
     unroll<M>([&](auto m) FASTGRU_INLINED {
         T* saved = run.saved == nullptr ? nullptr : run.saved + m * 4 * H + unit;
         forward_unit<T>(c[0][m], c[1][m], a[2][m], c[2][m], run.previous[m] + unit, run.next[m] + unit, saved, H,
@@ -220,10 +221,11 @@ FASTGRU_TILE void single_step_block(const SingleStep<T>& run, ptrdiff_t block) {
 }
 
 // Kernels::single_step
-template <class T>
-void single_step(const SingleStep<T>& run) {
+template <class T, class S>
+void single_step(const SingleStep<T, S>& run) {
     for (ptrdiff_t block = run.begin; block < run.end; ++block)
-        with_rows<kSingleStepRows>(run.rows, [&](auto m) { single_step_block<T, decltype(m)::value>(run, block); });
+        with_rows<kSingleStepRows>(run.rows,
+                                   [&](auto m) { single_step_block<T, S, decltype(m)::value>(run, block); });
 }
 
 }  // namespace fastgru::FASTGRU_LEVEL

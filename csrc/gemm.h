@@ -44,20 +44,21 @@ constexpr int kSidePanels = M == 1                             ? (kVectorBytes =
                                                                : 1;
 
 // tile += a * b over k in [0, K).  a: M row pointers; b: P panels of W vectors, `panel_stride` values apart.
-template <class T, int M, int W, int P>
-FASTGRU_INLINE void multiply_rows(Tile<T, M, W * P>& tile, const T* const (&a)[M], ptrdiff_t K, const T* b,
+template <class T, int M, int W, int P, class S>
+FASTGRU_INLINE void multiply_rows(Tile<T, M, W * P>& tile, const T* const (&a)[M], ptrdiff_t K, const S* b,
                                   ptrdiff_t panel_stride) {
     constexpr int L = kLanes<T>;
     // 1.5 KB ahead, about the distance the level-2 cache needs: +0..9 %, most where weights leave it.
-    constexpr ptrdiff_t ahead = 1536 / ptrdiff_t(sizeof(T));
+    constexpr ptrdiff_t ahead = 1536 / ptrdiff_t(sizeof(S));
 #pragma GCC unroll 2
     for (ptrdiff_t k = 0; k < K; ++k) {
         Vec<T> right[W * P];
         unroll<P>([&](auto p) FASTGRU_INLINED {
             unroll<W>([&](auto w) FASTGRU_INLINED {
-                const T* from = b + p * panel_stride + (k * W + w) * L;
+                const S* from = b + p * panel_stride + (k * W + w) * L;
                 right[p * W + w] = load(from);
-                if constexpr (kVectorBytes == 64) __builtin_prefetch(from + ahead);
+                // Three vectors of 16 bits fill one line and a half.
+                if constexpr (kVectorBytes == 64 && (sizeof(S) > 2 || w % 2 == 0)) __builtin_prefetch(from + ahead);
             });
         });
         unroll<M>([&](auto m) FASTGRU_INLINED {

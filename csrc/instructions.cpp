@@ -26,8 +26,8 @@ void* memory(size_t bytes) { return aligned_alloc(64, (bytes + 63) / 64 * 64); }
 
 // A name that the counter finds.
 extern "C" __attribute__((noinline)) void measured_call(const Calls& calls) {
-    run<float>(active_table(), calls.forward, calls.forward_memory);
-    if (calls.trains) run<float>(active_table(), calls.backward, calls.backward_memory);
+    run(active_table(), calls.forward, calls.forward_memory);
+    if (calls.trains) run(active_table(), calls.backward, calls.backward_memory);
 }
 
 int main(int argc, char** argv) {
@@ -41,7 +41,7 @@ int main(int argc, char** argv) {
     const size_t values = size_t(T * B * H), weights = size_t(3 * H * H), biases = size_t(3 * H);
     std::vector<float> input(values, 0.5f), output(values), d_output(values, 0.1f), d_input(values),
         h_n(size_t(B * H));
-    std::vector<float> saved(saved_values(spec, batch, false));
+    std::vector<float> saved(saved_values<float>(spec, batch, false));
     std::vector<float> matrix(weights, 0.01f), bias(biases, 0.1f);
     std::vector<float> d_ih(weights), d_hh(weights), d_bias_ih(biases), d_bias_hh(biases);
     const Cell<float> cell{matrix.data(), matrix.data(), bias.data(), bias.data()};
@@ -78,8 +78,8 @@ int main(int argc, char** argv) {
                       &d_cell,
                       1,
                       false};
-    calls.forward_memory = memory(workspace_bytes<float>(active_table(), calls.forward));
-    calls.backward_memory = memory(workspace_bytes<float>(active_table(), calls.backward));
+    calls.forward_memory = memory(workspace_bytes(active_table(), calls.forward));
+    calls.backward_memory = memory(workspace_bytes(active_table(), calls.backward));
     measured_call(calls);
     free(calls.forward_memory);
     free(calls.backward_memory);

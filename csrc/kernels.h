@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "barrier.h"
+#include "half.h"
 
 namespace fastgru {
 
@@ -53,8 +54,9 @@ struct Resets {
     ptrdiff_t state_stride;  // 0: one row for all
 };
 
-// The recurrence forward over a range of steps, for some batch rows and some panels of hidden units.
-template <class T>
+// The recurrence forward over a range of steps, for some batch rows and some panels of hidden units. Parameters may
+// be stored (S) in fewer bytes than sums have (T).
+template <class T, class S = T>
 struct ForwardSteps {
     const Steps* steps;
     bool is_reverse;                   // direction: step order s = 0 .. T-1 is time t = T-1-s
@@ -62,7 +64,7 @@ struct ForwardSteps {
     ptrdiff_t row_begin, row_end;      // batch rows
     ptrdiff_t panel_begin, panel_end;  // hidden blocks
     ptrdiff_t hidden_size;
-    const T* weight_hh;        // [Hb][H][3][L]
+    const S* weight_hh;        // [Hb][H][3][L]
     const T* bias_hn;          // [Hb][L]
     const T* projected;        // [panel_end - panel_begin][projected_rows][3][L]; rows in processing order
     ptrdiff_t projected_rows;  // active (step, row) pairs of this range
@@ -80,11 +82,11 @@ struct ForwardSteps {
 // One step of few rows, for hidden blocks [begin, end), with the parameters as the user has them: where every
 // weight is used once, packing it first would only move it twice more. Sums run in the same order as in the packed
 // kernels.
-template <class T>
+template <class T, class S = T>
 struct SingleStep {
     ptrdiff_t rows;  // at most kSingleStepRows
     ptrdiff_t input_size, hidden_size;
-    const T *weight_ih, *weight_hh, *bias_ih, *bias_hh;  // as in Cell
+    const S *weight_ih, *weight_hh, *bias_ih, *bias_hh;  // as in Cell
     const T* const* input;                               // [rows]: where vectors of I are
     const T* const* previous;                            // [rows]: and states of H
     T* const* next;                                      // [rows]
@@ -144,23 +146,28 @@ FASTGRU_INLINE const T* state_before(const Run& run, ptrdiff_t t, ptrdiff_t b) {
     return run.h_0 + run.steps->place(b) * run.h_0_stride;
 }
 
-template <class T>
-struct Kernels {
+// Those that read parameters as the user stores them, and the panels made of them.
+template <class T, class S = T>
+struct ForwardKernels {
     ptrdiff_t lanes;      // L
     ptrdiff_t tile_rows;  // rows of a full register tile
 
     // Rows r, z, n of a (3H, K) matrix to [Hb][K][3][L], for the hidden blocks [begin, end).
-    void (*pack_gates)(const T* weight, ptrdiff_t H, ptrdiff_t K, T* packed, ptrdiff_t begin, ptrdiff_t end);
+    void (*pack_gates)(const S* weight, ptrdiff_t H, ptrdiff_t K, S* packed, ptrdiff_t begin, ptrdiff_t end);
+    // projected[panel - begin][i][gate] = bias + row[i] . weight, for the hidden blocks [begin, end).
+    void (*project)(const T* const* row, ptrdiff_t rows, ptrdiff_t I, const S* weight_ih, const T* bias,
+                    ptrdiff_t begin, ptrdiff_t end, T* projected);
+    void (*forward_steps)(const ForwardSteps<T, S>&);
+    // The gates of `rows` rows at once, of which `previous` holds the states before; no output.
+    void (*forward_rows)(const ForwardSteps<T, S>&, ptrdiff_t rows);
+    void (*single_step)(const SingleStep<T, S>&);
+};
+
+template <class T>
+struct Kernels : ForwardKernels<T> {
     // Rows [begin, end) of [rows][K] (by pointer; null is a row of zeros) to [panel][rows][W][L].
     void (*pack_rows)(const T* const* row, ptrdiff_t rows, ptrdiff_t K, int W, T* packed, ptrdiff_t begin,
                       ptrdiff_t end);
-    // projected[panel - begin][i][gate] = bias + row[i] . weight, for the hidden blocks [begin, end).
-    void (*project)(const T* const* row, ptrdiff_t rows, ptrdiff_t I, const T* weight_ih, const T* bias,
-                    ptrdiff_t begin, ptrdiff_t end, T* projected);
-    void (*forward_steps)(const ForwardSteps<T>&);
-    // The gates of `rows` rows at once, of which `previous` holds the states before; no output.
-    void (*forward_rows)(const ForwardSteps<T>&, ptrdiff_t rows);
-    void (*single_step)(const SingleStep<T>&);
     void (*backward_steps)(const BackwardSteps<T>&);
     // d_input[i] (+)= d_gates[i] . weight for rows [begin, end); `blocks` hidden blocks are summed over,
     // weight is [panel][blocks * L][W][L], d_input points to vectors of K.
@@ -181,18 +188,41 @@ struct Kernels {
     double (*read_all)(const T* values, ptrdiff_t n, ptrdiff_t repeats);
 };
 
+template <class S>
+struct HalfKernels : ForwardKernels<float, S> {
+    // pack_gates to panels of floats.
+    void (*pack_wide)(const S* weight, ptrdiff_t H, ptrdiff_t K, float* packed, ptrdiff_t begin, ptrdiff_t end);
+    void (*widen)(const S* x, float* y, ptrdiff_t n);
+    // To the nearest, of two the even one.
+    void (*narrow)(const float* x, S* y, ptrdiff_t n);
+};
+
 struct KernelTable {
     const char* name;
     Kernels<float> float32;
     Kernels<double> float64;
+    HalfKernels<BFloat16> bfloat16;
+    HalfKernels<Float16> float16;
 };
 
-template <class T>
-FASTGRU_INLINE const Kernels<T>& kernels_of(const KernelTable& table) {
-    if constexpr (sizeof(T) == sizeof(float))
-        return table.float32;
-    else
-        return table.float64;
+// Of parameters stored as S.
+template <class S>
+const auto& kernels_of(const KernelTable& table);
+template <>
+FASTGRU_INLINE const auto& kernels_of<float>(const KernelTable& table) {
+    return table.float32;
+}
+template <>
+FASTGRU_INLINE const auto& kernels_of<double>(const KernelTable& table) {
+    return table.float64;
+}
+template <>
+FASTGRU_INLINE const auto& kernels_of<BFloat16>(const KernelTable& table) {
+    return table.bfloat16;
+}
+template <>
+FASTGRU_INLINE const auto& kernels_of<Float16>(const KernelTable& table) {
+    return table.float16;
 }
 
 // One definition per level that this build has (dispatch.cpp lists them).

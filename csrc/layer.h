@@ -81,13 +81,13 @@ inline ptrdiff_t dividing_row(const Steps& steps, ptrdiff_t begin, ptrdiff_t end
     return low;
 }
 
-// Call is Forward or Backward.
-template <class T, template <class> class Call>
-LayerShape layer_shape(const Kernels<T>& kernels, const Call<T>& call, ptrdiff_t layer) {
+// Call is Forward or Backward, with weights of type S.
+template <class S, class T, class Call>
+LayerShape layer_shape(const ForwardKernels<T, S>& kernels, const Call& call, ptrdiff_t layer) {
     const Spec& spec = call.spec;
     const Batch& batch = call.batch;
     return {batch.longest(),     batch.rows,    batch.total(),     spec.width(layer), spec.hidden_size,
-            spec.num_directions, kernels.lanes, kernels.tile_rows, sizeof(T),         sizeof(T),
+            spec.num_directions, kernels.lanes, kernels.tile_rows, sizeof(T),         sizeof(S),
             call.threads,        call.is_awake, batch.is_ragged(), call.way};
 }
 

@@ -13,29 +13,29 @@ FASTGRU_INLINE ptrdiff_t blocks_of(ptrdiff_t values) {
 FASTGRU_INLINE ptrdiff_t min(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
 // A few columns, from k on, of up to L rows of a matrix. Rows and columns outside it are zero.
-template <class T>
-FASTGRU_INLINE void load_columns(const T* weight, ptrdiff_t K, ptrdiff_t rows, ptrdiff_t k,
-                                 Vec<T> (&column)[kPartLanes<T>]) {
-    constexpr int L = kLanes<T>, part = kPartLanes<T>;
-    if (rows >= L && K - k >= part) return load_columns<T>(weight + k, K, column);
-    alignas(64) T padded[L * part] = {};
+template <class S, class T = Sum<S>>
+FASTGRU_INLINE void load_columns(const S* weight, ptrdiff_t K, ptrdiff_t rows, ptrdiff_t k,
+                                 Vec<T> (&column)[kPartLanes<S>]) {
+    constexpr int L = kLanes<T>, part = kPartLanes<S>;
+    if (rows >= L && K - k >= part) return load_columns(weight + k, K, column);
+    alignas(64) S padded[L * part] = {};
     for (ptrdiff_t i = 0; i < min(L, rows); ++i)
         for (ptrdiff_t j = 0; j < min(part, K - k); ++j) padded[i * part + j] = weight[i * K + k + j];
-    load_columns<T>(padded, part, column);
+    load_columns(padded, part, column);
 }
 
-// Kernels::pack_gates
-template <class T>
-void pack_gates(const T* weight, ptrdiff_t H, ptrdiff_t K, T* packed, ptrdiff_t begin, ptrdiff_t end) {
-    constexpr int L = kLanes<T>, part = kPartLanes<T>;
+// Kernels::pack_gates, HalfKernels::pack_wide
+template <class S, class P>
+void pack_gates(const S* weight, ptrdiff_t H, ptrdiff_t K, P* packed, ptrdiff_t begin, ptrdiff_t end) {
+    constexpr int L = kLanes<Sum<S>>, part = kPartLanes<S>;
     for (ptrdiff_t block = begin; block < end; ++block) {
-        T* panel = packed + block * K * 3 * L;
+        P* panel = packed + block * K * 3 * L;
         for (ptrdiff_t gate = 0; gate < 3; ++gate) {
-            const T* rows = weight + (gate * H + block * L) * K;
+            const S* rows = weight + (gate * H + block * L) * K;
             for (ptrdiff_t k = 0; k < K; k += part) {
-                Vec<T> column[part];
-                load_columns<T>(rows, K, H - block * L, k, column);
-                T* to = panel + (k * 3 + gate) * L;
+                Vec<Sum<S>> column[part];
+                load_columns(rows, K, H - block * L, k, column);
+                P* to = panel + (k * 3 + gate) * L;
                 unroll<part>([&](auto j) FASTGRU_INLINED {
                     if (k + j < K) store(to + j * 3 * L, column[j]);
                 });

@@ -136,9 +136,9 @@ Results<T> by_the_core(const Problem<T>& p, const KernelTable& table, int thread
         d_cells.push_back({data_or_null(results[5 + i]), data_or_null(results[6 + i]), data_or_null(results[7 + i]),
                            data_or_null(results[8 + i])});
     }
-    const Block packed(packed_bytes(table, p.spec, sizeof(T)));
-    if (is_packed) pack(table, p.spec, cells.data(), static_cast<T*>(packed.data()));
-    std::vector<T> saved(saved_values(p.spec, p.batch, p.recomputes));
+    const Block packed(packed_bytes<T>(table, p.spec));
+    if (is_packed) pack(table, p.spec, cells.data(), packed.data());
+    std::vector<Sum<T>> saved(saved_values<T>(p.spec, p.batch, p.recomputes));
     const T* h_0 = p.has_h_0 ? p.h_0.data() : nullptr;
 
     Forward<T> forward{p.spec,
@@ -153,7 +153,7 @@ Results<T> by_the_core(const Problem<T>& p, const KernelTable& table, int thread
                        p.recomputes,
                        threads,
                        true,
-                       is_packed ? static_cast<T*>(packed.data()) : nullptr,
+                       is_packed ? packed.data() : nullptr,
                        way};
     Backward<T> backward{p.spec,
                          p.batch,
@@ -175,8 +175,8 @@ Results<T> by_the_core(const Problem<T>& p, const KernelTable& table, int thread
                          way};
     const auto in_workspace = [&](const auto& call) {
         void* workspace = nullptr;
-        if (posix_memalign(&workspace, 64, workspace_bytes<T>(table, call)) != 0) abort();
-        run<T>(table, call, workspace);
+        if (posix_memalign(&workspace, 64, workspace_bytes(table, call)) != 0) abort();
+        run(table, call, workspace);
         free(workspace);
     };
     in_workspace(forward);
@@ -342,6 +342,110 @@ bool check_one() {
     return true;
 }
 
+template <class S>
+std::vector<S> rounded(const KernelTable& table, const std::vector<float>& values) {
+    std::vector<S> to(values.size());
+    kernels_of<S>(table).narrow(values.data(), to.data(), ptrdiff_t(values.size()));
+    return to;
+}
+
+template <class S>
+std::vector<float> widened(const KernelTable& table, const std::vector<S>& values) {
+    std::vector<float> to(values.size());
+    kernels_of<S>(table).widen(values.data(), to.data(), ptrdiff_t(values.size()));
+    return to;
+}
+
+// Numbers of 16 bits give the rounded results of a call on float with the same numbers, bit for bit.
+template <class S>
+bool check_half() {
+    Problem<float> wide;
+    fill(wide);
+    const Level* level;
+    for (int left = levels(&level); left > 0; --left, ++level) {
+        if (!level->is_available) continue;
+        const KernelTable& table = *level->table;
+        Problem<S> p{wide.spec,
+                     wide.batch_sizes,
+                     wide.lengths,
+                     wide.batch,
+                     wide.has_bias,
+                     wide.has_h_0,
+                     wide.recomputes,
+                     wide.wants_input,
+                     wide.batch_first,
+                     wide.marks,
+                     {},
+                     wide.reset_stride,
+                     {},
+                     {},
+                     {},
+                     {},
+                     {}};
+        if (wide.batch.batch_sizes != nullptr) p.batch.batch_sizes = p.batch_sizes.data();
+        if (wide.batch.lengths != nullptr) p.batch.lengths = p.lengths.data();
+        const auto share = [&](std::vector<float>& from, std::vector<S>& to) {
+            to = rounded<S>(table, from);
+            from = widened(table, to);
+        };
+        share(wide.reset_state, p.reset_state);
+        share(wide.input, p.input);
+        share(wide.h_0, p.h_0);
+        share(wide.d_output, p.d_output);
+        share(wide.d_h_n, p.d_h_n);
+        p.parameters.resize(wide.parameters.size());
+        for (size_t i = 0; i < p.parameters.size(); ++i) share(wide.parameters[i], p.parameters[i]);
+        const Results<float> wanted = by_the_core(wide, table, 1, false);
+        for (const int threads : {1, 2}) {
+            const Results<S> got = by_the_core(p, table, threads, threads == 2);
+            for (size_t i = 0; i < got.size(); ++i) {
+                if (widened(table, got[i]) == widened(table, rounded<S>(table, wanted[i]))) continue;
+                printf("result %zu is not the rounded one at %s\n", i, table.name);
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+// Rounding to 16 bits and back, by kernels and one by one: all that there are, and what lies between two of them.
+template <class S>
+bool check_rounding() {
+    const Level* level;
+    for (int left = levels(&level); left > 0; --left, ++level) {
+        if (!level->is_available) continue;
+        const HalfKernels<S>& kernels = kernels_of<S>(*level->table);
+        std::vector<S> all(1 << 16);
+        for (size_t i = 0; i < all.size(); ++i) all[i].bits = uint16_t(i);
+        const std::vector<float> wide = widened(*level->table, all);
+        for (size_t i = 0; i < all.size(); ++i) {
+            const float one = fastgru::widened(all[i]);
+            if (one != wide[i] && !(isnan(one) && isnan(wide[i]))) return printf("widening %zx\n", i), false;
+            if (!isfinite(one) || !isfinite(fastgru::widened(S{uint16_t(i + 1)})) || (i + 1) % (1 << 15) == 0)
+                continue;
+            // Of neighbours and their middle, and what stands next to it.
+            const float next = fastgru::widened(S{uint16_t(i + 1)}), middle = one / 2 + next / 2;
+            const uint16_t even = uint16_t(i % 2 == 0 ? i : i + 1);
+            const float from[] = {one, nextafterf(middle, one), middle, nextafterf(middle, next), next};
+            const uint16_t to[] = {uint16_t(i), uint16_t(i), even, uint16_t(i + 1), uint16_t(i + 1)};
+            S got[5];
+            kernels.narrow(from, got, 5);
+            for (int k = 0; k < 5; ++k)
+                if (got[k].bits != to[k]) return printf("rounding %g to %x\n", double(from[k]), got[k].bits), false;
+        }
+        const float from[] = {INFINITY, -INFINITY, NAN, 3.4e38f};
+        S got[4];
+        kernels.narrow(from, got, 4);
+        for (int k = 0; k < 4; ++k) {
+            const float back = fastgru::widened(got[k]);
+            if (k == 2 ? !isnan(back) : back != (k == 1 ? -INFINITY : INFINITY))
+                return printf("rounding %g gives %g at %s\n", double(from[k]), double(back), level->table->name),
+                       false;
+        }
+    }
+    return true;
+}
+
 // Several threads of the caller's, each with its own calls on the shared pool of scratch memory.
 bool check_concurrent_calls() {
     Problem<float> p;
@@ -375,7 +479,9 @@ bool check_fork() {
 int main(int argc, char** argv) {
     const int problems = argc > 1 ? atoi(argv[1]) : 200;
     for (int i = 0; i < problems; ++i)
-        if (!check_one<float>() || !check_one<double>()) return 1;
+        if (!check_one<float>() || !check_one<double>() || !check_half<BFloat16>() || !check_half<Float16>())
+            return 1;
+    if (!check_rounding<BFloat16>() || !check_rounding<Float16>()) return 1;
     printf("%d problems of each type agree with the equations, at every level, the same bits on any threads\n",
            problems);
     if (!check_concurrent_calls()) return printf("concurrent calls disturb each other\n"), 1;

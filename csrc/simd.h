@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "barrier.h"
+#include "half.h"
 
 #if defined(__AVX2__)
 #include <immintrin.h>
@@ -108,6 +109,121 @@ FASTGRU_INLINE V fma(V a, V b, V c) {
 }
 #endif
 
+// ---- numbers of 16 bits: loads widen them, stores round them to the nearest, of two the even one
+
+typedef uint16_t HalfBits __attribute__((vector_size(kVectorBytes / 2)));
+typedef uint32_t WordBits __attribute__((vector_size(kVectorBytes)));
+
+// Each number to a word and back. Compilers' own conversion of vectors takes five instructions for the first. The
+// masked forms, here and below, with nothing masked, for the sake of g++ 12: see `smaller`.
+#if defined(__AVX512F__)
+FASTGRU_INLINE WordBits to_words(HalfBits half) {
+    return (WordBits)_mm512_maskz_cvtepu16_epi32(__mmask16(-1), (__m256i)half);
+}
+FASTGRU_INLINE HalfBits to_halves(WordBits words) {
+    return (HalfBits)_mm512_maskz_cvtepi32_epi16(__mmask16(-1), (__m512i)words);
+}
+#elif defined(__AVX2__)
+FASTGRU_INLINE WordBits to_words(HalfBits half) { return (WordBits)_mm256_cvtepu16_epi32((__m128i)half); }
+FASTGRU_INLINE HalfBits to_halves(WordBits words) { return __builtin_convertvector(words, HalfBits); }
+#else
+FASTGRU_INLINE WordBits to_words(HalfBits half) { return __builtin_convertvector(half, WordBits); }
+FASTGRU_INLINE HalfBits to_halves(WordBits words) { return __builtin_convertvector(words, HalfBits); }
+#endif
+
+FASTGRU_INLINE Vec<float> widen(HalfBits half, BFloat16) { return (Vec<float>)(to_words(half) << 16); }
+FASTGRU_INLINE HalfBits narrow(Vec<float> v, BFloat16) {
+    const WordBits bits = (WordBits)v, rounded = bits + 0x7FFF + (bits >> 16 & 1);
+    return to_halves(v == v ? rounded >> 16 : WordBits{} + 0x7FC0);
+}
+
+#if defined(__AVX512F__)
+FASTGRU_INLINE Vec<float> widen(HalfBits half, Float16) {
+    return (Vec<float>)_mm512_maskz_cvtph_ps(__mmask16(-1), (__m256i)half);
+}
+FASTGRU_INLINE HalfBits narrow(Vec<float> v, Float16) {
+    return (HalfBits)_mm512_maskz_cvtps_ph(__mmask16(-1), (__m512)v, _MM_FROUND_TO_NEAREST_INT);
+}
+#elif defined(__AVX2__)
+FASTGRU_INLINE Vec<float> widen(HalfBits half, Float16) { return (Vec<float>)_mm256_cvtph_ps((__m128i)half); }
+FASTGRU_INLINE HalfBits narrow(Vec<float> v, Float16) {
+    return (HalfBits)_mm256_cvtps_ph((__m256)v, _MM_FROUND_TO_NEAREST_INT);
+}
+#elif defined(__ARM_NEON)
+FASTGRU_INLINE Vec<float> widen(HalfBits half, Float16) {
+    return (Vec<float>)vcvt_f32_f16(vreinterpret_f16_u16((uint16x4_t)half));
+}
+FASTGRU_INLINE HalfBits narrow(Vec<float> v, Float16) {
+    return (HalfBits)vreinterpret_u16_f16(vcvt_f16_f32((float32x4_t)v));
+}
+#else
+// Without instructions for it. Exponents begin 112 higher; below the normal numbers, adding 0.5 lets the adder do
+// the shift and the rounding.
+constexpr uint32_t kRebias = 112u << 23, kOneHalf = 126u << 23;
+FASTGRU_INLINE Vec<float> widen(HalfBits half, Float16) {
+    const WordBits bits = to_words(half), size = bits & 0x7FFF;
+    WordBits wide = (size << 13) + kRebias;
+    wide = size >= 0x7C00 ? wide + kRebias : wide;
+    wide = size < 0x400 ? (WordBits)((Vec<float>)(size + kOneHalf) - 0.5f) : wide;
+    return (Vec<float>)(wide | (bits & 0x8000) << 16);
+}
+FASTGRU_INLINE HalfBits narrow(Vec<float> v, Float16) {
+    const WordBits bits = (WordBits)v, size = bits & 0x7FFFFFFF;
+    WordBits half = (size - kRebias + 0xFFF + (size >> 13 & 1)) >> 13;
+    half = size < (113u << 23) ? (WordBits)((Vec<float>)size + 0.5f) - kOneHalf : half;
+    half = size >= (143u << 23) ? WordBits{} + 0x7C00 : half;
+    half = size > (255u << 23) ? WordBits{} + 0x7E00 : half;
+    return to_halves(half | (bits >> 16 & 0x8000));
+}
+#endif
+
+// Of two numbers in each word, the first and the second in memory.
+FASTGRU_INLINE Vec<float> widen_first(Vec<float> pairs, BFloat16) { return (Vec<float>)((WordBits)pairs << 16); }
+FASTGRU_INLINE Vec<float> widen_second(Vec<float> pairs, BFloat16) {
+    return (Vec<float>)((WordBits)pairs & 0xFFFF0000);
+}
+FASTGRU_INLINE Vec<float> widen_first(Vec<float> pairs, Float16 type) {
+    return widen(to_halves((WordBits)pairs & 0xFFFF), type);
+}
+FASTGRU_INLINE Vec<float> widen_second(Vec<float> pairs, Float16 type) {
+    return widen(to_halves((WordBits)pairs >> 16), type);
+}
+
+template <class S>
+FASTGRU_INLINE Vec<float> load_half(const S* p) {
+    HalfBits half;
+    __builtin_memcpy(&half, p, sizeof half);
+    return widen(half, S{});
+}
+FASTGRU_INLINE Vec<float> load(const BFloat16* p) { return load_half(p); }
+FASTGRU_INLINE Vec<float> load(const Float16* p) { return load_half(p); }
+
+template <class S>
+FASTGRU_INLINE void store_half(S* p, Vec<float> v) {
+    const HalfBits half = narrow(v, S{});
+    __builtin_memcpy(p, &half, sizeof half);
+}
+FASTGRU_INLINE void store(BFloat16* p, Vec<float> v) { store_half(p, v); }
+FASTGRU_INLINE void store(Float16* p, Vec<float> v) { store_half(p, v); }
+
+// The first n lanes, as below.
+template <class S>
+FASTGRU_INLINE Vec<float> load_first_half(const S* p, int n) {
+    HalfBits half{};
+    for (int i = 0; i < n; ++i) half[i] = p[i].bits;
+    return widen(half, S{});
+}
+FASTGRU_INLINE Vec<float> load_first(const BFloat16* p, int n) { return load_first_half(p, n); }
+FASTGRU_INLINE Vec<float> load_first(const Float16* p, int n) { return load_first_half(p, n); }
+
+template <class S>
+FASTGRU_INLINE void store_first_half(S* p, Vec<float> v, int n) {
+    const HalfBits half = narrow(v, S{});
+    for (int i = 0; i < n; ++i) p[i].bits = half[i];
+}
+FASTGRU_INLINE void store_first(BFloat16* p, Vec<float> v, int n) { store_first_half(p, v, n); }
+FASTGRU_INLINE void store_first(Float16* p, Vec<float> v, int n) { store_first_half(p, v, n); }
+
 // Minimum and maximum, of which the second operand is the result where the two do not compare: a NaN in `b` stays.
 // The masked forms, with nothing masked, are those that g++ 12 does not warn about; the instruction is the same.
 #if defined(__AVX512F__)
@@ -174,13 +290,13 @@ FASTGRU_INLINE void store_first(T* p, Vec<T> v, int n) {
 }
 #endif
 
-template <class T>
-FASTGRU_INLINE Vec<T> load_upto(const T* p, int n) {
-    return n >= kLanes<T> ? load(p) : load_first(p, n);
+template <class S>
+FASTGRU_INLINE Vec<Sum<S>> load_upto(const S* p, int n) {
+    return n >= kLanes<Sum<S>> ? load(p) : load_first(p, n);
 }
-template <class T>
-FASTGRU_INLINE void store_upto(T* p, Vec<T> v, int n) {
-    if (n >= kLanes<T>)
+template <class S>
+FASTGRU_INLINE void store_upto(S* p, Vec<Sum<S>> v, int n) {
+    if (n >= kLanes<Sum<S>>)
         store(p, v);
     else
         store_first(p, v, n);
@@ -202,31 +318,31 @@ FASTGRU_INLINE void unroll(Body&& body) {
 }
 
 // Values that fill 16 bytes: vectors consist of such parts, and instructions that stay within them are cheap.
-template <class T>
-constexpr int kPartLanes = 16 / int(sizeof(T));
+template <class S>
+constexpr int kPartLanes = 16 / int(sizeof(S));
 
-// A vector whose parts come from places `stride` values apart.
+// A vector whose parts come from places `stride` values apart; of 16 bits, two in each word.
 #if defined(__AVX512F__)
-template <class T>
-FASTGRU_INLINE Vec<T> load_parts(const T* p, ptrdiff_t stride) {
+template <class S>
+FASTGRU_INLINE Vec<Sum<S>> load_parts(const S* p, ptrdiff_t stride) {
     const auto part = [&](int i)
                           FASTGRU_INLINED { return _mm_loadu_ps(reinterpret_cast<const float*>(p + i * stride)); };
     __m512 v = _mm512_castps128_ps512(part(0));
     v = _mm512_mask_broadcast_f32x4(v, 0x00F0, part(1));
     v = _mm512_mask_broadcast_f32x4(v, 0x0F00, part(2));
-    return (Vec<T>)_mm512_mask_broadcast_f32x4(v, 0xF000, part(3));
+    return (Vec<Sum<S>>)_mm512_mask_broadcast_f32x4(v, 0xF000, part(3));
 }
 #elif defined(__AVX2__)
-template <class T>
-FASTGRU_INLINE Vec<T> load_parts(const T* p, ptrdiff_t stride) {
+template <class S>
+FASTGRU_INLINE Vec<Sum<S>> load_parts(const S* p, ptrdiff_t stride) {
     const auto part = [&](int i)
                           FASTGRU_INLINED { return _mm_loadu_ps(reinterpret_cast<const float*>(p + i * stride)); };
-    return (Vec<T>)_mm256_insertf128_ps(_mm256_castps128_ps256(part(0)), part(1), 1);
+    return (Vec<Sum<S>>)_mm256_insertf128_ps(_mm256_castps128_ps256(part(0)), part(1), 1);
 }
 #else
-template <class T>
-FASTGRU_INLINE Vec<T> load_parts(const T* p, ptrdiff_t) {
-    return load(p);
+template <class S>
+FASTGRU_INLINE Vec<Sum<S>> load_parts(const S* p, ptrdiff_t) {
+    return load(reinterpret_cast<const Sum<S>*>(p));
 }
 #endif
 
@@ -252,26 +368,41 @@ FASTGRU_INLINE Vec<T> interleave(Vec<T> a, Vec<T> b) {
 #endif
 }
 
-// The first kPartLanes columns of kLanes rows that are `stride` values apart. Parts that belong together are put
-// together while they are loaded; what is left is to transpose small squares within parts.
+// Squares within parts, transposed.
 template <class T>
-FASTGRU_INLINE void load_columns(const T* p, ptrdiff_t stride, Vec<T> (&column)[kPartLanes<T>]) {
-    constexpr int part = kPartLanes<T>;
-    Vec<T> row[part];
-    unroll<part>([&](auto r) FASTGRU_INLINED { row[r] = load_parts<T>(p + r * stride, part * stride); });
-    if constexpr (part == 2) {
-        column[0] = interleave<T, 1, false>(row[0], row[1]);
-        column[1] = interleave<T, 1, true>(row[0], row[1]);
+FASTGRU_INLINE void transpose_parts(Vec<T> (&row)[kPartLanes<T>]) {
+    if constexpr (kPartLanes<T> == 2) {
+        const Vec<T> first = row[0];
+        row[0] = interleave<T, 1, false>(first, row[1]);
+        row[1] = interleave<T, 1, true>(first, row[1]);
     } else {
         const Vec<T> low_01 = interleave<T, 1, false>(row[0], row[1]),
                      high_01 = interleave<T, 1, true>(row[0], row[1]),
                      low_23 = interleave<T, 1, false>(row[2], row[3]),
                      high_23 = interleave<T, 1, true>(row[2], row[3]);
-        column[0] = interleave<T, 2, false>(low_01, low_23);
-        column[1] = interleave<T, 2, true>(low_01, low_23);
-        column[2] = interleave<T, 2, false>(high_01, high_23);
-        column[3] = interleave<T, 2, true>(high_01, high_23);
+        row[0] = interleave<T, 2, false>(low_01, low_23);
+        row[1] = interleave<T, 2, true>(low_01, low_23);
+        row[2] = interleave<T, 2, false>(high_01, high_23);
+        row[3] = interleave<T, 2, true>(high_01, high_23);
     }
+}
+
+// The first kPartLanes columns of kLanes rows that are `stride` values apart. Parts that belong together are put
+// together while they are loaded; what is left is to transpose small squares within parts.
+template <class S, class T = Sum<S>>
+FASTGRU_INLINE void load_columns(const S* p, ptrdiff_t stride, Vec<T> (&column)[kPartLanes<S>]) {
+    constexpr int words = kPartLanes<T>;
+    Vec<T> row[words];
+    unroll<words>([&](auto r) FASTGRU_INLINED { row[r] = load_parts(p + r * stride, words * stride); });
+    transpose_parts<T>(row);
+    unroll<words>([&](auto i) FASTGRU_INLINED {
+        if constexpr (sizeof(S) == sizeof(T)) {
+            column[i] = row[i];
+        } else {
+            column[2 * i] = widen_first(row[i], S{});
+            column[2 * i + 1] = widen_second(row[i], S{});
+        }
+    });
 }
 
 }  // namespace fastgru::FASTGRU_LEVEL

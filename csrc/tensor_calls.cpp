@@ -141,10 +141,10 @@ nb::object forward_tensors(const Core& core, nb::handle input, nb::handle h_0, n
     Forward<T> call{};
     call.spec = core.spec;
     call.cells = cells;
-    call.saved = reinterpret_cast<T*>(saved);
+    call.saved = reinterpret_cast<Sum<T>*>(saved);
     call.recomputes = recomputes;
     call.threads = threads;
-    return forward_with(call, input, h_0, bounds, batch_first, [&] { run_in_workspace<T>(call); });
+    return forward_with(call, input, h_0, bounds, batch_first, [&] { run_in_workspace(call); });
 }
 
 template <class T>
@@ -196,11 +196,11 @@ nb::object backward_tensors(const Core& core, nb::handle input, nb::handle h_0, 
     }
     call.spec = spec;
     call.cells = cells;
-    call.saved = reinterpret_cast<const T*>(saved);
+    call.saved = reinterpret_cast<const Sum<T>*>(saved);
     call.recomputes = recomputes;
     call.d_cells = d_cells;
     call.threads = threads;
-    run_in_workspace<T>(call);
+    run_in_workspace(call);
     return gradients;
 }
 
@@ -212,12 +212,12 @@ class Packed {
     Packed(const Core& core, nb::tuple parameters, nb::tuple watches)
         : core_(core),
           table_(&active_table()),
-          memory_(packed_bytes(*table_, core.spec, core.is_double ? sizeof(double) : sizeof(float))),
+          memory_(with_type(core.type, [&]<class T>(Tag<T>) { return packed_bytes<T>(*table_, core.spec); })),
           parameters_(std::move(parameters)),
           watches_(std::move(watches)),
           versions_(read_versions()) {
         if (memory_.data() == nullptr) throw std::bad_alloc();
-        core.is_double ? fill<double>() : fill<float>();
+        with_type(core.type, [&]<class T>(Tag<T>) { fill<T>(); });
     }
 
     // False when a parameter was written to since.
@@ -242,10 +242,7 @@ class Packed {
 
     const Core& core() const { return core_; }
     const KernelTable& table() const { return *table_; }
-    template <class T>
-    const T* values() const {
-        return static_cast<const T*>(memory_.data());
-    }
+    const void* values() const { return memory_.data(); }
 
   private:
     template <class T>
@@ -254,7 +251,7 @@ class Packed {
         if (!read_parameters(core_, watches_, cells))
             throw nb::value_error("parameters are packed from dense tensors on the CPU, of the sizes of the layer");
         const nb::gil_scoped_release released;
-        pack(*table_, core_.spec, cells, static_cast<T*>(memory_.data()));
+        pack(*table_, core_.spec, cells, memory_.data());
     }
 
     static long version(nb::handle tensor) {
@@ -285,9 +282,9 @@ nb::object forward_packed(const Packed& packed, nb::handle input, nb::handle h_0
     if (!packed.is_current()) return nb::borrow(Py_False);
     Forward<T> call{};
     call.spec = packed.core().spec;
-    call.packed = packed.values<T>();
+    call.packed = packed.values();
     call.threads = threads;
-    return forward_with(call, input, h_0, bounds, batch_first, [&] { run_in_workspace<T>(call); });
+    return forward_with(call, input, h_0, bounds, batch_first, [&] { run_in_workspace(call); });
 }
 
 // One step after another with everything at hand: packed parameters, scratch memory, a state that is advanced in
@@ -301,15 +298,22 @@ class Stepper {
           state_(std::move(state)),
           output_(std::move(output)),
           threads_(threads),
-          workspace_(core_.is_double ? prepare(double_, threads) : prepare(float_, threads)) {
+          workspace_(prepare_any(threads)) {
         if (workspace_.data() == nullptr) throw std::bad_alloc();
     }
 
     nb::object step(nb::handle input) {
-        return core_.is_double ? step_with(double_, input) : step_with(float_, input);
+        return core_.type == Type::float64 ? step_with(double_, input) : step_with(float_, input);
     }
 
   private:
+    size_t prepare_any(int threads) {
+        // A state of 16 bits would be rounded at every step, unlike that of a whole sequence.
+        if (core_.type != Type::float64 && core_.type != Type::float32)
+            throw nb::value_error("a stepper computes in float32 or float64");
+        return core_.type == Type::float64 ? prepare(double_, threads) : prepare(float_, threads);
+    }
+
     template <class T>
     size_t prepare(Forward<T>& call, int threads) {
         tensors::DLTensor state, output;
@@ -320,14 +324,14 @@ class Stepper {
         call.h_0 = static_cast<const T*>(state.data);
         call.h_n = static_cast<T*>(state.data);
         call.output = {static_cast<T*>(output.data), core_.spec.hidden_size, 0, false};
-        call.packed = nb::cast<const Packed&>(packed_).values<T>();
+        call.packed = nb::cast<const Packed&>(packed_).values();
         // Enough for any team that a step may get.
         size_t most = 0;
         for (const int count : {1, threads}) {
             for (const bool is_awake : {false, true}) {
                 call.threads = count;
                 call.is_awake = is_awake;
-                const size_t bytes = workspace_bytes<T>(*table_, call);
+                const size_t bytes = workspace_bytes(*table_, call);
                 most = bytes > most ? bytes : most;
             }
         }
@@ -345,7 +349,7 @@ class Stepper {
             const Team team(threads_, product_microseconds(call.spec, call.batch, sizeof(T)));
             call.threads = team.threads();
             call.is_awake = team.is_awake();
-            run<T>(*table_, call, workspace_.data());
+            run(*table_, call, workspace_.data());
         }
         return output_;
     }
@@ -372,9 +376,10 @@ void bind_tensor_calls(nb::module_& m, nb::class_<Core>& core) {
             [](const Core& self, nb::handle input, nb::handle h_0, nb::handle parameters, nb::handle lengths,
                nb::handle reset, nb::handle reset_state, bool batch_first, Address saved, bool recomputes,
                int threads) {
-                const auto call = self.is_double ? forward_tensors<double> : forward_tensors<float>;
-                return call(self, input, h_0, parameters, {lengths, reset, reset_state}, batch_first, saved,
-                            recomputes, threads);
+                return with_type(self.type, [&]<class T>(Tag<T>) {
+                    return forward_tensors<T>(self, input, h_0, parameters, {lengths, reset, reset_state},
+                                              batch_first, saved, recomputes, threads);
+                });
             },
             nb::arg("input"), nb::arg("h_0").none(), nb::arg("parameters"), nb::arg("lengths").none(),
             nb::arg("reset").none(), nb::arg("reset_state").none(), nb::arg("batch_first"), nb::arg("saved"),
@@ -386,9 +391,11 @@ void bind_tensor_calls(nb::module_& m, nb::class_<Core>& core) {
             [](const Core& self, nb::handle input, nb::handle h_0, nb::handle parameters, nb::handle lengths,
                nb::handle reset, nb::handle reset_state, bool batch_first, nb::handle output, Address saved,
                bool recomputes, nb::handle d_output, nb::handle d_h_n, nb::handle wanted, int threads) {
-                const auto call = self.is_double ? backward_tensors<double> : backward_tensors<float>;
-                return call(self, input, h_0, parameters, {lengths, reset, reset_state}, batch_first, output, saved,
-                            recomputes, d_output, d_h_n, wanted, threads);
+                return with_type(self.type, [&]<class T>(Tag<T>) {
+                    return backward_tensors<T>(self, input, h_0, parameters, {lengths, reset, reset_state},
+                                               batch_first, output, saved, recomputes, d_output, d_h_n, wanted,
+                                               threads);
+                });
             },
             nb::arg("input"), nb::arg("h_0").none(), nb::arg("parameters"), nb::arg("lengths").none(),
             nb::arg("reset").none(), nb::arg("reset_state").none(), nb::arg("batch_first"), nb::arg("output"),
@@ -406,8 +413,10 @@ void bind_tensor_calls(nb::module_& m, nb::class_<Core>& core) {
             "forward_tensors",
             [](const Packed& self, nb::handle input, nb::handle h_0, nb::handle parameters, nb::handle lengths,
                nb::handle reset, nb::handle reset_state, bool batch_first, int threads) {
-                const auto call = self.core().is_double ? forward_packed<double> : forward_packed<float>;
-                return call(self, input, h_0, parameters, {lengths, reset, reset_state}, batch_first, threads);
+                return with_type(self.core().type, [&]<class T>(Tag<T>) {
+                    return forward_packed<T>(self, input, h_0, parameters, {lengths, reset, reset_state},
+                                             batch_first, threads);
+                });
             },
             nb::arg("input"), nb::arg("h_0").none(), nb::arg("parameters"), nb::arg("lengths").none(),
             nb::arg("reset").none(), nb::arg("reset_state").none(), nb::arg("batch_first"), nb::arg("threads"),

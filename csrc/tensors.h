@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "half.h"
+
 namespace fastgru::tensors {
 
 // The structs below are DLPack's binary interface, version 1; names as in its specification.
@@ -48,6 +50,8 @@ constexpr int32_t kCpu = 1;
 // DLPack's name of an element type.
 template <class T>
 constexpr DLDataType kType{2, sizeof(T) * 8, 1};  // floating
+template <>
+inline constexpr DLDataType kType<BFloat16>{4, 16, 1};
 template <>
 inline constexpr DLDataType kType<int64_t>{0, 64, 1};
 template <>

@@ -38,7 +38,7 @@ struct Problem {
     std::vector<float> h_n = std::vector<float>(size_t(B * H)),
                        matrix = std::vector<float>(size_t(3 * H * H), 0.01f);
     std::vector<float> bias = std::vector<float>(size_t(3 * H), 0.1f), d_ih = matrix, d_hh = matrix, d_bias = bias;
-    std::vector<float> d_bias_hh = bias, saved = std::vector<float>(saved_values(spec, batch, false));
+    std::vector<float> d_bias_hh = bias, saved = std::vector<float>(saved_values<float>(spec, batch, false));
     Cell<float> cell{matrix.data(), matrix.data(), bias.data(), bias.data()};
     CellGradients<float> d_cell{d_ih.data(), d_hh.data(), d_bias.data(), d_bias_hh.data()};
     Sequence<const float> input{values.data(), H, B * H, false};
@@ -46,14 +46,14 @@ struct Problem {
 
     template <class Call>
     void once(const Call& call) const {
-        const size_t bytes = (workspace_bytes<float>(active_table(), call) + 63) / 64 * 64;
+        const size_t bytes = (workspace_bytes(active_table(), call) + 63) / 64 * 64;
         static size_t held = 0;
         static void* workspace = nullptr;
         if (bytes > held) {
             free(workspace);
             workspace = aligned_alloc(64, held = bytes);
         }
-        run<float>(active_table(), call, workspace);
+        run(active_table(), call, workspace);
     }
 
     void forward(Way way) {

@@ -28,7 +28,7 @@ def test_the_core_serves_plain_calls():
 def test_complex_numbers_go_to_torch():
     told = fastgru.explain(fastgru.GRU(3, 4, dtype=torch.complex64), X.to(torch.complex64))
     assert told.chosen == "aten"
-    assert "float32 and float64" in told.reasons["cpu"]
+    assert "takes float32, float64, bfloat16 and float16" in told.reasons["cpu"]
     assert "aten: runs" in str(told)
 
 

@@ -206,11 +206,10 @@ def test_another_level_takes_the_plain_way():
 @pytest.mark.parametrize(
     ("layer", "words"),
     [
-        (lambda: fastgru.GRU(3, 5).half(), "float16"),
         (lambda: fastgru.GRU(3, 5, device="meta"), "meta"),
         (lambda: nn.utils.parametrizations.weight_norm(fastgru.GRU(3, 5), "weight_hh_l0"), "weight_hh_l0"),
     ],
-    ids=["half", "meta", "parametrized"],
+    ids=["meta", "parametrized"],
 )
 def test_what_cannot_be_frozen_says_why(layer, words):
     with pytest.raises(FrozenError, match=words):

@@ -51,6 +51,65 @@ def test_our_kernels_serve_it(dtype, kind):
     assert fastgru.explain(layer, x).chosen == "cpu"
 
 
+@settings(max_examples=60)
+@given(st.sampled_from(HALF), lengths, st.integers(1, 40), st.booleans(), st.booleans(), st.data(), seeds)
+def test_bits_are_the_rounded_ones_of_a_layer_in_float32(dtype, own, hidden, batch_first, recompute, data, seed):
+    """In every form of call, results and gradients: numbers of 16 bits are widened once and rounded once."""
+    torch.manual_seed(seed)
+    options = {"num_layers": 2, "bidirectional": True, "batch_first": batch_first, "recompute": recompute}
+    layer = fastgru.GRU(5, hidden, **options, dtype=dtype)
+    wide = fastgru.GRU(5, hidden, **options)
+    wide.load_state_dict(layer.state_dict())
+    rows, count = len(own), max(own)
+    x = torch.randn(*((rows, count) if batch_first else (count, rows)), 5).to(dtype)
+    form = data.draw(st.sampled_from(["plain", "lengths", "resets", "packed", "state"]))
+    h_0 = torch.randn(4, rows, hidden).to(dtype) if form == "state" else None
+    bounds = {"lengths": own} if form in ("lengths", "resets") else {}
+    if form == "resets":
+        bounds |= {"reset": torch.rand(x.shape[:2]) < 0.3, "reset_state": torch.randn(4, hidden).to(dtype)}
+
+    def call(layer, kind):
+        given = x.to(kind, copy=True).requires_grad_()
+        tensors = {
+            name: t.to(kind) if torch.is_tensor(t) and t.is_floating_point() else t for name, t in bounds.items()
+        }
+        start = None if h_0 is None else h_0.to(kind)
+        if form == "packed":
+            kept = [max(1, steps) for steps in own]
+            packed = nn.utils.rnn.pack_padded_sequence(given, kept, batch_first, enforce_sorted=False)
+            output, h_n = layer(packed)
+            output = output.data
+        else:
+            output, h_n = layer(given, start, **tensors)
+        outer = torch.linspace(-1, 1, output.numel()).view_as(output).to(dtype).to(kind)
+        output.backward(outer, retain_graph=True)
+        return [output, h_n, given.grad, *(p.grad for p in layer.parameters())]
+
+    for mine, want in zip(call(layer, dtype), call(wide, torch.float32), strict=True):
+        assert mine.dtype is dtype
+        assert torch.equal(mine, want.to(dtype))
+    if form != "packed":
+        with torch.no_grad():
+            want = layer(x, h_0, **bounds)
+            got = layer.freeze()(x, h_0, **bounds)
+        assert all(torch.equal(mine, theirs) for mine, theirs in zip(got, want, strict=True))
+
+
+@pytest.mark.parametrize("dtype", HALF)
+def test_second_derivatives_are_those_of_float32(dtype):
+    layer = fastgru.GRU(3, 4, dtype=dtype)
+    wide = fastgru.GRU(3, 4)
+    wide.load_state_dict(layer.state_dict())
+    x, found = torch.randn(5, 2, 3).to(dtype), []
+    for one in (layer, wide):
+        given = x.to(one.weight_hh_l0.dtype).requires_grad_()
+        (first,) = torch.autograd.grad(one(given)[0].square().sum(), given, create_graph=True)
+        found.append(torch.autograd.grad(first.square().sum(), list(one.parameters())))
+    for mine, want in zip(*found, strict=True):
+        assert mine.dtype is dtype
+        torch.testing.assert_close(mine.float(), want, rtol=0.05, atol=0.05 * float(want.abs().max()))
+
+
 @settings(max_examples=20)
 @given(st.sampled_from(HALF), lengths, seeds)
 def test_lengths_and_resets_in_half_precision(dtype, own, seed):

@@ -6,7 +6,7 @@ class Core:
     """Sizes and element type of a layer."""
 
     def __init__(
-        self, input_size: int, hidden_size: int, num_layers: int, num_directions: int, bias: bool, is_double: bool
+        self, input_size: int, hidden_size: int, num_layers: int, num_directions: int, bias: bool, type: str
     ) -> None: ...
     def saved_values(self, bounds: tuple[int, int, int, int], recomputes: bool) -> int:
         """How many values a training forward leaves for the backward pass."""

@@ -35,9 +35,9 @@ def check_can_pack(spec: GRUSpec, parameters: tuple[object, ...], purpose: str) 
     for name, parameter in zip(spec.parameter_names, parameters, strict=True):
         if type(parameter) not in (Parameter, FrozenParameter):
             raise errors.cannot_pack(purpose, f"{name} is a {type(parameter).__name__} and not a plain Parameter")
-        if not parameter.is_cpu or parameter.dtype not in (torch.float32, torch.float64):  # type: ignore[attr-defined]
+        if not parameter.is_cpu or parameter.dtype not in core_calls.DTYPES:  # type: ignore[attr-defined]
             where = f"{parameter.dtype} on {parameter.device}"  # type: ignore[attr-defined]
-            raise errors.cannot_pack(purpose, f"{name} is {where}; packed are float32 and float64 on the CPU")
+            raise errors.cannot_pack(purpose, f"{name} is {where}; packed are floating-point numbers on the CPU")
 
 
 def pack(spec: GRUSpec, parameters: tuple[Parameter, ...]) -> _core.Packed:

@@ -60,8 +60,9 @@ class GRU(Quantizable, torch_rnn.RNNBase):
     Many texts write h' = (1 - z) * h + z * n, where z takes the new state. That is the same layer with the z rows of
     all parameters negated: `fastgru.convert` loads such weights.
 
-    Constructor, attributes, methods, initial values, state_dict and errors are those of `torch.nn.GRU`. On a CPU, in
-    float32 and float64, our kernels run; everything else goes to torch's own operator. `fastgru.explain` tells which.
+    Constructor, attributes, methods, initial values, state_dict and errors are those of `torch.nn.GRU`. On a CPU our
+    kernels run, in float32, float64, bfloat16 and float16; everything else goes to torch's own operator.
+    `fastgru.explain` tells which.
 
     Args:
         input_size: features per step, I.
@@ -203,7 +204,7 @@ class GRU(Quantizable, torch_rnn.RNNBase):
             The layer itself.
 
         Raises:
-            FrozenError: parameters that cannot be packed: parametrized, not on the CPU, or in half precision.
+            FrozenError: parameters that cannot be packed: parametrized, or not on the CPU.
 
         Example:
             >>> import torch, fastgru

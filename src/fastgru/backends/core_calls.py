@@ -32,13 +32,16 @@ _Sizes = tuple[int, int, int, int]  # steps, rows, addresses of batch sizes and 
 
 _ONE_MODEL = _core.Models(1, [], [], [])
 
-# For float32 and for float64.
-_CORES: tuple[dict[GRUSpec, _core.Core], dict[GRUSpec, _core.Core]] = ({}, {})
+# The core's own descriptions of layers, by the element types that it takes.
+_CORES: dict[torch.dtype, dict[GRUSpec, _core.Core]] = {
+    dtype: {} for dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+}
+DTYPES = _CORES.keys()
 
 
 def core_for(spec: GRUSpec, dtype: torch.dtype) -> _core.Core:
     """The core's own description of a layer; the same object for equal layers."""
-    cores = _CORES[dtype is torch.float64]
+    cores = _CORES[dtype]
     core = cores.get(spec)
     if core is None:
         core = cores[spec] = _core.Core(
@@ -47,13 +50,14 @@ def core_for(spec: GRUSpec, dtype: torch.dtype) -> _core.Core:
             spec.num_layers,
             spec.num_directions,
             spec.bias,
-            dtype is torch.float64,
+            str(dtype).removeprefix("torch."),
         )
     return core
 
 
 def buffer_to_save(core: _core.Core, dtype: torch.dtype, bounds: _Sizes, recompute: bool) -> Tensor:
-    """Memory for what the forward pass leaves to the backward pass."""
+    """Memory for what the forward pass of layers of `dtype` leaves to the backward pass, in the type of the sums."""
+    dtype = torch.float32 if dtype.itemsize == 2 else dtype
     values = core.saved_values(bounds, recompute)
     size = values * dtype.itemsize
     if size < _POOLED_BYTES:
@@ -106,15 +110,15 @@ class _Arranged:
 
 def core_for_plain(spec: GRUSpec, x: Tensor) -> _core.Core | None:
     """The core where it may read the tensors of a call by itself; None where that is out of the question."""
-    dtype = x.dtype
-    core = _CORES[dtype is torch.float64].get(spec)
-    if core is not None and (dtype is torch.float32 or dtype is torch.float64):
+    cores = _CORES.get(x.dtype)
+    core = None if cores is None else cores.get(spec)
+    if core is not None:
         return core if READS_TENSORS else None
-    return _first_core_for_plain(spec, dtype)
+    return _first_core_for_plain(spec, x.dtype)
 
 
 def _first_core_for_plain(spec: GRUSpec, dtype: torch.dtype) -> _core.Core | None:
-    if not READS_TENSORS or dtype not in (torch.float32, torch.float64):
+    if not READS_TENSORS or dtype not in DTYPES:
         return None
     if spec.hidden_size == 0 or spec.num_layers * spec.num_directions > MOST_CELLS:
         return None

@@ -12,13 +12,12 @@ from fastgru.backends import core_calls, reference
 from fastgru.backends.base import COMPILER, DISPATCH_MODE, FAKE, TRANSFORM, UNBOUNDED, Bounds, Request, layerwise
 from fastgru.spec import GRUSpec
 
-_DTYPES = (torch.float32, torch.float64)
 _HALF = (torch.bfloat16, torch.float16)
 _FOLLOWERS = (COMPILER, TRANSFORM, DISPATCH_MODE, FAKE)
 
 
 class CpuBackend:
-    """The native core: float32 and float64 on the CPU, any number of layers and directions, ragged or not."""
+    """The native core: floating-point numbers on the CPU, any number of layers and directions, ragged or not."""
 
     name = "cpu"
 
@@ -26,8 +25,8 @@ class CpuBackend:
         """Why the core cannot take this request, or None."""
         if request.device != "cpu":
             return f"the core runs on the CPU, the input is on {request.device}"
-        if request.dtype not in _DTYPES + _HALF:
-            return f"the core computes in float32 and float64, the input is {request.dtype}"
+        if request.dtype not in core_calls.DTYPES:
+            return f"the core takes float32, float64, bfloat16 and float16, the input is {request.dtype}"
         if request.context is not None and request.context not in _FOLLOWERS:
             return f"the core's kernels are not visible to {request.context}"
         if request.context is not None and request.is_packed:
@@ -49,7 +48,7 @@ class CpuBackend:
         bounds: Bounds,
     ) -> tuple[Tensor, Tensor]:
         """Output and h_n; shapes as in `fastgru.backends.base.Backend`."""
-        if request.dtype in _HALF:
+        if request.dtype in _HALF and (request.dropout > 0 or request.context is not None):
             return self._run_widened(request, x, h_0, weights, bounds)
         if request.dropout > 0:
             return layerwise(self.run, request, x, h_0, weights, bounds)
@@ -64,7 +63,7 @@ class CpuBackend:
     def _run_widened(
         self, request: Request, x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...], bounds: Bounds
     ) -> tuple[Tensor, Tensor]:
-        """Half precision by way of float32: only inputs and results are rounded, not the states between."""
+        """Half precision by operators of torch and a call in float32, where others look on: same results."""
         start, anew = (None if t is None else t.float() for t in (h_0, bounds.reset_state))
         wide = tuple([weight.float() for weight in weights])
         bounds = bounds._replace(reset_state=anew)

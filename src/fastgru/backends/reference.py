@@ -116,10 +116,12 @@ def gradients(
     creates_graph = torch.is_grad_enabled()
     with torch.enable_grad():
         aliases = [None if t is None else t.view_as(t) for t in inputs]
-        x, h_0, reset_state, *weights = aliases
+        # Sums are float32's where the layer has 16 bits, as the core's are.
+        dtype = torch.float32 if request.dtype.itemsize == 2 else request.dtype
+        x, h_0, reset_state, *weights = [None if t is None else t.to(dtype) for t in aliases]
         bounds = bounds._replace(reset_state=reset_state)
-        results = BACKEND.run(request, x, h_0, tuple(weights), bounds)  # type: ignore[arg-type]
-        pairs = [(result, d) for result, d in zip(results, outer, strict=True) if d is not None]
+        results = BACKEND.run(request._replace(dtype=dtype), x, h_0, tuple(weights), bounds)  # type: ignore[arg-type]
+        pairs = [(result, d.to(dtype)) for result, d in zip(results, outer, strict=True) if d is not None]
         asked = [t for t, is_wanted in zip(aliases, wanted, strict=True) if is_wanted]
         found = iter(
             torch.autograd.grad(
