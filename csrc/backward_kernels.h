@@ -117,7 +117,7 @@ void backward_rows(const BackwardSteps<T>& run, const BackwardPlace<T>& place, R
     if (end > i) {
         with_rows<kTileRows>(end - i, [&](auto m) {
             constexpr int M = decltype(m)::value;
-            backward_panels<T, M, W, kSidePanels<M, W>>(run, place, kind, i, run.panel_begin);
+            backward_panels<T, M, W, kSidePanels<M, W, T>>(run, place, kind, i, run.panel_begin);
         });
     }
 }

@@ -136,8 +136,8 @@ void forward_step(const ForwardSteps<T, S>& run, const ForwardPlace<T>& place, p
     if (rows > full) {
         with_rows<kTileRows>(rows - full, [&](auto m) {
             constexpr int M = decltype(m)::value;
-            forward_panels<T, S, M, kSidePanels<M, 3>>(run, place, full, run.panel_begin, run.panel_end,
-                                                       is_downward);
+            forward_panels<T, S, M, kSidePanels<M, 3, S>>(run, place, full, run.panel_begin, run.panel_end,
+                                                          is_downward);
         });
     }
 }

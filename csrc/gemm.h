@@ -37,9 +37,9 @@ struct StoredTile {
 // Panels side by side in one tile: few rows leave accumulators free, and a tile needs several chains of fused
 // multiply-adds in flight to hide their latency. A single row reads its right-hand side straight from memory; more
 // rows hold it in registers too. With the widest vectors two panels are chains enough for a row, and pieces small
-// enough to be found in the level-1 cache again (forward_step).
-template <int M, int W>
-constexpr int kSidePanels = M == 1                             ? (kVectorBytes == 64 ? 2 : 4)
+// enough to be found in the level-1 cache again (forward_step). Widening takes registers of its own.
+template <int M, int W, class S>
+constexpr int kSidePanels = M == 1                             ? (kVectorBytes == 64 || Half<S> ? 2 : 4)
                             : (M + 1) * W * 2 + 1 < kRegisters ? 2
                                                                : 1;
 
