@@ -23,8 +23,9 @@ class Model(nn.Module):
 
     def __init__(self, library=fastgru, **options):
         super().__init__()
-        self.before, self.after = nn.Linear(3, 8), nn.LazyLinear(1)
         self.gru = library.GRU(8, 11, **options)
+        width = (options.get("proj_size") or 11) * (2 if self.gru.bidirectional else 1)
+        self.before, self.after = nn.Linear(3, 8), nn.Linear(width, 1)
 
     def forward(self, x, lengths=None, reset=None):
         output, h_n = self.gru(self.before(x), lengths=lengths, reset=reset)
@@ -38,12 +39,6 @@ OPTIONS = [
     {"proj_size": 5, "num_layers": 2},
     {"recompute": True},
 ]
-
-
-def made(**options):
-    model = Model(**options)
-    model(torch.randn(2, 2, 3))
-    return model
 
 
 def outcome(model, call, *args, **kwargs):
@@ -69,7 +64,7 @@ def counted(model, **options):
 @pytest.mark.parametrize("options", OPTIONS)
 def test_a_model_compiles_in_one_graph_and_trains_as_before(options):
     torch._dynamo.reset()
-    model = made(**options)
+    model = Model(**options)
     compiled = torch.compile(model, fullgraph=True, dynamic=True)
     for shape in ((5, 4, 3), (7, 6, 3), (9, 2, 3)):
         x = torch.randn(shape)
@@ -80,16 +75,24 @@ def test_a_model_compiles_in_one_graph_and_trains_as_before(options):
 
 def test_default_settings_need_two_graphs_for_any_sizes():
     torch._dynamo.reset()
-    model = made()
+    model = Model()
     compiled, graphs = counted(model)
     for steps, batch in ((5, 4), (6, 7), (50, 9), (500, 10)):
         compiled(torch.randn(steps, batch, 3))
     assert len(graphs) == 2  # one for the first sizes, one for all
 
 
+def test_one_graph_where_sizes_are_said_to_be_dynamic():
+    torch._dynamo.reset()
+    compiled, graphs = counted(fastgru.GRU(3, 61, 2), dynamic=True)
+    for steps, batch in ((5, 4), (6, 7), (50, 9)):
+        compiled(torch.randn(steps, batch, 3))
+    assert len(graphs) == 1  # also of a layer whose sizes the process has not seen, and that was never called
+
+
 def test_a_stack_is_one_operator():
     torch._dynamo.reset()
-    model = made(num_layers=3, bidirectional=True)
+    model = Model(num_layers=3, bidirectional=True)
     compiled, graphs = counted(model)
     compiled(torch.randn(100, 4, 3))
     names = [str(node.target) for node in graphs[0].graph.nodes if node.op == "call_function"]
@@ -100,7 +103,7 @@ def test_a_stack_is_one_operator():
 @pytest.mark.parametrize("batch_first", [False, True])
 def test_lengths_and_resets_compile(batch_first):
     torch._dynamo.reset()
-    model = made(num_layers=2, bidirectional=True, batch_first=batch_first)
+    model = Model(num_layers=2, bidirectional=True, batch_first=batch_first)
     compiled = torch.compile(model, fullgraph=True, dynamic=True)
     for rows, steps in ((4, 7), (5, 9)):
         lead = (rows, steps) if batch_first else (steps, rows)
@@ -113,7 +116,7 @@ def test_lengths_and_resets_compile(batch_first):
 
 def test_dropout_between_layers_compiles():
     torch._dynamo.reset()
-    model = made(num_layers=2, dropout=0.5)
+    model = Model(num_layers=2, dropout=0.5)
     compiled, _ = counted(model)
     x = torch.randn(6, 4, 3)
     torch.manual_seed(3)
@@ -139,7 +142,7 @@ def test_compiling_takes_no_longer_for_more_steps():
         compiled(torch.randn(steps, 2, 3))
         return time.perf_counter() - begin
 
-    model = made().eval().requires_grad_(False)
+    model = Model().eval().requires_grad_(False)
     seconds(3)  # what is done once in a process
     assert min(seconds(1001), seconds(1002)) < 3 * max(seconds(10), seconds(11))
 
@@ -163,7 +166,7 @@ def test_transforms_inside_compile():
 
 @pytest.mark.parametrize("options", OPTIONS)
 def test_an_exported_program_takes_any_sizes(options, tmp_path):
-    model = made(**options).eval()
+    model = Model(**options).eval()
     batch_first = options.get("batch_first", False)
     steps, rows = torch.export.Dim("steps"), torch.export.Dim("rows")
     sizes = {0: rows, 1: steps} if batch_first else {0: steps, 1: rows}
@@ -185,7 +188,7 @@ def test_an_exported_graph_does_not_grow_with_the_steps(steps):
 
 
 def test_an_exported_program_takes_lengths_and_can_be_trained():
-    model = made()
+    model = Model()
     dims = {"x": {0: torch.export.Dim("steps"), 1: (rows := torch.export.Dim("rows"))}, "lengths": {0: rows}}
     program = torch.export.export(
         model,

@@ -154,6 +154,7 @@ class GRU(Quantizable, torch_rnn.RNNBase):
                 first = self._flat_weights[0]
                 zeros = torch.zeros(cells, self.hidden_size, device=first.device, dtype=first.dtype)
                 self.h_0 = nn.Parameter(zeros)
+            _ = self.spec  # known from now on: compiled code would be compiled again when it becomes known
 
     # Here, and not on each object, for layers that were torch's before.
     recompute: bool = False
@@ -319,6 +320,7 @@ class GRU(Quantizable, torch_rnn.RNNBase):
 
     def __setstate__(self, d: dict[str, Any]) -> None:
         super().__setstate__({key: value for key, value in d.items() if key != "_flat_weights"})  # type: ignore[no-untyped-call]
+        _ = self.spec  # as in __init__
 
     @overload
     def forward(
