@@ -8,6 +8,7 @@ changing a layer's class is all that `fastgru.replace_gru` has to do.
 from __future__ import annotations
 
 import inspect
+import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
@@ -317,6 +318,13 @@ class GRU(Quantizable, torch_rnn.RNNBase):
             if isinstance(weight, Tensor) and weight.grad_fn is not None:
                 state[name] = weight.detach()
         return state
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        # Torch keeps weak references to weights, and such a parameter cannot be swapped for a loaded one.
+        self._flat_weight_refs = []
+        super()._load_from_state_dict(*args, **kwargs)
+        weights = cast("list[nn.Parameter | None]", self._flat_weights)
+        self._flat_weight_refs = [None if weight is None else weakref.ref(weight) for weight in weights]
 
     def __setstate__(self, d: dict[str, Any]) -> None:
         super().__setstate__({key: value for key, value in d.items() if key != "_flat_weights"})  # type: ignore[no-untyped-call]
