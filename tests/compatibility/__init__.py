@@ -1,0 +1,30 @@
+"""What programs ask of a GRU layer, as checks that run on torch's and on ours: the rows of docs/compatibility.md."""
+
+from __future__ import annotations
+
+from compatibility import (
+    compiling,
+    errors,
+    exporting,
+    frameworks,
+    gpu,
+    lengths,
+    living,
+    numbers,
+    onnx,
+    processes,
+    states,
+    tracing,
+    transforms,
+)
+from compatibility.registry import GROUPS, OURS, STOCK, Capability, Entry, Library, measure
+
+# The order of the table.
+MODULES = (
+    *(compiling, exporting, onnx, tracing, transforms),
+    *(lengths, states, numbers, errors),
+    *(living, processes, frameworks, gpu),
+)
+CAPABILITIES: list[Capability] = [one for module in MODULES for one in GROUPS[module.__name__]]
+
+__all__ = ["CAPABILITIES", "OURS", "STOCK", "Capability", "Entry", "Library", "measure"]
