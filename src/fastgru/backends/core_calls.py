@@ -178,6 +178,7 @@ def backward_plain(
     core = core_for_plain(spec, x)
     if core is None:
         return None
+    d_output, d_h_n = outer
     gradients = core.backward_tensors(
         x,
         h_0,
@@ -189,7 +190,8 @@ def backward_plain(
         output,
         saved.data_ptr(),
         recompute,
-        *outer,
+        None if d_output is None else _vectors(d_output),  # that of a sum has strides of 0
+        None if d_h_n is None else _dense(d_h_n),
         wanted,
         torch.get_num_threads(),
     )
