@@ -8,10 +8,11 @@
 
 namespace fastgru::FASTGRU_LEVEL {
 
-template <class T, class Function>
-FASTGRU_INLINE void elementwise(const T* x, T* y, ptrdiff_t n, Function function) {
-    for (ptrdiff_t i = 0; i < n; i += kLanes<T>) {
-        const int lanes = int(min(kLanes<T>, n - i));
+template <class X, class Y, class Function>
+FASTGRU_INLINE void elementwise(const X* x, Y* y, ptrdiff_t n, Function function) {
+    constexpr int L = kLanes<Sum<X>>;
+    for (ptrdiff_t i = 0; i < n; i += L) {
+        const int lanes = int(min(L, n - i));
         store_upto(y + i, function(load_upto(x + i, lanes)), lanes);
     }
 }
@@ -28,10 +29,7 @@ void tanh_all(const T* x, T* y, ptrdiff_t n) {
 
 template <class X, class Y>
 void convert_all(const X* x, Y* y, ptrdiff_t n) {
-    for (ptrdiff_t i = 0; i < n; i += kLanes<float>) {
-        const int lanes = int(min(kLanes<float>, n - i));
-        store_upto(y + i, load_upto(x + i, lanes), lanes);
-    }
+    elementwise(x, y, n, [](Vec<float> v) FASTGRU_INLINED { return v; });
 }
 
 template <class S, class T = Sum<S>>

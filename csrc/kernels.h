@@ -207,22 +207,15 @@ struct KernelTable {
 
 // Of parameters stored as S.
 template <class S>
-const auto& kernels_of(const KernelTable& table);
-template <>
-FASTGRU_INLINE const auto& kernels_of<float>(const KernelTable& table) {
-    return table.float32;
-}
-template <>
-FASTGRU_INLINE const auto& kernels_of<double>(const KernelTable& table) {
-    return table.float64;
-}
-template <>
-FASTGRU_INLINE const auto& kernels_of<BFloat16>(const KernelTable& table) {
-    return table.bfloat16;
-}
-template <>
-FASTGRU_INLINE const auto& kernels_of<Float16>(const KernelTable& table) {
-    return table.float16;
+FASTGRU_INLINE const auto& kernels_of(const KernelTable& table) {
+    if constexpr (__is_same(S, float))
+        return table.float32;
+    else if constexpr (__is_same(S, double))
+        return table.float64;
+    else if constexpr (__is_same(S, BFloat16))
+        return table.bfloat16;
+    else
+        return table.float16;
 }
 
 // One definition per level that this build has (dispatch.cpp lists them).

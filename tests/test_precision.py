@@ -95,6 +95,24 @@ def test_bits_are_the_rounded_ones_of_a_layer_in_float32(dtype, own, hidden, bat
         assert all(torch.equal(mine, theirs) for mine, theirs in zip(got, want, strict=True))
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("rows", [1, 3, 5])
+@pytest.mark.parametrize("dtype", HALF)
+def test_bits_of_layers_whose_weights_come_from_a_far_cache(dtype, rows, threads):
+    """Up to three rows their kernels widen weights in every step; frozen, also with more rows, once in a call."""
+    layer, wide = fastgru.GRU(7, 304, 2, dtype=dtype), fastgru.GRU(7, 304, 2)
+    wide.load_state_dict(layer.state_dict())
+    x, before = torch.randn(40, rows, 7).to(dtype), torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with torch.no_grad():
+            want = [t.to(dtype) for t in wide(x.float())]
+            for got in (layer(x), layer.freeze()(x)):
+                assert all(torch.equal(mine, theirs) for mine, theirs in zip(got, want, strict=True))
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("dtype", HALF)
 def test_second_derivatives_are_those_of_float32(dtype):
     layer = fastgru.GRU(3, 4, dtype=dtype)

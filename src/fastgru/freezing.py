@@ -37,7 +37,9 @@ def check_can_pack(spec: GRUSpec, parameters: tuple[object, ...], purpose: str) 
             raise errors.cannot_pack(purpose, f"{name} is a {type(parameter).__name__} and not a plain Parameter")
         if not parameter.is_cpu or parameter.dtype not in core_calls.DTYPES:  # type: ignore[attr-defined]
             where = f"{parameter.dtype} on {parameter.device}"  # type: ignore[attr-defined]
-            raise errors.cannot_pack(purpose, f"{name} is {where}; packed are floating-point numbers on the CPU")
+            raise errors.cannot_pack(
+                purpose, f"{name} is {where}; packed are float32, float64, bfloat16 and float16 on the CPU"
+            )
 
 
 def pack(spec: GRUSpec, parameters: tuple[Parameter, ...]) -> _core.Packed:

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from fastgru import _core, errors, freezing
+from fastgru.backends.base import sum_dtype
 from fastgru.spec import GRUSpec
 
 
@@ -47,8 +48,12 @@ class Stepper:
             raise errors.no_stepper(f"batch is {batch!r}; expected an integer from 1 on")
         freezing.check_can_pack(spec, parameters, "a stepper")
         dtype = parameters[0].dtype
-        if dtype.itemsize == 2:  # a state of 16 bits would be rounded at every step, unlike that of a whole sequence
-            raise errors.no_stepper(f"its parameters are {dtype}; steppers keep states in float32 or float64")
+        if dtype is not sum_dtype(
+            dtype
+        ):  # a state of 16 bits would be rounded at every step, unlike that of a whole sequence
+            raise errors.no_stepper(
+                f"its parameters are {dtype}; steppers keep states in float32 or float64: call .float() on a copy"
+            )
         self.state = torch.zeros(spec.num_layers, batch, spec.hidden_size, dtype=dtype, device="cpu")
         self.output = torch.zeros(batch, spec.hidden_size, dtype=dtype, device="cpu")
         self._width = spec.input_size

@@ -115,6 +115,11 @@ def warn_once(reasons: dict[str, str | None]) -> None:
         warnings.warn(warning, stacklevel=3)
 
 
+def sum_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The type of sums, and of states between steps, in a layer of `dtype`: float32 where that has 16 bits."""
+    return torch.float32 if dtype.itemsize == 2 else dtype
+
+
 RunLayer = Callable[[Request, Tensor, Tensor | None, tuple[Tensor, ...], Bounds], tuple[Tensor, Tensor]]
 
 

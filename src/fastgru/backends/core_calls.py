@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fastgru import _core, levels  # noqa: F401  (levels applies FASTGRU_ISA before the first call)
-from fastgru.backends.base import UNBOUNDED, Bounds, Request
+from fastgru.backends.base import UNBOUNDED, Bounds, Request, sum_dtype
 from fastgru.frozen_parameter import FrozenParameter
 from fastgru.spec import GRUSpec
 
@@ -57,7 +57,7 @@ def core_for(spec: GRUSpec, dtype: torch.dtype) -> _core.Core:
 
 def buffer_to_save(core: _core.Core, dtype: torch.dtype, bounds: _Sizes, recompute: bool) -> Tensor:
     """Memory for what the forward pass of layers of `dtype` leaves to the backward pass, in the type of the sums."""
-    dtype = torch.float32 if dtype.itemsize == 2 else dtype
+    dtype = sum_dtype(dtype)
     values = core.saved_values(bounds, recompute)
     size = values * dtype.itemsize
     if size < _POOLED_BYTES:

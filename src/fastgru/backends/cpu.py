@@ -9,10 +9,19 @@ from torch import Tensor
 
 from fastgru import ops
 from fastgru.backends import core_calls, reference
-from fastgru.backends.base import COMPILER, DISPATCH_MODE, FAKE, TRANSFORM, UNBOUNDED, Bounds, Request, layerwise
+from fastgru.backends.base import (
+    COMPILER,
+    DISPATCH_MODE,
+    FAKE,
+    TRANSFORM,
+    UNBOUNDED,
+    Bounds,
+    Request,
+    layerwise,
+    sum_dtype,
+)
 from fastgru.spec import GRUSpec
 
-_HALF = (torch.bfloat16, torch.float16)
 _FOLLOWERS = (COMPILER, TRANSFORM, DISPATCH_MODE, FAKE)
 
 
@@ -48,7 +57,8 @@ class CpuBackend:
         bounds: Bounds,
     ) -> tuple[Tensor, Tensor]:
         """Output and h_n; shapes as in `fastgru.backends.base.Backend`."""
-        if request.dtype in _HALF and (request.dropout > 0 or request.context is not None):
+        is_widened = request.dtype is not sum_dtype(request.dtype)
+        if is_widened and (request.dropout > 0 or request.context is not None):
             return self._run_widened(request, x, h_0, weights, bounds)
         if request.dropout > 0:
             return layerwise(self.run, request, x, h_0, weights, bounds)

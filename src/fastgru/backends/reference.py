@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.utils import rnn
 
 from fastgru import reference
-from fastgru.backends.base import Bounds, Request, layerwise
+from fastgru.backends.base import Bounds, Request, layerwise, sum_dtype
 
 
 class TorchOperations:
@@ -116,8 +116,7 @@ def gradients(
     creates_graph = torch.is_grad_enabled()
     with torch.enable_grad():
         aliases = [None if t is None else t.view_as(t) for t in inputs]
-        # Sums are float32's where the layer has 16 bits, as the core's are.
-        dtype = torch.float32 if request.dtype.itemsize == 2 else request.dtype
+        dtype = sum_dtype(request.dtype)  # as in the core
         x, h_0, reset_state, *weights = [None if t is None else t.to(dtype) for t in aliases]
         bounds = bounds._replace(reset_state=reset_state)
         results = BACKEND.run(request._replace(dtype=dtype), x, h_0, tuple(weights), bounds)  # type: ignore[arg-type]
