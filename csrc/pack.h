@@ -1,6 +1,7 @@
 // Parameters and rows to panels: the only place that knows the order of values inside a panel.
 #pragma once
 
+#include "columns.h"
 #include "gemm.h"
 
 namespace fastgru::FASTGRU_LEVEL {

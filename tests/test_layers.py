@@ -29,6 +29,7 @@ ROWS = [
     {"functional"},
     {"freezing", "stacking", "layouts"},
     {"streaming", "projection", "quantization", "sharing", "symbols"},
+    {"base_layer"},
     {"nn", "cell"},
     {"stateful", "explanation", "replace", "patching", "onnx", "opacus"},
     {"bench.cases", "demo"},
