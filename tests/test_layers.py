@@ -15,7 +15,9 @@ SOURCE = Path(fastgru.__file__).parent
 
 # A file imports only from rows above its own (docs/architecture.md).
 ROWS = [
-    {"errors", "_core"},
+    {"errors.kinds", "_core"},
+    {"errors.operands", "errors.features"},
+    {"errors"},
     {"spec", "frozen_parameter"},
     {"reference", "weights", "levels", "data"},
     {"backends.base", "convert.torch"},
@@ -46,7 +48,16 @@ ROWS = [
 ]
 RANK = {name: rank for rank, names in enumerate(ROWS) for name in names}
 FACADE = RANK["demo"]  # `import fastgru` itself, which knows every public name: for bench, demo and above
-WITHOUT_TORCH = ["errors", "spec", "reference", "weights", "levels", "data", "convert", "convert.torch", "cli"]
+WITHOUT_TORCH = [name for name in RANK if name.split(".")[0] == "errors"] + [
+    "spec",
+    "reference",
+    "weights",
+    "levels",
+    "data",
+    "convert",
+    "convert.torch",
+    "cli",
+]
 
 
 def module_name(path: Path) -> str:

@@ -1,115 +1,19 @@
-"""Every error that fastgru raises, and the texts of them.
-
-    FastGRUError
-    |-- ShapeError       (RuntimeError)              sizes that do not fit together
-    |-- RankError        (ValueError)                wrong number of dimensions
-    |-- DTypeError       (ValueError)                input and parameters of different types
-    |-- OperandError     (RuntimeError)              operands of different types or devices
-    |-- InputTypeError   (TypeError, AttributeError) something that is not a tensor
-    |-- ArgumentError    (ValueError)                an option that does not exist or fit
-    |-- BoundsError      (RuntimeError, ValueError)  lengths or a reset mask that do not fit the batch
-    |   `-- BoundsTypeError (TypeError)              and of a type that says nothing of them
-    |-- BackendError     (RuntimeError)              a backend that was asked for and refuses
-    |-- FrozenError      (RuntimeError)              a write to a frozen layer, or one that cannot be frozen
-    |-- ExportError      (RuntimeError)              a model that the target format has no words for
-    |-- LevelError       (ValueError)                an instruction-set level that cannot run here
-    `-- MissingExtra     (ImportError)               an optional dependency that is not installed
-
-Each class also is what torch raises for the same mistake, and each text holds torch's own words where torch has some,
-so programs that catch the one or search the other go on working. After that it says what came, what was expected and
-what to do.
-"""
+"""What a call was given, and does not fit."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-
-class FastGRUError(Exception):
-    """Any error that fastgru raises on purpose."""
-
-
-class ShapeError(FastGRUError, RuntimeError):
-    """Sizes that do not fit together."""
-
-
-class RankError(FastGRUError, ValueError):
-    """A tensor with the wrong number of dimensions."""
-
-
-class DTypeError(FastGRUError, ValueError):
-    """Input and parameters of different types."""
-
-
-class OperandError(FastGRUError, RuntimeError):
-    """Operands of different types or on different devices."""
-
-
-class InputTypeError(FastGRUError, TypeError, AttributeError):
-    """Something that is not a tensor where a tensor is needed."""
-
-
-class ArgumentError(FastGRUError, ValueError):
-    """An option that does not exist or does not fit the others."""
-
-
-class BoundsError(FastGRUError, RuntimeError, ValueError):
-    """Lengths or a reset mask that do not fit the batch."""
-
-
-class BoundsTypeError(BoundsError, TypeError):
-    """Lengths that are no integers, or a reset mask that holds no booleans."""
-
-
-class BackendError(FastGRUError, RuntimeError):
-    """A backend that was asked for by name and cannot serve the call."""
-
-
-class FrozenError(FastGRUError, RuntimeError):
-    """A write to the parameters of a frozen layer, or a layer that cannot be frozen."""
-
-
-class ExportError(FastGRUError, RuntimeError):
-    """A model that cannot be written in the format that was asked for."""
-
-
-class LevelError(FastGRUError, ValueError):
-    """An instruction-set level that cannot run here."""
-
-
-class MissingExtra(FastGRUError, ImportError):  # noqa: N818  (named for what the reader must do about it)
-    """An optional dependency that is not installed."""
-
-
-class SlowPathWarning(UserWarning):
-    """A call that no quick backend can serve, and the reference serves instead: right, but slow."""
-
-
-def slow_path(reasons: dict[str, str | None]) -> SlowPathWarning:
-    """For a call that only the reference takes."""
-    told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items() if reason is not None)
-    return SlowPathWarning(
-        "This call runs on the reference, step by step in torch's operators: right, but slow. The others refuse. "
-        f"{told}. This is said once for each reason."
-    )
-
-
-def not_quantized(name: str) -> UserWarning:
-    """For a layer of ours that torch's dynamic quantization passes by."""
-    return UserWarning(
-        f"torch.ao.quantization goes by exact types and leaves fastgru.{name} as it is. Quantize inside "
-        "`with fastgru.patch():`, or call fastgru.restore_gru(model) first."
-    )
-
-
-def missing_extra(package: str, extra: str, purpose: str) -> MissingExtra:
-    """For `package`, which `purpose` needs and the extra `extra` installs."""
-    return MissingExtra(f"{purpose} needs {package}, which is not installed. Run: pip install 'fastgru[{extra}]'")
-
-
-def no_samples(what: str, hint: str) -> ArgumentError:
-    """For what has no per-sample gradients; `hint` is what to do instead."""
-    return ArgumentError(f"fastgru has no per-sample gradients for {what}. {hint}.")
+from fastgru.errors.kinds import (
+    ArgumentError,
+    BoundsError,
+    BoundsTypeError,
+    DTypeError,
+    InputTypeError,
+    OperandError,
+    RankError,
+    ShapeError,
+)
 
 
 def not_a_tensor(name: str, value: object) -> InputTypeError:
@@ -408,129 +312,6 @@ def nested_with_holes() -> ShapeError:
 def operator_dtype(dtype: object) -> OperandError:
     """For an operator called with a type that only the layer knows how to treat."""
     return OperandError(f"the operator takes float32 and float64, the input is {dtype}. Call the layer, which casts.")
-
-
-def no_state_of_both_directions() -> ArgumentError:
-    """For a stateful layer with a second direction."""
-    return ArgumentError(
-        "a StatefulGRU cannot be bidirectional: its second direction begins at an end that the next call moves. "
-        "Use fastgru.GRU on whole sequences."
-    )
-
-
-def carried_state(shape: Sequence[int], error: Exception) -> ShapeError:
-    """For a call that does not fit the state of the call before it."""
-    return ShapeError(f"{error} The state carried from the call before is {tuple(shape)}; call reset_state() first.")
-
-
-def no_option(option: str, tool: str) -> ArgumentError:
-    """For something that a layer with this option cannot do."""
-    return ArgumentError(f"{tool} is not possible for a GRU with {option}. Build the layer without it.")
-
-
-def unknown_backend(name: str, known: Sequence[str]) -> ArgumentError:
-    """For the name of a backend that does not exist."""
-    return ArgumentError(
-        f"there is no backend {name!r}. Known ones: {', '.join(known)}. "
-        "Fix the name in use_backend or in the environment variable FASTGRU_BACKEND."
-    )
-
-
-def forced_backend(name: str, reason: str) -> BackendError:
-    """For a backend that was asked for and refuses."""
-    return BackendError(
-        f"backend {name!r} was asked for, but cannot serve this call: {reason}. "
-        "Leave the choice open, or change the call; fastgru.explain tells which backends can."
-    )
-
-
-def no_reset_in_onnx() -> ExportError:
-    """Resets in a model that becomes ONNX."""
-    return ExportError(
-        "`reset` was passed to a GRU in a model that is being exported, and ONNX's GRU puts no states back inside a "
-        "sequence. Export the model without it, with h_0 as an input; cut sequences where they start anew, and pass "
-        "the pieces as sequences of their own, with `lengths`."
-    )
-
-
-def no_packing_in_onnx() -> ExportError:
-    """A PackedSequence in a model that becomes ONNX."""
-    return ExportError(
-        "a PackedSequence was passed to a GRU in a model that is being exported, and ONNX has no packed sequences. "
-        "Pass the padded tensor and its lengths instead: gru(input, lengths=lengths); they become the node's "
-        "sequence_lens."
-    )
-
-
-def old_torch_for_onnx(version: str) -> ExportError:
-    """For a torch whose exporter takes no operators of ONNX."""
-    return ExportError(f"fastgru.onnx.export needs torch 2.8 or newer, this is {version}. Run: pip install -U torch")
-
-
-def too_big_for_onnx(size: int) -> ExportError:
-    """For weights that no single ONNX file holds."""
-    return ExportError(
-        f"the model has {size / 1e9:.1f} GB of weights, and an ONNX file holds 2 GB at most. "
-        "Use torch.onnx.export(..., dynamo=True, external_data=True), which writes the weights beside the file."
-    )
-
-
-def no_module(model: object) -> InputTypeError:
-    """For a model that is none."""
-    return InputTypeError(
-        f"`model` is of type {type(model).__name__}. Expected a torch.nn.Module, such as a fastgru.GRU or a model "
-        "that contains one."
-    )
-
-
-def no_example(model: object) -> ArgumentError:
-    """For a model whose inputs nobody can guess."""
-    return ArgumentError(
-        f"an example call is missing for a {type(model).__name__}. Expected `args` or `kwargs`, as for "
-        "torch.onnx.export; only a fastgru.GRU and a fastgru.GRUCell go without. Name the free sizes in "
-        "`dynamic_shapes`."
-    )
-
-
-def no_lengths_of_cell() -> ArgumentError:
-    """For lengths of what has no steps."""
-    return ArgumentError(
-        "`with_lengths` was asked for with a GRUCell, which takes a single step. Expected a fastgru.GRU, or no lengths."
-    )
-
-
-def example_and_options() -> ArgumentError:
-    """For options of a made example beside an example."""
-    return ArgumentError(
-        "`with_h_0` and `with_lengths` came together with an example call. Expected one of the two: put the state "
-        "and the lengths into `args` or `kwargs`, or leave these out."
-    )
-
-
-def frozen_write() -> FrozenError:
-    """Setting `.data` of a frozen parameter, which would leave no trace."""
-    return FrozenError(
-        "`.data` of a parameter of a frozen layer was about to be set. The layer computes with weights packed "
-        "when it was frozen. Call unfreeze() on the layer first, and freeze() again after the change."
-    )
-
-
-def frozen_changed() -> FrozenError:
-    """A call of a frozen layer whose parameters were written to."""
-    return FrozenError(
-        "the parameters of this frozen layer were written to after freeze(), so the packed weights are out of date. "
-        "Call unfreeze() before changing weights, and freeze() again when they stay."
-    )
-
-
-def cannot_pack(purpose: str, reason: str) -> FrozenError:
-    """Parameters that the core does not pack."""
-    return FrozenError(f"{purpose} needs weights that can be packed, but {reason}. Use the layer as it is instead.")
-
-
-def no_stepper(reason: str) -> ArgumentError:
-    """A layer that cannot go step by step."""
-    return ArgumentError(f"a stepper takes a layer one step at a time, but {reason}.")
 
 
 def step_input(got: str, expected: str) -> ShapeError:

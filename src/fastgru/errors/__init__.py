@@ -1,0 +1,32 @@
+"""Every error that fastgru raises, and the texts of them.
+
+    FastGRUError
+    |-- ShapeError       (RuntimeError)              sizes that do not fit together
+    |-- RankError        (ValueError)                wrong number of dimensions
+    |-- DTypeError       (ValueError)                input and parameters of different types
+    |-- OperandError     (RuntimeError)              operands of different types or devices
+    |-- InputTypeError   (TypeError, AttributeError) something that is not a tensor
+    |-- ArgumentError    (ValueError)                an option that does not exist or fit
+    |-- BoundsError      (RuntimeError, ValueError)  lengths or a reset mask that do not fit the batch
+    |   `-- BoundsTypeError (TypeError)              and of a type that says nothing of them
+    |-- BackendError     (RuntimeError)              a backend that was asked for and refuses
+    |-- FrozenError      (RuntimeError)              a write to a frozen layer, or one that cannot be frozen
+    |-- ExportError      (RuntimeError)              a model that the target format has no words for
+    |-- LevelError       (ValueError)                an instruction-set level that cannot run here
+    `-- MissingExtra     (ImportError)               an optional dependency that is not installed
+
+Each class also is what torch raises for the same mistake, and each text holds torch's own words where torch has some,
+so programs that catch the one or search the other go on working. After that it says what came, what was expected and
+what to do.
+"""
+
+from __future__ import annotations
+
+from fastgru.errors import kinds
+from fastgru.errors.features import *  # noqa: F403
+from fastgru.errors.kinds import *  # noqa: F403
+from fastgru.errors.operands import *  # noqa: F403
+
+for _kind in vars(kinds).values():
+    if isinstance(_kind, type):
+        _kind.__module__ = __name__  # where users find them: in tracebacks, filters of warnings, pickles

@@ -1,0 +1,166 @@
+"""What cannot be done with a layer: extras, backends, exporting, freezing, other tools."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fastgru.errors.kinds import (
+    ArgumentError,
+    BackendError,
+    ExportError,
+    FrozenError,
+    InputTypeError,
+    MissingExtra,
+    ShapeError,
+    SlowPathWarning,
+)
+
+
+def slow_path(reasons: dict[str, str | None]) -> SlowPathWarning:
+    """For a call that only the reference takes."""
+    told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items() if reason is not None)
+    return SlowPathWarning(
+        "This call runs on the reference, step by step in torch's operators: right, but slow. The others refuse. "
+        f"{told}. This is said once for each reason."
+    )
+
+
+def not_quantized(name: str) -> UserWarning:
+    """For a layer of ours that torch's dynamic quantization passes by."""
+    return UserWarning(
+        f"torch.ao.quantization goes by exact types and leaves fastgru.{name} as it is. Quantize inside "
+        "`with fastgru.patch():`, or call fastgru.restore_gru(model) first."
+    )
+
+
+def missing_extra(package: str, extra: str, purpose: str) -> MissingExtra:
+    """For `package`, which `purpose` needs and the extra `extra` installs."""
+    return MissingExtra(f"{purpose} needs {package}, which is not installed. Run: pip install 'fastgru[{extra}]'")
+
+
+def no_samples(what: str, hint: str) -> ArgumentError:
+    """For what has no per-sample gradients; `hint` is what to do instead."""
+    return ArgumentError(f"fastgru has no per-sample gradients for {what}. {hint}.")
+
+
+def no_state_of_both_directions() -> ArgumentError:
+    """For a stateful layer with a second direction."""
+    return ArgumentError(
+        "a StatefulGRU cannot be bidirectional: its second direction begins at an end that the next call moves. "
+        "Use fastgru.GRU on whole sequences."
+    )
+
+
+def carried_state(shape: Sequence[int], error: Exception) -> ShapeError:
+    """For a call that does not fit the state of the call before it."""
+    return ShapeError(f"{error} The state carried from the call before is {tuple(shape)}; call reset_state() first.")
+
+
+def no_option(option: str, tool: str) -> ArgumentError:
+    """For something that a layer with this option cannot do."""
+    return ArgumentError(f"{tool} is not possible for a GRU with {option}. Build the layer without it.")
+
+
+def unknown_backend(name: str, known: Sequence[str]) -> ArgumentError:
+    """For the name of a backend that does not exist."""
+    return ArgumentError(
+        f"there is no backend {name!r}. Known ones: {', '.join(known)}. "
+        "Fix the name in use_backend or in the environment variable FASTGRU_BACKEND."
+    )
+
+
+def forced_backend(name: str, reason: str) -> BackendError:
+    """For a backend that was asked for and refuses."""
+    return BackendError(
+        f"backend {name!r} was asked for, but cannot serve this call: {reason}. "
+        "Leave the choice open, or change the call; fastgru.explain tells which backends can."
+    )
+
+
+def no_reset_in_onnx() -> ExportError:
+    """Resets in a model that becomes ONNX."""
+    return ExportError(
+        "`reset` was passed to a GRU in a model that is being exported, and ONNX's GRU puts no states back inside a "
+        "sequence. Export the model without it, with h_0 as an input; cut sequences where they start anew, and pass "
+        "the pieces as sequences of their own, with `lengths`."
+    )
+
+
+def no_packing_in_onnx() -> ExportError:
+    """A PackedSequence in a model that becomes ONNX."""
+    return ExportError(
+        "a PackedSequence was passed to a GRU in a model that is being exported, and ONNX has no packed sequences. "
+        "Pass the padded tensor and its lengths instead: gru(input, lengths=lengths); they become the node's "
+        "sequence_lens."
+    )
+
+
+def old_torch_for_onnx(version: str) -> ExportError:
+    """For a torch whose exporter takes no operators of ONNX."""
+    return ExportError(f"fastgru.onnx.export needs torch 2.8 or newer, this is {version}. Run: pip install -U torch")
+
+
+def too_big_for_onnx(size: int) -> ExportError:
+    """For weights that no single ONNX file holds."""
+    return ExportError(
+        f"the model has {size / 1e9:.1f} GB of weights, and an ONNX file holds 2 GB at most. "
+        "Use torch.onnx.export(..., dynamo=True, external_data=True), which writes the weights beside the file."
+    )
+
+
+def no_module(model: object) -> InputTypeError:
+    """For a model that is none."""
+    return InputTypeError(
+        f"`model` is of type {type(model).__name__}. Expected a torch.nn.Module, such as a fastgru.GRU or a model "
+        "that contains one."
+    )
+
+
+def no_example(model: object) -> ArgumentError:
+    """For a model whose inputs nobody can guess."""
+    return ArgumentError(
+        f"an example call is missing for a {type(model).__name__}. Expected `args` or `kwargs`, as for "
+        "torch.onnx.export; only a fastgru.GRU and a fastgru.GRUCell go without. Name the free sizes in "
+        "`dynamic_shapes`."
+    )
+
+
+def no_lengths_of_cell() -> ArgumentError:
+    """For lengths of what has no steps."""
+    return ArgumentError(
+        "`with_lengths` was asked for with a GRUCell, which takes a single step. Expected a fastgru.GRU, or no lengths."
+    )
+
+
+def example_and_options() -> ArgumentError:
+    """For options of a made example beside an example."""
+    return ArgumentError(
+        "`with_h_0` and `with_lengths` came together with an example call. Expected one of the two: put the state "
+        "and the lengths into `args` or `kwargs`, or leave these out."
+    )
+
+
+def frozen_write() -> FrozenError:
+    """Setting `.data` of a frozen parameter, which would leave no trace."""
+    return FrozenError(
+        "`.data` of a parameter of a frozen layer was about to be set. The layer computes with weights packed "
+        "when it was frozen. Call unfreeze() on the layer first, and freeze() again after the change."
+    )
+
+
+def frozen_changed() -> FrozenError:
+    """A call of a frozen layer whose parameters were written to."""
+    return FrozenError(
+        "the parameters of this frozen layer were written to after freeze(), so the packed weights are out of date. "
+        "Call unfreeze() before changing weights, and freeze() again when they stay."
+    )
+
+
+def cannot_pack(purpose: str, reason: str) -> FrozenError:
+    """Parameters that the core does not pack."""
+    return FrozenError(f"{purpose} needs weights that can be packed, but {reason}. Use the layer as it is instead.")
+
+
+def no_stepper(reason: str) -> ArgumentError:
+    """A layer that cannot go step by step."""
+    return ArgumentError(f"a stepper takes a layer one step at a time, but {reason}.")
