@@ -1,5 +1,5 @@
-// Python's view of the core: sizes, levels, memory. Calls stand in address_calls.cpp and tensor_calls.cpp. The GIL
-// is released while the core works.
+// Python's view of the core: sizes, levels, memory. Calls stand in address_calls.cpp, tensor_calls.cpp and
+// packed_calls.cpp. The GIL is released while the core works.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
@@ -63,6 +63,7 @@ NB_MODULE(_core, m) {
     m.attr("MOST_CELLS") = kMostCells;
     bind_address_calls(m, core);
     bind_tensor_calls(m, core);
+    bind_packed_calls(m);
     m.def(
         "levels",
         [] {

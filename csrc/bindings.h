@@ -67,5 +67,7 @@ void run_in_workspace(Call call) {
 void bind_address_calls(nb::module_& m, nb::class_<Core>& core);
 // Calls from tensors to tensors: tensor_calls.cpp.
 void bind_tensor_calls(nb::module_& m, nb::class_<Core>& core);
+// Likewise with packed parameters: packed_calls.cpp.
+void bind_packed_calls(nb::module_& m);
 
 }  // namespace fastgru::python
