@@ -11,6 +11,8 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -21,6 +23,7 @@ from fastgru import _core, bench, commands
 from fastgru.bench import Case, Figure, Limits, Record, report
 from fastgru.bench.limits import ThreadLimits
 
+MISSING_OPACUS = [] if find_spec("opacus") else ["opacus"]  # it is in no extra for developers
 QUICK_BENCH = ["bench", "--batch", "1,2", "--hidden", "8", "--steps", "4", "--threads", "1", "--budget", "0.01"]
 
 
@@ -55,7 +58,13 @@ def test_info_as_json(run):
     assert facts["fastgru"] == fastgru.__version__
     assert [level["name"] for level in facts["levels"]] == [level.name for level in fastgru.cpu_info()]
     assert facts["backends"] == ["onnx", "cpu", "aten", "reference"]
-    assert facts["extras"] == {"torch": [], "cli": [], "demo": [], "onnx": []}
+    assert facts["extras"] == {"torch": [], "cli": [], "demo": [], "onnx": [], "opacus": MISSING_OPACUS}
+
+
+def test_info_knows_every_extra_for_users():
+    text = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
+    table = text.partition("[project.optional-dependencies]\n")[2].partition("\n[")[0]
+    assert set(commands.EXTRAS) == set(re.findall(r"^(\w+) = \[", table, re.MULTILINE)) - {"dev", "all"}
 
 
 def test_info_tells_how_to_get_what_is_missing(run, monkeypatch):
@@ -343,7 +352,13 @@ def test_info_works_without_torch():
     facts = json.loads(run_in_a_fresh_process(code))
     assert facts["torch"] is None
     assert facts["backends"] == []
-    assert facts["extras"] == {"torch": ["torch"], "cli": [], "demo": ["torch"], "onnx": ["torch"]}
+    assert facts["extras"] == {
+        "torch": ["torch"],
+        "cli": [],
+        "demo": ["torch"],
+        "onnx": ["torch"],
+        "opacus": ["torch", *MISSING_OPACUS],
+    }
     assert any(level["active"] for level in facts["levels"])
 
 

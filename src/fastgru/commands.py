@@ -41,6 +41,7 @@ EXTRAS = {
     "cli": ("typer", "rich"),
     "demo": ("torch", "typer", "rich", "matplotlib"),
     "onnx": ("torch", "onnx", "onnxscript"),
+    "opacus": ("torch", "opacus"),
 }
 
 # Torch has no exception of its own for sizes that do not fit into memory, only these words.
