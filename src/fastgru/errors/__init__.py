@@ -13,6 +13,9 @@
     |-- FrozenError      (RuntimeError)              a write to a frozen layer, or one that cannot be frozen
     |-- ExportError      (RuntimeError)              a model that the target format has no words for
     |-- LevelError       (ValueError)                an instruction-set level that cannot run here
+    |-- DataError        (ValueError)                a file or table that a recipe cannot learn from
+    |-- RunError         (RuntimeError)              a run directory that exists, is incomplete or does not fit
+    |-- TrainingInterrupted (RuntimeError)           training that was stopped by Ctrl-C
     `-- MissingExtra     (ImportError)               an optional dependency that is not installed
 
 Each class also is what torch raises for the same mistake, and each text holds torch's own words where torch has some,

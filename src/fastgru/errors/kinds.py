@@ -55,6 +55,18 @@ class LevelError(FastGRUError, ValueError):
     """An instruction-set level that cannot run here."""
 
 
+class DataError(FastGRUError, ValueError):
+    """A file or table that a recipe cannot learn from: its text names the place."""
+
+
+class RunError(FastGRUError, RuntimeError):
+    """A run directory that exists, is incomplete, or does not fit what was asked of it."""
+
+
+class TrainingInterrupted(FastGRUError, RuntimeError):  # noqa: N818  (nothing went wrong)
+    """Training that was stopped by Ctrl-C."""
+
+
 class MissingExtra(FastGRUError, ImportError):  # noqa: N818  (named for what the reader must do about it)
     """An optional dependency that is not installed."""
 

@@ -1,0 +1,91 @@
+"""Batches: shuffled by epoch, of similar lengths, the same whatever the number of processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, distributed
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from fastgru.tasks.recipe import Batch, Data, Recipe
+
+# Batches whose examples are sorted by length together: enough that a batch has little padding, few enough that
+# batches differ from epoch to epoch.
+POOL = 32
+
+
+class Batches(Sampler[list[int]]):
+    """Indices of the examples of each batch, this process's share of them.
+
+    The order depends on seed and epoch alone: a run that goes on in epoch 5 sees the batches that it would have seen,
+    and two processes of half a batch each see together what one process sees.
+    """
+
+    def __init__(self, lengths: Sequence[int], size: int, seed: int, shuffle: bool) -> None:
+        self.lengths, self.size, self.seed, self.shuffle = torch.as_tensor(lengths), size, seed, shuffle
+        self.epoch = 0
+        spread = distributed.is_available() and distributed.is_initialized()
+        self.rank, self.processes = (distributed.get_rank(), distributed.get_world_size()) if spread else (0, 1)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this at the start of each epoch."""
+        self.epoch = epoch
+
+    def _order(self) -> list[Tensor]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        count = len(self.lengths)
+        order = torch.randperm(count, generator=generator) if self.shuffle else torch.arange(count)
+        pools = order.split(self.size * POOL)
+        batches = [
+            batch
+            for pool in pools
+            for batch in pool[self.lengths[pool].argsort(stable=True)].split(self.size)
+            if len(batch) >= self.processes  # every process needs an example
+        ]
+        if not self.shuffle:
+            return batches
+        return [batches[index] for index in torch.randperm(len(batches), generator=generator).tolist()]
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in self._order():
+            yield batch[self.rank :: self.processes].tolist()
+
+    def __len__(self) -> int:
+        return len(self._order())
+
+
+class _Collated(Dataset[Batch]):
+    """Examples that are asked for by the list."""
+
+    def __init__(self, recipe: Recipe[Any], examples: Sequence[Any]) -> None:
+        self.recipe, self.examples = recipe, examples
+
+    def __getitem__(self, indices: list[int]) -> Batch:  # type: ignore[override]  # a whole batch at once
+        return self.recipe.collate([self.examples[index] for index in indices])
+
+
+def loader(recipe: Recipe[Data], examples: Sequence[Any], shuffle: bool = False) -> DataLoader[Batch]:
+    """Batches of `recipe.batch` examples."""
+    lengths = [recipe.length(example) for example in examples]
+    batches = Batches(lengths, recipe.batch, recipe.seed, shuffle)
+    return DataLoader(_Collated(recipe, examples), batch_size=None, sampler=batches)
+
+
+def answers(recipe: Recipe[Data], examples: Sequence[Any], call: Callable[[Batch], Iterable[Any]]) -> list[Any]:
+    """What `call` makes of each example, in the order of the examples, without gradients."""
+    batches = loader(recipe, examples)
+    found: list[Any] = [None] * len(examples)
+    with torch.inference_mode():
+        for indices, batch in zip(batches.sampler, batches, strict=True):
+            for index, answer in zip(indices, call(batch), strict=True):
+                found[index] = answer
+    return found
+
+
+def padded(sequences: Sequence[Tensor], value: float = 0) -> tuple[Tensor, Tensor]:
+    """Sequences (T_i, ...) as one tensor (B, T, ...) with `value` past each end, and their lengths (B,)."""
+    lengths = torch.tensor([len(sequence) for sequence in sequences])
+    return pad_sequence(list(sequences), batch_first=True, padding_value=value), lengths

@@ -1,0 +1,262 @@
+"""A label for each text or multivariate series: a bidirectional GRU reads it, its last states vote.
+
+    input (B, T) -> embedding, or (B, T, F) scaled -> bidirectional GRU -> h_n of both directions -> linear -> labels
+
+Sequences of different lengths share a batch: the layer takes `lengths`, and padding is never read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix, multiclass_f1_score
+
+from fastgru.errors import DataError
+from fastgru.tasks import layers, plots, reading, vocabulary
+from fastgru.tasks.batching import answers, padded
+from fastgru.tasks.recipe import Batch, Example, Loss, Recipe, State, option
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Sequences with a label each.
+
+    Attributes:
+        sequences: texts, or arrays (T, F).
+        labels: one for each; None for prediction.
+    """
+
+    sequences: Sequence[str] | Sequence[NDArray[np.float32]]
+    labels: Sequence[str] | None
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the sequences are texts."""
+        return isinstance(self.sequences[0], str)
+
+    def part(self, indices: Sequence[int]) -> Labelled:
+        """Some of the sequences."""
+        labels = None if self.labels is None else [self.labels[index] for index in indices]
+        return Labelled([self.sequences[index] for index in indices], labels)  # type: ignore[arg-type]
+
+
+class Classifier(nn.Module):
+    """Embedding or numbers as they are, a bidirectional GRU, and a linear layer on its last states."""
+
+    def __init__(self, recipe: Classify, tokens: int, features: int, labels: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(tokens, recipe.embedding, padding_idx=0) if tokens else None
+        self.gru = layers.recurrent(
+            recipe.layer,
+            recipe.embedding if tokens else features,
+            recipe.hidden,
+            num_layers=recipe.layers,
+            dropout=recipe.dropout,
+            bidirectional=True,
+        )
+        self.dropout = nn.Dropout(recipe.dropout)
+        self.head = nn.Linear(2 * recipe.hidden, labels)
+
+    def forward(self, sequences: Tensor, lengths: Tensor) -> Tensor:
+        """(B, T) or (B, T, F) to (B, labels)."""
+        inputs = sequences if self.embedding is None else self.embedding(sequences)
+        _, state = self.gru(self.dropout(inputs), lengths=lengths)
+        scores: Tensor = self.head(self.dropout(layers.summary(state, directions=2)))
+        return scores
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classify(Recipe[Labelled]):
+    """A label for each text or multivariate series."""
+
+    name: ClassVar[str] = "classify"
+    metric: ClassVar[str] = "accuracy"
+    higher_is_better: ClassVar[bool] = True
+
+    unit: vocabulary.Unit = option("characters", "What a text is cut into.")
+    tokens: int = option(8000, "Largest vocabulary.", least=5)
+    embedding: int = option(48, "Size of a token's vector.", least=1)
+    text_column: str = option("text", "Column or key of the text.")
+    label_column: str = option("label", "Column or key of the label.")
+    series_column: str = option("series", "Column that numbers the series of a long table.")
+    dropout: float = option(0.2, "Probability of zeroing an element of inputs and last states.", least=0, most=1)
+
+    def read(self, path: Path) -> Labelled:
+        return self._read(path, with_labels=True)
+
+    def read_inputs(self, path: Path) -> Labelled:
+        return self._read(path, with_labels=False)
+
+    def _read(self, path: Path, with_labels: bool) -> Labelled:
+        """JSON lines or a table with texts; a long table of series; or a folder LABEL/SERIES.csv of them."""
+        if path.is_dir():
+            return self._read_folder(path)
+        if path.suffix == ".jsonl":
+            rows = [{**row, "line": number} for number, row in reading.json_lines(path)]
+            table = pd.DataFrame(rows).set_index("line")
+        else:
+            table = reading.table(path)
+            table.index = table.index + 2  # lines of the file, after the names of the columns
+        return self.from_table(table, with_labels, path)
+
+    def from_table(self, table: pd.DataFrame, with_labels: bool, path: Path | str = "the table") -> Labelled:
+        """Checks a table whose index tells the lines, and takes it apart."""
+        is_text = self.text_column in table.columns
+        reading.require_columns(
+            path, table, [self.text_column if is_text else self.series_column] + [self.label_column] * with_labels
+        )
+        if not len(table):
+            raise DataError(f"{path} has no rows. Give at least one sequence for each label.")
+        if with_labels and (empty := table.index[table[self.label_column].isna()]).size:
+            raise DataError(f"{path}, line {empty[0]}: the label is missing. Fill it in or remove the line.")
+        if is_text:
+            texts = table[self.text_column]
+            blank = table.index[[not isinstance(text, str) or not text.strip() for text in texts]]
+            if blank.size:
+                raise DataError(f"{path}, line {blank[0]}: the text is empty or no text. Remove the line.")
+            return Labelled(list(texts), [str(label) for label in table[self.label_column]] if with_labels else None)
+        return self._from_long(table, with_labels, path)
+
+    def _from_long(self, table: pd.DataFrame, with_labels: bool, path: Path | str) -> Labelled:
+        features = table.drop(columns=[self.series_column, self.label_column], errors="ignore")
+        sequences, labels = [], []
+        for name, rows in table.groupby(self.series_column, sort=False):
+            sequences.append(_numbers(features.loc[rows.index], path))
+            if with_labels:
+                kinds = rows[self.label_column].astype(str).unique()
+                if len(kinds) > 1:
+                    raise DataError(f"{path}: series {name!r} has the labels {', '.join(kinds)}. Give it one.")
+                labels.append(kinds[0])
+        return Labelled(sequences, labels if with_labels else None)
+
+    def _read_folder(self, path: Path) -> Labelled:
+        files = sorted(file for file in path.rglob("*") if file.suffix in (".csv", ".tsv", ".parquet"))
+        if not files:
+            raise DataError(f"{path} holds no .csv, .tsv or .parquet files. Lay the series out as LABEL/SERIES.csv.")
+        tables = [reading.table(file) for file in files]
+        for file, table in zip(files, tables, strict=True):
+            table.index = table.index + 2
+            if list(table.columns) != list(tables[0].columns):
+                raise DataError(
+                    f"{file} has the columns {', '.join(table.columns)}, but {files[0]} has "
+                    f"{', '.join(tables[0].columns)}. All series need the same ones."
+                )
+        sequences = [_numbers(table, file) for file, table in zip(files, tables, strict=True)]
+        return Labelled(sequences, [file.parent.name for file in files])
+
+    def split(self, data: Labelled) -> tuple[Labelled, Labelled]:
+        """Of each label the same share, so that none is missing from the training part."""
+        assert data.labels is not None
+        generator = np.random.default_rng(self.seed)
+        held_out: list[int] = []
+        for label in sorted(set(data.labels)):
+            indices = generator.permutation([i for i, other in enumerate(data.labels) if other == label])
+            held_out.extend(indices[: int(len(indices) * self.validation)].tolist())
+        chosen = set(held_out)
+        return data.part([i for i in range(len(data.labels)) if i not in chosen]), data.part(sorted(chosen))
+
+    def learn_state(self, data: Labelled) -> State:
+        labels = sorted(set(data.labels or ()))
+        if len(labels) < 2:
+            raise DataError(f"the data have {len(labels)} label: {labels}. A classifier needs two or more.")
+        if data.is_text:
+            tokenizer = vocabulary.learn(data.sequences, self.unit, self.tokens)  # type: ignore[arg-type]
+            return {"labels": labels, "tokenizer": vocabulary.to_state(tokenizer)}
+        steps = np.concatenate(data.sequences)  # type: ignore[arg-type]
+        deviation = steps.std(axis=0)
+        return {
+            "labels": labels,
+            "mean": steps.mean(0).tolist(),
+            "deviation": np.where(deviation, deviation, 1).tolist(),
+        }
+
+    def examples(self, data: Labelled, state: State) -> list[Example]:
+        sequences = self._tensors(data, state)
+        if data.labels is None:
+            return [(sequence, 0) for sequence in sequences]
+        numbers = {label: number for number, label in enumerate(state["labels"])}
+        if unknown := sorted(set(data.labels) - set(numbers)):
+            raise DataError(
+                f"label {unknown[0]!r} is not among those learned: {', '.join(numbers)}. Train again with it."
+            )
+        return [(sequence, numbers[label]) for sequence, label in zip(sequences, data.labels, strict=True)]
+
+    def _tensors(self, data: Labelled, state: State) -> list[Tensor]:
+        if data.is_text != ("tokenizer" in state):
+            raise DataError(
+                f"the data are {'texts' if data.is_text else 'series'}, but training was on the other kind."
+            )
+        if data.is_text:
+            tokenizer = vocabulary.from_state(state["tokenizer"])
+            return [torch.tensor(encoding.ids or [1]) for encoding in tokenizer.encode_batch(list(data.sequences))]
+        mean, deviation = np.float32(state["mean"]), np.float32(state["deviation"])
+        for sequence in data.sequences:
+            if sequence.shape[1:] != mean.shape:  # type: ignore[union-attr]
+                raise DataError(f"a series has {np.shape(sequence)[1]} features; training was on {len(mean)}.")
+        return [torch.from_numpy((sequence - mean) / deviation) for sequence in data.sequences]  # type: ignore[operator]
+
+    def length(self, example: Example) -> int:
+        return len(example[0])
+
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        sequences, lengths = padded([sequence for sequence, _ in examples])
+        return {"sequences": sequences, "lengths": lengths, "labels": torch.tensor([label for _, label in examples])}
+
+    def build(self, state: State) -> Classifier:
+        tokens = vocabulary.from_state(state["tokenizer"]).get_vocab_size() if "tokenizer" in state else 0
+        return Classifier(self, tokens, len(state.get("mean", ())), len(state["labels"]))
+
+    def loss(self, model: nn.Module, batch: Batch) -> Loss:
+        scores = model(batch["sequences"], batch["lengths"])
+        return Loss(F.cross_entropy(scores, batch["labels"], reduction="sum"), len(scores))
+
+    def _probabilities(self, model: nn.Module, state: State, data: Labelled) -> tuple[Tensor, Tensor]:
+        """(N, labels), and the true labels (N,)."""
+        examples = self.examples(data, state)
+        rows = answers(self, examples, lambda batch: model(batch["sequences"], batch["lengths"]).softmax(-1))
+        return torch.stack(rows), torch.tensor([label for _, label in examples])
+
+    def score(self, model: nn.Module, state: State, data: Labelled) -> dict[str, float]:
+        probabilities, labels = self._probabilities(model, state, data)
+        count = len(state["labels"])
+        return {
+            "accuracy": float(multiclass_accuracy(probabilities, labels, count, average="micro")),
+            "macro_f1": float(multiclass_f1_score(probabilities, labels, count, average="macro")),
+            "cross_entropy": float(F.nll_loss(probabilities.log(), labels)),
+        }
+
+    def predict(self, model: nn.Module, state: State, data: Labelled) -> pd.DataFrame:
+        """The most probable label, and the probability of each."""
+        probabilities, _ = self._probabilities(model, state, Labelled(data.sequences, None))
+        table = pd.DataFrame(probabilities.numpy(), columns=state["labels"])
+        table.insert(0, "label", [state["labels"][index] for index in probabilities.argmax(-1).tolist()])
+        return table
+
+    def plots(self, model: nn.Module, state: State, data: Labelled) -> dict[str, Figure]:
+        probabilities, labels = self._probabilities(model, state, data)
+        counts = multiclass_confusion_matrix(probabilities, labels, len(state["labels"])).double().numpy()
+        return {"confusion": plots.matrix(counts, state["labels"], state["labels"], ("true label", "predicted label"))}
+
+
+def _numbers(table: pd.DataFrame, path: Path | str) -> NDArray[np.float32]:
+    for column in table.columns:
+        values = pd.to_numeric(table[column], errors="coerce")
+        bad = table.index[~np.isfinite(values.to_numpy(np.float64))]
+        if bad.size:
+            raise DataError(
+                f"{path}, line {bad[0]}, column {column!r}: {table[column].loc[bad[0]]!r} is no finite number. "
+                "Fill it in, or leave the series out."
+            )
+    return table.to_numpy(np.float32)

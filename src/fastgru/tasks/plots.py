@@ -1,0 +1,57 @@
+"""Pictures that several recipes draw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from fastgru.files import whole
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a PNG, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole(path) as partial:
+        figure.savefig(partial, dpi=120)
+
+
+def learning_curve(history: pd.DataFrame) -> Figure:
+    """Losses by epoch, and the norm of the gradient before clipping."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    losses, norms = figure.subplots(1, 2)
+    for axes, columns in (
+        (losses, ("training_loss", "validation_loss")),
+        (norms, ("gradient_norm", "gradient_norm_largest")),
+    ):
+        for column in columns:
+            if column in history:
+                axes.plot(history["epoch"], history[column], marker=".", label=column.replace("_", " "))
+        axes.set_xlabel("epoch")
+        axes.legend()
+    losses.set_title("loss")
+    norms.set_title("norm of the gradient, before clipping")
+    return figure
+
+
+def matrix(values: NDArray[np.float64], rows: Sequence[str], columns: Sequence[str], labels: tuple[str, str]) -> Figure:
+    """A matrix as colours: counts of a confusion matrix, weights of attention.
+
+    Args:
+        values: (R, C).
+        rows: names, R.
+        columns: names, C.
+        labels: what rows and columns are.
+    """
+    figure = Figure(figsize=(2.4 + 0.3 * min(len(columns), 60), 2.0 + 0.26 * min(len(rows), 60)), layout="constrained")
+    axes = figure.subplots()
+    figure.colorbar(axes.imshow(values, cmap="Blues", aspect="auto"))
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set_xticks(range(len(columns)), columns, rotation=90)
+    axes.set_ylabel(labels[0])
+    axes.set_xlabel(labels[1])
+    return figure

@@ -1,0 +1,121 @@
+"""A trained recipe, and the directory it is kept in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+import fastgru
+from fastgru.errors import RunError
+from fastgru.files import whole
+from fastgru.tasks import RECIPES, recipe_class
+from fastgru.tasks.plots import learning_curve, save
+from fastgru.tasks.recipe import Recipe, State
+
+FORMAT = 1
+CONFIG, WEIGHTS, METRICS, HISTORY, PLOTS = "config.json", "weights.safetensors", "metrics.json", "metrics.csv", "plots"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A recipe with everything that training gave it.
+
+    Attributes:
+        recipe: its options.
+        state: vocabulary or scaler.
+        model: the network of the best epoch, in evaluation mode.
+        history: a row per epoch: losses, norms of gradients before clipping, seconds.
+        metrics: scores and seconds, by name.
+    """
+
+    recipe: Recipe[Any]
+    state: State
+    model: nn.Module
+    history: pd.DataFrame
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+
+    def save(self, directory: Path) -> None:
+        """Writes config, state, weights, metrics and the learning curve, each file whole or not at all."""
+        directory.mkdir(parents=True, exist_ok=True)
+        write_config(directory, self.recipe, self.state)
+        with whole(directory / WEIGHTS) as partial:
+            save_file({name: value.contiguous() for name, value in self.model.state_dict().items()}, partial)
+        write_json(directory / METRICS, self.metrics)
+        with whole(directory / HISTORY) as partial:
+            self.history.to_csv(partial, index=False)
+        save(learning_curve(self.history), directory / PLOTS / "learning.png")
+
+    @classmethod
+    def load(cls, directory: Path) -> Trained:
+        """Reads what `save` wrote.
+
+        Raises:
+            RunError: when a file is missing, damaged, or of another run.
+        """
+        recipe, state = read_config(directory)
+        model = recipe.build(state)
+        path = directory / WEIGHTS
+        if not path.exists():
+            raise RunError(f"{path} is missing: this run was not finished. Go on with fastgru train … --resume.")
+        try:
+            model.load_state_dict(load_file(path))
+        except SafetensorError as error:
+            raise RunError(f"{path} is damaged ({error}). Train again, or bring it back from a copy.") from error
+        except RuntimeError as error:
+            raise RunError(
+                f"{path} does not fit {recipe.state_file} and {CONFIG} beside it: they are of different runs. {error}"
+            ) from error
+        history = pd.read_csv(directory / HISTORY) if (directory / HISTORY).exists() else pd.DataFrame()
+        return cls(recipe, state, model.eval(), history, read_json(directory / METRICS))
+
+
+def write_config(directory: Path, recipe: Recipe[Any], state: State, **extra: Any) -> None:
+    """Writes the options, and the vocabulary or scaler beside them; what the file says already is kept."""
+    path = directory / CONFIG
+    kept = read_json(path) if path.exists() else {}
+    facts = {"format": FORMAT, "fastgru": fastgru.__version__, "recipe": recipe.name, "options": asdict(recipe)}
+    write_json(directory / recipe.state_file, state)
+    write_json(path, {**kept, **facts, **extra})
+
+
+def read_config(directory: Path) -> tuple[Recipe[Any], State]:
+    """The recipe of a run directory, and its vocabulary or scaler."""
+    if not (directory / CONFIG).exists():
+        raise RunError(f"{directory} is no run directory: it has no {CONFIG}. Make one with fastgru train.")
+    config = read_json(directory / CONFIG)
+    if config.get("format", 0) > FORMAT:
+        raise RunError(f"{directory} was written by fastgru {config.get('fastgru')}, newer than this one. Upgrade.")
+    if config.get("recipe") not in RECIPES:
+        raise RunError(
+            f"{directory / CONFIG} names the recipe {config.get('recipe')!r}; there is {', '.join(RECIPES)}."
+        )
+    kind = recipe_class(config["recipe"])
+    try:
+        recipe = kind(**config["options"])
+    except TypeError as error:
+        raise RunError(f"{directory / CONFIG} holds options that {kind.name} does not have: {error}") from error
+    return recipe, read_json(directory / recipe.state_file)
+
+
+def write_json(path: Path, facts: Any) -> None:
+    """Writes a JSON file, whole or not at all."""
+    with whole(path) as partial:
+        partial.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Reads one; a `RunError` tells of a missing or damaged file."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RunError(f"{path} is missing: {path.parent} is not a whole run directory.") from error
+    except ValueError as error:
+        raise RunError(f"{path} is no JSON file ({error}). It was changed or is damaged.") from error

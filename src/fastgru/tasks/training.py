@@ -1,0 +1,250 @@
+"""Training: one Lightning module and one set of trainer settings for all recipes."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning as L  # noqa: N812  (as everybody writes it)
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor, nn
+from torchmetrics import MaxMetric, MeanMetric
+
+from fastgru.errors import TrainingInterrupted
+from fastgru.tasks.batching import loader
+from fastgru.tasks.recipe import Batch, Data, Example, Recipe, State
+
+CHECKPOINTS, LAST, BEST = "checkpoints", "last.ckpt", "best.ckpt"
+
+
+class Learner(L.LightningModule):
+    """A recipe's network in Lightning's terms."""
+
+    def __init__(self, recipe: Recipe[Any], model: nn.Module) -> None:
+        super().__init__()
+        self.recipe, self.model = recipe, model
+        self.training_loss, self.validation_loss = MeanMetric(), MeanMetric()
+        self.gradient_norm, self.gradient_norm_largest = MeanMetric(), MaxMetric()
+
+    def forward(self, batch: Batch) -> tuple[Tensor, int]:
+        """The loss; as a forward pass, so that DistributedDataParallel sees it."""
+        loss = self.recipe.loss(self.model, batch)
+        return loss.total, loss.terms
+
+    def on_train_epoch_start(self) -> None:
+        # Each epoch draws its own dropout, whether the run came here in one go or by a checkpoint.
+        torch.manual_seed((self.recipe.seed * 1_000_003 + self.current_epoch) * 1024 + self.global_rank)
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        total, terms = self.trainer.strategy.model(batch) if self.trainer.world_size > 1 else self(batch)  # type: ignore[misc]
+        self.training_loss.update(total.detach() / terms, terms)
+        self.log("training_loss", self.training_loss, on_step=False, on_epoch=True)
+        # Processes get equal weight when their gradients are averaged, so each divides by the mean number of terms.
+        mean_terms = self.trainer.strategy.reduce(torch.tensor(float(terms)), reduce_op="mean")
+        return total / mean_terms
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        total, terms = self(batch)
+        self.validation_loss.update(total / terms, terms)
+        self.log("validation_loss", self.validation_loss, on_step=False, on_epoch=True, prog_bar=True)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Notes the norm before clipping: a loss that jumps shows here first."""
+        norm = nn.utils.get_total_norm([p.grad for p in self.parameters() if p.grad is not None])
+        for name, metric in (
+            ("gradient_norm", self.gradient_norm),
+            ("gradient_norm_largest", self.gradient_norm_largest),
+        ):
+            metric.update(norm)
+            self.log(name, metric, on_step=False, on_epoch=True)
+        self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.Adam(self.parameters(), lr=self.recipe.rate)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class History(Callback):
+    """One row of figures per epoch, part of every checkpoint."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, float]] = []
+        self.seconds = 0.0
+        self._since = 0.0
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._since = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        seconds = time.perf_counter() - self._since
+        self.seconds += seconds
+        figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        self.rows.append({"epoch": trainer.current_epoch + 1, **dict(sorted(figures.items())), "seconds": seconds})
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows, "seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows, self.seconds = state_dict["rows"], state_dict["seconds"]
+
+
+class _Start(Callback):
+    """A checkpoint before the first step, so that an interrupted run has one whenever it ends."""
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        directory = trainer.checkpoint_callback.dirpath  # type: ignore[union-attr]
+        if trainer.current_epoch == 0:
+            trainer.save_checkpoint(Path(str(directory)) / LAST)
+
+
+def fit(
+    recipe: Recipe[Data],
+    state: State,
+    training: Sequence[Example],
+    validation: Sequence[Example],
+    directory: Path | None = None,
+    *,
+    resume: bool = False,
+    devices: int = 1,
+    tensorboard: bool = False,
+    progress: bool = False,
+) -> tuple[nn.Module, History]:
+    """Trains a recipe's network.
+
+    Args:
+        recipe: options and functions of the task.
+        state: what `recipe.learn_state` made of the training part.
+        training: examples to learn from.
+        validation: examples that choose the best epoch; when empty the last epoch is taken.
+        directory: where checkpoints go; a temporary one when left out.
+        resume: continue from the last checkpoint in `directory`, to the result that an undisturbed run has. Without
+            one the run starts at its beginning.
+        devices: processes that share each batch.
+        tensorboard: write logs for TensorBoard into `directory`.
+        progress: show a bar.
+
+    Returns:
+        The network of the best epoch, in evaluation mode, and the figures of all epochs.
+
+    Raises:
+        TrainingInterrupted: on Ctrl-C; the last whole epoch is in `directory`.
+    """
+    with _scratch(directory) as place, _quiet():
+        torch.manual_seed(recipe.seed)
+        learner, history = Learner(recipe, recipe.build(state)), History()
+        trainer, best = _trainer(recipe, place, history, len(validation) > 0, devices, tensorboard, progress)
+        last = place / CHECKPOINTS / LAST
+        try:
+            trainer.fit(
+                learner,
+                loader(recipe, training, shuffle=True),
+                loader(recipe, validation) if len(validation) else None,
+                ckpt_path=last if resume and last.exists() else None,
+                weights_only=True,
+            )
+        except SystemExit as error:  # how Lightning ends a run on Ctrl-C
+            raise TrainingInterrupted(
+                f"Training was interrupted after {len(history.rows)} of {recipe.epochs} epochs. "
+                + (
+                    "Nothing was kept."
+                    if directory is None
+                    else f"Run the same command with --resume to go on in {directory}."
+                )
+            ) from error
+        if len(validation):
+            checkpoint = torch.load(best.best_model_path, weights_only=True)
+            learner.load_state_dict(checkpoint["state_dict"])
+    return learner.model.eval(), history
+
+
+def _trainer(
+    recipe: Recipe[Any],
+    place: Path,
+    history: History,
+    validated: bool,
+    devices: int,
+    tensorboard: bool,
+    progress: bool,
+) -> tuple[L.Trainer, ModelCheckpoint]:
+    checkpoints = place / CHECKPOINTS
+    best = ModelCheckpoint(
+        checkpoints,
+        Path(BEST).stem,
+        monitor="validation_loss" if validated else None,
+        enable_version_counter=False,
+        save_weights_only=True,
+    )
+    last = ModelCheckpoint(
+        checkpoints, Path(LAST).stem, enable_version_counter=False, save_on_train_epoch_end=True, every_n_epochs=1
+    )
+    callbacks: list[Callback] = [history, _Start(), last, best]
+    if recipe.patience and validated:
+        callbacks.append(EarlyStopping("validation_loss", patience=recipe.patience))
+    trainer = L.Trainer(
+        **_processes(devices),
+        max_epochs=recipe.epochs,
+        precision=recipe.precision,
+        gradient_clip_val=recipe.clip or None,
+        callbacks=callbacks,
+        logger=TensorBoardLogger(place, name="tensorboard", version="") if tensorboard else False,
+        default_root_dir=place,
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,
+        use_distributed_sampler=False,
+    )
+    return trainer, best
+
+
+def _processes(devices: int) -> dict[str, Any]:
+    """One process, several that Lightning starts, or those that torchrun has started, here and on other machines."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        local = int(os.environ["LOCAL_WORLD_SIZE"])
+        nodes = int(os.environ["WORLD_SIZE"]) // local
+        return {"accelerator": "cpu", "strategy": "ddp", "devices": local, "num_nodes": nodes}
+    return {"accelerator": "cpu", "devices": devices, "strategy": "ddp" if devices > 1 else "auto"}
+
+
+@contextmanager
+def _scratch(directory: Path | None) -> Iterator[Path]:
+    if directory is not None:
+        yield directory
+        return
+    with tempfile.TemporaryDirectory(prefix="fastgru-") as name:
+        yield Path(name)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Lightning's advice on things that are chosen here on purpose: worker processes, accelerators, tips."""
+    log = logging.getLogger("lightning.pytorch")
+    level = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+            warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+            yield
+    finally:
+        log.setLevel(level)

@@ -1,0 +1,108 @@
+"""From data to a trained recipe, with or without a run directory: what the command line and the estimators call."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from torch import nn
+
+from fastgru.errors import RunError
+from fastgru.tasks import plots, runs
+from fastgru.tasks.recipe import Data, Recipe, State
+from fastgru.tasks.training import fit
+
+
+def is_first_process() -> bool:
+    """Whether this process is the one that writes and prints; Lightning and torchrun number them."""
+    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
+
+
+def train(
+    recipe: Recipe[Data],
+    data: Data,
+    *,
+    validation: Data | None = None,
+    test: Data | None = None,
+    directory: Path | None = None,
+    resume: bool = False,
+    facts: dict[str, Any] | None = None,
+    **options: Any,
+) -> runs.Trained:
+    """Trains a recipe.
+
+    Args:
+        recipe: its options.
+        data: to learn from.
+        validation: chooses the best epoch; a share of `data` when left out.
+        test: measured once at the end; the part for validation when left out.
+        directory: becomes a run directory; nothing is kept when left out.
+        resume: go on with the interrupted run in `directory`.
+        facts: kept in config.json, and compared when a run is resumed.
+        **options: devices, tensorboard and progress, as `fit` has them.
+
+    Raises:
+        DataError: for data that the recipe cannot learn from, before anything is written.
+        RunError: for a directory that exists, or a run that is resumed with other options.
+    """
+    learned, held_out = (data, validation) if validation is not None else recipe.split(data)
+    state = recipe.learn_state(learned)
+    training_examples = recipe.examples(learned, state)
+    validation_examples = recipe.examples(held_out, state)
+    if directory is not None and is_first_process():
+        _claim(directory, recipe, state, facts or {}, resume)
+    model, history = fit(recipe, state, training_examples, validation_examples, directory, resume=resume, **options)
+    trained = runs.Trained(recipe, state, model, pd.DataFrame(history.rows), _metrics(model, history.seconds))
+    if not is_first_process():
+        return trained
+    measured = held_out if test is None else test
+    since = time.perf_counter()
+    trained.metrics["scores"] = recipe.score(model, state, measured)
+    trained.metrics["scored_on"] = "validation" if test is None else "test"
+    trained.metrics["scoring_seconds"] = time.perf_counter() - since
+    if directory is not None:
+        trained.save(directory)
+        draw(trained, measured, directory)
+    return trained
+
+
+def draw(trained: runs.Trained, data: Any, directory: Path) -> None:
+    """The recipe's own pictures, of data with answers."""
+    for name, figure in trained.recipe.plots(trained.model, trained.state, data).items():
+        plots.save(figure, directory / runs.PLOTS / f"{name}.png")
+
+
+def _metrics(model: nn.Module, seconds: float) -> dict[str, Any]:
+    return {"parameters": sum(parameter.numel() for parameter in model.parameters()), "training_seconds": seconds}
+
+
+def _claim(directory: Path, recipe: Recipe[Any], state: State, facts: dict[str, Any], resume: bool) -> None:
+    """Makes the directory, or finds in it the run that is to go on."""
+    if directory.exists() and any(directory.iterdir()):
+        if not resume:
+            raise RunError(f"{directory} exists and is not empty. Choose another --out, or --resume the run in it.")
+        _check_same(directory, recipe, state, facts)
+        return
+    if resume:
+        raise RunError(f"{directory} holds no run to resume. Leave out --resume to start one.")
+    directory.mkdir(parents=True, exist_ok=True)
+    runs.write_config(directory, recipe, state, **facts)
+
+
+def _check_same(directory: Path, recipe: Recipe[Any], state: State, facts: dict[str, Any]) -> None:
+    if (directory / runs.METRICS).exists():
+        raise RunError(f"the run in {directory} is finished: there is nothing to resume. Choose another --out.")
+    earlier, earlier_state = runs.read_config(directory)
+    if earlier.name != recipe.name:
+        raise RunError(f"{directory} holds a run of {earlier.name}, not of {recipe.name}.")
+    then, now = asdict(earlier), asdict(recipe)
+    changed = [f"{name} was {then[name]!r} and is {now[name]!r}" for name in now if then[name] != now[name]]
+    if changed:
+        raise RunError(f"the run in {directory} has other options: {'; '.join(changed)}. Give the same ones.")
+    config = runs.read_json(directory / runs.CONFIG)
+    if state != earlier_state or any(config.get(name) != value for name, value in facts.items()):
+        raise RunError(f"the run in {directory} began with other data. Give the same files, or choose another --out.")
