@@ -1,4 +1,4 @@
-"""The entry point of the command `fastgru`; the commands themselves are in `fastgru.commands`."""
+"""The entry point of the command `fastgru`; the commands are in `fastgru.commands` and `fastgru.tasks.commands`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import sys
 def main() -> None:
     """Runs the command line; one sentence and exit status 1 when its extra is missing."""
     try:
-        from fastgru.commands import app
+        import fastgru.commands
+        import fastgru.tasks.commands  # noqa: F401  (both add their commands)
+        from fastgru.console import app
     except ModuleNotFoundError as missing:
         if missing.name not in ("typer", "rich"):
             raise

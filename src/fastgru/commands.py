@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,86 +17,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 import fastgru
-from fastgru.errors import FastGRUError, missing_extra
+from fastgru.console import EXTRAS, app, need, one_sentence, progress
 
 if TYPE_CHECKING:
     from fastgru.bench import Case, Record
     from fastgru.demo import Comparison
 
-app = typer.Typer(
-    name="fastgru",
-    help="The GRU layer of PyTorch, number for number, several times faster on a CPU.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
-# Which packages each extra brings, by the names they are imported under.
-EXTRAS = {
-    "torch": ("torch",),
-    "cli": ("typer", "rich"),
-    "demo": ("torch", "typer", "rich", "matplotlib"),
-    "onnx": ("torch", "onnx", "onnxscript"),
-    "opacus": ("torch", "opacus"),
-}
-
-# Torch has no exception of its own for sizes that do not fit into memory, only these words.
-_TOO_BIG = ("can't allocate memory", "Storage size calculation overflowed")
 # More threads than cores only wait for each other, and far more make torch crash.
 CORES = os.cpu_count() or 1
-
-
-def _version(is_asked: bool) -> None:
-    if is_asked:
-        typer.echo(f"fastgru {fastgru.__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
-    ] = False,
-) -> None:
-    """The GRU layer of PyTorch, number for number, several times faster on a CPU."""
-
-
-@contextmanager
-def _one_sentence() -> Iterator[Console]:
-    """Errors that a user can mend end the command with their text and status 1."""
-    console = Console(stderr=True, highlight=False)
-    try:
-        yield console
-    except (FastGRUError, OSError) as error:
-        console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
-        raise typer.Exit(1) from error
-    except RuntimeError as error:
-        if not any(words in str(error) for words in _TOO_BIG):
-            raise
-        console.print("error: sizes this large need more memory than there is. Choose smaller ones.", style="red")
-        raise typer.Exit(1) from error
-
-
-def _need(extra: str, purpose: str) -> None:
-    """Raises before the work starts, not after it."""
-    for package in EXTRAS[extra]:
-        if find_spec(package) is None:
-            raise missing_extra(package, extra, purpose)
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
 
 
 # ---- demo
@@ -114,8 +45,8 @@ def demo(
     out: Annotated[Path, typer.Option(file_okay=False, help="Directory for the plot.")] = Path("demo-output"),
 ) -> None:
     """Train a real forecaster on torch.nn.GRU, swap the layer in one line, train again, compare."""
-    with _one_sentence():
-        _need("demo", "fastgru demo")
+    with one_sentence():
+        need("demo", "fastgru demo")
         out.mkdir(parents=True, exist_ok=True)
         import torch
 
@@ -124,9 +55,9 @@ def demo(
         torch.set_num_threads(threads)
         settings = demonstration.Settings(epochs=epochs, hidden=hidden, seed=seed, stride=stride)
         steps = demonstration.batches(settings)
-        with _progress() as progress:
-            tasks = {name: progress.add_task(f"training on {name}", total=steps) for name in demonstration.NAMES}
-            comparison = demonstration.compare(settings, lambda name: progress.advance(tasks[name]))
+        with progress() as bars:
+            tasks = {name: bars.add_task(f"training on {name}", total=steps) for name in demonstration.NAMES}
+            comparison = demonstration.compare(settings, lambda name: bars.advance(tasks[name]))
         path = out / "forecast.png"
         demonstration.plot(comparison, path)
     console = Console()
@@ -220,8 +151,8 @@ def bench(
     grid = _grid({"batch": batch, "steps": steps, "hidden": hidden, "layers": layers, "threads": threads})
     if full and _is_own(grid, bidirectional):
         raise typer.BadParameter("its grid is fixed; leave out sizes, or --full", param_hint="--full")
-    with _one_sentence():
-        _need("torch", "fastgru bench")
+    with one_sentence():
+        need("torch", "fastgru bench")
         _check_outputs({"--json": json_file, "--plot": plot})
         from fastgru import bench as measuring
         from fastgru.bench import plotting, report
@@ -256,20 +187,20 @@ def _check_outputs(files: dict[str, Path | None]) -> None:
         if file is not None and not file.parent.is_dir():
             raise FileNotFoundError(f"there is no directory {file.parent} for {option}. Make it first.")
     if files["--plot"] is not None:
-        _need("demo", "fastgru bench --plot")
+        need("demo", "fastgru bench --plot")
 
 
 def _measure(cases: Sequence[Case], dtype: str, budget: float, level: str | None) -> Record:
     from fastgru import bench as measuring
     from fastgru.levels import use_level
 
-    with nullcontext() if level is None else use_level(level), _progress() as progress:
-        task = progress.add_task("measuring", total=len(cases) + 1)
+    with nullcontext() if level is None else use_level(level), progress() as bar:
+        task = bar.add_task("measuring", total=len(cases) + 1)
         counts = {case.threads for case in cases}
         limits = measuring.machine_limits(counts, dtype)
         figures = []
         for case in cases:
-            progress.advance(task)
+            bar.advance(task)
             figures.append(measuring.measure_at_peak(case, limits, budget))
         limits = measuring.better(limits, measuring.machine_limits(counts, dtype))
         return measuring.Record(measuring.machine(), limits, figures)
@@ -312,7 +243,7 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Versions, processor, instruction-set levels, threads, backends, installed extras."""
-    with _one_sentence():
+    with one_sentence():
         facts = _facts()
     if as_json:
         typer.echo(json.dumps(facts, indent=2))

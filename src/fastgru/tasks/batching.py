@@ -31,18 +31,18 @@ class Batches(Sampler[list[int]]):
         self.rank, self.processes = (distributed.get_rank(), distributed.get_world_size()) if spread else (0, 1)
 
     def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this at the start of each epoch."""
+        """The learner calls this at the start of each epoch."""
         self.epoch = epoch
 
     def _order(self) -> list[Tensor]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         count = len(self.lengths)
         order = torch.randperm(count, generator=generator) if self.shuffle else torch.arange(count)
-        pools = order.split(self.size * POOL)
+        pools: tuple[Tensor, ...] = torch.split(order, self.size * POOL)
         batches = [
             batch
             for pool in pools
-            for batch in pool[self.lengths[pool].argsort(stable=True)].split(self.size)
+            for batch in torch.split(pool[self.lengths[pool].argsort(stable=True)], self.size)
             if len(batch) >= self.processes  # every process needs an example
         ]
         if not self.shuffle:
@@ -63,7 +63,7 @@ class _Collated(Dataset[Batch]):
     def __init__(self, recipe: Recipe[Any], examples: Sequence[Any]) -> None:
         self.recipe, self.examples = recipe, examples
 
-    def __getitem__(self, indices: list[int]) -> Batch:  # type: ignore[override]  # a whole batch at once
+    def __getitem__(self, indices: list[int]) -> Batch:  # a whole batch at once
         return self.recipe.collate([self.examples[index] for index in indices])
 
 

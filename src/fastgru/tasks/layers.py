@@ -16,26 +16,24 @@ import fastgru
 HiddenState = Any
 
 
-class _Packing(nn.RNNBase):
+def _packing(call: Any, input: Tensor, hx: HiddenState, lengths: Tensor | None) -> tuple[Tensor, HiddenState]:
     """Gives torch's layers the `lengths` of ours, by the packing that they ask for."""
-
-    def forward(
-        self, input: Tensor, hx: HiddenState = None, lengths: Tensor | None = None
-    ) -> tuple[Tensor, HiddenState]:
-        if lengths is None:
-            output, state = super().forward(input, hx)
-            return output, state
-        packed = pack_padded_sequence(input, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        output, state = super().forward(packed, hx)
-        return pad_packed_sequence(output, batch_first=True, total_length=input.shape[1])[0], state
+    if lengths is None:
+        output, state = call(input, hx)
+        return output, state
+    packed = pack_padded_sequence(input, lengths.cpu(), batch_first=True, enforce_sorted=False)
+    output, state = call(packed, hx)
+    return pad_packed_sequence(output, batch_first=True, total_length=input.shape[1])[0], state
 
 
-class _TorchGRU(_Packing, STOCK_GRU):
-    pass
+class _TorchGRU(STOCK_GRU):
+    def forward(self, input: Tensor, hx: HiddenState = None, lengths: Tensor | None = None) -> Any:  # type: ignore[override]
+        return _packing(super().forward, input, hx, lengths)
 
 
-class _TorchLSTM(_Packing, STOCK_LSTM):
-    pass
+class _TorchLSTM(STOCK_LSTM):
+    def forward(self, input: Tensor, hx: HiddenState = None, lengths: Tensor | None = None) -> Any:  # type: ignore[override]
+        return _packing(super().forward, input, hx, lengths)
 
 
 LAYERS: dict[str, type[nn.Module]] = {"fastgru": fastgru.GRU, "torch": _TorchGRU, "lstm": _TorchLSTM}

@@ -23,7 +23,7 @@ def existing(path: Path) -> Path:
 
 
 def text(path: Path) -> str:
-    """A whole UTF-8 file; a mark of byte order at its start is left out, and ends of lines become \\n."""
+    """A whole UTF-8 file, without a mark of byte order, its lines ended by newlines alone."""
     raw = existing(path).read_bytes()
     try:
         content = raw.decode("utf-8-sig")

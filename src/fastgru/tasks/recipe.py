@@ -72,7 +72,9 @@ class Recipe(ABC, Generic[Data]):
     rate: float = option(3e-3, "Learning rate of Adam at the start; it falls to zero along a cosine.", least=0)
     clip: float = option(1.0, "Largest norm of the gradient; 0 does not clip.", least=0)
     patience: int = option(0, "Epochs without a better validation loss before training stops; 0 never stops.", least=0)
-    validation: float = option(0.1, "Share of the data that is held out to choose the best epoch.", least=0, most=0.9)
+    validation: float = option(
+        0.1, "Share of the data that is held out to choose the best epoch; 0 takes the last one.", least=0, most=0.9
+    )
     precision: Literal["32-true", "64-true", "bf16-mixed"] = option("32-true", "Lightning's name of the precision.")
     seed: int = option(0, "Of weights, batches and dropout.", least=0, most=2**31)
 

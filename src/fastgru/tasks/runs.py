@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,7 @@ class Trained:
     state: State
     model: nn.Module
     history: pd.DataFrame
-    metrics: Mapping[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
 
     def save(self, directory: Path) -> None:
         """Writes config, state, weights, metrics and the learning curve, each file whole or not at all."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import os
+import signal
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -13,11 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import lightning as L  # noqa: N812  (as everybody writes it)
+import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torchmetrics import MaxMetric, MeanMetric
 
 from fastgru.errors import TrainingInterrupted
@@ -36,25 +38,23 @@ class Learner(L.LightningModule):
         self.training_loss, self.validation_loss = MeanMetric(), MeanMetric()
         self.gradient_norm, self.gradient_norm_largest = MeanMetric(), MaxMetric()
 
-    def forward(self, batch: Batch) -> tuple[Tensor, int]:
-        """The loss; as a forward pass, so that DistributedDataParallel sees it."""
-        loss = self.recipe.loss(self.model, batch)
-        return loss.total, loss.terms
-
     def on_train_epoch_start(self) -> None:
+        # Lightning has told the sampler of an epoch already, but of the wrong one in a run that goes on.
+        self.trainer.train_dataloader.sampler.set_epoch(self.current_epoch)  # type: ignore[union-attr]
         # Each epoch draws its own dropout, whether the run came here in one go or by a checkpoint.
         torch.manual_seed((self.recipe.seed * 1_000_003 + self.current_epoch) * 1024 + self.global_rank)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        total, terms = self.trainer.strategy.model(batch) if self.trainer.world_size > 1 else self(batch)  # type: ignore[misc]
+        total, terms = self.recipe.loss(self.model, batch)
         self.training_loss.update(total.detach() / terms, terms)
         self.log("training_loss", self.training_loss, on_step=False, on_epoch=True)
         # Processes get equal weight when their gradients are averaged, so each divides by the mean number of terms.
         mean_terms = self.trainer.strategy.reduce(torch.tensor(float(terms)), reduce_op="mean")
-        return total / mean_terms
+        mean_loss: Tensor = total / mean_terms
+        return mean_loss
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        total, terms = self(batch)
+        total, terms = self.recipe.loss(self.model, batch)
         self.validation_loss.update(total / terms, terms)
         self.log("validation_loss", self.validation_loss, on_step=False, on_epoch=True, prog_bar=True)
 
@@ -148,7 +148,7 @@ def fit(
     Raises:
         TrainingInterrupted: on Ctrl-C; the last whole epoch is in `directory`.
     """
-    with _scratch(directory) as place, _quiet():
+    with _scratch(directory) as place, _quiet(), _interruptible():
         torch.manual_seed(recipe.seed)
         learner, history = Learner(recipe, recipe.build(state)), History()
         trainer, best = _trainer(recipe, place, history, len(validation) > 0, devices, tensorboard, progress)
@@ -170,7 +170,9 @@ def fit(
                     else f"Run the same command with --resume to go on in {directory}."
                 )
             ) from error
-        if len(validation):
+        if distributed.is_initialized():
+            distributed.destroy_process_group()  # what follows is each process's own affair
+        if len(validation) and trainer.is_global_zero:
             checkpoint = torch.load(best.best_model_path, weights_only=True)
             learner.load_state_dict(checkpoint["state_dict"])
     return learner.model.eval(), history
@@ -235,16 +237,30 @@ def _scratch(directory: Path | None) -> Iterator[Path]:
 
 
 @contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C works again afterwards: Lightning turns it off when it has seen one."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
+
+
+@contextmanager
 def _quiet() -> Iterator[None]:
     """Without Lightning's advice on things that are chosen here on purpose: worker processes, accelerators, tips."""
-    log = logging.getLogger("lightning.pytorch")
-    level = log.level
-    log.setLevel(logging.WARNING)
+    logs = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
             warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+            warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # Lightning's own
             yield
     finally:
-        log.setLevel(level)
+        for log, level in zip(logs, levels, strict=True):
+            log.setLevel(level)

@@ -30,7 +30,12 @@ def learn(texts: Sequence[str], unit: Unit, size: int, least: int = 1) -> Tokeni
         >>> tokenizer.decode(tokenizer.encode("abba").ids)
         'abba'
     """
-    options = {"vocab_size": size, "special_tokens": list(SPECIAL), "min_frequency": least, "show_progress": False}
+    options: dict[str, Any] = {
+        "vocab_size": size,
+        "special_tokens": list(SPECIAL),
+        "min_frequency": least,
+        "show_progress": False,
+    }
     if unit == "bpe":
         tokenizer = Tokenizer(models.BPE())
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

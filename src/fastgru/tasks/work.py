@@ -38,8 +38,9 @@ def train(
     Args:
         recipe: its options.
         data: to learn from.
-        validation: chooses the best epoch; a share of `data` when left out.
-        test: measured once at the end; the part for validation when left out.
+        validation: chooses the best epoch; a share of `data` when left out, and nothing where that share is 0: then the
+            last epoch is taken.
+        test: measured once at the end; the part for validation when left out, or else the training part.
         directory: becomes a run directory; nothing is kept when left out.
         resume: go on with the interrupted run in `directory`.
         facts: kept in config.json, and compared when a run is resumed.
@@ -49,20 +50,25 @@ def train(
         DataError: for data that the recipe cannot learn from, before anything is written.
         RunError: for a directory that exists, or a run that is resumed with other options.
     """
-    learned, held_out = (data, validation) if validation is not None else recipe.split(data)
+    if directory is not None:
+        check_directory(directory, resume)
+    learned, held_out = data, validation
+    if validation is None and recipe.validation:
+        learned, held_out = recipe.split(data)
     state = recipe.learn_state(learned)
     training_examples = recipe.examples(learned, state)
-    validation_examples = recipe.examples(held_out, state)
+    validation_examples = recipe.examples(held_out, state) if held_out is not None else []
     if directory is not None and is_first_process():
-        _claim(directory, recipe, state, facts or {}, resume)
+        _claim(directory, recipe, state, facts or {})
     model, history = fit(recipe, state, training_examples, validation_examples, directory, resume=resume, **options)
     trained = runs.Trained(recipe, state, model, pd.DataFrame(history.rows), _metrics(model, history.seconds))
     if not is_first_process():
         return trained
-    measured = held_out if test is None else test
+    parts = {"test": test, "validation": held_out, "training": learned}
+    scored_on, measured = next((name, part) for name, part in parts.items() if part is not None)
     since = time.perf_counter()
     trained.metrics["scores"] = recipe.score(model, state, measured)
-    trained.metrics["scored_on"] = "validation" if test is None else "test"
+    trained.metrics["scored_on"] = scored_on
     trained.metrics["scoring_seconds"] = time.perf_counter() - since
     if directory is not None:
         trained.save(directory)
@@ -80,22 +86,29 @@ def _metrics(model: nn.Module, seconds: float) -> dict[str, Any]:
     return {"parameters": sum(parameter.numel() for parameter in model.parameters()), "training_seconds": seconds}
 
 
-def _claim(directory: Path, recipe: Recipe[Any], state: State, facts: dict[str, Any], resume: bool) -> None:
+def check_directory(directory: Path, resume: bool) -> None:
+    """Raises where a run cannot go, before any work is done."""
+    if not is_first_process():
+        return  # the first one has made it
+    is_used = directory.exists() and any(directory.iterdir())
+    if is_used and not resume:
+        raise RunError(f"{directory} exists and is not empty. Choose another --out, or --resume the run in it.")
+    if resume and not is_used:
+        raise RunError(f"{directory} holds no run to resume. Leave out --resume to start one.")
+    if resume and (directory / runs.METRICS).exists():
+        raise RunError(f"the run in {directory} is finished: there is nothing to resume. Choose another --out.")
+
+
+def _claim(directory: Path, recipe: Recipe[Any], state: State, facts: dict[str, Any]) -> None:
     """Makes the directory, or finds in it the run that is to go on."""
-    if directory.exists() and any(directory.iterdir()):
-        if not resume:
-            raise RunError(f"{directory} exists and is not empty. Choose another --out, or --resume the run in it.")
+    if (directory / runs.CONFIG).exists():
         _check_same(directory, recipe, state, facts)
         return
-    if resume:
-        raise RunError(f"{directory} holds no run to resume. Leave out --resume to start one.")
     directory.mkdir(parents=True, exist_ok=True)
     runs.write_config(directory, recipe, state, **facts)
 
 
 def _check_same(directory: Path, recipe: Recipe[Any], state: State, facts: dict[str, Any]) -> None:
-    if (directory / runs.METRICS).exists():
-        raise RunError(f"the run in {directory} is finished: there is nothing to resume. Choose another --out.")
     earlier, earlier_state = runs.read_config(directory)
     if earlier.name != recipe.name:
         raise RunError(f"{directory} holds a run of {earlier.name}, not of {recipe.name}.")

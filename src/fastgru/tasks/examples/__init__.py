@@ -41,6 +41,7 @@ class ExampleSet:
         baselines: scores of `recipe.metric` by the name of the baseline, on the same test part.
         options: of the recipe, for the short run.
         full_options: of the recipe, for `--full`, on top of `options`.
+        metric: judges this set in place of the recipe's own, a key of what `score` returns.
         is_packaged: whether the data come with fastgru and its extra; the others need a package of the system.
     """
 
@@ -50,6 +51,7 @@ class ExampleSet:
     baselines: Callable[[Recipe[Any], Parts], Mapping[str, float]]
     options: Mapping[str, Any] = field(default_factory=dict)
     full_options: Mapping[str, Any] = field(default_factory=dict)
+    metric: str | None = None
     is_packaged: bool = True
 
 

@@ -1,0 +1,353 @@
+"""What all recipes share: training, checkpoints, run directories, several processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+pytest.importorskip("lightning", reason="needs the extra tasks")
+
+from fastgru import errors
+from fastgru.tasks import recipe_class, runs, work
+from fastgru.tasks.batching import Batches
+from fastgru.tasks.classify import Classify, Labelled
+
+TINY = {"hidden": 8, "embedding": 4, "batch": 8, "epochs": 3, "validation": 0.25, "dropout": 0.3}
+
+
+def texts(count=48, seed=0):
+    """Strings of a and b; the label is the letter they begin with."""
+    generator = np.random.default_rng(seed)
+    found = ["".join(generator.choice(["a", "b"], size=generator.integers(2, 9))) for _ in range(count)]
+    return Labelled(found, [text[0] for text in found])
+
+
+@pytest.fixture
+def recipe():
+    return Classify(**TINY)
+
+
+def write_csv(path, data):
+    pd.DataFrame({"text": data.sequences, "label": data.labels}).to_csv(path, index=False)
+    return path
+
+
+def same_weights(one, other):
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+def command(*arguments, **options):
+    return [sys.executable, "-m", "fastgru", "train", "classify", *map(str, arguments)] + [
+        text for name, value in {**TINY, **options}.items() for text in (f"--{name}", str(value))
+    ]
+
+
+# ---- options
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"hidden": 0}, "hidden=0 is too small: the least is 1"),
+        ({"validation": 2.0}, "validation=2.0 is too large"),
+        ({"epochs": 1.5}, "epochs=1.5 is no whole number"),
+        ({"layer": "gru"}, "layer='gru' is not one of 'fastgru', 'torch', 'lstm'"),
+        ({"rate": float("nan")}, "rate=nan is too small"),
+        ({"clip": "much"}, "clip='much' is no number"),
+    ],
+)
+def test_an_option_out_of_bounds_is_named(options, words):
+    with pytest.raises(ValueError, match=words):
+        Classify(**options)
+
+
+def test_an_unknown_recipe_is_named():
+    with pytest.raises(errors.ArgumentError, match="no recipe 'segment'. Recipes: forecast, generate"):
+        recipe_class("segment")
+
+
+# ---- batches
+
+
+def test_an_epoch_has_every_example_once_and_similar_lengths_together():
+    lengths = np.random.default_rng(0).integers(1, 100, size=300)
+    batches = list(Batches(lengths, 16, seed=1, shuffle=True))
+    assert sorted(index for batch in batches for index in batch) == list(range(300))
+    spread = np.mean([np.ptp(lengths[batch]) for batch in batches])
+    assert spread < 20  # of 99
+
+
+def test_the_order_depends_on_the_epoch_and_on_nothing_else():
+    batches, other = (Batches([1] * 50, 8, seed=3, shuffle=True) for _ in range(2))
+    first = list(batches)
+    batches.set_epoch(1)
+    torch.manual_seed(7)
+    assert list(other) == first
+    assert list(batches) != first
+
+
+def test_processes_share_each_batch(monkeypatch):
+    whole = list(Batches([1] * 21, 8, seed=0, shuffle=True))
+    shares = []
+    for rank in range(2):
+        share = Batches([1] * 21, 8, seed=0, shuffle=True)
+        share.rank, share.processes = rank, 2
+        shares.append(list(share))
+    assert [sorted(a + b) for a, b in zip(*shares, strict=True)] == [sorted(batch) for batch in whole]
+
+
+# ---- training
+
+
+def test_the_gradient_is_clipped_and_its_norm_before_that_is_kept(recipe, monkeypatch):
+    seen = []
+    step = torch.optim.Adam.step
+
+    def watched(self, *args, **kwargs):
+        result = step(self, *args, **kwargs)
+        gradients = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
+        seen.append(float(torch.nn.utils.get_total_norm(gradients)))
+        return result
+
+    monkeypatch.setattr(torch.optim.Adam, "step", watched)
+    trained = work.train(replace(recipe, clip=0.01), texts())
+    assert max(seen) < 0.0101
+    assert trained.history["gradient_norm"].min() > 0.02
+    assert (trained.history["gradient_norm_largest"] >= trained.history["gradient_norm"]).all()
+
+
+def test_the_best_epoch_is_kept(recipe):
+    trained = work.train(replace(recipe, rate=0.5, epochs=6, clip=0.0), texts())  # too fast: the loss jumps
+    losses = trained.history["validation_loss"]
+    examples = trained.recipe.examples(trained.recipe.split(texts())[1], trained.state)
+    with torch.no_grad():
+        loss = recipe.loss(trained.model, recipe.collate(examples))
+    assert losses.min() < losses.iloc[-1]
+    assert float(loss.total / loss.terms) == pytest.approx(losses.min(), rel=1e-5)
+
+
+def test_training_stops_when_patience_ends(recipe):
+    trained = work.train(replace(recipe, rate=0.0, epochs=9, patience=2), texts())
+    assert len(trained.history) == 3
+
+
+def test_nothing_is_held_out_when_so_asked(recipe):
+    trained = work.train(replace(recipe, validation=0.0), texts(), test=texts(seed=1))
+    assert "validation_loss" not in trained.history
+    assert trained.metrics["scored_on"] == "test"
+
+
+def test_the_same_seed_gives_the_same_bits(recipe):
+    one, other = (work.train(recipe, texts()) for _ in range(2))
+    assert same_weights(one.model, other.model)
+    assert not same_weights(one.model, work.train(replace(recipe, seed=1), texts()).model)
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "64-true"])
+def test_other_precisions_train(recipe, precision):
+    trained = work.train(replace(recipe, precision=precision), texts())
+    assert np.isfinite(trained.history["training_loss"]).all()
+
+
+def test_torchs_layer_learns_the_same(recipe):
+    ours, stock = (work.train(replace(recipe, layer=layer, dropout=0.0), texts()) for layer in ("fastgru", "torch"))
+    np.testing.assert_allclose(ours.history["validation_loss"], stock.history["validation_loss"], rtol=1e-4)
+
+
+# ---- interruptions
+
+
+class Interrupting:
+    """Ctrl-C in the batch of that number."""
+
+    def __init__(self, monkeypatch, batch):
+        self.left, self.loss = batch, Classify.loss
+        monkeypatch.setattr(Classify, "loss", lambda *arguments: self(*arguments))
+
+    def __call__(self, *arguments):
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+        return self.loss(*arguments)
+
+
+@pytest.mark.parametrize("batch", [2, 9, 20])
+def test_a_run_that_goes_on_ends_in_the_same_bits(recipe, tmp_path, monkeypatch, batch):
+    undisturbed = work.train(recipe, texts(), directory=tmp_path / "whole")
+    handler = signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patch:
+        Interrupting(patch, batch)
+        with pytest.raises(errors.TrainingInterrupted, match="--resume"):
+            work.train(recipe, texts(), directory=tmp_path / "cut")
+    assert signal.getsignal(signal.SIGINT) == handler
+    resumed = work.train(recipe, texts(), directory=tmp_path / "cut", resume=True)
+    assert same_weights(undisturbed.model, resumed.model)
+    pd.testing.assert_frame_equal(
+        undisturbed.history.drop(columns="seconds"), resumed.history.drop(columns="seconds"), check_exact=True
+    )
+    assert undisturbed.metrics["scores"] == resumed.metrics["scores"]
+
+
+def test_ctrl_c_on_the_command_line_leaves_a_checkpoint_that_goes_on(tmp_path):
+    data, out = write_csv(tmp_path / "data.csv", texts(400)), tmp_path / "run"
+    process = subprocess.Popen(command("--data", data, "--out", out, epochs=400), stderr=subprocess.PIPE, text=True)
+    deadline = time.time() + 60
+    while not (out / "checkpoints/best.ckpt").exists():
+        assert time.time() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "--resume to go on" in said
+    assert "Traceback" not in said
+    torch.load(out / "checkpoints/last.ckpt", weights_only=True)
+    with pytest.raises(errors.RunError, match="this run was not finished"):
+        runs.Trained.load(out)
+
+
+def test_an_interrupted_save_leaves_the_checkpoint_before_it(recipe, tmp_path, monkeypatch):
+    import fsspec
+
+    saves = []
+    commit = fsspec.implementations.local.LocalFileOpener.commit
+
+    def failing(self):
+        saves.append(self.path)
+        if len(saves) == 3:
+            raise OSError("no space left on device")
+        commit(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fsspec.implementations.local.LocalFileOpener, "commit", failing)
+        with pytest.raises(OSError, match="no space"):
+            work.train(recipe, texts(), directory=tmp_path / "run")
+    torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)
+    resumed = work.train(recipe, texts(), directory=tmp_path / "run", resume=True)
+    assert same_weights(resumed.model, work.train(recipe, texts()).model)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"hidden": 9}, "other options: hidden was 8 and is 9"),
+        ({"data": texts(seed=5)}, None),
+        ({"facts": {"data": "other.csv"}}, "other data"),
+    ],
+)
+def test_a_run_does_not_go_on_with_other_things(recipe, tmp_path, monkeypatch, change, words):
+    with monkeypatch.context() as patch:
+        Interrupting(patch, 9)
+        with pytest.raises(errors.TrainingInterrupted):
+            work.train(recipe, texts(), directory=tmp_path / "run", facts={"data": "this.csv"})
+    if words is None:
+        pytest.skip("texts of the same letters have the same vocabulary; files are told apart by `facts`")
+    options = {name: value for name, value in change.items() if name == "hidden"}
+    facts = change.get("facts", {"data": "this.csv"})
+    with pytest.raises(errors.RunError, match=words):
+        work.train(replace(recipe, **options), texts(), directory=tmp_path / "run", resume=True, facts=facts)
+
+
+# ---- run directories
+
+
+@pytest.fixture
+def finished(recipe, tmp_path):
+    return work.train(recipe, texts(), directory=tmp_path / "run")
+
+
+def test_a_run_directory_holds_all_that_was_learned(finished, tmp_path):
+    directory = tmp_path / "run"
+    assert {path.name for path in directory.iterdir()} == {
+        "checkpoints", "config.json", "metrics.csv", "metrics.json", "plots", "vocabulary.json", "weights.safetensors"
+    }  # fmt: skip
+    assert {path.name for path in (directory / "plots").iterdir()} == {"confusion.png", "learning.png"}
+    loaded = runs.Trained.load(directory)
+    assert loaded.recipe == finished.recipe
+    assert same_weights(loaded.model, finished.model)
+    assert json.loads((directory / "metrics.json").read_text())["scores"] == finished.metrics["scores"]
+    assert list(pd.read_csv(directory / "metrics.csv")["epoch"]) == [1, 2, 3]
+
+
+def test_a_directory_in_use_is_refused(finished, recipe, tmp_path):
+    with pytest.raises(errors.RunError, match="exists and is not empty"):
+        work.train(recipe, texts(), directory=tmp_path / "run")
+    with pytest.raises(errors.RunError, match="is finished"):
+        work.train(recipe, texts(), directory=tmp_path / "run", resume=True)
+    with pytest.raises(errors.RunError, match="holds no run to resume"):
+        work.train(recipe, texts(), directory=tmp_path / "other", resume=True)
+
+
+def test_bad_data_leave_no_directory(recipe, tmp_path):
+    with pytest.raises(errors.DataError, match="needs two or more"):
+        work.train(recipe, Labelled(["a", "b", "c", "d"], ["x"] * 4), directory=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        ("config.json", None, "is no run directory"),
+        ("config.json", "{", "is no JSON file"),
+        ("config.json", '{"format": 2}', "newer than this one"),
+        ("config.json", '{"recipe": "cook"}', "names the recipe 'cook'"),
+        ("config.json", '{"recipe": "classify", "options": {"size": 1}}', "options that classify does not have"),
+        ("vocabulary.json", None, "is missing"),
+        ("weights.safetensors", None, "was not finished"),
+        ("weights.safetensors", "none", "is damaged"),
+    ],
+)
+def test_a_broken_run_directory_is_explained(finished, tmp_path, file, content, words):
+    path = tmp_path / "run" / file
+    path.unlink() if content is None else path.write_text(content)
+    with pytest.raises(errors.RunError, match=words):
+        runs.Trained.load(tmp_path / "run")
+
+
+def test_a_vocabulary_of_another_run_is_noticed(finished, tmp_path):
+    other = work.train(finished.recipe, Labelled(["xyz", "zz"] * 8, ["1", "2"] * 8), directory=tmp_path / "other")
+    assert other.state != finished.state
+    (tmp_path / "other/vocabulary.json").rename(tmp_path / "run/vocabulary.json")
+    with pytest.raises(errors.RunError, match="of different runs"):
+        runs.Trained.load(tmp_path / "run")
+
+
+# ---- several processes
+
+
+def test_two_processes_learn_what_one_learns(tmp_path):
+    data = write_csv(tmp_path / "data.csv", texts(64))
+    histories = []
+    for devices in (1, 2):
+        out = tmp_path / f"run{devices}"
+        asked = command("--data", data, "--out", out, "--devices", devices, dropout=0.0)
+        done = subprocess.run(asked, capture_output=True, text=True, timeout=120, env=alone())
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("accuracy") == 1  # one of them prints
+        histories.append(pd.read_csv(out / "metrics.csv").drop(columns="seconds"))
+    np.testing.assert_allclose(histories[0], histories[1], rtol=1e-4)
+
+
+def test_torchrun_starts_the_same_command(tmp_path):
+    data, out = write_csv(tmp_path / "data.csv", texts(64)), tmp_path / "run"
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    asked = [*launcher, *command("--data", data, "--out", out)[1:]]
+    done = subprocess.run(asked, capture_output=True, text=True, timeout=120, env=alone())
+    assert done.returncode == 0, done.stderr
+    assert len(pd.read_csv(out / "metrics.csv")) == 3
+
+
+def alone():
+    """Without what pytest or a launcher put into the environment."""
+    return {name: value for name, value in os.environ.items() if name not in ("RANK", "LOCAL_RANK", "WORLD_SIZE")}
