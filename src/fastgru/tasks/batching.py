@@ -31,7 +31,7 @@ class Batches(Sampler[list[int]]):
         self.rank, self.processes = (distributed.get_rank(), distributed.get_world_size()) if spread else (0, 1)
 
     def set_epoch(self, epoch: int) -> None:
-        """The learner calls this at the start of each epoch."""
+        """Lightning calls this at the start of each epoch."""
         self.epoch = epoch
 
     def _order(self) -> list[Tensor]:
@@ -71,7 +71,8 @@ def loader(recipe: Recipe[Data], examples: Sequence[Any], shuffle: bool = False)
     """Batches of `recipe.batch` examples."""
     lengths = [recipe.length(example) for example in examples]
     batches = Batches(lengths, recipe.batch, recipe.seed, shuffle)
-    return DataLoader(_Collated(recipe, examples), batch_size=None, sampler=batches)
+    # The generator, because iterating would else take a number from torch's own, which dropout draws from.
+    return DataLoader(_Collated(recipe, examples), batch_size=None, sampler=batches, generator=torch.Generator())
 
 
 def answers(recipe: Recipe[Data], examples: Sequence[Any], call: Callable[[Batch], Iterable[Any]]) -> list[Any]:

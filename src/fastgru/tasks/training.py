@@ -39,8 +39,6 @@ class Learner(L.LightningModule):
         self.gradient_norm, self.gradient_norm_largest = MeanMetric(), MaxMetric()
 
     def on_train_epoch_start(self) -> None:
-        # Lightning has told the sampler of an epoch already, but of the wrong one in a run that goes on.
-        self.trainer.train_dataloader.sampler.set_epoch(self.current_epoch)  # type: ignore[union-attr]
         # Each epoch draws its own dropout, whether the run came here in one go or by a checkpoint.
         torch.manual_seed((self.recipe.seed * 1_000_003 + self.current_epoch) * 1024 + self.global_rank)
 
@@ -153,12 +151,17 @@ def fit(
         learner, history = Learner(recipe, recipe.build(state)), History()
         trainer, best = _trainer(recipe, place, history, len(validation) > 0, devices, tensorboard, progress)
         last = place / CHECKPOINTS / LAST
+        batches = loader(recipe, training, shuffle=True)
+        if goes_on := resume and last.exists():
+            # Lightning tells the sampler of each epoch, but takes the first batches of a run that goes on before that.
+            rows = torch.load(last, weights_only=True)["callbacks"][history.state_key]["rows"]
+            batches.sampler.set_epoch(len(rows))  # type: ignore[attr-defined]
         try:
             trainer.fit(
                 learner,
-                loader(recipe, training, shuffle=True),
+                batches,
                 loader(recipe, validation) if len(validation) else None,
-                ckpt_path=last if resume and last.exists() else None,
+                ckpt_path=last if goes_on else None,
                 weights_only=True,
             )
         except SystemExit as error:  # how Lightning ends a run on Ctrl-C
@@ -191,15 +194,17 @@ def _trainer(
     best = ModelCheckpoint(
         checkpoints,
         Path(BEST).stem,
-        monitor="validation_loss" if validated else None,
+        monitor="validation_loss",
         enable_version_counter=False,
         save_weights_only=True,
     )
     last = ModelCheckpoint(
         checkpoints, Path(LAST).stem, enable_version_counter=False, save_on_train_epoch_end=True, every_n_epochs=1
     )
-    callbacks: list[Callback] = [history, _Start(), last, best]
-    if recipe.patience and validated:
+    callbacks: list[Callback] = [history, _Start(), last]
+    if validated:
+        callbacks.append(best)
+    if validated and recipe.patience:
         callbacks.append(EarlyStopping("validation_loss", patience=recipe.patience))
     trainer = L.Trainer(
         **_processes(devices),
@@ -258,6 +263,7 @@ def _quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+            warnings.filterwarnings("ignore", message=".*but have no `val_dataloader`.*")
             warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
             warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # Lightning's own
             yield
