@@ -21,35 +21,13 @@ from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix, multiclass_f1_score
 
 from fastgru.errors import DataError
-from fastgru.tasks import layers, plots, reading, vocabulary
+from fastgru.tasks import labelled, layers, plots, vocabulary
 from fastgru.tasks.batching import answers, padded
+from fastgru.tasks.labelled import Labelled
 from fastgru.tasks.recipe import Batch, Example, Loss, Recipe, State, option
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """Sequences with a label each.
-
-    Attributes:
-        sequences: texts, or arrays (T, F).
-        labels: one for each; None for prediction.
-    """
-
-    sequences: Sequence[str] | Sequence[NDArray[np.float32]]
-    labels: Sequence[str] | None
-
-    @property
-    def is_text(self) -> bool:
-        """Whether the sequences are texts."""
-        return isinstance(self.sequences[0], str)
-
-    def part(self, indices: Sequence[int]) -> Labelled:
-        """Some of the sequences."""
-        labels = None if self.labels is None else [self.labels[index] for index in indices]
-        return Labelled([self.sequences[index] for index in indices], labels)  # type: ignore[arg-type]
 
 
 class Classifier(nn.Module):
@@ -94,67 +72,14 @@ class Classify(Recipe[Labelled]):
     dropout: float = option(0.2, "Probability of zeroing an element of inputs and last states.", least=0, most=1)
 
     def read(self, path: Path) -> Labelled:
-        return self._read(path, with_labels=True)
+        return labelled.read(path, self._columns, with_labels=True)
 
     def read_inputs(self, path: Path) -> Labelled:
-        return self._read(path, with_labels=False)
+        return labelled.read(path, self._columns, with_labels=False)
 
-    def _read(self, path: Path, with_labels: bool) -> Labelled:
-        """JSON lines or a table with texts; a long table of series; or a folder LABEL/SERIES.csv of them."""
-        if path.is_dir():
-            return self._read_folder(path)
-        if path.suffix == ".jsonl":
-            rows = [{**row, "line": number} for number, row in reading.json_lines(path)]
-            table = pd.DataFrame(rows).set_index("line")
-        else:
-            table = reading.table(path)
-            table.index = table.index + 2  # lines of the file, after the names of the columns
-        return self.from_table(table, with_labels, path)
-
-    def from_table(self, table: pd.DataFrame, with_labels: bool, path: Path | str = "the table") -> Labelled:
-        """Checks a table whose index tells the lines, and takes it apart."""
-        is_text = self.text_column in table.columns
-        reading.require_columns(
-            path, table, [self.text_column if is_text else self.series_column] + [self.label_column] * with_labels
-        )
-        if not len(table):
-            raise DataError(f"{path} has no rows. Give at least one sequence for each label.")
-        if with_labels and (empty := table.index[table[self.label_column].isna()]).size:
-            raise DataError(f"{path}, line {empty[0]}: the label is missing. Fill it in or remove the line.")
-        if is_text:
-            texts = table[self.text_column]
-            blank = table.index[[not isinstance(text, str) or not text.strip() for text in texts]]
-            if blank.size:
-                raise DataError(f"{path}, line {blank[0]}: the text is empty or no text. Remove the line.")
-            return Labelled(list(texts), [str(label) for label in table[self.label_column]] if with_labels else None)
-        return self._from_long(table, with_labels, path)
-
-    def _from_long(self, table: pd.DataFrame, with_labels: bool, path: Path | str) -> Labelled:
-        features = table.drop(columns=[self.series_column, self.label_column], errors="ignore")
-        sequences, labels = [], []
-        for name, rows in table.groupby(self.series_column, sort=False):
-            sequences.append(_numbers(features.loc[rows.index], path))
-            if with_labels:
-                kinds = rows[self.label_column].astype(str).unique()
-                if len(kinds) > 1:
-                    raise DataError(f"{path}: series {name!r} has the labels {', '.join(kinds)}. Give it one.")
-                labels.append(kinds[0])
-        return Labelled(sequences, labels if with_labels else None)
-
-    def _read_folder(self, path: Path) -> Labelled:
-        files = sorted(file for file in path.rglob("*") if file.suffix in (".csv", ".tsv", ".parquet"))
-        if not files:
-            raise DataError(f"{path} holds no .csv, .tsv or .parquet files. Lay the series out as LABEL/SERIES.csv.")
-        tables = [reading.table(file) for file in files]
-        for file, table in zip(files, tables, strict=True):
-            table.index = table.index + 2
-            if list(table.columns) != list(tables[0].columns):
-                raise DataError(
-                    f"{file} has the columns {', '.join(table.columns)}, but {files[0]} has "
-                    f"{', '.join(tables[0].columns)}. All series need the same ones."
-                )
-        sequences = [_numbers(table, file) for file, table in zip(files, tables, strict=True)]
-        return Labelled(sequences, [file.parent.name for file in files])
+    @property
+    def _columns(self) -> labelled.Columns:
+        return labelled.Columns(self.text_column, self.label_column, self.series_column)
 
     def split(self, data: Labelled) -> tuple[Labelled, Labelled]:
         """Of each label the same share, so that none is missing from the training part."""
@@ -187,9 +112,9 @@ class Classify(Recipe[Labelled]):
         if data.labels is None:
             return [(sequence, 0) for sequence in sequences]
         numbers = {label: number for number, label in enumerate(state["labels"])}
-        if unknown := sorted(set(data.labels) - set(numbers)):
+        if unknown := [label for label in data.labels if label not in numbers]:
             raise DataError(
-                f"label {unknown[0]!r} is not among those learned: {', '.join(numbers)}. Train again with it."
+                f"label {unknown[0]!r} is not among those learned: {', '.join(map(str, numbers))}. Train again with it."
             )
         return [(sequence, numbers[label]) for sequence, label in zip(sequences, data.labels, strict=True)]
 
@@ -203,8 +128,8 @@ class Classify(Recipe[Labelled]):
             return [torch.tensor(encoding.ids or [1]) for encoding in tokenizer.encode_batch(list(data.sequences))]
         mean, deviation = np.float32(state["mean"]), np.float32(state["deviation"])
         for sequence in data.sequences:
-            if sequence.shape[1:] != mean.shape:  # type: ignore[union-attr]
-                raise DataError(f"a series has {np.shape(sequence)[1]} features; training was on {len(mean)}.")
+            if np.shape(sequence)[1:] != mean.shape:
+                raise DataError(f"a series has {np.shape(sequence)[1]} features; training was on {mean.size}.")
         return [torch.from_numpy((sequence - mean) / deviation) for sequence in data.sequences]  # type: ignore[operator]
 
     def length(self, example: Example) -> int:
@@ -246,17 +171,6 @@ class Classify(Recipe[Labelled]):
 
     def plots(self, model: nn.Module, state: State, data: Labelled) -> dict[str, Figure]:
         probabilities, labels = self._probabilities(model, state, data)
+        names = [str(label) for label in state["labels"]]
         counts = multiclass_confusion_matrix(probabilities, labels, len(state["labels"])).double().numpy()
-        return {"confusion": plots.matrix(counts, state["labels"], state["labels"], ("true label", "predicted label"))}
-
-
-def _numbers(table: pd.DataFrame, path: Path | str) -> NDArray[np.float32]:
-    for column in table.columns:
-        values = pd.to_numeric(table[column], errors="coerce")
-        bad = table.index[~np.isfinite(values.to_numpy(np.float64))]
-        if bad.size:
-            raise DataError(
-                f"{path}, line {bad[0]}, column {column!r}: {table[column].loc[bad[0]]!r} is no finite number. "
-                "Fill it in, or leave the series out."
-            )
-    return table.to_numpy(np.float32)
+        return {"confusion": plots.matrix(counts, names, names, ("true label", "predicted label"))}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import MISSING, Field, fields, replace
+from dataclasses import Field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_origin, get_type_hints
 
@@ -87,11 +87,11 @@ def _train_command(kind: type[Recipe[Any]]) -> Callable[..., None]:
 
 
 def _flag(each: Field[Any], hint: Any) -> inspect.Parameter:
-    default = each.default_factory() if each.default_factory is not MISSING else each.default
+    default: Any = each.default
     if get_origin(hint) is tuple:  # as one text with commas
         hint, default = str, ",".join(map(str, default))
     bounds = {"min": each.metadata["least"], "max": each.metadata["most"]} if hint in (int, float) else {}
-    described = Annotated[hint, typer.Option(help=each.metadata["help"], **bounds)]  # type: ignore[valid-type]
+    described = Annotated[hint, typer.Option(help=each.metadata["help"], **bounds)]
     return inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=described)
 
 
