@@ -55,3 +55,14 @@ def matrix(values: NDArray[np.float64], rows: Sequence[str], columns: Sequence[s
     axes.set_ylabel(labels[0])
     axes.set_xlabel(labels[1])
     return figure
+
+
+def bars(values: NDArray[np.float64], names: Sequence[str], label: str) -> Figure:
+    """One bar for each of N values."""
+    figure = Figure(figsize=(max(4.0, 0.16 * len(names)), 2.4), layout="constrained")
+    axes = figure.subplots()
+    axes.bar(range(len(names)), values, color="#4878a8")
+    axes.set_xticks(range(len(names)), names)
+    axes.set_xlim(-0.7, len(names) - 0.3)
+    axes.set_ylabel(label)
+    return figure

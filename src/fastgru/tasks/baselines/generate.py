@@ -1,0 +1,101 @@
+"""Baselines for text: a 5-gram model with modified Kneser-Ney smoothing, and two compressors."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable
+
+CODE_POINTS = 0x110000  # of Unicode
+START, UNKNOWN = "\x02", "\x1a"
+
+
+class KneserNey:
+    """Characters after characters, by interpolated modified Kneser-Ney smoothing (Chen and Goodman 1999).
+
+    The longest context counts occurrences, each shorter one in how many contexts a character was seen; three discounts
+    per order come from the counts of counts; below all is the uniform distribution over the characters of the training
+    text and one unknown.
+
+    Args:
+        text: to learn from.
+        order: characters that one count looks at, the predicted one included.
+    """
+
+    def __init__(self, text: str, order: int = 5) -> None:
+        self.order = order
+        self.known = frozenset(text)
+        padded = START * (order - 1) + text
+        grams = Counter(padded[i : i + order] for i in range(len(text)))
+        self.tables = []
+        for length in range(order, 0, -1):
+            self.tables.append(_Discounted(grams))
+            shorter: Counter[str] = Counter(gram[1:] for gram in grams)
+            grams = shorter if length > 1 else Counter()
+
+    def probability(self, character: str, context: str) -> float:
+        """Of a character after a context of order - 1 characters."""
+        share, weight = 0.0, 1.0
+        for dropped, table in enumerate(self.tables):
+            part, rest = table.split(context[dropped:], character)
+            share += weight * part
+            weight *= rest
+        return share + weight / (len(self.known) + 1)
+
+    def bits(self, text: str) -> float:
+        """Of a whole text; an unknown character also costs the choice among all that are unknown."""
+        padded = START * (self.order - 1) + "".join(c if c in self.known else UNKNOWN for c in text)
+        total = 0.0
+        for i in range(len(text)):
+            total -= math.log2(self.probability(padded[i + self.order - 1], padded[i : i + self.order - 1]))
+        unknown = sum(character not in self.known for character in text)
+        return total + unknown * math.log2(CODE_POINTS - len(self.known))
+
+
+class _Discounted:
+    """Counts of one order, less their discounts."""
+
+    def __init__(self, counts: Counter[str]) -> None:
+        self.counts = counts
+        found = Counter(counts.values())
+        once, twice = found[1], found[2]
+        rate = once / (once + 2 * twice) if once else 0.5
+        self.discounts = [0.0]
+        for number in (1, 2, 3):
+            ratio = found[number + 1] / found[number] if found[number] else number / (number + 1)
+            self.discounts.append(min(number - 1e-3, max(1e-3, number - (number + 1) * rate * ratio)))
+        self.totals: defaultdict[str, int] = defaultdict(int)
+        self.taken: defaultdict[str, float] = defaultdict(float)
+        for gram, count in counts.items():
+            self.totals[gram[:-1]] += count
+            self.taken[gram[:-1]] += self.discounts[min(count, 3)]
+
+    def split(self, context: str, character: str) -> tuple[float, float]:
+        """The character's own share after the context, and the share left to shorter contexts."""
+        if not (total := self.totals.get(context, 0)):
+            return 0.0, 1.0
+        count = self.counts.get(context + character, 0)
+        return (count - self.discounts[min(count, 3)]) / total, self.taken[context] / total
+
+
+def kneser_ney(training: str, test: str) -> float:
+    """Bits per character of the 5-gram model."""
+    return KneserNey(training).bits(test) / len(test)
+
+
+def compressed(training: str, test: str, compress: Callable[[bytes], bytes]) -> float:
+    """Bits per character of a compressor that has read the training text before: what the test text adds."""
+    first, second = training.encode(), test.encode()
+    return 8 * (len(compress(first + second)) - len(compress(first))) / len(test)
+
+
+def gzipped(training: str, test: str) -> float:
+    """Bits per character of gzip -9."""
+    return compressed(training, test, lambda raw: gzip.compress(raw, 9, mtime=0))
+
+
+def xzipped(training: str, test: str) -> float:
+    """Bits per character of xz -9e."""
+    return compressed(training, test, lambda raw: lzma.compress(raw, preset=9 | lzma.PRESET_EXTREME))
