@@ -66,3 +66,26 @@ def bars(values: NDArray[np.float64], names: Sequence[str], label: str) -> Figur
     axes.set_xlim(-0.7, len(names) - 0.3)
     axes.set_ylabel(label)
     return figure
+
+
+def bands(times: pd.DatetimeIndex, values: NDArray[np.float64], forecast: pd.DataFrame, name: str) -> Figure:
+    """A series, and its forecast with a band between each pair of quantiles.
+
+    Args:
+        times: (T,).
+        values: (T,), those of the forecast's times among them.
+        forecast: columns time and q0.1, q0.5 and so on.
+        name: of the series.
+    """
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(times, values, color="0.4", linewidth=1, label=name)
+    quantiles = [column for column in forecast if column.startswith("q")]
+    for low, high in zip(quantiles[: len(quantiles) // 2], reversed(quantiles), strict=False):
+        label = f"{low[1:]} to {high[1:]}"
+        axes.fill_between(
+            forecast["time"], forecast[low], forecast[high], color="C0", alpha=0.25, linewidth=0, label=label
+        )
+    axes.plot(forecast["time"], forecast["q0.5"], color="C0", label="median")
+    axes.legend(loc="upper left")
+    return figure

@@ -7,11 +7,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from fastgru.tasks.baselines import generate as baselines
 from fastgru.tasks.examples import ExampleSet, Parts, installed, packaged
 from fastgru.tasks.recipe import Recipe
 
 POEMS = "/usr/share/games/fortunes"
+TITLED = re.compile(r"-- *[^\s《]+《[^\n]+》\s*$")  # proverbs and hints in the same file have no poet and title
+VERSES = re.compile(r"^ *(--|《|作者).*$", re.MULTILINE)  # all but these lines are verses
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -21,11 +25,14 @@ def english(recipe: Recipe[Any], full: bool) -> Parts:
 
 
 def chinese(recipe: Recipe[Any], full: bool) -> Parts:
-    """Poems of Tang and Song from Debian's fortunes-zh, without the colours of the terminal."""
-    files = [installed(f"{POEMS}/{name}", "fortunes-zh") for name in ("tang300", "song100")]
-    poems = [poem for file in files for poem in COLOURS.sub("", file.read_text(encoding="utf-8")).split("\n%\n")]
-    lines = [line.strip() for poem in poems for line in (*poem.splitlines(), "")]
-    return cut("\n".join(line for line in lines if line != "%"))
+    """Classical poems of Debian's fortunes-zh, in an order drawn once, without titles, poets and terminal colours."""
+    poems = []
+    for name in ("tang300", "song100", "chinese"):
+        text = COLOURS.sub("", installed(f"{POEMS}/{name}", "fortunes-zh").read_text(encoding="utf-8"))
+        poems += [VERSES.sub("", poem) for poem in text.split("\n%\n") if name != "chinese" or TITLED.search(poem)]
+    order = np.random.default_rng(0).permutation(len(poems))
+    lines = [line.strip() for index in order for line in (*poems[index].strip().splitlines(), "")]
+    return cut("\n".join(lines))
 
 
 def cut(text: str) -> Parts:
