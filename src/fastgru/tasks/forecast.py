@@ -41,8 +41,6 @@ class Forecaster(nn.Module):
         self.head = nn.Sequential(
             nn.Linear(recipe.width + future, recipe.width), nn.ReLU(), nn.Linear(recipe.width, len(recipe.quantiles))
         )
-        self.shift: Tensor
-        self.register_buffer("shift", torch.zeros(recipe.horizon, len(recipe.quantiles)))
 
     def forward(self, past: Tensor, future: Tensor) -> Tensor:
         """(B, T, F) whose first feature is the scaled value, and (B, horizon, K), to quantiles (B, horizon, Q)."""
@@ -51,7 +49,7 @@ class Forecaster(nn.Module):
         steps = self.ahead(vector).unflatten(1, (self.horizon, -1)).relu()
         changes: Tensor = self.head(torch.cat([steps, future], -1))
         # In order, so that quantiles never cross.
-        return past[:, -1, :1, None] + unit(past)[:, None, None] * (changes + self.shift).sort(-1).values
+        return past[:, -1, :1, None] + changes.sort(-1).values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +66,10 @@ class Forecast(Recipe[Panel]):
     quantiles: tuple[float, ...] = option((0.1, 0.5, 0.9), "Shares below the forecasts; 0.5 must be one of them.")
     stride: int = option(1, "Steps between the starts of training windows.", least=1)
     season: int = option(0, "Steps after which the series repeat, for MASE; 0 takes it from the frequency.", least=0)
-    transform: series.Transform = option("none", "Of the values: sqrt and log suit counts, whose spread grows with them.")
+    transform: series.Transform = option(
+        "none", "Of the values: sqrt and log suit counts, whose spread grows with them."
+    )
+    recent: int = option(20, "Horizons whose errors shift the bands; 0 leaves them as learned.", least=0)
     width: int = option(32, "Size of the vector of each step ahead.", least=1)
     time: str = option("time", "Column of the times.")
     target: tuple[str, ...] = option(("value",), "Column of the values; several of a wide table, with commas.")
@@ -178,23 +179,26 @@ class Forecast(Recipe[Panel]):
         losses = pinball(forecast, self._values(batch["examples"]), self.quantiles)
         return Loss(losses.sum(), losses.numel())
 
-    def _quantiles(self, model: nn.Module, examples: Sequence[Example]) -> Tensor:
-        """(N, horizon, Q), in deviations."""
-        return torch.stack(answers(self, examples, lambda batch: model(batch["past"], batch["future"])))
+    def _quantiles(self, model: nn.Module, each: Series, state: State, origins: range) -> Tensor:
+        """(N, horizon, Q) from each origin, in deviations.
 
-    @torch.no_grad()
-    def calibrate(self, model: nn.Module, state: State, data: Panel) -> None:
-        """Shifts each quantile but the median by what the held-out part asks for, at each step ahead.
-
-        A network is too sure of what it has learned from; this is split-conformal calibration (Romano et al. 2019), each
-        side by itself.
+        A network is too sure where the future differs from what it has learned from. So all quantiles but the median are
+        shifted by the errors of the forecasts before, those whose whole horizon had come at the origin: conformal
+        prediction (Romano et al. 2019) that moves along with the series.
         """
-        windows = self._windows(data, state, 1)
-        units = torch.stack([unit(past[None, at - self.context : at]) for past, _, at in windows])
-        errors = (self._values(windows)[..., None] - self._quantiles(model, windows)) / units[..., None]
-        for index, share in enumerate(self.quantiles):
-            if share != 0.5:
-                model.shift[:, index] += errors[..., index].quantile(share, dim=0)  # type: ignore[operator, index]
+        first = max(self.context, origins[0] - (self.recent + 1) * self.horizon) if self.recent else origins[0]
+        past, ahead = self._features(each, state)
+        windows = [(past, ahead, origin) for origin in range(first, origins[-1] + 1)]
+        forecast = torch.stack(answers(self, windows, lambda batch: model(batch["past"], batch["future"])))
+        known = len(each.values) - self.horizon + 1 - first  # windows whose values have come
+        errors = self._values(windows[:known])[..., None] - forecast[:known]
+        shifted = forecast.clone()
+        for row in range(origins[0] - first, len(windows)):
+            seen = errors[max(0, row - (self.recent + 1) * self.horizon + 1) : max(0, row - self.horizon + 1)]
+            for index, share in enumerate(self.quantiles):
+                if len(seen) >= 2 * self.horizon and share != 0.5:
+                    shifted[row, :, index] += seen[..., index].quantile(share, dim=0)
+        return shifted[origins[0] - first :].sort(-1).values
 
     def _values(self, examples: Sequence[Example]) -> Tensor:
         """(N, horizon): what came, in deviations."""
@@ -206,7 +210,8 @@ class Forecast(Recipe[Panel]):
         for each in data.series:
             scale = self._scale_of(each, state)
             windows = self._windows(replace(data, series=(each,)), state, 1)
-            forecast = self._restored(self._quantiles(model, windows), scale)
+            origins = range(windows[0][-1], windows[-1][-1] + 1)
+            forecast = self._restored(self._quantiles(model, each, state, origins), scale)
             values = self._restored(self._values(windows), scale)
             median = forecast[..., self.quantiles.index(0.5)]
             errors.append(float((median - values).abs().mean()) / scale["seasonal_error"])
@@ -229,9 +234,9 @@ class Forecast(Recipe[Panel]):
                 raise DataError(
                     f"series {each.name}: {', '.join(self.known)} must be known {self.horizon} steps ahead."
                 )
-            past, ahead = self._features(each, state)
-            scale = self._scale_of(each, state)
-            forecast = self._restored(self._quantiles(model, [(past, ahead, len(each.values))])[0], scale)
+            end = len(each.values)
+            forecast = self._quantiles(model, each, state, range(end, end + 1))[0]
+            forecast = self._restored(forecast, self._scale_of(each, state))
             table = pd.DataFrame(forecast.numpy(), columns=[f"q{share:g}" for share in self.quantiles])
             table.insert(0, "time", each.ahead(self.horizon, state["frequency"]))
             table.insert(0, "series", each.name)
@@ -248,11 +253,6 @@ class Forecast(Recipe[Panel]):
         return {
             "forecast": plots.bands(each.times[: len(each.values)][-shown:], each.values[-shown:], table, each.name)
         }
-
-
-def unit(past: Tensor) -> Tensor:
-    """What changes are measured in, (B,): the deviation of the past itself, so that wild times get wide bands."""
-    return past[..., 0].std(1) + 0.05
 
 
 def pinball(forecast: Tensor, values: Tensor, quantiles: Sequence[float]) -> Tensor:

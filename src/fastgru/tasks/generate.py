@@ -23,12 +23,12 @@ from torch import Tensor, nn
 from fastgru.errors import DataError
 from fastgru.tasks import layers, plots, reading, vocabulary
 from fastgru.tasks.recipe import Batch, Example, Loss, Recipe, State, option
+from fastgru.tasks.vocabulary import PAD_ID, START_ID, UNKNOWN_ID
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from tokenizers import Tokenizer
 
-PAD, UNKNOWN, START, END = range(4)  # as the vocabulary numbers them
 CODE_POINTS = 0x110000  # of Unicode
 PIECE = 2048  # tokens that are scored in one call of the layer; the state goes from one to the next
 
@@ -87,14 +87,14 @@ class Generate(Recipe[str]):
 
     def examples(self, data: str, state: State) -> list[Example]:
         """Windows that follow each other; each has one more token than it reads, the last one's target."""
-        ids = torch.tensor([START, *vocabulary.from_state(state["tokenizer"]).encode(data).ids])
+        ids = torch.tensor([START_ID, *vocabulary.from_state(state["tokenizer"]).encode(data).ids])
         return [ids[start : start + self.window + 1] for start in range(0, len(ids) - 1, self.window)]
 
     def length(self, example: Example) -> int:
         return len(example)
 
     def collate(self, examples: Sequence[Example]) -> Batch:
-        return {"tokens": nn.utils.rnn.pad_sequence(list(examples), batch_first=True, padding_value=PAD)}
+        return {"tokens": nn.utils.rnn.pad_sequence(list(examples), batch_first=True, padding_value=PAD_ID)}
 
     def build(self, state: State) -> LanguageModel:
         return LanguageModel(self, vocabulary.from_state(state["tokenizer"]).get_vocab_size())
@@ -103,8 +103,8 @@ class Generate(Recipe[str]):
         tokens = batch["tokens"]
         scores, _ = model(tokens[:, :-1])
         targets = tokens[:, 1:]
-        total = F.cross_entropy(scores.flatten(0, 1), targets.flatten(), ignore_index=PAD, reduction="sum")
-        return Loss(total, int((targets != PAD).sum()))
+        total = F.cross_entropy(scores.flatten(0, 1), targets.flatten(), ignore_index=PAD_ID, reduction="sum")
+        return Loss(total, int((targets != PAD_ID).sum()))
 
     @torch.inference_mode()
     def surprise(self, model: nn.Module, state: State, text: str) -> tuple[Tensor, list[tuple[int, int]], float]:
@@ -117,7 +117,7 @@ class Generate(Recipe[str]):
         """
         tokenizer = vocabulary.from_state(state["tokenizer"])
         encoding = tokenizer.encode(text)
-        ids = torch.tensor([START, *encoding.ids])
+        ids = torch.tensor([START_ID, *encoding.ids])
         costs, hits, hidden = [], 0, None
         for start in range(0, len(ids) - 1, PIECE):
             read, targets = ids[start : start + PIECE][: len(ids) - 1 - start], ids[start + 1 : start + 1 + PIECE]
@@ -125,7 +125,7 @@ class Generate(Recipe[str]):
             costs.append(F.cross_entropy(scores[0].float(), targets, reduction="none") / math.log(2))
             hits += int((scores[0].argmax(-1) == targets).sum())
         bits = torch.cat(costs)
-        bits[ids[1:] == UNKNOWN] += math.log2(CODE_POINTS - tokenizer.get_vocab_size() + len(vocabulary.SPECIAL))
+        bits[ids[1:] == UNKNOWN_ID] += math.log2(CODE_POINTS - tokenizer.get_vocab_size() + len(vocabulary.SPECIAL))
         return bits, encoding.offsets, hits / len(bits)
 
     def score(self, model: nn.Module, state: State, data: str) -> dict[str, float]:
@@ -180,7 +180,7 @@ class Generate(Recipe[str]):
         """
         tokenizer = vocabulary.from_state(state["tokenizer"])
         generator = torch.Generator().manual_seed(seed)
-        scores, hidden = model(torch.tensor([[START, *tokenizer.encode(prompt).ids]]))
+        scores, hidden = model(torch.tensor([[START_ID, *tokenizer.encode(prompt).ids]]))
         written: list[int] = []
         shown = ""
         for _ in range(length):

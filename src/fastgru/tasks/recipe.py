@@ -119,10 +119,6 @@ class Recipe(ABC, Generic[Data]):
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         """What training makes small."""
 
-    def calibrate(self, model: nn.Module, state: State, data: Data) -> None:
-        """What is set in the network of the best epoch, from the held-out part; nothing, where a recipe has no need."""
-        return
-
     @abstractmethod
     def score(self, model: nn.Module, state: State, data: Data) -> dict[str, float]:
         """The task's own figures on data with answers; `metric` is one of them."""

@@ -10,7 +10,8 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 
 Unit = Literal["characters", "words", "bpe"]
 PAD, UNKNOWN, START, END = "<pad>", "<unk>", "<s>", "</s>"
-SPECIAL = (PAD, UNKNOWN, START, END)  # numbers 0 to 3 in every vocabulary
+SPECIAL = (PAD, UNKNOWN, START, END)
+PAD_ID, UNKNOWN_ID, START_ID, END_ID = range(4)  # their numbers in every vocabulary
 
 
 def learn(texts: Sequence[str], unit: Unit, size: int, least: int = 1) -> Tokenizer:
@@ -61,3 +62,8 @@ def to_state(tokenizer: Tokenizer) -> Any:
 def from_state(state: Any) -> Tokenizer:
     """And back."""
     return Tokenizer.from_str(json.dumps(state))
+
+
+def pieces(state: Any, text: str) -> list[str]:
+    """The parts of a text that its tokens stand for."""
+    return [text[begin:end] for begin, end in from_state(state).encode(text).offsets]

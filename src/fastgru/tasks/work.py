@@ -64,8 +64,6 @@ def train(
     trained = runs.Trained(recipe, state, model, pd.DataFrame(history.rows), _metrics(model, history.seconds))
     if not is_first_process():
         return trained
-    if held_out is not None:
-        recipe.calibrate(model, state, held_out)
     parts = {"test": test, "validation": held_out, "training": learned}
     scored_on, measured = next((name, part) for name, part in parts.items() if part is not None)
     since = time.perf_counter()

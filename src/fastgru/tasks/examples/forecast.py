@@ -53,7 +53,15 @@ SETS = (
         "air temperature at an airport in New York, every hour of a year: the next day from the last four",
         temperature,
         beaten,
-        {"time": "hour_utc", "target": ("celsius",), "context": 96, "horizon": 24, "epochs": 10, "stride": 2},
+        {
+            "time": "hour_utc",
+            "target": ("celsius",),
+            "context": 96,
+            "epochs": 8,
+            "batch": 64,
+            "stride": 2,
+            "dropout": 0.2,
+        },
         {"hidden": 128, "epochs": 30, "stride": 1},
     ),
     ExampleSet(
@@ -61,7 +69,7 @@ SETS = (
         "sunspots by the month since 1749: the next year from the last 22",
         sunspots,
         beaten,
-        {"time": "month", "target": ("sunspots",), "context": 264, "horizon": 12, "epochs": 10, "hidden": 48},
+        {"time": "month", "target": ("sunspots",), "context": 264, "horizon": 12, "transform": "sqrt", "hidden": 48},
         {"hidden": 64, "epochs": 30},
     ),
 )

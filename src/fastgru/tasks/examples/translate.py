@@ -1,0 +1,144 @@
+"""Dates as people write them, to ISO 8601; and verses from English to Spanish."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+
+from fastgru.tasks.baselines import translate as baselines
+from fastgru.tasks.examples import ExampleSet, Parts, installed
+from fastgru.tasks.recipe import Recipe
+from fastgru.tasks.translate import Pairs, judged, part
+
+LOCALES = (
+    "ar cs da de el en en_GB es eu fi fr he hi hr hu id it ja ko lt lv nl nb pl pt ro ru sk sl sv sw ta th tr uk vi zh"
+).split()  # fmt: skip
+# CLDR's own forms, and orders that people use besides; all name the month and write the year in full.
+FORMS = ("long", "full", "d MMMM y", "MMMM d, y", "EEEE, d MMMM y", "d. MMMM y", "y MMMM d", "d MMM y", "EEE d MMM y")
+FIRST_DAY, DAYS = date(1900, 1, 1), 73049  # two centuries
+
+
+def dates(recipe: Recipe[Any], full: bool) -> Parts:
+    """Days and forms in random pairs; the test has days that training has not, half of them in new forms.
+
+    In each language one form is kept from training: there the network must put together what it knows of the language and
+    what it knows of the form from other languages.
+    """
+    generator = np.random.default_rng(0)
+    days = generator.permutation(DAYS)
+    training = _written(
+        generator, days[2000:], 60000 if full else 24000, lambda language, form: form != language % len(FORMS)
+    )
+    known = _written(generator, days[:2000], 500, lambda language, form: form != language % len(FORMS))
+    new = _written(generator, days[:2000], 500, lambda language, form: form == language % len(FORMS))
+    owners: dict[str, str] = dict(training)
+    test = [pair for pair in known + new if owners.setdefault(*pair) == pair[1]]
+    return Parts(_pairs(training), None, _pairs(test))
+
+
+def _written(generator: np.random.Generator, days: Any, count: int, allowed: Any) -> list[tuple[str, str]]:
+    from babel.dates import format_date
+
+    found = []
+    while len(found) < count:
+        day = FIRST_DAY + timedelta(days=int(generator.choice(days)))
+        language, form = int(generator.integers(len(LOCALES))), int(generator.integers(len(FORMS)))
+        if allowed(language, form):
+            text = format_date(day, FORMS[form], locale=LOCALES[language])
+            if str(day.year) in text and any(character.isalpha() for character in text):
+                found.append((text, day.isoformat()))
+    return found
+
+
+def _pairs(pairs: list[tuple[str, str]]) -> Pairs:
+    return Pairs([source for source, _ in pairs], [target for _, target in pairs])
+
+
+def date_baselines(recipe: Recipe[Any], parts: Parts) -> Mapping[str, float]:
+    """Share of dates that are right: copied, word by word, and by dateutil's parser."""
+    return {
+        "copy": baselines.exact(baselines.copied(parts.test), parts.test),
+        "word by word": baselines.exact(baselines.word_by_word(parts.training, parts.test), parts.test),
+        "dateutil": baselines.exact(baselines.parsed(parts.test), parts.test),
+    }
+
+
+def verses(recipe: Recipe[Any], full: bool) -> Parts:
+    """World English Bible and Reina-Valera 1909, verse by verse; each twentieth chapter is the test."""
+    training, test = [], []
+    for chapter, (english, spanish) in enumerate(_chapters()):
+        (test if chapter % 20 == 19 else training).extend(zip(english, spanish, strict=True))
+    data = _pairs(training)
+    return Parts(data if full else part(data, range(0, len(training), 5)), None, _pairs(test[:: 1 if full else 4]))
+
+
+def _chapters() -> Iterator[tuple[list[str], list[str]]]:
+    from pysword.modules import SwordModules
+
+    modules = SwordModules(str(installed("/usr/share/sword", "sword-text-web sword-text-sparv")))
+    known = modules.parse_modules()
+    for name, package in (("engWEB2015eb", "sword-text-web"), ("spaRV1909eb", "sword-text-sparv")):
+        if name not in known:
+            installed(f"/usr/share/sword/mods.d/{name}.conf", package)
+    english, spanish = (modules.get_bible_from_module(name) for name in ("engWEB2015eb", "spaRV1909eb"))
+    structures = [
+        {book.name: book for books in bible.get_structure().get_books().values() for book in books}
+        for bible in (english, spanish)
+    ]
+    for name, book in structures[0].items():
+        other = structures[1].get(name)
+        for chapter in range(1, book.num_chapters + 1) if other else ():
+            if chapter > other.num_chapters or book.chapter_lengths[chapter - 1] != other.chapter_lengths[chapter - 1]:
+                continue  # numbered differently: verses would not be each other's translations
+            pairs = [
+                [
+                    _clean(bible.get(books=[name], chapters=[chapter], verses=[verse], clean=False))
+                    for bible in (english, spanish)
+                ]
+                for verse in range(1, book.chapter_lengths[chapter - 1] + 1)
+            ]
+            whole = [pair for pair in pairs if all(pair)]
+            yield [pair[0] for pair in whole], [pair[1] for pair in whole]
+
+
+def _clean(verse: str) -> str:
+    """A verse without notes, titles and marks."""
+    verse = re.sub(r"<(note|title)\b.*?</\1>", " ", verse, flags=re.DOTALL)
+    verse = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", verse)).strip()
+    return re.sub(r" ([,.;:?!’”])", r"\1", verse)
+
+
+def verse_baselines(recipe: Recipe[Any], parts: Parts) -> Mapping[str, float]:
+    """chrF of the English text itself, and of a dictionary."""
+    targets = parts.test.targets
+    return {
+        "copy": judged(baselines.copied(parts.test), targets)["chrF"],
+        "word by word": judged(baselines.word_by_word(parts.training, parts.test), targets)["chrF"],
+    }
+
+
+SETS = (
+    ExampleSet(
+        "dates",
+        f"dates in {len(LOCALES)} languages, as people write them, to ISO 8601",
+        dates,
+        date_baselines,
+        {"unit": "characters", "hidden": 128, "embedding": 64, "epochs": 6, "batch": 64, "dropout": 0.1, "beam": 2,
+         "rate": 4e-3, "validation": 0.03, "longest": 12},
+        {"hidden": 192, "epochs": 10},
+        metric="exact",
+    ),
+    ExampleSet(
+        "verses",
+        "verses of the Bible, from English to Spanish",
+        verses,
+        verse_baselines,
+        {"hidden": 256, "embedding": 192, "epochs": 10, "batch": 32, "dropout": 0.3, "validation": 0.03, "rate": 2e-3},
+        {"hidden": 512, "embedding": 256, "epochs": 14},
+        is_packaged=False,
+    ),
+)  # fmt: skip
