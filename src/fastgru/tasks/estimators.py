@@ -1,4 +1,4 @@
-"""The recipes with scikit-learn's habits: options in the constructor, fit, predict, score, get_params, clone, pickle."""
+"""The recipes with scikit-learn's habits: options in the constructor, fit, predict, score, clone, pickle."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastgru.errors import DataError, RunError
+from fastgru.errors import ArgumentError, DataError, RunError
 from fastgru.tasks import recipe_class, work
 from fastgru.tasks.labelled import Labelled
 from fastgru.tasks.recipe import Recipe
 from fastgru.tasks.runs import Trained
+from fastgru.tasks.series import Panel, from_table
+from fastgru.tasks.translate import Pairs
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -37,10 +39,11 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     recipe: ClassVar[type[Recipe[Any]]]
     trained_: Trained
 
-    def __init_subclass__(cls, recipe: str, **options: Any) -> None:
+    def __init_subclass__(cls, recipe: str = "", **options: Any) -> None:
         super().__init_subclass__(**options)
-        cls.recipe = recipe_class(recipe)
-        cls.__init__ = _constructor(cls.recipe)  # type: ignore[method-assign]
+        if recipe:
+            cls.recipe = recipe_class(recipe)
+            cls.__init__ = _constructor(cls.recipe)  # type: ignore[method-assign]
 
     def _fit(self, data: Any, directory: Path | str | None, progress: bool) -> Self:
         place = None if directory is None else Path(directory)
@@ -145,3 +148,140 @@ class SequenceClassifier(ClassifierMixin, _Estimator, recipe="classify"):  # typ
         table = recipe.predict(model, state, Labelled(self._sequences(X), None))
         probabilities: NDArray[np.float32] = table.drop(columns="label").to_numpy()
         return probabilities
+
+
+class _Scored(_Estimator):
+    """A score that is greater where the estimator is better, as scikit-learn wants it."""
+
+    def _score(self, data: Any) -> float:
+        recipe, model, state = self._parts()
+        value = float(recipe.score(model, state, data)[recipe.metric])
+        return value if recipe.higher_is_better else -value
+
+
+class Forecaster(_Scored, recipe="forecast"):
+    """The next values of one or many time series, with quantiles.
+
+    Tables are as `fastgru train forecast` reads them: a column of times, one or more of values, and perhaps one of names. A
+    Series, or a table without the column of times, has its times in a DatetimeIndex.
+
+    Example:
+        >>> import numpy as np, pandas as pd
+        >>> from fastgru.tasks import Forecaster
+        >>> hours = pd.date_range("2024-01-01", periods=200, freq="h")
+        >>> wave = pd.Series(np.sin(np.arange(200) * np.pi / 12), hours)
+        >>> forecaster = Forecaster(context=24, horizon=6, hidden=8, epochs=2).fit(wave)
+        >>> forecaster.predict(horizon=3).columns.tolist()
+        ['series', 'time', 'q0.1', 'q0.5', 'q0.9']
+    """
+
+    def fit(
+        self,
+        X: Any,
+        y: None = None,
+        directory: Path | str | None = None,
+        progress: bool = False,
+    ) -> Self:
+        """Learns from a table or Series; `y` is there for scikit-learn alone."""
+        self.panel_ = self._panel(X)
+        return self._fit(self.panel_, directory, progress)
+
+    def predict(self, X: Any = None, horizon: int | None = None) -> pd.DataFrame:  # noqa: N803
+        """Quantiles of the next steps after the end of a table, or of what was learned from."""
+        recipe, model, state = self._parts()
+        if horizon is not None and not 1 <= horizon <= recipe.horizon:
+            raise ArgumentError(f"horizon={horizon} is not between 1 and {recipe.horizon}, what was learned.")
+        if X is None and not hasattr(self, "panel_"):
+            raise ArgumentError("a loaded forecaster keeps no data: give the table to go on from, predict(table).")
+        table = recipe.predict(model, state, self.panel_ if X is None else self._panel(X))
+        steps = table.groupby("series", sort=False).cumcount()
+        return table[steps < (horizon or recipe.horizon)].reset_index(drop=True)
+
+    def score(self, X: Any, y: None = None) -> float:  # noqa: N803
+        """Minus the MASE of a rolling back-test; the first `context` values of each series are history."""
+        return self._score(self._panel(X))
+
+    def _panel(self, table: Any) -> Panel:
+        columns = self.recipe(**self.get_params()).columns  # type: ignore[attr-defined]
+        if isinstance(table, pd.Series):
+            table = table.to_frame(columns.targets[0])
+        if not isinstance(table, pd.DataFrame):
+            raise DataError(f"X is {type(table).__name__}; give a DataFrame, or a Series with a DatetimeIndex.")
+        if columns.time not in table.columns and isinstance(table.index, pd.DatetimeIndex):
+            table = table.rename_axis(columns.time).reset_index()
+        return from_table(table.reset_index(drop=True), columns, "the table")
+
+
+class Generator(_Scored, recipe="generate"):
+    """Text like a text.
+
+    Example:
+        >>> from fastgru.tasks import Generator
+        >>> generator = Generator(hidden=8, embedding=8, window=16, epochs=1).fit("to be or not to be " * 50)
+        >>> len(generator.generate("to be", length=10))
+        10
+    """
+
+    def fit(
+        self,
+        X: str | Sequence[str],
+        y: None = None,
+        directory: Path | str | None = None,
+        progress: bool = False,
+    ) -> Self:
+        """Learns from a text, or from texts that are joined by newlines."""
+        return self._fit(_one_text(X), directory, progress)
+
+    def generate(self, prompt: str = "", length: int = 500, **drawing: Any) -> str:
+        """Goes on from a prompt, for some tokens; temperature, top_k, top_p and seed as `Generate.sample` has them."""
+        recipe, model, state = self._parts()
+        return "".join(recipe.sample(model, state, prompt, length, **drawing))  # type: ignore[attr-defined]
+
+    def predict(self, X: Sequence[str], length: int = 100, **drawing: Any) -> list[str]:  # noqa: N803
+        """What follows each prompt."""
+        return [self.generate(prompt, length, **drawing) for prompt in X]
+
+    def score(self, X: str | Sequence[str], y: None = None) -> float:  # noqa: N803
+        """Minus the bits per character of a text."""
+        return self._score(_one_text(X))
+
+
+def _one_text(texts: str | Sequence[str]) -> str:
+    return texts if isinstance(texts, str) else "\n".join(texts)
+
+
+class Translator(_Scored, recipe="translate"):
+    """Sentences into sentences.
+
+    Example:
+        >>> from fastgru.tasks import Translator
+        >>> translator = Translator(unit="characters", hidden=8, embedding=8, epochs=1, longest=5)
+        >>> translations = translator.fit(["ab", "ba"] * 20, ["AB", "BA"] * 20).predict(["ab"])
+        >>> len(translations)
+        1
+    """
+
+    def fit(
+        self,
+        X: Sequence[str],
+        y: Sequence[str],
+        directory: Path | str | None = None,
+        progress: bool = False,
+    ) -> Self:
+        """Learns from sentences and their translations."""
+        return self._fit(_pairs(X, y), directory, progress)
+
+    def predict(self, X: Sequence[str]) -> list[str]:  # noqa: N803
+        """The translation of each sentence."""
+        recipe, model, state = self._parts()
+        return recipe.translations(model, state, list(X))  # type: ignore[attr-defined, no-any-return]
+
+    def score(self, X: Sequence[str], y: Sequence[str]) -> float:  # noqa: N803
+        """chrF, from 0 to 100."""
+        return self._score(_pairs(X, y))
+
+
+def _pairs(sources: Sequence[str], targets: Sequence[str]) -> Pairs:
+    if len(sources) != len(targets):
+        raise DataError(f"there are {len(sources)} sentences in X and {len(targets)} in y. Each needs its translation.")
+    return Pairs(list(sources), list(targets))

@@ -2,8 +2,8 @@
 
     past (B, T, features) -> GRU -> h_n -> one vector per step ahead -> with that step's calendar -> quantiles
 
-Every step ahead has its own outputs ("direct" forecasting), so errors do not feed on each other. What the head writes are
-changes from the last value, in units of the series' own deviation, so that one network serves series of any size. The
+Every step ahead has its own outputs ("direct" forecasting), so errors do not feed on each other. What the head writes
+are changes from the last value, in units of the series' own deviation, so that one network serves series of any size. The
 loss is the pinball loss (Koenker and Bassett 1978): its minimum at share q is the q-quantile.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -115,8 +115,8 @@ class Forecast(Recipe[Panel]):
             "season": season,
             "calendar": series.cycles(data),
             "scales": {each.name: self._learn_scale(each, season) for each in data.series},
-            "covariates": _moments(covariates),
-            "known": _moments(known),
+            "covariates": series.moments(covariates),
+            "known": series.moments(known),
         }
 
     def _scale_of(self, each: Series, state: State) -> dict[str, float]:
@@ -140,10 +140,12 @@ class Forecast(Recipe[Panel]):
         count = len(each.values)
         values = (series.transformed(each, self.transform) - scale["mean"]) / scale["deviation"]
         times = each.times[:count].append(each.ahead(self.horizon, state["frequency"]))
-        known = _standardized(each.known[: count + self.horizon], state["known"])
+        known = series.standardized(each.known[: count + self.horizon], state["known"])
         known = np.pad(known, ((0, count + self.horizon - len(known)), (0, 0)), mode="edge")
         ahead = np.concatenate([series.calendar(times, state["calendar"]), known], 1)
-        past = np.concatenate([values[:, None], _standardized(each.covariates, state["covariates"]), ahead[:count]], 1)
+        past = np.concatenate(
+            [values[:, None], series.standardized(each.covariates, state["covariates"]), ahead[:count]], 1
+        )
         return torch.tensor(past, dtype=torch.float32), torch.tensor(ahead, dtype=torch.float32)
 
     def examples(self, data: Panel, state: State) -> list[Example]:
@@ -182,8 +184,8 @@ class Forecast(Recipe[Panel]):
     def _quantiles(self, model: nn.Module, each: Series, state: State, origins: range) -> Tensor:
         """(N, horizon, Q) from each origin, in deviations.
 
-        A network is too sure where the future differs from what it has learned from. So all quantiles but the median are
-        shifted by the errors of the forecasts before, those whose whole horizon had come at the origin: conformal
+        A network is too sure where the future differs from what it has learned from. So all quantiles but the median
+        are shifted by the errors of the forecasts before, those whose whole horizon had come at the origin: conformal
         prediction (Romano et al. 2019) that moves along with the series.
         """
         first = max(self.context, origins[0] - (self.recent + 1) * self.horizon) if self.recent else origins[0]
@@ -260,13 +262,3 @@ def pinball(forecast: Tensor, values: Tensor, quantiles: Sequence[float]) -> Ten
     shares = torch.tensor(quantiles, dtype=forecast.dtype)
     error = values[..., None] - forecast
     return torch.maximum(shares * error, (shares - 1) * error)
-
-
-def _moments(columns: np.ndarray[Any, Any]) -> dict[str, list[float]]:
-    deviation = columns.std(0)
-    return {"mean": columns.mean(0).tolist(), "deviation": np.where(deviation, deviation, 1).tolist()}
-
-
-def _standardized(columns: np.ndarray[Any, Any], moments: dict[str, list[float]]) -> np.ndarray[Any, Any]:
-    scaled: np.ndarray[Any, Any] = (columns - np.array(moments["mean"])) / np.array(moments["deviation"])
-    return scaled

@@ -57,7 +57,7 @@ class Series:
         values: (T,).
         covariates: (T, C).
         known: (T + future rows, K).
-        start: the first value that is to be forecast; those before it are history. None: as early as the context allows.
+        start: the first value that is to be forecast; before it is history. None: as early as the context allows.
     """
 
     name: str
@@ -120,7 +120,7 @@ def from_table(table: pd.DataFrame, columns: Columns, where: str) -> Panel:
     if (bad := table.index[times.isna()]).size:
         found = table[columns.time].loc[bad[0]]
         raise DataError(
-            f"{where}, line {bad[0]}, column {columns.time!r}: {found!r} is no time. Use 2024-01-31 or 2024-01-31 17:00."
+            f"{where}, line {bad[0]}, column {columns.time!r}: {found!r} is no time. Write 2024-01-31, or 2024-01-31 17:00."
         )
     table = table.assign(**{columns.time: times})
     groups = table.groupby(columns.series, sort=False) if columns.series in table.columns else [(None, table)]
@@ -143,7 +143,7 @@ def _frequency(rows: pd.DataFrame, column: str, where: str) -> str:
         if found:
             return str(found)
     raise DataError(
-        f"{where}: times from line {rows.index[0]} on have no regular distance. Give one row for each hour, day or month."
+        f"{where}: times from line {rows.index[0]} on have no regular distance. Give one row each hour, day or month."
     )
 
 
@@ -163,7 +163,7 @@ def _series(name: str, rows: pd.DataFrame, target: str, columns: Columns, freque
     if expected[0] != times[0] or (gaps := np.flatnonzero(expected != times)).size:
         index = 0 if expected[0] != times[0] else int(gaps[0])
         raise DataError(
-            f"{where}, line {rows.index[index]}: {times[index]} came where {expected[index]} was expected (one row each "
+            f"{where}, line {rows.index[index]}: {times[index]} came where {expected[index]} was expected (a row each "
             f"{frequency}). Fill the gap, for example with DataFrame.asfreq and interpolate."
         )
     values = _numbers(rows, target, where)
@@ -227,3 +227,15 @@ def cycles(panel: Panel) -> list[str]:
     longest = max(panel.series, key=lambda each: len(each.values)).times
     step = longest[1] - longest[0]
     return [name for name, (length, _) in CYCLES.items() if step < length <= (longest[-1] - longest[0]) / 2]
+
+
+def moments(columns: NDArray[np.float64]) -> dict[str, list[float]]:
+    """Mean and deviation of each column."""
+    deviation = columns.std(0)
+    return {"mean": columns.mean(0).tolist(), "deviation": np.where(deviation, deviation, 1).tolist()}
+
+
+def standardized(columns: NDArray[np.float64], moments: dict[str, list[float]]) -> NDArray[np.float64]:
+    """Columns less their means, by their deviations."""
+    scaled: NDArray[np.float64] = (columns - np.array(moments["mean"])) / np.array(moments["deviation"])
+    return scaled

@@ -220,7 +220,7 @@ def part(data: Pairs, indices: Sequence[int]) -> Pairs:
 
 
 def judged(found: Sequence[str], targets: Sequence[str]) -> dict[str, float]:
-    """chrF and BLEU by sacrebleu, from 0 to 100, and the share that is right to the last character."""
+    """ChrF and BLEU by sacrebleu, from 0 to 100, and the share that is right to the last character."""
     return {
         "chrF": CHRF().corpus_score(list(found), [list(targets)]).score,
         "BLEU": BLEU().corpus_score(list(found), [list(targets)]).score,

@@ -46,8 +46,8 @@ def naive(season: int, horizon: int) -> Method:
 class ExponentialSmoothing:
     """Level, additive season, and a damped trend if asked (Hyndman et al. 2008), by statsmodels.
 
-    How much to smooth is learned from the training values; level, trend and season then go on over the longer series, and
-    those before an origin give the forecast from there. A test compares it with statsmodels' own forecasts.
+    How much to smooth is learned from the training values; level, trend and season then go on over the longer series,
+    and those before an origin give the forecast from there. A test compares it with statsmodels' own forecasts.
     """
 
     def __init__(self, season: int, horizon: int, trend: bool) -> None:

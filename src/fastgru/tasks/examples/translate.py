@@ -14,9 +14,10 @@ from fastgru.tasks.examples import ExampleSet, Parts, installed
 from fastgru.tasks.recipe import Recipe
 from fastgru.tasks.translate import Pairs, judged, part
 
-LOCALES = (
-    "ar cs da de el en en_GB es eu fi fr he hi hr hu id it ja ko lt lv nl nb pl pt ro ru sk sl sv sw ta th tr uk vi zh"
-).split()  # fmt: skip
+# Not Croatian: its listopad is October, that of Czechs and Poles November, and nothing else tells them apart.
+LOCALES = tuple(
+    ["ar", "cs", "da", "de", "el", "en", "en_GB", "es", "eu", "fi", "fr", "he", "hi", "hu", "id", "it", "ja", "ko", "lt", "lv", "nl", "nb", "pl", "pt", "ro", "ru", "sk", "sl", "sv", "sw", "ta", "th", "tr", "uk", "vi", "zh"]
+)
 # CLDR's own forms, and orders that people use besides; all name the month and write the year in full.
 FORMS = ("long", "full", "d MMMM y", "MMMM d, y", "EEEE, d MMMM y", "d. MMMM y", "y MMMM d", "d MMM y", "EEE d MMM y")
 FIRST_DAY, DAYS = date(1900, 1, 1), 73049  # two centuries
@@ -49,7 +50,9 @@ def _written(generator: np.random.Generator, days: Any, count: int, allowed: Any
         language, form = int(generator.integers(len(LOCALES))), int(generator.integers(len(FORMS)))
         if allowed(language, form):
             text = format_date(day, FORMS[form], locale=LOCALES[language])
-            if str(day.year) in text and any(character.isalpha() for character in text):
+            numbers = {int(number) for number in re.findall(r"\d+", text)}
+            # No weekdays or eras that are numbers: nobody could tell them from the day.
+            if day.year in numbers and numbers <= {day.year, day.month, day.day} and any(map(str.isalpha, text)):
                 found.append((text, day.isoformat()))
     return found
 
@@ -113,7 +116,7 @@ def _clean(verse: str) -> str:
 
 
 def verse_baselines(recipe: Recipe[Any], parts: Parts) -> Mapping[str, float]:
-    """chrF of the English text itself, and of a dictionary."""
+    """ChrF of the English text itself, and of a dictionary."""
     targets = parts.test.targets
     return {
         "copy": judged(baselines.copied(parts.test), targets)["chrF"],
@@ -127,7 +130,7 @@ SETS = (
         f"dates in {len(LOCALES)} languages, as people write them, to ISO 8601",
         dates,
         date_baselines,
-        {"unit": "characters", "hidden": 128, "embedding": 64, "epochs": 6, "batch": 64, "dropout": 0.1, "beam": 2,
+        {"unit": "characters", "hidden": 128, "embedding": 64, "epochs": 7, "batch": 64, "dropout": 0.1, "beam": 2,
          "rate": 4e-3, "validation": 0.03, "longest": 12},
         {"hidden": 192, "epochs": 10},
         metric="exact",
