@@ -149,8 +149,8 @@ def test_bench_refuses_before_it_measures(run, monkeypatch, tmp_path, arguments,
 
 def test_bench_names_matplotlib_before_it_works(run, monkeypatch):
     monkeypatch.setattr("fastgru.bench.measure_at_peak", lambda *_: pytest.fail("it worked first"))
-    found = commands.find_spec
-    monkeypatch.setattr(commands, "find_spec", lambda name: None if name == "matplotlib" else found(name))
+    found = console.find_spec
+    monkeypatch.setattr(console, "find_spec", lambda name: None if name == "matplotlib" else found(name))
     result = run(*QUICK_BENCH, "--plot", "figures.png")
     assert result.exit_code == 1
     assert "fastgru bench --plot needs matplotlib, which is not installed. Run: pip install 'fastgru[demo]'" in (
@@ -296,8 +296,8 @@ def test_demo_looks_at_its_directory_before_it_works(run, monkeypatch, tmp_path,
 @pytest.mark.parametrize("package", ["torch", "matplotlib"])
 def test_demo_names_what_is_missing_before_it_works(run, monkeypatch, package):
     monkeypatch.setattr("fastgru.demo.compare", lambda *_: pytest.fail("it worked first"))
-    found = commands.find_spec
-    monkeypatch.setattr(commands, "find_spec", lambda name: None if name == package else found(name))
+    found = console.find_spec
+    monkeypatch.setattr(console, "find_spec", lambda name: None if name == package else found(name))
     result = run("demo")
     assert result.exit_code == 1
     assert f"fastgru demo needs {package}, which is not installed. Run: pip install 'fastgru[demo]'" in result.output

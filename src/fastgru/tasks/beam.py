@@ -37,13 +37,13 @@ def search(step: Step, state: HiddenState, batch: int, beam: int, longest: int) 
         steps[:, [START_ID, UNKNOWN_ID, PAD_ID]] = float("-inf")
         steps[ended] = float("-inf")
         steps[ended, PAD_ID] = 0.0  # what has ended stays as it is
-        sums = (total[..., None] + steps.unflatten(0, (batch, beam))).flatten(1)
+        sums = (total[..., None] + steps.view(batch, beam, -1)).flatten(1)
         total, best = sums.topk(beam, dim=1)
         rows, chosen = (first + best // scores.shape[1]).flatten(), (best % scores.shape[1]).flatten()
         tokens = torch.cat([tokens[rows], chosen[:, None]], 1)
         state, ended = selected(state, rows), ended[rows] | (chosen == END_ID)
         if ended.all():
             break
-    written = ((tokens != PAD_ID).sum(1) - 1).unflatten(0, (batch, beam))
+    written = ((tokens != PAD_ID).sum(1) - 1).view(batch, beam)
     winners = (first[:, 0] + (total / written).argmax(1)).tolist()
     return [[token for token in tokens[row, 1:].tolist() if token not in (PAD_ID, END_ID)] for row in winners]

@@ -98,7 +98,7 @@ class Classify(Recipe[Labelled]):
         if data.is_text:
             tokenizer = vocabulary.learn(data.sequences, self.unit, self.tokens)  # type: ignore[arg-type]
             return {"labels": labels, "tokenizer": vocabulary.to_state(tokenizer)}
-        steps = np.concatenate(data.sequences)  # type: ignore[arg-type]
+        steps = np.concatenate(data.sequences)
         deviation = steps.std(axis=0)
         return {
             "labels": labels,

@@ -196,7 +196,7 @@ def generate(
         if not isinstance(trained.recipe, Generate):
             raise ArgumentError(f"{directory} is a run of {trained.recipe.name}; only one of generate writes text.")
         typer.echo(prompt, nl=False)
-        drawn = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+        drawn: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
         for piece in trained.recipe.sample(trained.model, trained.state, prompt, length, **drawn):
             typer.echo(piece, nl=False)
         typer.echo()
@@ -345,6 +345,7 @@ def compare(
     with one_sentence():
         need("tasks", "fastgru compare")
         from fastgru.tasks import showcase
+        from fastgru.tasks.examples import Parts
 
         kind = recipe_class(recipe)
         given = dict(_pair(kind, text) for text in option or ())
@@ -356,7 +357,7 @@ def compare(
         else:
             configured, metric = kind(**given), kind.metric
             test = None if test_data is None else configured.read(test_data)
-            parts = showcase.Parts(configured.read(data), None, test)
+            parts = Parts(configured.read(data), None, test)
         results = [
             showcase.train(replace(configured, layer=layer, seed=seed), parts, metric, progress=True)[0]
             for seed in range(configured.seed, configured.seed + seeds)

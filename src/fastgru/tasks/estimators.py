@@ -115,7 +115,7 @@ class SequenceClassifier(ClassifierMixin, _Estimator, recipe="classify"):  # typ
         ['a', 'b']
     """
 
-    def fit(self, X: Sequences, y: Any, directory: Path | str | None = None, progress: bool = False) -> Self:  # noqa: N803
+    def fit(self, X: Sequences, y: Any, directory: Path | str | None = None, progress: bool = False) -> Self:
         """Learns from sequences and labels; keeps a run directory where one is named."""
         sequences = self._sequences(X, reset=True)
         check_classification_targets(y)
@@ -129,7 +129,7 @@ class SequenceClassifier(ClassifierMixin, _Estimator, recipe="classify"):  # typ
     def _restore(self) -> None:
         self.classes_ = np.array(self.trained_.state["labels"])
 
-    def _sequences(self, X: Sequences, reset: bool = False) -> Any:  # noqa: N803
+    def _sequences(self, X: Sequences, reset: bool = False) -> Any:
         if isinstance(X, (list, tuple, pd.Series)) and len(X) and isinstance(next(iter(X)), str):
             return list(X)
         if isinstance(X, (list, tuple)) and len(X) and np.ndim(X[0]) == 2:
@@ -137,12 +137,12 @@ class SequenceClassifier(ClassifierMixin, _Estimator, recipe="classify"):  # typ
         found = validate_data(self, X, reset=reset, allow_nd=True, dtype=np.float32)
         return list(found[..., None] if found.ndim == 2 else found)
 
-    def predict(self, X: Sequences) -> NDArray[Any]:  # noqa: N803
+    def predict(self, X: Sequences) -> NDArray[Any]:
         """The most probable labels (N,)."""
         labels: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(1)]
         return labels
 
-    def predict_proba(self, X: Sequences) -> NDArray[np.float32]:  # noqa: N803
+    def predict_proba(self, X: Sequences) -> NDArray[np.float32]:
         """Probabilities (N, K), in the order of `classes_`."""
         recipe, model, state = self._parts()
         table = recipe.predict(model, state, Labelled(self._sequences(X), None))
@@ -162,8 +162,8 @@ class _Scored(_Estimator):
 class Forecaster(_Scored, recipe="forecast"):
     """The next values of one or many time series, with quantiles.
 
-    Tables are as `fastgru train forecast` reads them: a column of times, one or more of values, and perhaps one of names. A
-    Series, or a table without the column of times, has its times in a DatetimeIndex.
+    Tables are as `fastgru train forecast` reads them: a column of times, one or more of values, and perhaps one of
+    names. A Series, or a table without the column of times, has its times in a DatetimeIndex.
 
     Example:
         >>> import numpy as np, pandas as pd
@@ -186,7 +186,7 @@ class Forecaster(_Scored, recipe="forecast"):
         self.panel_ = self._panel(X)
         return self._fit(self.panel_, directory, progress)
 
-    def predict(self, X: Any = None, horizon: int | None = None) -> pd.DataFrame:  # noqa: N803
+    def predict(self, X: Any = None, horizon: int | None = None) -> pd.DataFrame:
         """Quantiles of the next steps after the end of a table, or of what was learned from."""
         recipe, model, state = self._parts()
         if horizon is not None and not 1 <= horizon <= recipe.horizon:
@@ -197,7 +197,7 @@ class Forecaster(_Scored, recipe="forecast"):
         steps = table.groupby("series", sort=False).cumcount()
         return table[steps < (horizon or recipe.horizon)].reset_index(drop=True)
 
-    def score(self, X: Any, y: None = None) -> float:  # noqa: N803
+    def score(self, X: Any, y: None = None) -> float:
         """Minus the MASE of a rolling back-test; the first `context` values of each series are history."""
         return self._score(self._panel(X))
 
@@ -235,13 +235,13 @@ class Generator(_Scored, recipe="generate"):
     def generate(self, prompt: str = "", length: int = 500, **drawing: Any) -> str:
         """Goes on from a prompt, for some tokens; temperature, top_k, top_p and seed as `Generate.sample` has them."""
         recipe, model, state = self._parts()
-        return "".join(recipe.sample(model, state, prompt, length, **drawing))  # type: ignore[attr-defined]
+        return "".join(recipe.sample(model, state, prompt, length, **drawing))
 
-    def predict(self, X: Sequence[str], length: int = 100, **drawing: Any) -> list[str]:  # noqa: N803
+    def predict(self, X: Sequence[str], length: int = 100, **drawing: Any) -> list[str]:
         """What follows each prompt."""
         return [self.generate(prompt, length, **drawing) for prompt in X]
 
-    def score(self, X: str | Sequence[str], y: None = None) -> float:  # noqa: N803
+    def score(self, X: str | Sequence[str], y: None = None) -> float:
         """Minus the bits per character of a text."""
         return self._score(_one_text(X))
 
@@ -271,12 +271,13 @@ class Translator(_Scored, recipe="translate"):
         """Learns from sentences and their translations."""
         return self._fit(_pairs(X, y), directory, progress)
 
-    def predict(self, X: Sequence[str]) -> list[str]:  # noqa: N803
+    def predict(self, X: Sequence[str]) -> list[str]:
         """The translation of each sentence."""
         recipe, model, state = self._parts()
-        return recipe.translations(model, state, list(X))  # type: ignore[attr-defined, no-any-return]
+        found: list[str] = recipe.translations(model, state, list(X))
+        return found
 
-    def score(self, X: Sequence[str], y: Sequence[str]) -> float:  # noqa: N803
+    def score(self, X: Sequence[str], y: Sequence[str]) -> float:
         """chrF, from 0 to 100."""
         return self._score(_pairs(X, y))
 

@@ -3,8 +3,8 @@
     past (B, T, features) -> GRU -> h_n -> one vector per step ahead -> with that step's calendar -> quantiles
 
 Every step ahead has its own outputs ("direct" forecasting), so errors do not feed on each other. What the head writes
-are changes from the last value, in units of the series' own deviation, so that one network serves series of any size. The
-loss is the pinball loss (Koenker and Bassett 1978): its minimum at share q is the q-quantile.
+are changes from the last value, in units of the series' own deviation, so that one network serves series of any size.
+The loss is the pinball loss (Koenker and Bassett 1978): its minimum at share q is the q-quantile.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from fastgru.errors import ArgumentError, DataError
-from fastgru.tasks import layers, plots, series
+from fastgru.tasks import layers, plots
+from fastgru.tasks import series as time_series
 from fastgru.tasks.batching import answers
 from fastgru.tasks.recipe import Batch, Example, Loss, Recipe, State, option
 from fastgru.tasks.series import Panel, Series
@@ -66,7 +67,7 @@ class Forecast(Recipe[Panel]):
     quantiles: tuple[float, ...] = option((0.1, 0.5, 0.9), "Shares below the forecasts; 0.5 must be one of them.")
     stride: int = option(1, "Steps between the starts of training windows.", least=1)
     season: int = option(0, "Steps after which the series repeat, for MASE; 0 takes it from the frequency.", least=0)
-    transform: series.Transform = option(
+    transform: time_series.Transform = option(
         "none", "Of the values: sqrt and log suit counts, whose spread grows with them."
     )
     recent: int = option(20, "Horizons whose errors shift the bands; 0 leaves them as learned.", least=0)
@@ -86,12 +87,12 @@ class Forecast(Recipe[Panel]):
             raise ArgumentError(f"quantiles={self.quantiles} must rise, lie between 0 and 1, and have 0.5 among them.")
 
     @property
-    def columns(self) -> series.Columns:
+    def columns(self) -> time_series.Columns:
         """What the columns of a table mean."""
-        return series.Columns(self.time, self.series, self.target, self.covariates, self.known)
+        return time_series.Columns(self.time, self.series, self.target, self.covariates, self.known)
 
     def read(self, path: Path) -> Panel:
-        return series.read(path, self.columns)
+        return time_series.read(path, self.columns)
 
     def split(self, data: Panel) -> tuple[Panel, Panel]:
         """The end of each series is held out; its history is the training part."""
@@ -113,10 +114,10 @@ class Forecast(Recipe[Panel]):
         return {
             "frequency": data.frequency,
             "season": season,
-            "calendar": series.cycles(data),
+            "calendar": time_series.cycles(data),
             "scales": {each.name: self._learn_scale(each, season) for each in data.series},
-            "covariates": series.moments(covariates),
-            "known": series.moments(known),
+            "covariates": time_series.moments(covariates),
+            "known": time_series.moments(known),
         }
 
     def _scale_of(self, each: Series, state: State) -> dict[str, float]:
@@ -125,26 +126,26 @@ class Forecast(Recipe[Panel]):
 
     def _learn_scale(self, each: Series, season: int) -> dict[str, float]:
         """Mean and deviation of the transformed values; and the mean error of saying what was one season before."""
-        values = series.transformed(each, self.transform)
+        values = time_series.transformed(each, self.transform)
         seasonal = np.abs(each.values[season:] - each.values[:-season]).mean() if len(values) > season else 0.0
         deviation = float(values.std()) or 1.0
         return {"mean": float(values.mean()), "deviation": deviation, "seasonal_error": float(seasonal) or 1.0}
 
     def _restored(self, scaled: Tensor, scale: dict[str, float]) -> Tensor:
         """What the network writes, in the series' own units."""
-        return series.restored(scaled.double() * scale["deviation"] + scale["mean"], self.transform)
+        return time_series.restored(scaled.double() * scale["deviation"] + scale["mean"], self.transform)
 
     def _features(self, each: Series, state: State) -> tuple[Tensor, Tensor]:
         """Of the past (T, F), the scaled value first; and what is known ahead (T + horizon, K)."""
         scale = self._scale_of(each, state)
         count = len(each.values)
-        values = (series.transformed(each, self.transform) - scale["mean"]) / scale["deviation"]
+        values = (time_series.transformed(each, self.transform) - scale["mean"]) / scale["deviation"]
         times = each.times[:count].append(each.ahead(self.horizon, state["frequency"]))
-        known = series.standardized(each.known[: count + self.horizon], state["known"])
+        known = time_series.standardized(each.known[: count + self.horizon], state["known"])
         known = np.pad(known, ((0, count + self.horizon - len(known)), (0, 0)), mode="edge")
-        ahead = np.concatenate([series.calendar(times, state["calendar"]), known], 1)
+        ahead = np.concatenate([time_series.calendar(times, state["calendar"]), known], 1)
         past = np.concatenate(
-            [values[:, None], series.standardized(each.covariates, state["covariates"]), ahead[:count]], 1
+            [values[:, None], time_series.standardized(each.covariates, state["covariates"]), ahead[:count]], 1
         )
         return torch.tensor(past, dtype=torch.float32), torch.tensor(ahead, dtype=torch.float32)
 

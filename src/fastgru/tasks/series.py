@@ -94,8 +94,8 @@ class Panel:
         """Steps after which such series tend to repeat: a day of hours, a week of days, a year of months."""
         offset = pd.tseries.frequencies.to_offset(self.frequency)
         name = offset.name.split("-")[0]
-        unit = next((SEASONS[unit] for unit in SEASONS if name.rstrip("SE") == unit), 1)
-        return max(1, unit // offset.n)
+        steps = next((steps for unit, steps in SEASONS.items() if name.rstrip("SE") == unit), 1)
+        return max(1, steps // int(offset.n))
 
 
 def read(path: Path, columns: Columns) -> Panel:
@@ -120,7 +120,7 @@ def from_table(table: pd.DataFrame, columns: Columns, where: str) -> Panel:
     if (bad := table.index[times.isna()]).size:
         found = table[columns.time].loc[bad[0]]
         raise DataError(
-            f"{where}, line {bad[0]}, column {columns.time!r}: {found!r} is no time. Write 2024-01-31, or 2024-01-31 17:00."
+            f"{where}, line {bad[0]}, column {columns.time!r}: {found!r} is no time such as 2024-01-31 17:00"
         )
     table = table.assign(**{columns.time: times})
     groups = table.groupby(columns.series, sort=False) if columns.series in table.columns else [(None, table)]

@@ -3,8 +3,9 @@
     source (B, S) -> embedding -> bidirectional GRU -> memory (B, S, 2H), and h_n, where the decoder starts
     target (B, T) -> embedding -> GRU -> attention over the memory -> linear -> scores of the next tokens (B, T, V)
 
-Attention is applied to the decoder's outputs (Luong et al. 2015, "general"), not fed back into it. So training reads a whole
-target sentence in one call of the layer; only writing, where each token depends on the one before, goes step by step.
+Attention is applied to the decoder's outputs (Luong et al. 2015, "general"), not fed back into it. So training reads a
+whole target sentence in one call of the layer; only writing, where each token depends on the one before, goes step by
+step.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from sacrebleu.metrics import BLEU, CHRF
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
 from torch import Tensor, nn
 
 from fastgru.errors import DataError
@@ -66,7 +68,8 @@ class Translator(nn.Module):
     def encode(self, sources: Tensor, lengths: Tensor) -> tuple[Memory, layers.HiddenState]:
         """The memory, and the decoder's first state: of each layer both directions' last states, combined."""
         outputs, state = self.encoder(self.dropout(self.source_embedding(sources)), lengths=lengths)
-        h_n = layers.hidden(state).unflatten(0, (-1, 2)).transpose(1, 2).flatten(2)  # (layers, B, 2H)
+        h_n = layers.hidden(state)
+        h_n = h_n.view(-1, 2, *h_n.shape[1:]).transpose(1, 2).flatten(2)  # (layers, B, 2H)
         memory = Memory(outputs, torch.arange(sources.shape[1]) >= lengths[:, None])
         return memory, layers.starting(self.layer, self.bridge(h_n).tanh())
 

@@ -29,7 +29,8 @@ def majority(training: Labelled, test: Labelled) -> float:
 def nearest(training: Labelled, test: Labelled) -> float:
     """Accuracy of the label of the nearest training series, by dynamic time warping."""
     labels = training.labels or ()
-    distances = [warped_distances(np.asarray(series), training.sequences) for series in test.sequences]  # type: ignore[arg-type]
+    known: list[NDArray[Any]] = [np.asarray(series) for series in training.sequences]
+    distances = [warped_distances(np.asarray(series), known) for series in test.sequences]
     return accuracy([labels[int(row.argmin())] for row in distances], test)
 
 
@@ -41,8 +42,8 @@ def warped_distances(series: NDArray[Any], others: Sequence[NDArray[Any]]) -> ND
     """
     rows, columns = len(series), max(map(len, others))
     costs = np.full((len(others), rows, columns), np.inf)
-    for cost, other in zip(costs, others, strict=True):
-        cost[:, : len(other)] = ((np.float64(series)[:, None] - np.float64(other)) ** 2).sum(-1)
+    for row, other in enumerate(others):
+        costs[row, :, : len(other)] = ((series[:, None].astype(np.float64) - other.astype(np.float64)) ** 2).sum(-1)
     total = np.full((len(others), rows + 1, columns + 1), np.inf)
     total[:, 0, 0] = 0
     for diagonal in range(rows + columns - 1):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +53,7 @@ class ExponentialSmoothing:
 
     def __init__(self, season: int, horizon: int, trend: bool) -> None:
         self.season, self.horizon = season, horizon
-        self.kind = {"error": "add", "initialization_method": "heuristic"}
+        self.kind: dict[str, Any] = {"error": "add", "initialization_method": "heuristic"}
         if trend:
             self.kind |= {"trend": "add", "damped_trend": True}
         if season > 1:
@@ -62,7 +63,8 @@ class ExponentialSmoothing:
     def __call__(self, training: Values, values: Values, origin: int) -> Values:
         if id(values) not in self.states:
             self.states[id(values)] = self._all_forecasts(training, values)
-        return self.states[id(values)][origin - 1]
+        ahead: Values = self.states[id(values)][origin - 1]
+        return ahead
 
     def _all_forecasts(self, training: Values, values: Values) -> Values:
         """(T, horizon): after each value, the next ones."""
@@ -71,7 +73,7 @@ class ExponentialSmoothing:
             learned = ETSModel(training, **self.kind).fit(disp=False)
             smoothed = ETSModel(values, **self.kind).smooth(learned.params)
         steps = np.arange(1, self.horizon + 1)
-        ahead = np.repeat(smoothed.level[:, None], self.horizon, 1)
+        ahead: Values = np.repeat(smoothed.level[:, None], self.horizon, 1)
         if "trend" in self.kind:
             ahead += smoothed.slope[:, None] * np.cumsum(smoothed.phi**steps)
         if self.season > 1:

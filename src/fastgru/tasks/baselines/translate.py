@@ -42,7 +42,7 @@ def parsed(test: Pairs) -> list[str]:
 
 def _parsed(text: str) -> str:
     try:
-        return parser.parse(text).date().isoformat()
+        return str(parser.parse(text).date())
     except (ValueError, OverflowError):
         return text
 

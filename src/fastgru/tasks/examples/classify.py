@@ -13,7 +13,10 @@ from fastgru.tasks.labelled import Labelled
 from fastgru.tasks.recipe import Recipe
 
 # Languages that write with Latin letters and have many names of their own in CLDR.
-LANGUAGES = tuple(["cs", "da", "de", "en", "es", "et", "fi", "fr", "hr", "hu", "id", "is", "it", "lt", "lv", "nl", "pl", "pt", "ro", "sk", "sl", "sq", "sv", "sw", "tr", "vi"])
+LANGUAGES = (
+    *("cs", "da", "de", "en", "es", "et", "fi", "fr", "hr", "hu", "id", "is", "it"),
+    *("lt", "lv", "nl", "pl", "pt", "ro", "sk", "sl", "sq", "sv", "sw", "tr", "vi"),
+)
 
 
 def vowels(recipe: Recipe[Any], full: bool) -> Parts:

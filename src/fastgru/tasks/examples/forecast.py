@@ -35,7 +35,7 @@ def sunspots(recipe: Recipe[Any], full: bool) -> Parts:
 def beaten(recipe: Recipe[Any], parts: Parts) -> Mapping[str, float]:
     """Naive forecasts and exponential smoothing, rolled over the same origins."""
     season, horizon = recipe.season or parts.training.season, recipe.horizon  # type: ignore[attr-defined]
-    named = {
+    named: dict[str, baselines.Method] = {
         "seasonal naive": baselines.naive(season, horizon),
         "last value": baselines.naive(1, horizon),
         "exponential smoothing": baselines.ExponentialSmoothing(season, horizon, trend=False),
