@@ -19,7 +19,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import fastgru
-from fastgru import _core, bench, commands
+from fastgru import _core, bench, commands, console
 from fastgru.bench import Case, Figure, Limits, Record, report
 from fastgru.bench.limits import ThreadLimits
 
@@ -58,7 +58,8 @@ def test_info_as_json(run):
     assert facts["fastgru"] == fastgru.__version__
     assert [level["name"] for level in facts["levels"]] == [level.name for level in fastgru.cpu_info()]
     assert facts["backends"] == ["onnx", "cpu", "aten", "reference"]
-    assert facts["extras"] == {"torch": [], "cli": [], "demo": [], "onnx": [], "opacus": MISSING_OPACUS}
+    extras = {name: [] for name in ("torch", "cli", "demo", "onnx", "tasks", "examples")}
+    assert facts["extras"] == {**extras, "opacus": MISSING_OPACUS}
 
 
 def test_info_knows_every_extra_for_users():
@@ -358,6 +359,8 @@ def test_info_works_without_torch():
         "demo": ["torch"],
         "onnx": ["torch"],
         "opacus": ["torch", *MISSING_OPACUS],
+        "tasks": ["torch"],
+        "examples": [],
     }
     assert any(level["active"] for level in facts["levels"])
 

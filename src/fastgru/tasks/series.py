@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -139,9 +140,11 @@ def _frequency(rows: pd.DataFrame, column: str, where: str) -> str:
     times = pd.DatetimeIndex(rows[column])
     _check_order(rows, times, where)
     for count in (len(times), 24, 12, 6, 3):  # a gap further on is found, and named, when times are compared
-        found = pd.infer_freq(times[:count]) if len(times) >= 3 else None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # that the answer will be an offset, which is taken too
+            found = pd.infer_freq(times[:count]) if len(times) >= 3 else None
         if found:
-            return str(found)
+            return str(getattr(found, "freqstr", found))
     raise DataError(
         f"{where}: times from line {rows.index[0]} on have no regular distance. Give one row each hour, day or month."
     )
