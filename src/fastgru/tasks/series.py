@@ -23,8 +23,8 @@ DAY = pd.Timedelta(days=1)
 # What a calendar column counts: the cycle's length, and where in it a time stands, from 0 to 1.
 CYCLES = {
     "hour of day": (DAY, lambda t: (t - t.floor("D")) / DAY),
-    "day of week": (7 * DAY, lambda t: t.dayofweek / 7),
-    "day of year": (365.25 * DAY, lambda t: (t.dayofyear - 1) / 365.25),
+    "day of week": (7 * DAY, lambda t: t.day_of_week / 7),
+    "day of year": (365.25 * DAY, lambda t: (t.day_of_year - 1) / 365.25),
 }
 SEASONS = {"h": 24, "min": 1440, "D": 7, "B": 5, "W": 52, "M": 12, "Q": 4, "Y": 1}
 
@@ -94,7 +94,7 @@ class Panel:
     def season(self) -> int:
         """Steps after which such series tend to repeat: a day of hours, a week of days, a year of months."""
         offset = pd.tseries.frequencies.to_offset(self.frequency)
-        name = offset.name.split("-")[0]
+        name = offset.rule_code.split("-")[0]
         steps = next((steps for unit, steps in SEASONS.items() if name.rstrip("SE") == unit), 1)
         return max(1, steps // int(offset.n))
 
@@ -141,7 +141,7 @@ def _frequency(rows: pd.DataFrame, column: str, where: str) -> str:
     _check_order(rows, times, where)
     for count in (len(times), 24, 12, 6, 3):  # a gap further on is found, and named, when times are compared
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # that the answer will be an offset, which is taken too
+            warnings.simplefilter("ignore")  # that the answer will be an offset one day, which is taken too
             found = pd.infer_freq(times[:count]) if len(times) >= 3 else None
         if found:
             return str(getattr(found, "freqstr", found))

@@ -1,0 +1,365 @@
+"""Each recipe on tiny data: it learns, refuses bad files, and answers the same in whatever company."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytest.importorskip("lightning", reason="needs the extra tasks")
+
+from fastgru.errors import ArgumentError, DataError
+from fastgru.tasks import RECIPES, recipe_class, runs, work
+from fastgru.tasks.baselines import classify as labels
+from fastgru.tasks.baselines import generate as texts
+from fastgru.tasks.classify import Classify
+from fastgru.tasks.forecast import Forecast
+from fastgru.tasks.generate import Generate
+from fastgru.tasks.labelled import Labelled
+from fastgru.tasks.translate import Pairs, Translate
+
+HOURS = 24 * 30
+
+
+def wave_table(count=HOURS, start="2024-01-01"):
+    times = pd.date_range(start, periods=count, freq="h")
+    noise = np.random.default_rng(0).normal(size=count) * 0.1
+    return pd.DataFrame({"time": times, "value": 5 + np.sin(np.arange(count) * np.pi / 12) + noise})
+
+
+def words(count=400):
+    """Sentences of a made-up language, and the same in capitals, words turned round."""
+    generator = np.random.default_rng(1)
+    known = ["ka", "lo", "mi", "tu"]
+    sources = [" ".join(generator.choice(known, size=generator.integers(1, 4))) for _ in range(count)]
+    return Pairs(sources, [" ".join(word.upper() for word in source.split()) for source in sources])
+
+
+TINY = {
+    "forecast": (Forecast(context=24, horizon=6, hidden=16, epochs=15, batch=32, rate=0.01, dropout=0.0), None),
+    "generate": (
+        Generate(hidden=24, embedding=16, window=24, epochs=12, batch=4, rate=0.02),
+        "to be or not to be\n" * 60,
+    ),
+    "translate": (
+        Translate(unit="characters", hidden=32, embedding=16, epochs=25, rate=0.02, beam=2, dropout=0.0, longest=12),
+        words(),
+    ),
+    "classify": (
+        Classify(hidden=12, embedding=8, epochs=8, rate=0.02),
+        Labelled(["abab", "bb", "aab", "bba", "ab", "ba"] * 20, ["a", "b", "a", "b", "a", "b"] * 20),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Each recipe once, kept in a run directory."""
+    table = tmp_path_factory.mktemp("data") / "wave.csv"
+    wave_table().to_csv(table, index=False)
+    found = {}
+    for name, (recipe, data) in TINY.items():
+        directory = tmp_path_factory.mktemp("runs") / name
+        data = recipe.read(table) if data is None else data
+        found[name] = (work.train(recipe, data, directory=directory), data, directory)
+    return found
+
+
+def test_every_recipe_is_tried():
+    assert set(TINY) == set(RECIPES)
+
+
+@pytest.mark.parametrize(
+    ("name", "least"), [("forecast", -0.95), ("generate", -0.5), ("translate", 90.0), ("classify", 0.95)]
+)
+def test_it_learns(trained, name, least):
+    recipe, scores = trained[name][0].recipe, trained[name][0].metrics["scores"]
+    score = scores[recipe.metric]
+    assert (score if recipe.higher_is_better else -score) > least
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_the_state_is_json(trained, name):
+    state = trained[name][0].state
+    assert json.loads(json.dumps(state)) == state
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_a_run_directory_answers_as_the_run_did(trained, name):
+    run, data, directory = trained[name]
+    loaded = runs.Trained.load(directory)
+    expected = run.recipe.predict(run.model, run.state, data)
+    pd.testing.assert_frame_equal(loaded.recipe.predict(loaded.model, loaded.state, data), expected, check_exact=True)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_torchs_layer_takes_our_weights(trained, name):
+    run, data, _ = trained[name]
+    from dataclasses import replace
+
+    stock = replace(run.recipe, layer="torch")
+    model = stock.build(run.state)
+    model.load_state_dict(run.model.state_dict())
+    ours, theirs = (r.score(m, run.state, data) for r, m in ((run.recipe, run.model), (stock, model.eval())))
+    assert ours == pytest.approx(theirs, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_an_lstm_trains_too(trained, name):
+    from dataclasses import replace
+
+    run, data, _ = trained[name]
+    other = work.train(replace(run.recipe, layer="lstm", epochs=1, layers=2), data)
+    assert np.isfinite(list(other.metrics["scores"].values())).all()
+
+
+# ---- forecast
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: t.rename(columns={"value": "v"}), "no column 'value'. Its columns are 'time', 'v'"),
+        (lambda t: t.drop(index=5), "line 7: 2024-01-01 06:00:00 came where 2024-01-01 05:00:00 was expected"),
+        (lambda t: t.iloc[[0, 1, 2, 2, *range(3, 60)]], "line 5: 2024-01-01 02:00:00 is there twice"),
+        (lambda t: t.iloc[[0, 1, 3, 2, *range(4, 60)]], "line 5: 2024-01-01 02:00:00 comes after"),
+        (lambda t: t.assign(value=t.value.mask(t.index == 3)), "line 5, column 'value': the value is missing"),
+        (
+            lambda t: t.assign(value=t.value.astype(object).mask(t.index == 3, "x")),
+            "line 5, column 'value': 'x' is no num",
+        ),
+        (
+            lambda t: t.assign(time=t.time.astype(str).mask(t.index == 1, "soon")),
+            "line 3, column 'time': 'soon' is no time",
+        ),
+        (lambda t: t.iloc[:20], "has 17 values to learn from; a context of 24"),
+        (lambda t: t.iloc[:0], "has no rows"),
+    ],
+)
+def test_a_bad_table_of_series_is_explained(tmp_path, change, words):
+    path = tmp_path / "series.csv"
+    change(wave_table(100)).to_csv(path, index=False)
+    recipe = TINY["forecast"][0]
+    with pytest.raises(DataError, match=words.replace("(", r"\(")):
+        work.train(recipe, recipe.read(path))
+
+
+def test_long_and_wide_tables_hold_the_same_series(tmp_path):
+    table = wave_table(60)
+    wide = table.rename(columns={"value": "a"}).assign(b=table.value * 2)
+    long = pd.concat([table.assign(series="a"), table.assign(series="b", value=table.value * 2)])
+    wide.to_parquet(tmp_path / "wide.parquet")
+    long.to_csv(tmp_path / "long.csv", index=False)
+    one = Forecast(target=("a", "b")).read(tmp_path / "wide.parquet").series
+    other = Forecast().read(tmp_path / "long.csv").series
+    assert [each.name for each in one] == [each.name for each in other] == ["a", "b"]
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_allclose(a.values, b.values)
+    assert (one[0].times == other[0].times).all()
+
+
+def test_what_is_known_ahead_is_used(tmp_path):
+    table = wave_table(HOURS + 6)
+    holiday = (np.arange(HOURS + 6) // 24 % 3 == 0).astype(float)
+    table["holiday"], table["value"] = holiday, table["value"] + 3 * holiday
+    table.loc[table.index >= HOURS, "value"] = np.nan
+    table.to_csv(tmp_path / "series.csv", index=False)
+    recipe = Forecast(context=24, horizon=6, hidden=12, epochs=3, known=("holiday",), batch=64, rate=0.02)
+    data = recipe.read(tmp_path / "series.csv")
+    run = work.train(recipe, data)
+    forecast = recipe.predict(run.model, run.state, data)
+    assert list(forecast["time"]) == list(table["time"][HOURS:])
+    short = recipe.read(tmp_path / "series.csv").series[0].until(HOURS)
+    with pytest.raises(DataError, match="holiday must be known 6 steps ahead"):
+        recipe.predict(run.model, run.state, type(data)((short,), data.frequency))
+
+
+@pytest.mark.parametrize("quantiles", [(0.5, 0.1), (0.1, 0.9), (0.0, 0.5), (0.5, 0.5)])
+def test_quantiles_must_make_sense(quantiles):
+    with pytest.raises(ArgumentError, match="must rise"):
+        Forecast(quantiles=quantiles)
+
+
+def test_quantiles_rise_and_the_forecast_goes_on_from_the_end(trained):
+    run, data, _ = trained["forecast"]
+    table = run.recipe.predict(run.model, run.state, data)
+    assert (table["q0.1"] <= table["q0.5"]).all()
+    assert (table["q0.5"] <= table["q0.9"]).all()
+    assert list(table["time"]) == list(pd.date_range("2024-01-31", periods=6, freq="h"))
+
+
+def test_rolled_smoothing_is_statsmodels_own():
+    ets = pytest.importorskip("statsmodels.tsa.exponential_smoothing.ets")
+    from fastgru.tasks.baselines.forecast import ExponentialSmoothing
+
+    values = wave_table(300)["value"].to_numpy()
+    for trend in (False, True):
+        method = ExponentialSmoothing(24, 30, trend)
+        found = method(values[:200], values, 250)
+        learned = ets.ETSModel(values[:200], **method.kind).fit(disp=False).params
+        expected = ets.ETSModel(values[:250], **method.kind).smooth(learned).forecast(30)
+        np.testing.assert_allclose(found, expected)
+
+
+# ---- generate
+
+
+def test_kneser_ney_sums_to_one():
+    model = texts.KneserNey("abracadabra, a cobra and a zebra", 4)
+    for context in ("bra", "a c", "zzz", "\x02\x02a"):
+        total = sum(model.probability(character, context) for character in [*model.known, texts.UNKNOWN])
+        assert total == pytest.approx(1.0)
+
+
+def test_surprise_is_that_of_the_whole_text_in_one_call(trained, monkeypatch):
+    run, _, _ = trained["generate"]
+    whole, _, _ = run.recipe.surprise(run.model, run.state, "to be or not, that is\n")
+    monkeypatch.setattr("fastgru.tasks.generate.PIECE", 5)
+    pieces, places, _ = run.recipe.surprise(run.model, run.state, "to be or not, that is\n")
+    np.testing.assert_allclose(whole, pieces, rtol=1e-4, atol=1e-5)
+    assert places[0] == (0, 1)
+    assert pieces["to be or not, that is\n".index("h")] > 20  # never seen: one of a million characters
+
+
+def test_text_goes_on_as_learned_and_by_the_seed(trained):
+    run, _, _ = trained["generate"]
+
+    def draw(**options):
+        return "".join(run.recipe.sample(run.model, run.state, "to be", 12, **options))
+
+    assert draw(temperature=0.0) == " or not to b"
+    assert draw(seed=1) == draw(seed=1)
+    assert draw(temperature=3.0, seed=1) != draw(temperature=3.0, seed=2)
+    assert draw(temperature=3.0, top_k=1) == draw(temperature=3.0, top_p=1e-9) == draw(temperature=0.0)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"caf\xe9", "line 1: byte 0xe9 is not UTF-8"), (b" \n", "is empty"), (b"abc", "a smaller window")],
+)
+def test_a_bad_text_is_explained(tmp_path, content, words):
+    path = tmp_path / "text.txt"
+    path.write_bytes(content)
+    recipe = TINY["generate"][0]
+    with pytest.raises(DataError, match=words):
+        work.train(recipe, recipe.read(path))
+
+
+# ---- translate
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("a\tb\nc d\n", "line 2 has no tab: 'c d'"),
+        ("a\tb\tc\n", "line 1 has 2 tabs"),
+        ("a\t\n", "line 1 has an empty side"),
+        ("a\tb\n\nc\td\n", "line 2 is empty"),
+        ("a\tb\n", "there are 1 pairs"),
+    ],
+)
+def test_bad_pairs_are_explained(tmp_path, content, words):
+    path = tmp_path / "pairs.tsv"
+    path.write_text(content)
+    recipe = Translate(validation=0.0)
+    with pytest.raises(DataError, match=words):
+        work.train(recipe, recipe.read(path))
+
+
+def test_a_translation_does_not_depend_on_its_company(trained):
+    run, data, _ = trained["translate"]
+    together = run.recipe.translations(run.model, run.state, data.sources[:40])
+    assert together == [run.recipe.translations(run.model, run.state, [each])[0] for each in data.sources[:40]]
+
+
+def test_attention_looks_at_the_source_and_nowhere_else(trained):
+    run, _, _ = trained["translate"]
+    attention, written, read = run.recipe.attention(run.model, run.state, "ka lo", "KA LO")
+    assert attention.shape == (6, 5)
+    assert (written, read) == ([*"KA LO", "end"], [*"ka lo"])
+    np.testing.assert_allclose(attention.sum(-1), 1.0, rtol=1e-5)
+
+
+# ---- classify
+
+
+def test_probabilities_do_not_depend_on_company_or_padding(trained):
+    run, data, _ = trained["classify"]
+    together = run.recipe.predict(run.model, run.state, data.part(range(6)))
+    for index in range(6):
+        alone = run.recipe.predict(run.model, run.state, data.part([index]))
+        np.testing.assert_allclose(together.iloc[[index], 1:], alone.iloc[:, 1:], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        ("d.csv", "text,label\nabc,x\n,y\n", "line 3: the text is empty"),
+        ("d.csv", "text,label\nabc,x\nabd,\n", "line 3: the label is missing"),
+        ("d.csv", "words,label\nabc,x\n", "no column 'series'"),
+        ("d.csv", "series,label,f\n1,x,1.5\n1,x,oops\n", "line 3, column 'f': 'oops' is no finite number"),
+        ("d.csv", "series,label,f\n1,x,1.5\n1,y,2\n", "series 1 has the labels x, y"),
+        ("d.jsonl", '{"text": "abc", "label": "x"}\n{"text": \n', "line 2 is no JSON"),
+        ("d.jsonl", '["abc", "x"]\n', "line 1 is list, not an object"),
+        ("d.txt", "abc\n", "ends in .txt: cannot tell its format"),
+    ],
+)
+def test_bad_labelled_files_are_explained(tmp_path, file, content, words):
+    (tmp_path / file).write_text(content)
+    with pytest.raises(DataError, match=words):
+        Classify().read(tmp_path / file)
+
+
+def test_an_unknown_label_is_named(trained):
+    run, _, _ = trained["classify"]
+    with pytest.raises(DataError, match="label 'c' is not among those learned: a, b"):
+        run.recipe.score(run.model, run.state, Labelled(["ab"], ["c"]))
+
+
+def test_a_folder_of_series_is_read(tmp_path):
+    for label, value in (("up", 1.0), ("down", -1.0)):
+        (tmp_path / label).mkdir()
+        for number in range(2):
+            pd.DataFrame({"a": [0.0, value], "b": [1.0, 2.0]}).to_csv(tmp_path / label / f"{number}.csv", index=False)
+    data = Classify().read(tmp_path)
+    assert data.labels == ["down", "down", "up", "up"]
+    assert data.sequences[0].tolist() == [[0.0, 1.0], [-1.0, 2.0]]
+
+
+def test_warped_distance_of_stretched_series_is_zero():
+    series = np.array([[0.0], [1.0], [2.0]])
+    others = [np.repeat(series, 2, axis=0), series + 1, series[:1]]
+    # By hand: 0-1, 1-1, 2-2, 2-3 costs 1 + 0 + 0 + 1; and all three steps to the one 0 cost 0 + 1 + 4.
+    np.testing.assert_allclose(labels.warped_distances(series, others), [0.0, 2.0, 5.0])
+
+
+# ---- estimators
+
+
+def test_estimators_clone_pickle_save_and_load(tmp_path):
+    import pickle
+
+    from sklearn.base import clone
+
+    from fastgru.tasks import SequenceClassifier
+
+    classifier = SequenceClassifier(hidden=8, epochs=3, validation=0.0)
+    assert clone(classifier).get_params() == classifier.get_params()
+    X, y = ["aa", "bb", "ab", "ba"] * 8, [1, 2, 1, 2] * 8
+    classifier.fit(X, y).save(tmp_path / "run")
+    loaded = SequenceClassifier.load(tmp_path / "run")
+    for other in (loaded, pickle.loads(pickle.dumps(classifier))):
+        assert other.predict(X).tolist() == classifier.predict(X).tolist()
+    assert classifier.classes_.tolist() == [1, 2]
+    assert 0 <= classifier.score(X, y) <= 1
+    with pytest.raises(TypeError, match="has no option 'size'"):
+        SequenceClassifier(size=3)
+    with pytest.raises(ValueError, match="hidden=0 is too small"):
+        SequenceClassifier(hidden=0).fit(X, y)
+
+
+def test_an_unknown_option_of_a_recipe_is_a_type_error():
+    with pytest.raises(TypeError):
+        recipe_class("classify")(size=3)
