@@ -18,6 +18,8 @@ from fastgru.tasks.classify import Classify
 from fastgru.tasks.forecast import Forecast
 from fastgru.tasks.generate import Generate
 from fastgru.tasks.labelled import Labelled
+from fastgru.tasks.tag import Tag, micro_f1
+from fastgru.tasks.tagged import Tagged, from_text, restored
 from fastgru.tasks.translate import Pairs, Translate
 
 HOURS = 24 * 30
@@ -51,6 +53,12 @@ TINY = {
         Classify(hidden=12, embedding=8, epochs=8, rate=0.02),
         Labelled(["abab", "bb", "aab", "bba", "ab", "ba"] * 20, ["a", "b", "a", "b", "a", "b"] * 20),
     ),
+    "tag": (
+        Tag(hidden=12, embedding=8, spelling=4, epochs=8, rate=0.02, least=1),
+        Tagged(
+            [["the", "cat"], ["a", "dog", "ran"], ["cats", "ran"]] * 20, [["D", "N"], ["D", "N", "V"], ["N", "V"]] * 20
+        ),
+    ),
 }
 
 
@@ -72,7 +80,7 @@ def test_every_recipe_is_tried():
 
 
 @pytest.mark.parametrize(
-    ("name", "least"), [("forecast", -0.95), ("generate", -0.5), ("translate", 90.0), ("classify", 0.95)]
+    ("name", "least"), [("forecast", -0.95), ("generate", -0.5), ("translate", 90.0), ("classify", 0.95), ("tag", 0.95)]
 )
 def test_it_learns(trained, name, least):
     recipe, scores = trained[name][0].recipe, trained[name][0].metrics["scores"]
@@ -333,6 +341,49 @@ def test_warped_distance_of_stretched_series_is_zero():
     others = [np.repeat(series, 2, axis=0), series + 1, series[:1]]
     # By hand: 0-1, 1-1, 2-2, 2-3 costs 1 + 0 + 0 + 1; and all three steps to the one 0 cost 0 + 1 + 4.
     np.testing.assert_allclose(labels.warped_distances(series, others), [0.0, 2.0, 5.0])
+
+
+# ---- tag
+
+
+def test_running_text_gives_its_tags_and_comes_back():
+    data = from_text(["The LORD said, “Go!” Then he went"], with_tags=True)
+    assert data.tokens == [["the", "lord", "said", "go", "then", "he", "went"]]
+    assert data.tags == [["Capital", "UPPER", "lower,", "Capital!", "Capital", "lower", "lower"]]
+    assert restored(data.tokens[0], data.tags[0]) == "The LORD said, Go! Then he went"
+
+
+def test_micro_f1_counts_all_but_the_plain_tag():
+    # Found A, A, B beside right A, B, B, O: two hits among three found and three right.
+    assert micro_f1(["A", "O", "B", "A"], ["A", "B", "B", "O"], "O") == pytest.approx(4 / 6)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("the D\ncat\n", "line 2 has one column: 'cat'"),
+        ("the D\ncat x N\n", "line 2 has 3 columns; the lines before have 2"),
+        ("the D\ncat D\n", "the data have 1 tag"),
+    ],
+)
+def test_bad_columns_are_explained(tmp_path, content, words):
+    path = tmp_path / "tags.conll"
+    path.write_text(content)
+    recipe = Tag(validation=0.0)
+    with pytest.raises(DataError, match=words):
+        work.train(recipe, recipe.read(path))
+
+
+def test_an_unknown_tag_is_named(trained):
+    run, _, _ = trained["tag"]
+    with pytest.raises(DataError, match="tag 'X' is not among those learned: D, N, V"):
+        run.recipe.score(run.model, run.state, Tagged([["the"]], [["X"]]))
+
+
+def test_tags_do_not_depend_on_company(trained):
+    run, data, _ = trained["tag"]
+    together = run.recipe.tags(run.model, run.state, data.tokens[:3])
+    assert together == [run.recipe.tags(run.model, run.state, [each])[0] for each in data.tokens[:3]]
 
 
 # ---- estimators

@@ -5,7 +5,7 @@
     forecaster = Forecaster(context=96, horizon=24).fit(table)
     forecaster.predict(table)
 
-Each recipe is one short file to read and to copy: `forecast`, `generate`, `translate` and `classify`.
+Each recipe is one short file to read and to copy: `forecast`, `generate`, `translate`, `classify` and `tag`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from fastgru.errors import ArgumentError, missing_extra
 
 if TYPE_CHECKING:
-    from fastgru.tasks.estimators import Forecaster, Generator, SequenceClassifier, Translator
+    from fastgru.tasks.estimators import Forecaster, Generator, SequenceClassifier, Tagger, Translator
     from fastgru.tasks.recipe import Recipe
 
 # Recipe -> its dataclass, in the module of the recipe's name; and what the command line says of it.
@@ -25,9 +25,10 @@ RECIPES = {
     "generate": ("Generate", "text like the text of a file"),
     "translate": ("Translate", "sentences into sentences, from pairs"),
     "classify": ("Classify", "a label for each text or multivariate series"),
+    "tag": ("Tag", "a tag for each token of a text"),
 }
 
-__all__ = ["RECIPES", "Forecaster", "Generator", "SequenceClassifier", "Translator", "recipe_class"]
+__all__ = ["RECIPES", "Forecaster", "Generator", "SequenceClassifier", "Tagger", "Translator", "recipe_class"]
 
 
 def recipe_class(name: str) -> type[Recipe[Any]]:

@@ -21,6 +21,7 @@ from fastgru.tasks.labelled import Labelled
 from fastgru.tasks.recipe import Recipe
 from fastgru.tasks.runs import Trained
 from fastgru.tasks.series import Panel, from_table
+from fastgru.tasks.tagged import Tagged
 from fastgru.tasks.translate import Pairs
 
 if TYPE_CHECKING:
@@ -286,3 +287,40 @@ def _pairs(sources: Sequence[str], targets: Sequence[str]) -> Pairs:
     if len(sources) != len(targets):
         raise DataError(f"there are {len(sources)} sentences in X and {len(targets)} in y. Each needs its translation.")
     return Pairs(list(sources), list(targets))
+
+
+class Tagger(_Scored, recipe="tag"):
+    """A tag for each token of sentences.
+
+    Example:
+        >>> from fastgru.tasks import Tagger
+        >>> sentences, tags = [["a", "dog"], ["the", "cat", "sat"]] * 20, [["D", "N"], ["D", "N", "V"]] * 20
+        >>> Tagger(hidden=8, embedding=8, epochs=10, rate=0.02).fit(sentences, tags).predict([["the", "dog"]])
+        [['D', 'N']]
+    """
+
+    def fit(
+        self,
+        X: Sequence[Sequence[str]],
+        y: Sequence[Sequence[str]],
+        directory: Path | str | None = None,
+        progress: bool = False,
+    ) -> Self:
+        """Learns from sentences of tokens, and the tags of each."""
+        return self._fit(_tagged(X, y), directory, progress)
+
+    def predict(self, X: Sequence[Sequence[str]]) -> list[list[str]]:
+        """The tags of each sentence."""
+        recipe, model, state = self._parts()
+        found: list[list[str]] = recipe.tags(model, state, X)
+        return found
+
+    def score(self, X: Sequence[Sequence[str]], y: Sequence[Sequence[str]]) -> float:
+        """Micro-F1 of all tags but the plain one."""
+        return self._score(_tagged(X, y))
+
+
+def _tagged(sentences: Sequence[Sequence[str]], tags: Sequence[Sequence[str]]) -> Tagged:
+    if [len(each) for each in sentences] != [len(each) for each in tags]:
+        raise DataError("X and y differ in length, or a sentence and its tags do. Each token needs one tag.")
+    return Tagged(sentences, tags)

@@ -1,0 +1,40 @@
+"""Capitals and punctuation for a text that has lost them."""
+
+from __future__ import annotations
+
+import lzma
+from collections.abc import Mapping
+from typing import Any
+
+from fastgru.tasks import tagged
+from fastgru.tasks.baselines import tag as baselines
+from fastgru.tasks.examples import ExampleSet, Parts, packaged
+from fastgru.tasks.recipe import Recipe
+
+VERSES = 3  # that make one example: sentences go on from one verse to the next
+
+
+def capitals(recipe: Recipe[Any], full: bool) -> Parts:
+    """Ten books of the World English Bible; the last tenth is the test."""
+    lines = lzma.decompress(packaged("english.txt.xz").read_bytes()).decode().splitlines()
+    joined = [" ".join(lines[start : start + VERSES]) for start in range(0, len(lines), VERSES)]
+    data = tagged.from_text(joined, with_tags=True)
+    cut = len(data.tokens) * 9 // 10
+    return Parts(data.part(range(cut)), None, data.part(range(cut, len(data.tokens))))
+
+
+def beaten(recipe: Recipe[Any], parts: Parts) -> Mapping[str, float]:
+    """The most frequent tag: of all, of the word, of the word after the one before."""
+    return baselines.scores(parts.training, parts.test)
+
+
+SETS = (
+    ExampleSet(
+        "capitals",
+        "capitals and punctuation of the World English Bible, from its words in small letters",
+        capitals,
+        beaten,
+        {"hidden": 128, "epochs": 5, "batch": 16, "rate": 4e-3, "validation": 0.05},
+        {"hidden": 256, "layers": 2, "epochs": 15, "rate": 2e-3, "batch": 32},
+    ),
+)
