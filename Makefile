@@ -14,10 +14,11 @@ INSTALLED := $(VENV)/.installed
 # extension is compiled by the pinned ones too, whatever version of pip is at hand.
 BUILD_TOOLS := scikit-build-core nanobind cmake ninja
 
-.PHONY: help install demo test test-all check bench clean
+.PHONY: help install demo examples test test-all check bench clean
 
 help:
 	@echo 'make demo      install into .venv, then show a real forecaster before and after the swap'
+	@echo 'make examples  install into .venv, then train every recipe on real data beside its baselines'
 	@echo 'make test      install into .venv, then run all the tests'
 	@echo 'make test-all  the same with the slow matrix (every instruction-set level)'
 	@echo 'make check     formatting, lint, types'
@@ -37,6 +38,11 @@ $(INSTALLED): pyproject.toml constraints.txt CMakeLists.txt $(wildcard csrc/*)
 
 demo: $(INSTALLED)
 	@$(BIN)/fastgru demo
+
+# The directory of an earlier run would be refused; what `make` makes it may also replace.
+examples: $(INSTALLED)
+	@rm -rf examples-output
+	@$(BIN)/fastgru examples --out examples-output
 
 test: $(INSTALLED)
 	@scripts/test

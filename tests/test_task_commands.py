@@ -1,0 +1,111 @@
+"""The commands of the recipes, from a user's file to answers."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+
+pytest.importorskip("lightning", reason="needs the extra tasks")
+
+from typer.testing import CliRunner
+
+import fastgru.commands
+from fastgru.console import app
+from fastgru.tasks import RECIPES, commands, showcase
+from fastgru.tasks.examples import ExampleSet, Parts
+from fastgru.tasks.labelled import Labelled
+
+assert fastgru.commands, commands  # both add to the app
+
+DATA = Labelled(["abab", "bb", "aab", "bba", "ab", "ba"] * 10, ["a", "b", "a", "b", "a", "b"] * 10)
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.chdir(tmp_path)
+    pd.DataFrame({"text": DATA.sequences, "label": DATA.labels}).to_csv("data.csv", index=False)
+    (tmp_path / "text.txt").write_text("to be or not to be\n" * 60)
+
+    def invoke(*arguments):
+        return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+    return invoke
+
+
+def train(run, *more, recipe="classify", data="data.csv", out="run"):
+    return run("train", recipe, "--data", data, "--out", out, "--epochs", 2, "--hidden", 8, "--embedding", 8, *more)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_help_is_made_from_the_fields(run, recipe):
+    result = run("train", recipe, "--help")
+    assert result.exit_code == 0
+    for word in ("--hidden", "--resume", "--devices", "--tensorboard", "--layer"):
+        assert word in result.output
+
+
+def test_train_predict_and_evaluate(run, tmp_path):
+    result = train(run, "--tensorboard")
+    assert result.exit_code == 0, result.output
+    assert "accuracy" in result.output
+    assert "seconds of training on layer fastgru" in result.output
+    assert any((tmp_path / "run/tensorboard").iterdir())
+    config = json.loads((tmp_path / "run/config.json").read_text())
+    assert config["options"]["hidden"] == 8
+    assert len(config["data"]["sha256"]) == 64
+    scores = json.loads(run("evaluate", "run", "--data", "data.csv", "--json").output)
+    assert set(scores) == {"accuracy", "macro_f1", "cross_entropy"}
+    assert run("predict", "run", "--data", "data.csv", "--out", "answers.csv").exit_code == 0
+    printed = run("predict", "run", "--data", "data.csv").output
+    assert printed.splitlines()[0] == "label,a,b"
+    assert printed == (tmp_path / "answers.csv").read_text()
+
+
+def test_generate_writes_text(run):
+    assert train(run, "--window", 16, recipe="generate", data="text.txt").exit_code == 0
+    result = run("generate", "run", "--prompt", "to be", "--length", 7)
+    assert result.exit_code == 0
+    assert len(result.output.removesuffix("\n")) == 12
+
+
+def test_mistakes_are_one_sentence(run):
+    assert train(run).exit_code == 0
+    for arguments, words in (
+        (("train", "classify", "--data", "data.csv", "--out", "run"), "exists and is not empty"),
+        (("train", "classify", "--data", "none.csv", "--out", "new"), "none.csv does not exist"),
+        (("predict", "new", "--data", "data.csv"), "is no run directory"),
+        (("generate", "run"), "only one of generate writes text"),
+        (("example", "cook"), "no recipe 'cook'"),
+        (("example", "tag", "none"), "has no example 'none'. There is capitals"),
+        (("compare", "lstm", "--recipe", "tag", "--option", "hidden"), "is not of the form name=value"),
+        (("compare", "lstm", "--recipe", "tag", "--option", "size=3"), "has no option 'size'"),
+    ):
+        result = run(*arguments)
+        assert result.exit_code == 1, arguments
+        assert words in result.output
+        assert "Traceback" not in result.output
+
+
+def test_compare_prints_both(run):
+    result = run("compare", "lstm", "--recipe", "classify", "--data", "data.csv", "--option", "epochs=1", "--seeds", 2)
+    assert result.exit_code == 0, result.output
+    assert result.output.count("fastgru.GRU") == result.output.count("torch.nn.LSTM") == 2
+
+
+@pytest.mark.parametrize(("baseline", "code"), [(0.0, 0), (1.0, 1)])
+def test_examples_fail_where_a_baseline_is_not_beaten(run, monkeypatch, baseline, code):
+    example = ExampleSet(
+        "toy",
+        "toys",
+        lambda recipe, full: Parts(DATA, None, DATA),
+        lambda recipe, parts: {"other": baseline},
+        {"hidden": 8, "embedding": 8, "epochs": 1},
+    )
+    monkeypatch.setattr(showcase, "sets", lambda recipe: (example,) if recipe == "classify" else ())
+    result = run("examples")
+    assert result.exit_code == code, result.output
+    assert ("does not beat other" in result.output) == bool(code)
+    assert run("example", "classify").exit_code == code
