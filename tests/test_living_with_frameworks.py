@@ -104,7 +104,7 @@ TRAINERS = {
 def test_lightning_trains_as_with_torchs_layer(tmp_path, monkeypatch, options):
     imported("lightning")
     # Torch's own test tools, which other tests import, forbid what Lightning's trainer sets.
-    monkeypatch.setattr(torch.backends, "__allow_nonbracketed_mutation_flag", True)
+    monkeypatch.setitem(torch.backends.flags_frozen.__globals__, "__allow_nonbracketed_mutation_flag", True)
     loader = DataLoader(TensorDataset(*data()), batch_size=8)
     found = []
     for kind in (fastgru.GRU, nn.GRU):
