@@ -5,6 +5,7 @@
 Every step ahead has its own outputs ("direct" forecasting), so errors do not feed on each other. What the head writes
 are changes from the last value, in units of the series' own deviation, so that one network serves series of any size.
 The loss is the pinball loss (Koenker and Bassett 1978): its minimum at share q is the q-quantile.
+`quantiles.py` has it; `series.py` reads tables, `features.py` makes numbers of them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,33 +21,53 @@ import torch
 from torch import Tensor, nn
 
 from fastgru.errors import ArgumentError, DataError
-from fastgru.tasks import layers, plots
+from fastgru.tasks import features, layers, plots
 from fastgru.tasks import series as time_series
 from fastgru.tasks.batching import answers
-from fastgru.tasks.recipe import Batch, Example, Loss, Recipe, State, option
+from fastgru.tasks.quantiles import pinball, recalibrated
+from fastgru.tasks.recipe import Batch, Loss, Recipe, State, option
 from fastgru.tasks.series import Panel, Series
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+class Window(NamedTuple):
+    """One place in a series to forecast from.
+
+    Attributes:
+        past: (T, F), features of the whole series, its scaled value first.
+        ahead: (T + horizon, K), those that are known ahead.
+        number: of the series, from 1; 0 is one that training has not seen.
+        origin: the first step to forecast.
+    """
+
+    past: Tensor
+    ahead: Tensor
+    number: int
+    origin: int
+
+
 class Forecaster(nn.Module):
     """Encoder of the past and head over the horizon."""
 
-    def __init__(self, recipe: Forecast, past: int, future: int) -> None:
+    def __init__(self, recipe: Forecast, past: int, future: int, series: int) -> None:
         super().__init__()
         self.horizon = recipe.horizon
         self.gru = layers.recurrent(recipe.layer, past, recipe.hidden, num_layers=recipe.layers, dropout=recipe.dropout)
         self.dropout = nn.Dropout(recipe.dropout)
-        self.ahead = nn.Linear(recipe.hidden, recipe.horizon * recipe.width)
+        self.series = nn.Embedding(series + 1, recipe.embedding, padding_idx=0) if recipe.embedding else None
+        self.ahead = nn.Linear(recipe.hidden + recipe.embedding, recipe.horizon * recipe.width)
         self.head = nn.Sequential(
             nn.Linear(recipe.width + future, recipe.width), nn.ReLU(), nn.Linear(recipe.width, len(recipe.quantiles))
         )
 
-    def forward(self, past: Tensor, future: Tensor) -> Tensor:
-        """(B, T, F) whose first feature is the scaled value, and (B, horizon, K), to quantiles (B, horizon, Q)."""
+    def forward(self, past: Tensor, future: Tensor, numbers: Tensor) -> Tensor:
+        """(B, T, F) whose first feature is the scaled value, (B, horizon, K) and (B,), to quantiles (B, horizon, Q)."""
         _, state = self.gru(past)
         vector = self.dropout(layers.summary(state))
+        if self.series is not None:
+            vector = torch.cat([vector, self.series(numbers)], -1)
         steps = self.ahead(vector).unflatten(1, (self.horizon, -1)).relu()
         changes: Tensor = self.head(torch.cat([steps, future], -1))
         # In order, so that quantiles never cross.
@@ -67,11 +88,12 @@ class Forecast(Recipe[Panel]):
     quantiles: tuple[float, ...] = option((0.1, 0.5, 0.9), "Shares below the forecasts; 0.5 must be one of them.")
     stride: int = option(1, "Steps between the starts of training windows.", least=1)
     season: int = option(0, "Steps after which the series repeat, for MASE; 0 takes it from the frequency.", least=0)
-    transform: time_series.Transform = option(
+    transform: features.Transform = option(
         "none", "Of the values: sqrt and log suit counts, whose spread grows with them."
     )
     recent: int = option(20, "Horizons whose errors shift the bands; 0 leaves them as learned.", least=0)
     width: int = option(32, "Size of the vector of each step ahead.", least=1)
+    embedding: int = option(0, "Size of a vector that is learned for each series; 0 learns none.", least=0)
     time: str = option("time", "Column of the times.")
     target: tuple[str, ...] = option(("value",), "Column of the values; several of a wide table, with commas.")
     series: str = option("series", "Column of the series' names in a long table; need not be there.")
@@ -82,9 +104,14 @@ class Forecast(Recipe[Panel]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        shares = list(self.quantiles)
+        for name in ("quantiles", "target", "covariates", "known"):  # texts with commas and lists are welcome
+            given: Any = getattr(self, name)
+            object.__setattr__(self, name, tuple(given.split(",") if isinstance(given, str) else given))
+        shares = [share if isinstance(share, (int, float)) else 0 for share in self.quantiles]
         if shares != sorted(set(shares)) or 0.5 not in shares or not 0 < shares[0] <= shares[-1] < 1:
             raise ArgumentError(f"quantiles={self.quantiles} must rise, lie between 0 and 1, and have 0.5 among them.")
+        if not self.target or len(set(self.target)) < len(self.target):
+            raise ArgumentError(f"target={self.target} must name at least one column, and none twice.")
 
     @property
     def columns(self) -> time_series.Columns:
@@ -109,113 +136,80 @@ class Forecast(Recipe[Panel]):
                     f"series {each.name} has {len(each.values)} values to learn from; a context of {self.context}, a "
                     f"horizon of {self.horizon} and a season of {season} need {least}. Give more, or smaller ones."
                 )
-        covariates = np.concatenate([each.covariates for each in data.series])
-        known = np.concatenate([each.known for each in data.series])
         return {
             "frequency": data.frequency,
             "season": season,
-            "calendar": time_series.cycles(data),
-            "scales": {each.name: self._learn_scale(each, season) for each in data.series},
-            "covariates": time_series.moments(covariates),
-            "known": time_series.moments(known),
+            "calendar": features.cycles(data),
+            "scales": {each.name: features.scale(each, self.transform, season) for each in data.series},
+            "covariates": features.moments([each.covariates for each in data.series]),
+            "known": features.moments([each.known for each in data.series]),
         }
 
-    def _scale_of(self, each: Series, state: State) -> dict[str, float]:
-        """What was learned; for a series that is new, of its own history."""
-        return state["scales"].get(each.name) or self._learn_scale(each, state["season"])
-
-    def _learn_scale(self, each: Series, season: int) -> dict[str, float]:
-        """Mean and deviation of the transformed values; and the mean error of saying what was one season before."""
-        values = time_series.transformed(each, self.transform)
-        seasonal = np.abs(each.values[season:] - each.values[:-season]).mean() if len(values) > season else 0.0
-        deviation = float(values.std()) or 1.0
-        return {"mean": float(values.mean()), "deviation": deviation, "seasonal_error": float(seasonal) or 1.0}
-
-    def _restored(self, scaled: Tensor, scale: dict[str, float]) -> Tensor:
-        """What the network writes, in the series' own units."""
-        return time_series.restored(scaled.double() * scale["deviation"] + scale["mean"], self.transform)
-
-    def _features(self, each: Series, state: State) -> tuple[Tensor, Tensor]:
-        """Of the past (T, F), the scaled value first; and what is known ahead (T + horizon, K)."""
-        scale = self._scale_of(each, state)
-        count = len(each.values)
-        values = (time_series.transformed(each, self.transform) - scale["mean"]) / scale["deviation"]
+    def _series(self, each: Series, state: State) -> Window:
+        """The features of a series, at the end of it."""
+        time_series.require_frequency(each, state["frequency"])
+        scale, count = features.known_scale(each, state, self.transform), len(each.values)
+        values = (features.transformed(each, self.transform) - scale["mean"]) / scale["deviation"]
         times = each.times[:count].append(each.ahead(self.horizon, state["frequency"]))
-        known = time_series.standardized(each.known[: count + self.horizon], state["known"])
-        known = np.pad(known, ((0, count + self.horizon - len(known)), (0, 0)), mode="edge")
-        ahead = np.concatenate([time_series.calendar(times, state["calendar"]), known], 1)
-        past = np.concatenate(
-            [values[:, None], time_series.standardized(each.covariates, state["covariates"]), ahead[:count]], 1
-        )
-        return torch.tensor(past, dtype=torch.float32), torch.tensor(ahead, dtype=torch.float32)
+        known = features.standardized(each.known[: count + self.horizon], state["known"])
+        known = np.pad(known, ((0, count + self.horizon - len(known)), (0, 0)), mode="edge")  # `predict` asks for all
+        ahead = np.concatenate([features.calendar(times, state["calendar"]), known], 1)
+        covariates = features.standardized(each.covariates, state["covariates"])
+        past = np.concatenate([values[:, None], covariates, ahead[:count]], 1)
+        number = [None, *state["scales"]].index(each.name) if each.name in state["scales"] else 0
+        return Window(torch.from_numpy(past).float(), torch.from_numpy(ahead).float(), number, count)
 
-    def examples(self, data: Panel, state: State) -> list[Example]:
-        """One for each origin, the first step ahead: past, what is known, and the place in them."""
-        return self._windows(data, state, self.stride)
+    def examples(self, data: Panel, state: State) -> list[Window]:
+        """One for each origin, every `stride` steps."""
+        return [
+            window._replace(origin=origin)
+            for each in time_series.begun(data, self.context, self.horizon).series
+            for window in [self._series(each, state)]
+            for origin in range(each.start or 0, len(each.values) - self.horizon + 1, self.stride)
+        ]
 
-    def _windows(self, data: Panel, state: State, stride: int) -> list[Example]:
-        found = []
-        for each in data.series:
-            past, ahead = self._features(each, state)
-            start = self.context if each.start is None else each.start
-            if start < self.context or start + self.horizon > len(each.values):
-                raise DataError(
-                    f"series {each.name} has {start} values of history and {len(each.values) - start} to forecast; the "
-                    f"context of {self.context} and the horizon of {self.horizon} need more."
-                )
-            found += [(past, ahead, origin) for origin in range(start, len(each.values) - self.horizon + 1, stride)]
-        return found
-
-    def collate(self, examples: Sequence[Example]) -> Batch:
+    def collate(self, examples: Sequence[Window]) -> Batch:
         return {
-            "past": torch.stack([past[at - self.context : at] for past, _, at in examples]),
-            "future": torch.stack([ahead[at : at + self.horizon] for _, ahead, at in examples]),
+            "past": torch.stack([past[at - self.context : at] for past, _, _, at in examples]),
+            "future": torch.stack([ahead[at : at + self.horizon] for _, ahead, _, at in examples]),
+            "numbers": torch.tensor([number for _, _, number, _ in examples]),
             "examples": examples,
         }
 
     def build(self, state: State) -> Forecaster:
         future = 2 * len(state["calendar"]) + len(self.known)
-        return Forecaster(self, 1 + len(self.covariates) + future, future)
+        return Forecaster(self, 1 + len(self.covariates) + future, future, len(state["scales"]))
+
+    def _call(self, model: nn.Module, batch: Batch) -> Tensor:
+        quantiles: Tensor = model(batch["past"], batch["future"], batch["numbers"])
+        return quantiles
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
-        forecast = model(batch["past"], batch["future"])
-        losses = pinball(forecast, self._values(batch["examples"]), self.quantiles)
+        losses = pinball(self._call(model, batch), self._values(batch["examples"]), self.quantiles)
         return Loss(losses.sum(), losses.numel())
 
-    def _quantiles(self, model: nn.Module, each: Series, state: State, origins: range) -> Tensor:
-        """(N, horizon, Q) from each origin, in deviations.
+    def _quantiles(self, model: nn.Module, each: Series, state: State, start: int, end: int) -> Tensor:
+        """(N, horizon, Q) from each origin, in deviations; those before `start` only tell how far off they were."""
+        first = max(self.context, start - (self.recent + 1) * self.horizon) if self.recent else start
+        window = self._series(each, state)
+        windows = [window._replace(origin=origin) for origin in range(first, end)]
+        forecast = torch.stack(answers(self, windows, lambda batch: self._call(model, batch)))
+        come = self._values([w for w in windows if w.origin + self.horizon <= len(each.values)])
+        return recalibrated(forecast, come, self.quantiles, self.recent)[start - first :]
 
-        A network is too sure where the future differs from what it has learned from. So all quantiles but the median
-        are shifted by the errors of the forecasts before, those whose whole horizon had come at the origin: conformal
-        prediction (Romano et al. 2019) that moves along with the series.
-        """
-        first = max(self.context, origins[0] - (self.recent + 1) * self.horizon) if self.recent else origins[0]
-        past, ahead = self._features(each, state)
-        windows = [(past, ahead, origin) for origin in range(first, origins[-1] + 1)]
-        forecast = torch.stack(answers(self, windows, lambda batch: model(batch["past"], batch["future"])))
-        known = len(each.values) - self.horizon + 1 - first  # windows whose values have come
-        errors = self._values(windows[:known])[..., None] - forecast[:known]
-        shifted = forecast.clone()
-        for row in range(origins[0] - first, len(windows)):
-            seen = errors[max(0, row - (self.recent + 1) * self.horizon + 1) : max(0, row - self.horizon + 1)]
-            for index, share in enumerate(self.quantiles):
-                if len(seen) >= 2 * self.horizon and share != 0.5:
-                    shifted[row, :, index] += seen[..., index].quantile(share, dim=0)
-        return shifted[origins[0] - first :].sort(-1).values
-
-    def _values(self, examples: Sequence[Example]) -> Tensor:
+    def _values(self, windows: Sequence[Window]) -> Tensor:
         """(N, horizon): what came, in deviations."""
-        return torch.stack([past[at : at + self.horizon, 0] for past, _, at in examples])
+        values = [window.past[window.origin : window.origin + self.horizon, 0] for window in windows]
+        return torch.stack(values) if values else torch.zeros(0, self.horizon)
 
     def score(self, model: nn.Module, state: State, data: Panel) -> dict[str, float]:
         """A rolling back-test: a forecast from every origin, errors averaged over origins, steps and series."""
         errors, inside, losses = [], [], []
-        for each in data.series:
-            scale = self._scale_of(each, state)
-            windows = self._windows(replace(data, series=(each,)), state, 1)
-            origins = range(windows[0][-1], windows[-1][-1] + 1)
-            forecast = self._restored(self._quantiles(model, each, state, origins), scale)
-            values = self._restored(self._values(windows), scale)
+        for each in time_series.begun(data, self.context, self.horizon).series:
+            scale = features.known_scale(each, state, self.transform)
+            start, end = each.start or 0, len(each.values) - self.horizon + 1
+            forecast = features.restored(self._quantiles(model, each, state, start, end), scale, self.transform)
+            values = torch.tensor(each.values).unfold(0, self.horizon, 1)[start:]
             median = forecast[..., self.quantiles.index(0.5)]
             errors.append(float((median - values).abs().mean()) / scale["seasonal_error"])
             inside.append(float(((values >= forecast[..., 0]) & (values <= forecast[..., -1])).double().mean()))
@@ -238,8 +232,8 @@ class Forecast(Recipe[Panel]):
                     f"series {each.name}: {', '.join(self.known)} must be known {self.horizon} steps ahead."
                 )
             end = len(each.values)
-            forecast = self._quantiles(model, each, state, range(end, end + 1))[0]
-            forecast = self._restored(forecast, self._scale_of(each, state))
+            scaled = self._quantiles(model, each, state, end, end + 1)[0]
+            forecast = features.restored(scaled, features.known_scale(each, state, self.transform), self.transform)
             table = pd.DataFrame(forecast.numpy(), columns=[f"q{share:g}" for share in self.quantiles])
             table.insert(0, "time", each.ahead(self.horizon, state["frequency"]))
             table.insert(0, "series", each.name)
@@ -248,18 +242,7 @@ class Forecast(Recipe[Panel]):
 
     def plots(self, model: nn.Module, state: State, data: Panel) -> dict[str, Figure]:
         each = data.series[0]
-        cut = each.until(len(each.values) - self.horizon)
-        table = self.predict(
-            model, state, replace(data, series=(cut,) if not self.known else (replace(cut, known=each.known),))
-        )
-        shown = min(len(each.values), 2 * self.context + self.horizon)
-        return {
-            "forecast": plots.bands(each.times[: len(each.values)][-shown:], each.values[-shown:], table, each.name)
-        }
-
-
-def pinball(forecast: Tensor, values: Tensor, quantiles: Sequence[float]) -> Tensor:
-    """(..., Q) and (...), to the loss of each quantile: q above it, 1 - q below."""
-    shares = torch.tensor(quantiles, dtype=forecast.dtype)
-    error = values[..., None] - forecast
-    return torch.maximum(shares * error, (shares - 1) * error)
+        cut = replace(each.until(len(each.values) - self.horizon), known=each.known)
+        table = self.predict(model, state, replace(data, series=(cut,)))
+        shown, times = min(len(each.values), 2 * self.context + self.horizon), each.times[: len(each.values)]
+        return {"forecast": plots.bands(times[-shown:], each.values[-shown:], table, each.name)}

@@ -1,31 +1,20 @@
-"""Time series for forecasting: reading them, checking that their times are whole, calendar columns."""
+"""Time series for forecasting: reading them, checking that their times are whole."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from torch import Tensor
+from pandas.api.types import is_datetime64_any_dtype, is_float_dtype, is_integer_dtype
 
 from fastgru.errors import DataError
 from fastgru.tasks import reading
 
-Transform = Literal["none", "sqrt", "log"]
-
 ONLY = "value"  # the name of a series that has none
-DAY = pd.Timedelta(days=1)
-# What a calendar column counts: the cycle's length, and where in it a time stands, from 0 to 1.
-CYCLES = {
-    "hour of day": (DAY, lambda t: (t - t.floor("D")) / DAY),
-    "day of week": (7 * DAY, lambda t: t.day_of_week / 7),
-    "day of year": (365.25 * DAY, lambda t: (t.day_of_year - 1) / 365.25),
-}
 SEASONS = {"h": 24, "min": 1440, "D": 7, "B": 5, "W": 52, "M": 12, "Q": 4, "Y": 1}
 
 
@@ -115,15 +104,9 @@ def from_table(table: pd.DataFrame, columns: Columns, where: str) -> Panel:
     reading.require_columns(where, table, [columns.time, *columns.targets, *columns.covariates, *columns.known])
     if not len(table):
         raise DataError(f"{where} has no rows. Give at least one series.")
-    times = pd.to_datetime(
-        table[columns.time], errors="coerce", format="mixed" if table[columns.time].dtype == object else None
-    )
-    if (bad := table.index[times.isna()]).size:
-        found = table[columns.time].loc[bad[0]]
-        raise DataError(
-            f"{where}, line {bad[0]}, column {columns.time!r}: {found!r} is no time such as 2024-01-31 17:00"
-        )
-    table = table.assign(**{columns.time: times})
+    table = table.assign(**{columns.time: _times(table[columns.time], where)})
+    if columns.series in table.columns and (bad := table.index[table[columns.series].isna()]).size:
+        raise DataError(f"{where}, line {bad[0]}, column {columns.series!r}: the name of the series is missing.")
     groups = table.groupby(columns.series, sort=False) if columns.series in table.columns else [(None, table)]
     several = len(columns.targets) > 1
     series, frequency = [], ""
@@ -136,13 +119,32 @@ def from_table(table: pd.DataFrame, columns: Columns, where: str) -> Panel:
     return Panel(tuple(series), frequency)
 
 
+def _times(column: pd.Series, where: str) -> pd.Series:
+    if is_integer_dtype(column):
+        column = column.astype(str)  # 1899 is a year, and 20240131 a day
+    try:
+        times = pd.to_datetime(column, errors="coerce", format=None if is_datetime64_any_dtype(column) else "mixed")
+    except ValueError as error:  # pandas has no column of different offsets
+        raise DataError(
+            f"{where}, column {column.name!r}: {str(error).split('. ')[0]}. Write all times in UTC, such as "
+            "2024-01-31T17:00Z."
+        ) from error
+    if is_float_dtype(column) or (bad := column.index[times.isna()]).size:
+        line = column.index[0] if is_float_dtype(column) else bad[0]
+        raise DataError(
+            f"{where}, line {line}, column {column.name!r}: {column.loc[line]!r} is no time such as 2024-01-31 17:00."
+        )
+    return times
+
+
 def _frequency(rows: pd.DataFrame, column: str, where: str) -> str:
     times = pd.DatetimeIndex(rows[column])
     _check_order(rows, times, where)
-    for count in (len(times), 24, 12, 6, 3):  # a gap further on is found, and named, when times are compared
+    # Where there is a gap, a part without one tells; the gap is named when times are compared.
+    for part in (times, *(some for count in (24, 12, 6, 3) for some in (times[:count], times[-count:]))):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that the answer will be an offset one day, which is taken too
-            found = pd.infer_freq(times[:count]) if len(times) >= 3 else None
+            found = pd.infer_freq(part) if len(part) >= 3 else None
         if found:
             return str(getattr(found, "freqstr", found))
     raise DataError(
@@ -151,12 +153,22 @@ def _frequency(rows: pd.DataFrame, column: str, where: str) -> str:
 
 
 def _check_order(rows: pd.DataFrame, times: pd.DatetimeIndex, where: str) -> None:
-    step = np.diff(times.to_numpy())
-    if (wrong := np.flatnonzero(step <= np.timedelta64(0))).size:
+    step = np.diff(times.asi8)
+    if (wrong := np.flatnonzero(step <= 0)).size:
         line, time = rows.index[wrong[0] + 1], times[wrong[0] + 1]
-        kind = "is there twice" if step[wrong[0]] == np.timedelta64(0) else f"comes after {times[wrong[0]]}"
+        kind = "is there twice" if step[wrong[0]] == 0 else f"comes after {times[wrong[0]]}"
         remedy = "Keep one of them, or name the column of the series" if "twice" in kind else "Sort the rows by time"
         raise DataError(f"{where}, line {line}: {time} {kind}. {remedy}.")
+
+
+def require_frequency(each: Series, frequency: str) -> None:
+    """Raises where a series steps in another way than those of training; a few days of work may look like any days."""
+    expected = pd.date_range(each.times[0], periods=len(each.times), freq=frequency)
+    if not expected.equals(pd.DatetimeIndex(each.times)):
+        raise DataError(
+            f"series {each.name} goes from {each.times[0]} to {each.times[1]}; training had a row each {frequency}. "
+            "Bring it to the same times, for example with DataFrame.resample."
+        )
 
 
 def _series(name: str, rows: pd.DataFrame, target: str, columns: Columns, frequency: str, where: str) -> Series:
@@ -200,45 +212,20 @@ def _require_finite(rows: pd.DataFrame, column: str, values: NDArray[np.float64]
         )
 
 
-def transformed(each: Series, transform: Transform) -> NDArray[np.float64]:
-    """Values of a series whose spread grows with them, made even."""
-    if transform == "none":
-        return each.values
-    if (least := each.values.min()) < 0:
-        raise DataError(f"series {each.name} has the value {least:g}: {transform} is for values that are not negative.")
-    values: NDArray[np.float64] = np.sqrt(each.values) if transform == "sqrt" else np.log1p(each.values)
-    return values
+def begun(panel: Panel, context: int, horizon: int) -> Panel:
+    """The same with a first origin in each series, as early as the context allows.
 
-
-def restored(values: Tensor, transform: Transform) -> Tensor:
-    """And back."""
-    if transform == "none":
-        return values
-    return values.clamp(min=0) ** 2 if transform == "sqrt" else values.expm1().clamp(min=0)
-
-
-def calendar(times: pd.DatetimeIndex, names: Sequence[str]) -> NDArray[np.float64]:
-    """Where times stand in cycles, as points on circles: (T, 2 * names)."""
-    angles = [2 * np.pi * np.asarray(CYCLES[name][1](times), np.float64) for name in names]
-    return (
-        np.stack([f(angle) for angle in angles for f in (np.sin, np.cos)], 1) if angles else np.zeros((len(times), 0))
-    )
-
-
-def cycles(panel: Panel) -> list[str]:
-    """The cycles that calendar columns are made of: longer than a step, and seen at least twice."""
-    longest = max(panel.series, key=lambda each: len(each.values)).times
-    step = longest[1] - longest[0]
-    return [name for name, (length, _) in CYCLES.items() if step < length <= (longest[-1] - longest[0]) / 2]
-
-
-def moments(columns: NDArray[np.float64]) -> dict[str, list[float]]:
-    """Mean and deviation of each column."""
-    deviation = columns.std(0)
-    return {"mean": columns.mean(0).tolist(), "deviation": np.where(deviation, deviation, 1).tolist()}
-
-
-def standardized(columns: NDArray[np.float64], moments: dict[str, list[float]]) -> NDArray[np.float64]:
-    """Columns less their means, by their deviations."""
-    scaled: NDArray[np.float64] = (columns - np.array(moments["mean"])) / np.array(moments["deviation"])
-    return scaled
+    Raises:
+        DataError: for a series that is too short.
+    """
+    found = []
+    for each in panel.series:
+        start = context if each.start is None else each.start
+        if not context <= start <= len(each.values) - horizon:
+            raise DataError(
+                f"series {each.name} has {min(start, len(each.values))} values of history and "
+                f"{max(0, len(each.values) - start)} to forecast; the context of {context} and the horizon of "
+                f"{horizon} need more."
+            )
+        found.append(replace(each, start=start))
+    return replace(panel, series=tuple(found))

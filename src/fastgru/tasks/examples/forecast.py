@@ -40,6 +40,7 @@ def beaten(recipe: Recipe[Any], parts: Parts) -> Mapping[str, float]:
         "last value": baselines.naive(1, horizon),
         "exponential smoothing": baselines.ExponentialSmoothing(season, horizon, trend=False),
         "the same with damped trend": baselines.ExponentialSmoothing(season, horizon, trend=True),
+        "damped trend, no season": baselines.ExponentialSmoothing(1, horizon, trend=True),
     }
     return {
         name: baselines.rolling_mase(parts.training, parts.test, horizon, season, method)
