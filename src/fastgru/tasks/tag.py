@@ -4,16 +4,18 @@
     tokens (B, T) -> embedding, beside them -> bidirectional GRU -> linear -> tags (B, T, K)
 
 The first GRU spells: what a word that was never learned is, its letters tell. It reads every distinct word of a batch
-once, so that frequent words cost nothing twice.
+once, so that frequent words cost nothing twice. A long text is cut into windows; each of them also reads some tokens of
+its neighbours, so that every tag is learned and found with context on both sides.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -25,14 +27,33 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix, 
 from fastgru.errors import DataError
 from fastgru.tasks import layers, plots, tagged
 from fastgru.tasks.batching import answers, padded
-from fastgru.tasks.recipe import Batch, Example, Loss, Recipe, State, option
+from fastgru.tasks.recipe import Batch, Loss, Recipe, State, option
 from fastgru.tasks.tagged import Tagged
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PAD, UNKNOWN = 0, 1  # numbers of tokens and characters; those that were learned follow
+LONGEST = 32  # characters of a word that are read
 NO_TAG = -100  # as torch's cross entropy calls what it does not look at
+
+
+class Window(NamedTuple):
+    """A piece of a sentence, with tokens of its neighbours on both sides.
+
+    Attributes:
+        tokens: T texts.
+        words: (T,), their numbers.
+        tags: (T,), numbers of the right tags; NO_TAG for those of the neighbours.
+        own: the steps that are not a neighbour's.
+        spelled: the numbers of the characters (L,) of each distinct token of the data.
+    """
+
+    tokens: Sequence[str]
+    words: Tensor
+    tags: Tensor
+    own: slice
+    spelled: Mapping[str, Tensor]
 
 
 class Tagger(nn.Module):
@@ -76,6 +97,8 @@ class Tag(Recipe[Tagged]):
     least: int = option(2, "How often a word must occur to have one.", least=1)
     embedding: int = option(96, "Size of a word's vector.", least=1)
     spelling: int = option(32, "Size of a character's vector, and of the state of the GRU that spells.", least=1)
+    window: int = option(64, "Tokens that a longer sentence, or a text, is cut into.", least=1)
+    overlap: int = option(16, "Tokens that a window reads of each of its neighbours.", least=0)
     hidden: int = option(128, "Size of the GRU's state.", least=1)
     dropout: float = option(0.3, "Probability of zeroing an element of inputs and outputs.", least=0, most=1)
     plain: str = option("", "The tag that F1 does not count; the most frequent one when left out.")
@@ -87,9 +110,7 @@ class Tag(Recipe[Tagged]):
         return tagged.read(path, with_tags=False)
 
     def split(self, data: Tagged) -> tuple[Tagged, Tagged]:
-        """The last sentences are held out: neighbours in a text are too much alike to be parted at random."""
-        cut = len(data.tokens) - int(len(data.tokens) * self.validation)
-        return data.part(range(cut)), data.part(range(cut, len(data.tokens)))
+        return tagged.split(data, self.validation)
 
     def learn_state(self, data: Tagged) -> State:
         words = Counter(token for sentence in data.tokens for token in sentence)
@@ -99,37 +120,47 @@ class Tag(Recipe[Tagged]):
         plain = self.plain or tags.most_common(1)[0][0]
         if plain not in tags:
             raise DataError(f"plain={plain!r} is no tag of the data: {', '.join(sorted(tags))}.")
+        if data.is_text:  # the next text may have marks that this one lacks
+            tags.update(dict.fromkeys(tagged.TEXT_TAGS, 0))
         known = [word for word, count in words.most_common(self.tokens) if count >= self.least]
         letters = sorted({letter for word in words for letter in word})
-        return {"words": known, "characters": letters, "tags": sorted(tags), "plain": plain}
+        return {"words": known, "characters": letters, "tags": sorted(tags), "plain": plain, "is_text": data.is_text}
 
-    def examples(self, data: Tagged, state: State) -> list[Example]:
+    def examples(self, data: Tagged, state: State) -> list[Window]:
+        if data.is_text and not state["is_text"]:
+            raise DataError("the data are running text, but training was on columns. Give a line for each token.")
         words = {word: number for number, word in enumerate(state["words"], start=2)}
         letters = {letter: number for number, letter in enumerate(state["characters"], start=2)}
         tags = {tag: number for number, tag in enumerate(state["tags"])}
         distinct = {token for sentence in data.tokens for token in sentence}
-        spelled = {word: torch.tensor([letters.get(letter, UNKNOWN) for letter in word]) for word in distinct}
+        spelled = {
+            word: torch.tensor([letters.get(c, UNKNOWN) for c in word[:LONGEST]] or [UNKNOWN]) for word in distinct
+        }
         found = []
         for index, sentence in enumerate(data.tokens):
-            numbers = torch.tensor([words.get(token, UNKNOWN) for token in sentence])
             right = data.tags[index] if data.tags is not None else ()
             if unknown := [tag for tag in right if tag not in tags]:
                 raise DataError(f"tag {unknown[0]!r} is not among those learned: {', '.join(tags)}.")
-            found.append(
-                (numbers, sentence, spelled, torch.tensor([tags[tag] for tag in right] or [NO_TAG] * len(numbers)))
-            )
+            numbers = torch.tensor([words.get(token, UNKNOWN) for token in sentence])
+            answers = torch.tensor([tags[tag] for tag in right] or [NO_TAG] * len(numbers))
+            for begin in range(0, len(sentence), self.window):
+                seen = slice(max(0, begin - self.overlap), begin + self.window + self.overlap)
+                own = slice(begin - seen.start, min(begin + self.window, len(sentence)) - seen.start)
+                own_tags = torch.full_like(answers[seen], NO_TAG)
+                own_tags[own] = answers[seen][own]
+                found.append(Window(sentence[seen], numbers[seen], own_tags, own, spelled))
         return found
 
-    def length(self, example: Example) -> int:
-        return len(example[0])
+    def length(self, example: Window) -> int:
+        return len(example.tokens)
 
-    def collate(self, examples: Sequence[Example]) -> Batch:
-        distinct = {token: 0 for _, sentence, _, _ in examples for token in sentence}
+    def collate(self, examples: Sequence[Window]) -> Batch:
+        distinct = dict.fromkeys(token for window in examples for token in window.tokens)
         place = {token: number for number, token in enumerate(distinct)}
-        spellings, spelling_lengths = padded([examples[0][2][token] for token in distinct])
-        words, lengths = padded([numbers for numbers, *_ in examples])
-        which, _ = padded([torch.tensor([place[token] for token in sentence]) for _, sentence, _, _ in examples])
-        tags, _ = padded([right for *_, right in examples], NO_TAG)
+        spellings, spelling_lengths = padded([examples[0].spelled[token] for token in distinct])
+        words, lengths = padded([window.words for window in examples])
+        which, _ = padded([torch.tensor([place[token] for token in window.tokens]) for window in examples])
+        tags, _ = padded([window.tags for window in examples], NO_TAG)
         return {
             "words": words,
             "lengths": lengths,
@@ -145,36 +176,39 @@ class Tag(Recipe[Tagged]):
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         scores = model(batch).flatten(0, 1)
         total = F.cross_entropy(scores, batch["tags"].flatten(), ignore_index=NO_TAG, reduction="sum")
-        return Loss(total, int(batch["lengths"].sum()))
+        return Loss(total, int((batch["tags"] != NO_TAG).sum()))
 
-    def _found(self, model: nn.Module, state: State, data: Tagged) -> list[list[int]]:
-        def numbers(batch: Batch) -> list[list[int]]:
-            rows = model(batch).argmax(-1).tolist()
-            return [row[:length] for row, length in zip(rows, batch["lengths"].tolist(), strict=True)]
+    def _found(self, model: nn.Module, state: State, data: Tagged) -> tuple[Tensor, Tensor]:
+        """Numbers of the likeliest tags (N,) of all tokens, one sentence after the other, and of the right ones."""
+        windows = self.examples(data, state)
+        rows = answers(self, windows, lambda batch: model(batch).argmax(-1))
+        likeliest = [row[window.own] for row, window in zip(rows, windows, strict=True)]
+        nothing = torch.zeros(0, dtype=torch.int64)
+        return torch.cat([nothing, *likeliest]), torch.cat([nothing, *(window.tags[window.own] for window in windows)])
 
-        return answers(self, self.examples(data, state), numbers)
+    def _tags(self, model: nn.Module, state: State, data: Tagged) -> list[list[str]]:
+        likeliest, _ = self._found(model, state, data)
+        names = iter([state["tags"][number] for number in likeliest.tolist()])
+        return [list(islice(names, len(sentence))) for sentence in data.tokens]
 
     def tags(self, model: nn.Module, state: State, tokens: Sequence[Sequence[str]]) -> list[list[str]]:
         """The likeliest tag of each token."""
-        found = self._found(model, state, Tagged(tokens, None))
-        return [[state["tags"][number] for number in sentence] for sentence in found]
-
-    def _compared(self, model: nn.Module, state: State, data: Tagged) -> tuple[Tensor, Tensor]:
-        right = torch.cat([tags for *_, tags in self.examples(data, state)])
-        return torch.tensor([number for sentence in self._found(model, state, data) for number in sentence]), right
+        return self._tags(model, state, Tagged(tokens, None))
 
     def score(self, model: nn.Module, state: State, data: Tagged) -> dict[str, float]:
-        found, right = self._compared(model, state, data)
+        found, right = self._found(model, state, data)
         names = state["tags"]
         return {
-            "micro_f1": micro_f1([names[i] for i in found], [names[i] for i in right], state["plain"]),
+            "micro_f1": micro_f1(
+                [names[i] for i in found.tolist()], [names[i] for i in right.tolist()], state["plain"]
+            ),
             "macro_f1": float(multiclass_f1_score(found, right, len(names), average="macro")),
             "accuracy": float((found == right).double().mean()),
         }
 
     def predict(self, model: nn.Module, state: State, data: Tagged) -> pd.DataFrame:
         """A row for each token."""
-        rows = zip(data.tokens, self.tags(model, state, data.tokens), strict=True)
+        rows = zip(data.tokens, self._tags(model, state, Tagged(data.tokens, None, data.is_text)), strict=True)
         return pd.DataFrame(
             [
                 (number, token, tag)
@@ -184,20 +218,23 @@ class Tag(Recipe[Tagged]):
             columns=["sentence", "token", "tag"],
         )
 
-    def restore(self, model: nn.Module, state: State, lines: Sequence[str]) -> list[str]:
-        """Lines of plain words, with the capitals and marks that a network for running text has learned."""
-        tokens = tagged.from_text(lines, with_tags=False).tokens
-        tags = self.tags(model, state, tokens)
-        return [tagged.restored(*pair) for pair in zip(tokens, tags, strict=True)]
+    def restore(self, model: nn.Module, state: State, texts: Sequence[str]) -> list[str]:
+        """Texts of plain words, with the capitals and marks that a network for running text has learned."""
+        data = tagged.from_text(texts, with_tags=False)
+        pairs = zip(data.tokens, self._tags(model, state, data), strict=True)
+        return [tagged.restored(tokens, tags) for tokens, tags in pairs]
 
     def plots(self, model: nn.Module, state: State, data: Tagged) -> dict[str, Figure]:
-        found, right = self._compared(model, state, data)
-        counts = multiclass_confusion_matrix(found, right, len(state["tags"]), normalize="true").double().numpy()
-        return {"confusion": plots.matrix(counts, state["tags"], state["tags"], ("true tag", "predicted tag"))}
+        found, right = self._found(model, state, data)
+        counts = multiclass_confusion_matrix(found, right, len(state["tags"])).double().numpy()
+        met = np.flatnonzero(counts.sum(1))  # of the tags of text not all may be there
+        shares = (counts / counts.sum(1, keepdims=True).clip(1))[met][:, met]
+        names = [state["tags"][number] for number in met]
+        return {"confusion": plots.matrix(shares, names, names, ("true tag", "predicted tag, share of the true one"))}
 
 
 def micro_f1(found: Sequence[str], right: Sequence[str], plain: str) -> float:
     """F1 over all tokens that have, or were given, another tag than the plain one: 2 hits / (found + right)."""
     hits = sum(a == b != plain for a, b in zip(found, right, strict=True))
     counted = sum(tag != plain for tag in found) + sum(tag != plain for tag in right)
-    return 2 * hits / counted if counted else float(np.nan)
+    return 2 * hits / max(1, counted)
