@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -105,8 +106,6 @@ def test_a_run_directory_answers_as_the_run_did(trained, name):
 @pytest.mark.parametrize("name", TINY)
 def test_torchs_layer_takes_our_weights(trained, name):
     run, data, _ = trained[name]
-    from dataclasses import replace
-
     stock = replace(run.recipe, layer="torch")
     model = stock.build(run.state)
     model.load_state_dict(run.model.state_dict())
@@ -116,11 +115,41 @@ def test_torchs_layer_takes_our_weights(trained, name):
 
 @pytest.mark.parametrize("name", TINY)
 def test_an_lstm_trains_too(trained, name):
-    from dataclasses import replace
-
     run, data, _ = trained[name]
     other = work.train(replace(run.recipe, layer="lstm", epochs=1, layers=2), data)
     assert np.isfinite(list(other.metrics["scores"].values())).all()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "file", "content", "words"),
+    [
+        (TINY["generate"][0], "t.txt", b"caf\xe9", "line 1: byte 0xe9 is not UTF-8"),
+        (TINY["generate"][0], "t.txt", b" \n", "is empty"),
+        (TINY["generate"][0], "t.txt", b"abc", "a smaller window"),
+        (Translate(validation=0.0), "t.tsv", b"a\tb\nc d\n", "line 2 has no tab: 'c d'"),
+        (Translate(validation=0.0), "t.tsv", b"a\tb\tc\n", "line 1 has 2 tabs"),
+        (Translate(validation=0.0), "t.tsv", b"a\t\n", "line 1 has an empty side"),
+        (Translate(validation=0.0), "t.tsv", b"a\tb\n\nc\td\n", "line 2 is empty"),
+        (Translate(validation=0.0), "t.tsv", b"a\tb\n", "there are 1 pairs"),
+        (Translate(), "t.tsv", b"a\tb\nc\td\n", "the validation part is empty: a share of 0.1"),
+        (Tag(validation=0.0), "t.conll", b"the D\ncat\n", "line 2 has one column: 'cat'"),
+        (Tag(validation=0.0), "t.conll", b"the D\ncat x N\n", "line 2 has 3 columns; the lines before have 2"),
+        (Tag(validation=0.0), "t.conll", b"the D\ncat D\n", "the data have 1 tag"),
+        (Classify(), "d.csv", b"text,label\nab,x\nba,y\n", "the validation part is empty"),
+    ],
+)
+def test_a_file_that_cannot_be_learned_from_is_explained(tmp_path, recipe, file, content, words):
+    (tmp_path / file).write_bytes(content)
+    with pytest.raises(DataError, match=words):
+        work.train(recipe, recipe.read(tmp_path / file), directory=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_bad_test_part_is_noticed_before_training(monkeypatch):
+    monkeypatch.setattr("fastgru.tasks.work.fit", lambda *_, **__: pytest.fail("it trained first"))
+    recipe, data = TINY["classify"]
+    with pytest.raises(DataError, match="label 'c' is not among those learned"):
+        work.train(recipe, data, test=Labelled(["ab"], ["c"]))
 
 
 # ---- forecast
@@ -243,37 +272,7 @@ def test_text_goes_on_as_learned_and_by_the_seed(trained):
     assert draw(temperature=3.0, top_k=1) == draw(temperature=3.0, top_p=1e-9) == draw(temperature=0.0)
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [(b"caf\xe9", "line 1: byte 0xe9 is not UTF-8"), (b" \n", "is empty"), (b"abc", "a smaller window")],
-)
-def test_a_bad_text_is_explained(tmp_path, content, words):
-    path = tmp_path / "text.txt"
-    path.write_bytes(content)
-    recipe = TINY["generate"][0]
-    with pytest.raises(DataError, match=words):
-        work.train(recipe, recipe.read(path))
-
-
 # ---- translate
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        ("a\tb\nc d\n", "line 2 has no tab: 'c d'"),
-        ("a\tb\tc\n", "line 1 has 2 tabs"),
-        ("a\t\n", "line 1 has an empty side"),
-        ("a\tb\n\nc\td\n", "line 2 is empty"),
-        ("a\tb\n", "there are 1 pairs"),
-    ],
-)
-def test_bad_pairs_are_explained(tmp_path, content, words):
-    path = tmp_path / "pairs.tsv"
-    path.write_text(content)
-    recipe = Translate(validation=0.0)
-    with pytest.raises(DataError, match=words):
-        work.train(recipe, recipe.read(path))
 
 
 def test_a_translation_does_not_depend_on_its_company(trained):
@@ -320,6 +319,12 @@ def test_bad_labelled_files_are_explained(tmp_path, file, content, words):
         Classify().read(tmp_path / file)
 
 
+def test_labels_are_texts_whatever_they_look_like(tmp_path):
+    (tmp_path / "d.csv").write_text("text,label\n123,01\nNA,1\n")
+    data = Classify().read(tmp_path / "d.csv")
+    assert (data.sequences, data.labels) == (["123", "NA"], ["01", "1"])
+
+
 def test_an_unknown_label_is_named(trained):
     run, _, _ = trained["classify"]
     with pytest.raises(DataError, match="label 'c' is not among those learned: a, b"):
@@ -358,22 +363,6 @@ def test_micro_f1_counts_all_but_the_plain_tag():
     assert micro_f1(["A", "O", "B", "A"], ["A", "B", "B", "O"], "O") == pytest.approx(4 / 6)
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        ("the D\ncat\n", "line 2 has one column: 'cat'"),
-        ("the D\ncat x N\n", "line 2 has 3 columns; the lines before have 2"),
-        ("the D\ncat D\n", "the data have 1 tag"),
-    ],
-)
-def test_bad_columns_are_explained(tmp_path, content, words):
-    path = tmp_path / "tags.conll"
-    path.write_text(content)
-    recipe = Tag(validation=0.0)
-    with pytest.raises(DataError, match=words):
-        work.train(recipe, recipe.read(path))
-
-
 def test_an_unknown_tag_is_named(trained):
     run, _, _ = trained["tag"]
     with pytest.raises(DataError, match="tag 'X' is not among those learned: D, N, V"):
@@ -384,31 +373,6 @@ def test_tags_do_not_depend_on_company(trained):
     run, data, _ = trained["tag"]
     together = run.recipe.tags(run.model, run.state, data.tokens[:3])
     assert together == [run.recipe.tags(run.model, run.state, [each])[0] for each in data.tokens[:3]]
-
-
-# ---- estimators
-
-
-def test_estimators_clone_pickle_save_and_load(tmp_path):
-    import pickle
-
-    from sklearn.base import clone
-
-    from fastgru.tasks import SequenceClassifier
-
-    classifier = SequenceClassifier(hidden=8, epochs=3, validation=0.0)
-    assert clone(classifier).get_params() == classifier.get_params()
-    X, y = ["aa", "bb", "ab", "ba"] * 8, [1, 2, 1, 2] * 8
-    classifier.fit(X, y).save(tmp_path / "run")
-    loaded = SequenceClassifier.load(tmp_path / "run")
-    for other in (loaded, pickle.loads(pickle.dumps(classifier))):
-        assert other.predict(X).tolist() == classifier.predict(X).tolist()
-    assert classifier.classes_.tolist() == [1, 2]
-    assert 0 <= classifier.score(X, y) <= 1
-    with pytest.raises(TypeError, match="has no option 'size'"):
-        SequenceClassifier(size=3)
-    with pytest.raises(ValueError, match="hidden=0 is too small"):
-        SequenceClassifier(hidden=0).fit(X, y)
 
 
 def test_an_unknown_option_of_a_recipe_is_a_type_error():

@@ -19,6 +19,7 @@ from torch.nn.modules.rnn import GRU as STOCK_GRU
 
 import fastgru
 from fastgru.data import temperature
+from fastgru.files import whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -292,9 +293,8 @@ def plot(comparison: Comparison, path: Path, days: int = 8) -> None:
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", frameon=False, ncols=3, fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    figure.savefig(partial, format="png")
-    partial.replace(path)
+    with whole(path) as partial:
+        figure.savefig(partial, format="png")
 
 
 def _draw_days(axes: Axes, comparison: Comparison, days: int) -> None:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from fastgru import errors
 from fastgru.cell import GRUCell
+from fastgru.files import whole
 from fastgru.nn import GRU
 
 _MOST_BYTES = 2**31 - 2**20  # of a file: the format counts in 31 bits, and the graph wants some of them
@@ -99,12 +100,9 @@ def export(
     if most > 0:
         optimizer.optimize(program.model, input_size_limit=most, output_size_limit=most)
     path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    try:
+    with whole(path) as partial:
         program.save(partial, external_data=False)
-        return partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    return path
 
 
 def _exporters_optimizer() -> Any:

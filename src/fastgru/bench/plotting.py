@@ -12,6 +12,7 @@ from fastgru.bench.cases import Case
 from fastgru.bench.records import Record
 from fastgru.bench.summaries import BestCell, best_cells
 from fastgru.errors import missing_extra
+from fastgru.files import whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,9 +78,8 @@ def plot(record: Record, path: Path, panels: Sequence[str] = ("ratio", "limit"))
             _draw(one, record, cells, PANELS[name])
             one.set_title(f"{mode}: {PANELS[name].title}", fontsize=10)
     figure.suptitle(_caption(record, next(iter(modes.values()))[0].case), fontsize=8, wrap=True)
-    partial = path.with_name(path.name + ".partial")
-    figure.savefig(partial, format="png")
-    partial.replace(path)
+    with whole(path) as partial:
+        figure.savefig(partial, format="png")
 
 
 def _commonest_shape(record: Record) -> list[BestCell]:

@@ -20,6 +20,7 @@ from fastgru.bench.limits import Limits, ThreadLimits, limit_ms
 from fastgru.bench.measuring import Figure
 from fastgru.bench.summaries import summarize
 from fastgru.errors import FastGRUError
+from fastgru.files import whole
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,8 @@ def write_json(path: Path, record: Record) -> None:
         "cells": [{**asdict(figure), "percent_of_limit": record.percent(figure)} for figure in record.figures],
         "summary": [asdict(summary) for summary in summarize(record.figures)],
     }
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
+    with whole(path) as partial:
+        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> Record:

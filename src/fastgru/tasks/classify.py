@@ -94,7 +94,7 @@ class Classify(Recipe[Labelled]):
     def learn_state(self, data: Labelled) -> State:
         labels = sorted(set(data.labels or ()))
         if len(labels) < 2:
-            raise DataError(f"the data have {len(labels)} label: {labels}. A classifier needs two or more.")
+            raise DataError(f"the data have {len(labels)} class: {labels}. A classifier needs two or more.")
         if data.is_text:
             tokenizer = vocabulary.learn(data.sequences, self.unit, self.tokens)  # type: ignore[arg-type]
             return {"labels": labels, "tokenizer": vocabulary.to_state(tokenizer)}
@@ -118,6 +118,8 @@ class Classify(Recipe[Labelled]):
         return [(sequence, numbers[label]) for sequence, label in zip(sequences, data.labels, strict=True)]
 
     def _tensors(self, data: Labelled, state: State) -> list[Tensor]:
+        if not len(data.sequences):
+            return []
         if data.is_text != ("tokenizer" in state):
             raise DataError(
                 f"the data are {'texts' if data.is_text else 'series'}, but training was on the other kind."
@@ -158,7 +160,7 @@ class Classify(Recipe[Labelled]):
         return {
             "accuracy": float(multiclass_accuracy(probabilities, labels, count, average="micro")),
             "macro_f1": float(multiclass_f1_score(probabilities, labels, count, average="macro")),
-            "cross_entropy": float(F.nll_loss(probabilities.log(), labels)),
+            "cross_entropy": float(F.nll_loss(probabilities.clamp_min(1e-30).log(), labels)),
         }
 
     def predict(self, model: nn.Module, state: State, data: Labelled) -> pd.DataFrame:

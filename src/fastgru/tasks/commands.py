@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fastgru.tasks.runs import Trained
     from fastgru.tasks.showcase import Outcome
 
-DataFile = Annotated[Path, typer.Option(help="File to learn from; the recipe's page in docs/tutorials says its form.")]
+DataFile = Annotated[Path, typer.Option(help="File to learn from; docs/tasks.md says its form.")]
 RunDirectory = Annotated[Path, typer.Argument(help="A run directory that fastgru train made.")]
 
 
@@ -114,7 +114,7 @@ def _value(kind: type[Recipe[Any]], name: str, value: Any) -> Any:
             return hint(value)
         except ValueError as error:
             raise ArgumentError(f"option {name}={value!r} is no {hint.__name__}.") from error
-    return value == "true" if isinstance(value, str) and hint is bool else value
+    return value
 
 
 def _train(recipe: Recipe[Any], files: dict[str, Path | None], out: Path, resume: bool, **options: Any) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from fastgru.errors import ArgumentError, DataError, RunError
 from fastgru.tasks import recipe_class, work
@@ -120,9 +120,9 @@ class SequenceClassifier(ClassifierMixin, _Estimator, recipe="classify"):  # typ
         """Learns from sequences and labels; keeps a run directory where one is named."""
         sequences = self._sequences(X, reset=True)
         check_classification_targets(y)
-        labels = np.asarray(y)
-        if labels.shape != (len(sequences),):
-            raise DataError(f"y has the shape {labels.shape}; {len(sequences)} sequences need one label each.")
+        labels = column_or_1d(y, warn=True)
+        if len(labels) != len(sequences):
+            raise DataError(f"y has {len(labels)} labels; {len(sequences)} sequences need one each.")
         self._fit(Labelled(sequences, labels.tolist()), directory, progress)
         self._restore()
         return self
@@ -131,8 +131,8 @@ class SequenceClassifier(ClassifierMixin, _Estimator, recipe="classify"):  # typ
         self.classes_ = np.array(self.trained_.state["labels"])
 
     def _sequences(self, X: Sequences, reset: bool = False) -> Any:
-        if isinstance(X, (list, tuple, pd.Series)) and len(X) and isinstance(next(iter(X)), str):
-            return list(X)
+        if isinstance(X, (list, tuple, pd.Series, np.ndarray)) and len(X) and isinstance(next(iter(X)), str):
+            return [str(text) for text in X]
         if isinstance(X, (list, tuple)) and len(X) and np.ndim(X[0]) == 2:
             return [np.asarray(series, np.float32) for series in X]
         found = validate_data(self, X, reset=reset, allow_nd=True, dtype=np.float32)
@@ -140,7 +140,8 @@ class SequenceClassifier(ClassifierMixin, _Estimator, recipe="classify"):  # typ
 
     def predict(self, X: Sequences) -> NDArray[Any]:
         """The most probable labels (N,)."""
-        labels: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(1)]
+        probabilities = self.predict_proba(X)  # which raises where there is nothing fitted
+        labels: NDArray[Any] = self.classes_[probabilities.argmax(1)]
         return labels
 
     def predict_proba(self, X: Sequences) -> NDArray[np.float32]:

@@ -57,10 +57,10 @@ def read(path: Path, columns: Columns, with_labels: bool) -> Labelled:
     if path.is_dir():
         return _read_folder(path)
     if path.suffix == ".jsonl":
-        table = pd.DataFrame([{**row, "line": number} for number, row in reading.json_lines(path)]).set_index("line")
+        numbers, rows = zip(*reading.json_lines(path), strict=True)
+        table = pd.DataFrame(rows, index=numbers)
     else:
-        table = reading.table(path)
-        table.index = table.index + 2  # lines of the file, after the names of the columns
+        table = reading.table(path, texts=(columns.text, columns.label))
     return _from_table(table, columns, with_labels, path)
 
 
@@ -100,7 +100,6 @@ def _read_folder(path: Path) -> Labelled:
         raise DataError(f"{path} holds no .csv, .tsv or .parquet files. Lay the series out as LABEL/SERIES.csv.")
     tables = [reading.table(file) for file in files]
     for file, table in zip(files, tables, strict=True):
-        table.index = table.index + 2
         if list(table.columns) != list(tables[0].columns):
             raise DataError(
                 f"{file} has the columns {', '.join(table.columns)}, but {files[0]} has "

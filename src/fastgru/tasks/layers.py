@@ -77,11 +77,6 @@ def summary(state: HiddenState, directions: int = 1) -> Tensor:
     return torch.cat(tuple(hidden(state)[-directions:]), dim=-1)
 
 
-def detached(state: HiddenState) -> HiddenState:
-    """The same numbers without their history, for carrying a state from one piece of a sequence to the next."""
-    return tuple(part.detach() for part in state) if isinstance(state, tuple) else state.detach()
-
-
 def starting(name: str, h_0: Tensor) -> HiddenState:
     """A state to start from, of the layer of that name: h_0 (layers, B, H), with empty cells for an LSTM."""
     return (h_0, torch.zeros_like(h_0)) if name == "lstm" else h_0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,16 +60,27 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, row
 
 
-def table(path: Path) -> pd.DataFrame:
-    """A CSV, TSV or Parquet file; `.gz` and `.xz` may follow the ending. Texts stay texts: "NA" is no gap in them."""
-    existing(path)
+def table(path: Path, texts: Sequence[str] = ()) -> pd.DataFrame:
+    """A CSV, TSV or Parquet file; `.gz` and `.xz` may follow the ending. Its index tells the lines of the file.
+
+    Args:
+        path: of the file.
+        texts: columns that are texts whatever they look like: 01 is no 1 in them. "NA" is no gap in any column.
+    """
+    found = _table(existing(path), dict.fromkeys(texts, str))
+    return found.set_axis(range(2, len(found) + 2))  # after the line with the names of the columns
+
+
+def _table(path: Path, types: dict[str, type]) -> pd.DataFrame:
     endings = [ending for ending in path.suffixes if ending not in (".gz", ".xz", ".bz2", ".zip")]
     ending = endings[-1] if endings else ""
     try:
         if ending == ".parquet":
-            return pd.read_parquet(path)
+            found = pd.read_parquet(path)
+            return found.astype({name: kind for name, kind in types.items() if name in found})
         if ending in TABLES:
-            return pd.read_csv(path, sep=TABLES[ending], encoding="utf-8-sig", keep_default_na=False, na_values=[""])
+            how = {"encoding": "utf-8-sig", "keep_default_na": False, "na_values": [""], "dtype": types}
+            return pd.read_csv(path, sep=TABLES[ending], **how)
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8: {error}. Convert it, for example with iconv -f latin1.") from error
     except pd.errors.EmptyDataError as error:

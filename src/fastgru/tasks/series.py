@@ -94,9 +94,7 @@ def read(path: Path, columns: Columns) -> Panel:
     Raises:
         DataError: for columns, times or values that cannot be learned from, with file, line and column.
     """
-    table = reading.table(path)
-    table.index = table.index + 2  # lines of the file, after the names of the columns
-    return from_table(table, columns, str(path))
+    return from_table(reading.table(path), columns, str(path))
 
 
 def from_table(table: pd.DataFrame, columns: Columns, where: str) -> Panel:

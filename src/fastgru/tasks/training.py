@@ -152,27 +152,19 @@ def fit(
         trainer, best = _trainer(recipe, place, history, len(validation) > 0, devices, tensorboard, progress)
         last = place / CHECKPOINTS / LAST
         batches = loader(recipe, training, shuffle=True)
+        held_out = loader(recipe, validation) if len(validation) else None
         if goes_on := resume and last.exists():
             # Lightning tells the sampler of each epoch, but takes the first batches of a run that goes on before that.
             rows = torch.load(last, weights_only=True)["callbacks"][history.state_key]["rows"]
             batches.sampler.set_epoch(len(rows))  # type: ignore[attr-defined]
         try:
-            trainer.fit(
-                learner,
-                batches,
-                loader(recipe, validation) if len(validation) else None,
-                ckpt_path=last if goes_on else None,
-                weights_only=True,
-            )
+            trainer.fit(learner, batches, held_out, ckpt_path=last if goes_on else None, weights_only=True)
         except SystemExit as error:  # how Lightning ends a run on Ctrl-C
-            raise TrainingInterrupted(
-                f"Training was interrupted after {len(history.rows)} of {recipe.epochs} epochs. "
-                + (
-                    "Nothing was kept."
-                    if directory is None
-                    else f"Run the same command with --resume to go on in {directory}."
-                )
-            ) from error
+            remedy = (
+                f"Run the same command with --resume to go on in {directory}." if directory else "Nothing was kept."
+            )
+            done = f"{len(history.rows)} of {recipe.epochs} epochs"
+            raise TrainingInterrupted(f"Training was interrupted after {done}. {remedy}") from error
         if distributed.is_initialized():
             distributed.destroy_process_group()  # what follows is each process's own affair
         if len(validation) and trainer.is_global_zero:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ from typing import Any
 import pandas as pd
 from torch import nn
 
-from fastgru.errors import RunError
+from fastgru.errors import DataError, RunError
 from fastgru.tasks import plots, runs
-from fastgru.tasks.recipe import Data, Recipe, State
+from fastgru.tasks.recipe import Data, Example, Recipe, State
 from fastgru.tasks.training import fit
 
 
@@ -56,24 +57,42 @@ def train(
     if validation is None and recipe.validation:
         learned, held_out = recipe.split(data)
     state = recipe.learn_state(learned)
-    training_examples = recipe.examples(learned, state)
-    validation_examples = recipe.examples(held_out, state) if held_out is not None else []
+    parts = {"training": learned, "validation": held_out, "test": test}
+    examples = {name: _examples(recipe, state, name, part) for name, part in parts.items()}
     if directory is not None and is_first_process():
         _claim(directory, recipe, state, facts or {})
-    model, history = fit(recipe, state, training_examples, validation_examples, directory, resume=resume, **options)
+    model, history = fit(
+        recipe, state, examples["training"], examples["validation"], directory, resume=resume, **options
+    )
     trained = runs.Trained(recipe, state, model, pd.DataFrame(history.rows), _metrics(model, history.seconds))
-    if not is_first_process():
-        return trained
-    parts = {"test": test, "validation": held_out, "training": learned}
-    scored_on, measured = next((name, part) for name, part in parts.items() if part is not None)
+    if is_first_process():
+        _score(trained, {name: part for name, part in parts.items() if part is not None}, directory)
+    return trained
+
+
+def _examples(recipe: Recipe[Data], state: State, name: str, part: Data | None) -> Sequence[Example]:
+    """Of each part before training, also of the test: what is wrong with it shows now, not after an hour."""
+    if part is None:
+        return []
+    found = recipe.examples(part, state)
+    if not len(found):
+        raise DataError(
+            f"the {name} part is empty: a share of {recipe.validation:g} of so few data is nothing. Give more data, or "
+            "set validation to 0."
+        )
+    return found
+
+
+def _score(trained: runs.Trained, parts: dict[str, Any], directory: Path | None) -> None:
+    """On the test part, or else the one for validation, or else the one that was learned from."""
+    name, part = list(parts.items())[-1]
     since = time.perf_counter()
-    trained.metrics["scores"] = recipe.score(model, state, measured)
-    trained.metrics["scored_on"] = scored_on
+    trained.metrics["scores"] = trained.recipe.score(trained.model, trained.state, part)
+    trained.metrics["scored_on"] = name
     trained.metrics["scoring_seconds"] = time.perf_counter() - since
     if directory is not None:
         trained.save(directory)
-        draw(trained, measured, directory)
-    return trained
+        draw(trained, part, directory)
 
 
 def draw(trained: runs.Trained, data: Any, directory: Path) -> None:

@@ -1,0 +1,117 @@
+"""The estimators have scikit-learn's habits."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytest.importorskip("lightning", reason="needs the extra tasks")
+
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.utils.estimator_checks import check_estimator
+
+from fastgru import errors
+from fastgru.tasks import Forecaster, Generator, SequenceClassifier, Tagger, Translator
+
+X, Y = ["aa", "bb", "ab", "ba"] * 8, [1, 2, 1, 2] * 8
+
+
+def test_the_classifier_passes_the_checks_of_scikit_learn():
+    classifier = SequenceClassifier(hidden=16, epochs=15, rate=0.02, dropout=0.0, validation=0.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some checks are there to make estimators warn
+        results = check_estimator(classifier, on_skip=None)
+    assert {each["status"] for each in results} == {"passed", "skipped"}
+    # Array API needs a variable of the environment; the others are for estimators that say they can do more.
+    assert sum(each["status"] == "skipped" for each in results) <= 2
+
+
+@pytest.mark.parametrize("kind", [Forecaster, Generator, SequenceClassifier, Tagger, Translator])
+def test_options_are_parameters(kind):
+    estimator = kind(hidden=7, seed=3)
+    assert clone(estimator).get_params() == estimator.get_params()
+    assert estimator.set_params(hidden=9).hidden == 9
+    with pytest.raises(TypeError, match="has no option 'size'"):
+        kind(size=3)
+    with pytest.raises(AttributeError, match="not fitted yet"):
+        estimator._parts()
+
+
+def test_a_classifier_is_pickled_saved_and_loaded(tmp_path):
+    classifier = SequenceClassifier(hidden=8, epochs=3, validation=0.0).fit(X, Y)
+    classifier.save(tmp_path / "run")
+    loaded = SequenceClassifier.load(tmp_path / "run")
+    for other in (loaded, pickle.loads(pickle.dumps(classifier))):
+        assert other.predict(X).tolist() == classifier.predict(X).tolist()
+        assert other.get_params() == classifier.get_params()
+    assert classifier.classes_.tolist() == loaded.classes_.tolist() == [1, 2]
+    assert classifier.score(X, Y) == np.mean(classifier.predict(X) == Y)
+    with pytest.raises(errors.RunError, match="exists and is not empty"):
+        classifier.save(tmp_path / "run")
+    with pytest.raises(errors.RunError, match="is a run of classify; Tagger is for tag"):
+        Tagger.load(tmp_path / "run")
+    with pytest.raises(ValueError, match="hidden=0 is too small"):
+        SequenceClassifier(hidden=0).fit(X, Y)
+    with pytest.raises(ValueError, match="y has 3 labels; 32 sequences"):
+        classifier.fit(X, Y[:3])
+
+
+def test_a_grid_of_options_is_searched():
+    search = GridSearchCV(SequenceClassifier(epochs=2, validation=0.0), {"hidden": [4, 8]}, cv=2)
+    assert search.fit(np.array(X), np.array(Y)).best_params_["hidden"] in (4, 8)
+
+
+def test_sequences_come_in_several_forms():
+    wave = [np.linspace(0, sign, length)[:, None] for sign, length in zip([1, -1] * 8, [5, 6] * 8, strict=True)]
+    labels = ["up", "down"] * 8
+    options = {"hidden": 8, "epochs": 10, "rate": 0.03, "validation": 0.0}
+    assert SequenceClassifier(**options).fit(wave, labels).score(wave, labels) == 1.0
+    same = np.stack([each[:5] for each in wave])
+    one, other = (SequenceClassifier(**options).fit(form, labels) for form in (same, same[..., 0]))
+    assert (one.predict_proba(same) == other.predict_proba(same[..., 0])).all()
+
+
+def test_a_forecaster_goes_on_from_its_own_data_and_from_others():
+    hours = pd.date_range("2024-01-01", periods=120, freq="h")
+    table = pd.DataFrame({"time": hours, "value": np.sin(np.arange(120) * np.pi / 12)})
+    forecaster = Forecaster(context=24, horizon=6, hidden=4, epochs=1).fit(table)
+    assert forecaster.predict()["time"].tolist() == pd.date_range("2024-01-06", periods=6, freq="h").tolist()
+    pd.testing.assert_frame_equal(forecaster.predict(horizon=2), forecaster.predict(table).head(2))
+    short = forecaster.predict(table.head(24))  # just as long as the context
+    assert short["time"][0] == hours[24]
+    series = table.set_index("time")["value"]
+    pd.testing.assert_frame_equal(forecaster.predict(series), forecaster.predict(table))
+    assert forecaster.score(table) < 0
+    with pytest.raises(errors.ArgumentError, match="horizon=7 is not between 1 and 6"):
+        forecaster.predict(horizon=7)
+    with pytest.raises(errors.DataError, match="X is list; give a DataFrame"):
+        forecaster.predict([1.0, 2.0])
+
+
+def test_a_loaded_forecaster_asks_for_data(tmp_path):
+    hours = pd.date_range("2024-01-01", periods=120, freq="h")
+    Forecaster(context=24, horizon=6, hidden=4, epochs=1).fit(pd.Series(np.arange(120.0) % 24, hours)).save(
+        tmp_path / "r"
+    )
+    with pytest.raises(errors.ArgumentError, match="keeps no data: give the table"):
+        Forecaster.load(tmp_path / "r").predict()
+
+
+def test_sentences_and_answers_must_match():
+    with pytest.raises(errors.DataError, match="2 sentences in X and 1 in y"):
+        Translator().fit(["a", "b"], ["A"])
+    with pytest.raises(errors.DataError, match="Each token needs one tag"):
+        Tagger().fit([["a", "b"]], [["X"]])
+
+
+def test_a_better_estimator_has_a_greater_score():
+    text = "to be or not to be\n" * 40
+    options = {"hidden": 16, "embedding": 8, "window": 24, "batch": 4, "rate": 0.02}
+    little, much = (Generator(epochs=epochs, **options).fit(text) for epochs in (1, 8))
+    assert little.score(text) < much.score(text) < 0
+    assert much.predict(["to be"], 5, temperature=0.0) == [much.generate("to be", 5, temperature=0.0)]
