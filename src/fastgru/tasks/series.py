@@ -14,7 +14,6 @@ from pandas.api.types import is_datetime64_any_dtype, is_float_dtype, is_integer
 from fastgru.errors import DataError
 from fastgru.tasks import reading
 
-ONLY = "value"  # the name of a series that has none
 SEASONS = {"h": 24, "min": 1440, "D": 7, "B": 5, "W": 52, "M": 12, "Q": 4, "Y": 1}
 
 
@@ -110,8 +109,9 @@ def from_table(table: pd.DataFrame, columns: Columns, where: str) -> Panel:
     series, frequency = [], ""
     for name, rows in groups:
         for target in columns.targets:
-            label = " ".join(str(part) for part in (name, target if several else None) if part is not None) or ONLY
-            place = where if label == ONLY else f"{where}, series {label}"
+            parts = [str(part) for part in (name, target if several else None) if part is not None]
+            label = " ".join(parts) or target
+            place = f"{where}, series {label}" if parts else where
             frequency = frequency or _frequency(rows, columns.time, place)
             series.append(_series(label, rows, target, columns, frequency, place))
     return Panel(tuple(series), frequency)

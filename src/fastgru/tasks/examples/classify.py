@@ -28,7 +28,7 @@ def vowel_baselines(recipe: Recipe[Any], parts: Parts) -> Mapping[str, float]:
     """The most frequent speaker, and the nearest utterance."""
     return {
         "majority": baselines.majority(parts.training, parts.test),
-        "nearest by time warping": baselines.nearest(parts.training, parts.test),
+        "1-NN, DTW": baselines.nearest(parts.training, parts.test),
     }
 
 

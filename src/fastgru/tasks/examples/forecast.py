@@ -38,9 +38,9 @@ def beaten(recipe: Recipe[Any], parts: Parts) -> Mapping[str, float]:
     named: dict[str, baselines.Method] = {
         "seasonal naive": baselines.naive(season, horizon),
         "last value": baselines.naive(1, horizon),
-        "exponential smoothing": baselines.ExponentialSmoothing(season, horizon, trend=False),
-        "the same with damped trend": baselines.ExponentialSmoothing(season, horizon, trend=True),
-        "damped trend, no season": baselines.ExponentialSmoothing(1, horizon, trend=True),
+        "ETS": baselines.ExponentialSmoothing(season, horizon, trend=False),
+        "ETS, damped trend": baselines.ExponentialSmoothing(season, horizon, trend=True),
+        "ETS, no season": baselines.ExponentialSmoothing(1, horizon, trend=True),
     }
     return {
         name: baselines.rolling_mase(parts.training, parts.test, horizon, season, method)

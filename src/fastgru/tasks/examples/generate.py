@@ -44,9 +44,9 @@ def cut(text: str) -> Parts:
 def beaten(recipe: Recipe[Any], parts: Parts) -> Mapping[str, float]:
     """A 5-gram model and two compressors; they have the validation part too, the network has not."""
     return {
-        "Kneser-Ney, 5 characters": baselines.kneser_ney(parts.training, parts.test),
-        "xz -9e": baselines.xzipped(parts.training, parts.test),
-        "gzip -9": baselines.gzipped(parts.training, parts.test),
+        "5-gram": baselines.kneser_ney(parts.training, parts.test),
+        "xz": baselines.xzipped(parts.training, parts.test),
+        "gzip": baselines.gzipped(parts.training, parts.test),
     }
 
 
