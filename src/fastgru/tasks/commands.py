@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fastgru.tasks.runs import Trained
     from fastgru.tasks.showcase import Outcome
 
-DataFile = Annotated[Path, typer.Option(help="File to learn from; docs/tasks.md says its form.")]
+DataFile = Annotated[Path, typer.Option(help="File to learn from; docs/tutorials says what is in it.")]
 RunDirectory = Annotated[Path, typer.Argument(help="A run directory that fastgru train made.")]
 
 
