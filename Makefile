@@ -11,8 +11,9 @@ PIP_INSTALL := $(PIP) install --quiet --constraint constraints.txt
 INSTALLED := $(VENV)/.installed
 
 # Versions are pinned in constraints.txt and nowhere else. The build tools go in first, so that the
-# extension is compiled by the pinned ones too, whatever version of pip is at hand.
-BUILD_TOOLS := scikit-build-core nanobind cmake ninja
+# extension is compiled by the pinned ones too, whatever version of pip is at hand. setuptools is for
+# pysword, which comes as source alone and which the setuptools of an older venv cannot build.
+BUILD_TOOLS := scikit-build-core nanobind cmake ninja setuptools
 
 .PHONY: help install demo examples test test-all check bench clean
 
