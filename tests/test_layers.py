@@ -57,6 +57,7 @@ ROWS = [
     {f"tasks.baselines.{name}" for name in ("classify", "forecast", "generate", "tag", "translate")},
     {f"tasks.examples.{name}" for name in ("classify", "forecast", "generate", "tag", "translate")},
     {"tasks.showcase"},
+    {"tasks.tables"},
     {"tasks.commands"},
     {"cli"},
     {"__main__"},

@@ -9,13 +9,15 @@ import pytest
 
 pytest.importorskip("lightning", reason="needs the extra tasks")
 
+from rich.console import Console
 from typer.testing import CliRunner
 
 import fastgru.commands
 from fastgru.console import app
-from fastgru.tasks import RECIPES, commands, showcase
+from fastgru.tasks import RECIPES, commands, showcase, tables
 from fastgru.tasks.examples import ExampleSet, Parts
 from fastgru.tasks.labelled import Labelled
+from fastgru.tasks.showcase import Result
 
 assert fastgru.commands, commands  # both add to the app
 
@@ -92,7 +94,21 @@ def test_mistakes_are_one_sentence(run):
 def test_compare_prints_both(run):
     result = run("compare", "lstm", "--recipe", "classify", "--data", "data.csv", "--option", "epochs=1", "--seeds", 2)
     assert result.exit_code == 0, result.output
-    assert result.output.count("fastgru.GRU") == result.output.count("torch.nn.LSTM") == 2
+    assert result.output.count("fastgru.GRU") == result.output.count("torch.nn.LSTM") == 3  # two runs and their mean
+    ratio = next(line for line in result.output.splitlines() if "ratio" in line)
+    assert ratio.split("│")[2].strip() == "0.75"  # three gates of four
+
+
+def test_a_comparison_of_one_run_each_has_no_means():
+    results = [Result(layer, score, seconds, 10, size) for layer, score, seconds, size in RUNS]
+    console = Console(width=160, record=True)
+    console.print(tables.comparison(results, "accuracy"))
+    *rows, ratio = [line.split("│")[1:-1] for line in console.export_text().splitlines() if "│" in line]
+    assert [row[0].strip() for row in rows] == ["fastgru.GRU", "torch.nn.LSTM"]
+    assert [cell.strip() for cell in ratio[1:]] == ["0.75", "1.00", "0.50", "+0.1"]
+
+
+RUNS = [("fastgru", 0.9, 2.0, 3), ("lstm", 0.8, 4.0, 4)]
 
 
 @pytest.mark.parametrize(("baseline", "code"), [(0.0, 0), (1.0, 1)])

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_origin, get_type_
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from typer.core import TyperGroup
 
 from fastgru.console import app, need, one_sentence
@@ -23,7 +22,6 @@ from fastgru.tasks import RECIPES, recipe_class
 
 if TYPE_CHECKING:
     from fastgru.tasks.recipe import Recipe
-    from fastgru.tasks.runs import Trained
     from fastgru.tasks.showcase import Outcome
 
 DataFile = Annotated[Path, typer.Option(help="File to learn from; docs/tutorials says what is in it.")]
@@ -118,7 +116,7 @@ def _value(kind: type[Recipe[Any]], name: str, value: Any) -> Any:
 
 
 def _train(recipe: Recipe[Any], files: dict[str, Path | None], out: Path, resume: bool, **options: Any) -> None:
-    from fastgru.tasks import reading, work
+    from fastgru.tasks import reading, tables, work
 
     work.check_directory(out, resume)
     parts = {name: None if path is None else recipe.read(path) for name, path in files.items()}
@@ -135,19 +133,7 @@ def _train(recipe: Recipe[Any], files: dict[str, Path | None], out: Path, resume
         **options,
     )
     if work.is_first_process():
-        _print_trained(trained, out)
-
-
-def _print_trained(trained: Trained, out: Path) -> None:
-    metrics = trained.metrics
-    table = Table("", f"on the {metrics['scored_on']} part", title=f"{trained.recipe.name} in {out}")
-    for name, value in metrics["scores"].items():
-        table.add_row(name, f"{value:.4g}")
-    table.add_section()
-    table.add_row("epochs", str(len(trained.history)))
-    table.add_row("parameters", f"{metrics['parameters']:,}")
-    table.add_row(f"seconds of training on layer {trained.recipe.layer}", f"{metrics['training_seconds']:.1f}")
-    Console().print(table)
+        Console().print(tables.run(trained, str(out)))
 
 
 # ---- predict, generate, evaluate
@@ -212,7 +198,7 @@ def evaluate(
     """Scores of a trained recipe on other data."""
     with one_sentence():
         need("tasks", "fastgru evaluate")
-        from fastgru.tasks import work
+        from fastgru.tasks import tables, work
         from fastgru.tasks.runs import Trained
 
         trained = Trained.load(directory)
@@ -223,10 +209,7 @@ def evaluate(
     if as_json:
         typer.echo(json.dumps(scores, indent=2))
         return
-    table = Table("", str(data))
-    for name, value in scores.items():
-        table.add_row(name, f"{value:.4g}")
-    Console().print(table)
+    Console().print(tables.scores(scores, str(data)))
 
 
 # ---- example, examples, compare
@@ -247,7 +230,7 @@ def example(
     with one_sentence():
         need("tasks", "fastgru example")
         need("examples", "fastgru example")
-        from fastgru.tasks import showcase, work
+        from fastgru.tasks import showcase, tables, work
 
         chosen = showcase.find(recipe, name)
         directory = out or Path(f"example-{recipe}-{chosen.name}")
@@ -256,7 +239,7 @@ def example(
         typer.echo(f"{recipe}: {chosen.about}")
         outcome = showcase.run(configured, chosen, (layer,), full, directory, progress=True)
         console = Console()
-        console.print(_baseline_table(outcome))
+        console.print(tables.beside_baselines(outcome))
         console.print(f"Scores, weights and plots: {directory}", soft_wrap=True)
         _judge([outcome], console)
 
@@ -272,7 +255,7 @@ def examples(
     with one_sentence():
         need("tasks", "fastgru examples")
         need("examples", "fastgru examples")
-        from fastgru.tasks import showcase, work
+        from fastgru.tasks import showcase, tables, work
 
         work.check_directory(out, resume=False)
         outcomes = []
@@ -282,45 +265,8 @@ def examples(
             layers = ("fastgru", "torch") if stock else ("fastgru",)
             outcomes.append(showcase.run(configured, each, layers, False, out / f"{recipe}-{each.name}", progress=True))
         console = Console(width=max(120, Console().width))
-        console.print(_examples_table(outcomes))
+        console.print(tables.examples(outcomes))
         _judge(outcomes, console)
-
-
-def _baseline_table(outcome: Outcome) -> Table:
-    best = "higher" if outcome.recipe.higher_is_better else "lower"
-    table = Table("", f"{outcome.metric} ({best} is better)", "training, seconds")
-    for name, score in outcome.baselines.items():
-        table.add_row(name, f"{score:.4g}")
-    table.add_section()
-    for result in outcome.results:
-        table.add_row(f"GRU, layer {result.layer}", f"[bold]{result.score:.4g}[/bold]", f"{result.seconds:.1f}")
-    return table
-
-
-def _examples_table(outcomes: Sequence[Outcome]) -> Table:
-    table = Table(
-        "recipe", "data", "metric", "best baseline", "fastgru.GRU", "torch.nn.GRU", "seconds", "of stock", "ratio"
-    )
-    for outcome in outcomes:
-        ours, *others = outcome.results
-        name, score = outcome.best_baseline
-        arrow = "↑" if outcome.recipe.higher_is_better else "↓"
-        row = [
-            outcome.recipe.name,
-            outcome.data,
-            f"{outcome.metric} {arrow}",
-            f"{score:.4g} ({name})",
-            f"{ours.score:.4g}",
-        ]
-        for stock in others:
-            row += [
-                f"{stock.score:.4g}",
-                f"{ours.seconds:.1f}",
-                f"{stock.seconds:.1f}",
-                f"{stock.seconds / ours.seconds:.1f}",
-            ]
-        table.add_row(*(row if others else [*row, "", f"{ours.seconds:.1f}"]))
-    return table
 
 
 def _judge(outcomes: Sequence[Outcome], console: Console) -> None:
@@ -341,10 +287,13 @@ def compare(
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each, to see how far scores scatter.")] = 1,
     option: Annotated[list[str] | None, typer.Option(help="Option of the recipe, such as hidden=128.")] = None,
 ) -> None:
-    """The GRU beside another layer of the same hidden size: parameters, seconds, score."""
+    """The GRU beside another layer of the same hidden size: parameters, seconds, score.
+
+    An LSTM has four gates where a GRU has three, so the GRU's layers have 3/4 of its parameters.
+    """
     with one_sentence():
         need("tasks", "fastgru compare")
-        from fastgru.tasks import showcase
+        from fastgru.tasks import showcase, tables
         from fastgru.tasks.examples import Parts
 
         kind = recipe_class(recipe)
@@ -363,7 +312,7 @@ def compare(
             for seed in range(configured.seed, configured.seed + seeds)
             for layer in ("fastgru", other)
         ]
-        Console().print(_comparison(results, metric))
+        Console().print(tables.comparison(results, metric))
 
 
 def _pair(kind: type[Recipe[Any]], text: str) -> tuple[str, Any]:
@@ -371,11 +320,3 @@ def _pair(kind: type[Recipe[Any]], text: str) -> tuple[str, Any]:
     if not equals:
         raise ArgumentError(f"--option {text!r} is not of the form name=value, such as hidden=128.")
     return name, _value(kind, name, value)
-
-
-def _comparison(results: Sequence[Any], metric: str) -> Table:
-    names = {"fastgru": "fastgru.GRU", "torch": "torch.nn.GRU", "lstm": "torch.nn.LSTM"}
-    table = Table("", "parameters of the network", "training, seconds", metric)
-    for result in results:
-        table.add_row(names[result.layer], f"{result.parameters:,}", f"{result.seconds:.1f}", f"{result.score:.4g}")
-    return table

@@ -66,6 +66,12 @@ def recurrent(name: str, input_size: int, hidden_size: int, **options: Any) -> n
     return LAYERS[name](input_size, hidden_size, batch_first=True, **options)
 
 
+def count(model: nn.Module) -> int:
+    """Parameters of the recurrent layers of a network, without all else."""
+    recurrent = [module for module in model.modules() if isinstance(module, tuple(LAYERS.values()))]
+    return sum(parameter.numel() for module in recurrent for parameter in module.parameters())
+
+
 def hidden(state: HiddenState) -> Tensor:
     """h_n (layers * directions, B, H) of a state: what an LSTM calls so too, without its cells."""
     h_n: Tensor = state[0] if isinstance(state, tuple) else state

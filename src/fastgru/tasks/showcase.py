@@ -23,12 +23,14 @@ class Result:
         score: the recipe's metric on the test part.
         seconds: of training.
         parameters: of the network.
+        recurrent: those of its recurrent layers.
     """
 
     layer: str
     score: float
     seconds: float
     parameters: int
+    recurrent: int
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,8 @@ def train(
         recipe, parts.training, validation=parts.validation, test=parts.test, directory=directory, progress=progress
     )
     metrics = trained.metrics
-    result = Result(recipe.layer, metrics["scores"][metric], metrics["training_seconds"], metrics["parameters"])
-    return result, trained
+    sizes = metrics["parameters"], metrics["recurrent_parameters"]
+    return Result(recipe.layer, metrics["scores"][metric], metrics["training_seconds"], *sizes), trained
 
 
 def run(

@@ -13,7 +13,7 @@ import pandas as pd
 from torch import nn
 
 from fastgru.errors import DataError, RunError
-from fastgru.tasks import plots, runs
+from fastgru.tasks import layers, plots, runs
 from fastgru.tasks.recipe import Data, Example, Recipe, State
 from fastgru.tasks.training import fit
 
@@ -102,7 +102,11 @@ def draw(trained: runs.Trained, data: Any, directory: Path) -> None:
 
 
 def _metrics(model: nn.Module, seconds: float) -> dict[str, Any]:
-    return {"parameters": sum(parameter.numel() for parameter in model.parameters()), "training_seconds": seconds}
+    return {
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "recurrent_parameters": layers.count(model),
+        "training_seconds": seconds,
+    }
 
 
 def check_directory(directory: Path, resume: bool) -> None:
