@@ -13,7 +13,7 @@ pytest.importorskip("lightning", reason="needs the extra tasks")
 
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
-from sklearn.utils.estimator_checks import check_estimator
+from sklearn.utils import estimator_checks, get_tags
 
 from fastgru import errors
 from fastgru.tasks import Forecaster, Generator, SequenceClassifier, Tagger, Translator
@@ -25,10 +25,25 @@ def test_the_classifier_passes_the_checks_of_scikit_learn():
     classifier = SequenceClassifier(hidden=16, epochs=15, rate=0.02, dropout=0.0, validation=0.0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # some checks are there to make estimators warn
-        results = check_estimator(classifier, on_skip=None)
+        results = estimator_checks.check_estimator(classifier, on_skip=None)
     assert {each["status"] for each in results} == {"passed", "skipped"}
     # Array API needs a variable of the environment; the others are for estimators that say they can do more.
     assert sum(each["status"] == "skipped" for each in results) <= 2
+
+
+# Those of scikit-learn's checks that need no array of numbers; the classifier, which takes one, passes all.
+CHECKS = (
+    *("check_estimator_cloneable", "check_estimator_tags_renamed", "check_valid_tag_types", "check_estimator_repr"),
+    *("check_no_attributes_set_in_init", "check_parameters_default_constructible", "check_get_params_invariance"),
+    *("check_set_params", "check_mixin_order", "check_do_not_raise_errors_in_init_or_set_params"),
+    "check_estimators_unfitted",
+)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("kind", [Forecaster, Generator, Tagger, Translator])
+def test_the_others_pass_the_checks_that_apply(kind, check):
+    getattr(estimator_checks, check)(kind.__name__, kind(hidden=8, epochs=1))
 
 
 @pytest.mark.parametrize("kind", [Forecaster, Generator, SequenceClassifier, Tagger, Translator])
@@ -59,6 +74,15 @@ def test_a_classifier_is_pickled_saved_and_loaded(tmp_path):
         SequenceClassifier(hidden=0).fit(X, Y)
     with pytest.raises(ValueError, match="y has 3 labels; 32 sequences"):
         classifier.fit(X, Y[:3])
+
+
+def test_tags_tell_what_goes_in():
+    kinds = (Forecaster, Generator, SequenceClassifier, Tagger, Translator)
+    tags = [get_tags(kind()) for kind in kinds]
+    assert [each.input_tags.two_d_array for each in tags] == [False, False, True, False, False]
+    assert [each.input_tags.string for each in tags] == [False, True, False, True, True]
+    assert [each.target_tags.required for each in tags] == [False, False, True, True, True]
+    assert [each.estimator_type for each in tags] == [None, None, "classifier", None, None]
 
 
 def test_a_grid_of_options_is_searched():
@@ -107,6 +131,9 @@ def test_sentences_and_answers_must_match():
         Translator().fit(["a", "b"], ["A"])
     with pytest.raises(errors.DataError, match="Each token needs one tag"):
         Tagger().fit([["a", "b"]], [["X"]])
+    for kind in (Translator, Tagger):
+        with pytest.raises(errors.DataError, match="requires y to be passed"):
+            kind().fit(["a"], None)
 
 
 def test_a_better_estimator_has_a_greater_score():

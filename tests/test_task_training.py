@@ -18,7 +18,7 @@ import torch
 pytest.importorskip("lightning", reason="needs the extra tasks")
 
 from fastgru import errors
-from fastgru.tasks import recipe_class, runs, work
+from fastgru.tasks import plots, recipe_class, runs, work
 from fastgru.tasks.batching import Batches
 from fastgru.tasks.classify import Classify, Labelled
 
@@ -279,6 +279,11 @@ def test_a_run_directory_holds_all_that_was_learned(finished, tmp_path):
     assert list(pd.read_csv(directory / "metrics.csv")["epoch"]) == [1, 2, 3]
 
 
+def test_pictures_take_any_script(tmp_path):
+    plots.save(plots.bars(np.ones(2), ["\u4eba", "\U0001f600"], "bits"), tmp_path / "bars.png")  # a warning would fail
+    assert (tmp_path / "bars.png").stat().st_size > 1000
+
+
 def test_a_directory_in_use_is_refused(finished, recipe, tmp_path):
     with pytest.raises(errors.RunError, match="exists and is not empty"):
         work.train(recipe, texts(), directory=tmp_path / "run")
@@ -319,6 +324,13 @@ def test_a_vocabulary_of_another_run_is_noticed(finished, tmp_path):
     assert other.state != finished.state
     (tmp_path / "other/vocabulary.json").rename(tmp_path / "run/vocabulary.json")
     with pytest.raises(errors.RunError, match="of different runs"):
+        runs.Trained.load(tmp_path / "run")
+
+
+def test_a_vocabulary_of_the_same_size_is_noticed_too(finished, tmp_path):
+    path = tmp_path / "run/vocabulary.json"
+    path.write_text(path.read_text().replace('"a"', '"c"'))
+    with pytest.raises(errors.RunError, match=r"vocabulary.json is not what weights.safetensors was trained with"):
         runs.Trained.load(tmp_path / "run")
 
 

@@ -153,7 +153,17 @@ class SequenceClassifier(ClassifierMixin, _Estimator, recipe="classify"):  # typ
 
 
 class _Scored(_Estimator):
-    """A score that is greater where the estimator is better, as scikit-learn wants it."""
+    """Estimators whose input is no array of numbers: a table of times, a text, sentences.
+
+    Their score is greater where the estimator is better, as scikit-learn wants it.
+    """
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.string = self.recipe.name != "forecast"
+        tags.target_tags.required = self.recipe.name in ("translate", "tag")
+        return tags
 
     def _score(self, data: Any) -> float:
         recipe, model, state = self._parts()
@@ -284,7 +294,13 @@ class Translator(_Scored, recipe="translate"):
         return self._score(_pairs(X, y))
 
 
+def _require_y(y: Any, kind: str) -> None:
+    if y is None:
+        raise DataError(f"{kind} requires y to be passed, but the target y is None. Give an answer for each of X.")
+
+
 def _pairs(sources: Sequence[str], targets: Sequence[str]) -> Pairs:
+    _require_y(targets, "Translator")
     if len(sources) != len(targets):
         raise DataError(f"there are {len(sources)} sentences in X and {len(targets)} in y. Each needs its translation.")
     return Pairs(list(sources), list(targets))
@@ -322,6 +338,7 @@ class Tagger(_Scored, recipe="tag"):
 
 
 def _tagged(sentences: Sequence[Sequence[str]], tags: Sequence[Sequence[str]]) -> Tagged:
+    _require_y(tags, "Tagger")
     if [len(each) for each in sentences] != [len(each) for each in tags]:
         raise DataError("X and y differ in length, or a sentence and its tags do. Each token needs one tag.")
     return Tagged(sentences, tags)

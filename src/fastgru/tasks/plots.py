@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib import font_manager
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from fastgru.files import whole
 
+# Matplotlib's own font has no Chinese, Japanese or Korean; of these, whatever is installed fills in.
+FONTS = (
+    *("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Zen Hei"),
+    *("WenQuanYi Micro Hei", "Microsoft YaHei", "SimHei", "PingFang SC", "Hiragino Sans", "Arial Unicode MS"),
+)
+
 
 def save(figure: Figure, path: Path) -> None:
-    """Writes a PNG, whole or not at all."""
+    """Writes a PNG, whole or not at all; letters that no font here has are drawn as boxes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole(path) as partial:
+    installed = set(font_manager.get_font_names())
+    for text in figure.findobj(Text):
+        text.set_fontfamily([name for name in FONTS if name in installed])
+    with whole(path) as partial, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure.savefig(partial, dpi=120)
 
 

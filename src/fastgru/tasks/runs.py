@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -46,7 +47,8 @@ class Trained:
         directory.mkdir(parents=True, exist_ok=True)
         write_config(directory, self.recipe, self.state)
         with whole(directory / WEIGHTS) as partial:
-            save_file({name: value.contiguous() for name, value in self.model.state_dict().items()}, partial)
+            weights = {name: value.contiguous() for name, value in self.model.state_dict().items()}
+            save_file(weights, partial, {"state": digest(self.state)})
         write_json(directory / METRICS, self.metrics)
         with whole(directory / HISTORY) as partial:
             self.history.to_csv(partial, index=False)
@@ -65,6 +67,8 @@ class Trained:
         if not path.exists():
             raise RunError(f"{path} is missing: this run was not finished. Go on with fastgru train … --resume.")
         try:
+            with safe_open(path, "pt") as file:
+                belongs_to = (file.metadata() or {}).get("state")
             model.load_state_dict(load_file(path))
         except SafetensorError as error:
             raise RunError(f"{path} is damaged ({error}). Train again, or bring it back from a copy.") from error
@@ -72,8 +76,15 @@ class Trained:
             raise RunError(
                 f"{path} does not fit {recipe.state_file} and {CONFIG} beside it: they are of different runs. {error}"
             ) from error
+        if belongs_to not in (None, digest(state)):
+            raise RunError(f"{directory / recipe.state_file} is not what {path.name} was trained with. Bring it back.")
         history = pd.read_csv(directory / HISTORY) if (directory / HISTORY).exists() else pd.DataFrame()
         return cls(recipe, state, model.eval(), history, read_json(directory / METRICS))
+
+
+def digest(state: State) -> str:
+    """SHA-256 of a vocabulary or scaler: weights keep it, as another one of the same size would fit them too."""
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
 
 
 def write_config(directory: Path, recipe: Recipe[Any], state: State, **extra: Any) -> None:
