@@ -55,13 +55,17 @@ class Trained:
         save(learning_curve(self.history), directory / PLOTS / "learning.png")
 
     @classmethod
-    def load(cls, directory: Path) -> Trained:
+    def load(cls, directory: Path, kind: type[Recipe[Any]] | None = None) -> Trained:
         """Reads what `save` wrote.
+
+        Args:
+            directory: of the run.
+            kind: the recipe, where it is one of your own; fastgru finds its own by their names.
 
         Raises:
             RunError: when a file is missing, damaged, or of another run.
         """
-        recipe, state = read_config(directory)
+        recipe, state = read_config(directory, kind)
         model = recipe.build(state)
         path = directory / WEIGHTS
         if not path.exists():
@@ -96,18 +100,17 @@ def write_config(directory: Path, recipe: Recipe[Any], state: State, **extra: An
     write_json(path, {**kept, **facts, **extra})
 
 
-def read_config(directory: Path) -> tuple[Recipe[Any], State]:
+def read_config(directory: Path, kind: type[Recipe[Any]] | None = None) -> tuple[Recipe[Any], State]:
     """The recipe of a run directory, and its vocabulary or scaler."""
     if not (directory / CONFIG).exists():
         raise RunError(f"{directory} is no run directory: it has no {CONFIG}. Make one with fastgru train.")
     config = read_json(directory / CONFIG)
     if config.get("format", 0) > FORMAT:
         raise RunError(f"{directory} was written by fastgru {config.get('fastgru')}, newer than this one. Upgrade.")
-    if config.get("recipe") not in RECIPES:
-        raise RunError(
-            f"{directory / CONFIG} names the recipe {config.get('recipe')!r}; there is {', '.join(RECIPES)}."
-        )
-    kind = recipe_class(config["recipe"])
+    if config.get("recipe") not in ([*RECIPES] if kind is None else [kind.name]):
+        known = ", ".join(RECIPES) if kind is None else kind.name
+        raise RunError(f"{directory / CONFIG} names the recipe {config.get('recipe')!r}; there is {known}.")
+    kind = kind or recipe_class(config["recipe"])
     try:
         recipe = kind(**config["options"])
     except TypeError as error:

@@ -132,13 +132,13 @@ def _claim(directory: Path, recipe: Recipe[Any], state: State, facts: dict[str, 
 
 
 def _check_same(directory: Path, recipe: Recipe[Any], state: State, facts: dict[str, Any]) -> None:
-    earlier, earlier_state = runs.read_config(directory)
-    if earlier.name != recipe.name:
-        raise RunError(f"{directory} holds a run of {earlier.name}, not of {recipe.name}.")
+    config = runs.read_json(directory / runs.CONFIG)
+    if config.get("recipe") != recipe.name:
+        raise RunError(f"{directory} holds a run of {config.get('recipe')}, not of {recipe.name}.")
+    earlier, earlier_state = runs.read_config(directory, type(recipe))
     then, now = asdict(earlier), asdict(recipe)
     changed = [f"{name} was {then[name]!r} and is {now[name]!r}" for name in now if then[name] != now[name]]
     if changed:
         raise RunError(f"the run in {directory} has other options: {'; '.join(changed)}. Give the same ones.")
-    config = runs.read_json(directory / runs.CONFIG)
     if state != earlier_state or any(config.get(name) != value for name, value in facts.items()):
         raise RunError(f"the run in {directory} began with other data. Give the same files, or choose another --out.")
