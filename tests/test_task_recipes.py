@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 pytest.importorskip("lightning", reason="needs the extra tasks")
 
@@ -118,6 +119,17 @@ def test_an_lstm_trains_too(trained, name):
     run, data, _ = trained[name]
     other = work.train(replace(run.recipe, layer="lstm", epochs=1, layers=2), data)
     assert np.isfinite(list(other.metrics["scores"].values())).all()
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-mixed"])
+@pytest.mark.parametrize("name", TINY)
+def test_each_precision_trains_and_is_kept(trained, tmp_path, name, precision):
+    _, data, _ = trained[name]
+    recipe = replace(TINY[name][0], epochs=1, precision=precision)
+    run = work.train(recipe, data, directory=tmp_path / "run")
+    loaded = runs.Trained.load(tmp_path / "run").model.state_dict()
+    assert all(torch.equal(value, loaded[key]) for key, value in run.model.state_dict().items())
+    assert {value.dtype for value in loaded.values()} == {recipe.dtype}
 
 
 @pytest.mark.parametrize(

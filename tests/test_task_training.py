@@ -9,18 +9,22 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch import distributed
+from torch.testing._internal.distributed.fake_pg import FakeStore
 
 pytest.importorskip("lightning", reason="needs the extra tasks")
 
 from fastgru import errors
 from fastgru.tasks import plots, recipe_class, runs, work
-from fastgru.tasks.batching import Batches
+from fastgru.tasks.batching import Batches, loader
 from fastgru.tasks.classify import Classify, Labelled
+from fastgru.tasks.training import Learner
 
 TINY = {"hidden": 8, "embedding": 4, "batch": 8, "epochs": 3, "validation": 0.25, "dropout": 0.3}
 
@@ -97,14 +101,26 @@ def test_the_order_depends_on_the_epoch_and_on_nothing_else():
     assert list(batches) != first
 
 
-def test_processes_share_each_batch(monkeypatch):
-    whole = list(Batches([1] * 21, 8, seed=0, shuffle=True))
-    shares = []
+def test_processes_share_each_batch():
+    """Also when they find each other only after the batches were made, as under Lightning."""
+    batches = Batches([1] * 17, 8, seed=0, shuffle=True)
+    whole, shares = list(batches), []
     for rank in range(2):
-        share = Batches([1] * 21, 8, seed=0, shuffle=True)
-        share.rank, share.processes = rank, 2
-        shares.append(list(share))
+        distributed.init_process_group("fake", store=FakeStore(), rank=rank, world_size=2)
+        shares.append(list(batches))
+        distributed.destroy_process_group()
     assert [sorted(a + b) for a, b in zip(*shares, strict=True)] == [sorted(batch) for batch in whole]
+    assert sorted(len(batch) for batch in shares[1]) == [0, 4, 4]
+
+
+def test_a_process_without_an_example_takes_part_with_one_that_does_not_count(recipe):
+    data = texts(8)
+    state = recipe.learn_state(data)
+    learner = Learner(recipe, recipe.build(state))
+    dataset = loader(recipe, recipe.examples(data, state)).dataset
+    assert learner._loss(dataset[[0]]).terms == 1
+    total, terms = learner._loss(dataset[[]])
+    assert (total.item(), terms) == (0.0, 0)
 
 
 # ---- training
@@ -182,8 +198,9 @@ class Interrupting:
         return self.loss(*arguments)
 
 
-@pytest.mark.parametrize("batch", [2, 9, 20])
-def test_a_run_that_goes_on_ends_in_the_same_bits(recipe, tmp_path, monkeypatch, batch):
+@pytest.mark.parametrize(("batch", "precision"), [(2, "32-true"), (9, "32-true"), (20, "32-true"), (9, "64-true")])
+def test_a_run_that_goes_on_ends_in_the_same_bits(recipe, tmp_path, monkeypatch, batch, precision):
+    recipe = replace(recipe, precision=precision)
     undisturbed = work.train(recipe, texts(), directory=tmp_path / "whole")
     handler = signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as patch:
@@ -217,25 +234,99 @@ def test_ctrl_c_on_the_command_line_leaves_a_checkpoint_that_goes_on(tmp_path):
         runs.Trained.load(out)
 
 
-def test_an_interrupted_save_leaves_the_checkpoint_before_it(recipe, tmp_path, monkeypatch):
-    import fsspec
-
+@pytest.mark.parametrize("when", ["written", "renamed"])
+def test_an_interrupted_save_leaves_the_checkpoint_before_it(recipe, tmp_path, monkeypatch, when):
     saves = []
-    commit = fsspec.implementations.local.LocalFileOpener.commit
+    save, rename = torch.save, Path.replace
 
-    def failing(self):
-        saves.append(self.path)
-        if len(saves) == 3:
+    def failing(checkpoint, path):
+        saves.append(path)
+        if len(saves) < 5 or when == "renamed":
+            return save(checkpoint, path)
+        Path(path).write_bytes(b"half of")
+        raise OSError("no space left on device")
+
+    def renaming(path, target):
+        if len(saves) == 5:
             raise OSError("no space left on device")
-        commit(self)
+        return rename(path, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(fsspec.implementations.local.LocalFileOpener, "commit", failing)
+        patch.setattr(torch, "save", failing)
+        patch.setattr(Path, "replace", renaming)
         with pytest.raises(OSError, match="no space"):
             work.train(recipe, texts(), directory=tmp_path / "run")
-    torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)
+    checkpoints = tmp_path / "run/checkpoints"
+    assert {path.name for path in checkpoints.iterdir()} == {"best.ckpt", "last.ckpt"}
+    for path in checkpoints.iterdir():
+        torch.load(path, weights_only=True)
     resumed = work.train(recipe, texts(), directory=tmp_path / "run", resume=True)
     assert same_weights(resumed.model, work.train(recipe, texts()).model)
+
+
+def test_a_run_that_goes_on_still_knows_its_best_epoch(recipe, tmp_path, monkeypatch):
+    recipe = replace(recipe, rate=0.2, clip=0.0, seed=10)
+    undisturbed = work.train(recipe, texts(), directory=tmp_path / "whole")
+    first, second, third = undisturbed.history["validation_loss"]
+    assert second < third < first  # the third, which is cut, is worse than the best and better than all before that
+    with monkeypatch.context() as patch:
+        Interrupting(patch, 2 * (5 + 2) + 3)
+        with pytest.raises(errors.TrainingInterrupted):
+            work.train(recipe, texts(), directory=tmp_path / "cut")
+    resumed = work.train(recipe, texts(), directory=tmp_path / "cut", resume=True)
+    assert same_weights(undisturbed.model, resumed.model)
+
+
+@pytest.mark.parametrize("step", ["score", "plots"])
+def test_what_comes_after_training_is_done_again(tmp_path, monkeypatch, step):
+    recipe = Classify(**{**TINY, "rate": 0.0, "epochs": 9, "patience": 2})  # it ends early, and must not go on then
+    undisturbed = work.train(recipe, texts(), directory=tmp_path / "whole")
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Classify, step, interrupted)
+        with pytest.raises(errors.TrainingInterrupted, match=r"Training has ended.*--resume"):
+            work.train(recipe, texts(), directory=tmp_path / "cut")
+    resumed = work.train(recipe, texts(), directory=tmp_path / "cut", resume=True)
+    assert len(resumed.history) == len(undisturbed.history) == 3
+    assert same_weights(undisturbed.model, resumed.model)
+    assert {path.name for path in (tmp_path / "cut/plots").iterdir()} == {"confusion.png", "learning.png"}
+
+
+@pytest.mark.parametrize(
+    ("file", "content"), [("last.ckpt", b""), ("last.ckpt", b"none"), ("last.ckpt", "best.ckpt"), ("best.ckpt", b"no")]
+)
+def test_a_damaged_checkpoint_is_named(recipe, tmp_path, monkeypatch, file, content):
+    with monkeypatch.context() as patch:
+        Interrupting(patch, 20)
+        with pytest.raises(errors.TrainingInterrupted):
+            work.train(recipe, texts(), directory=tmp_path / "run")
+    checkpoints = tmp_path / "run/checkpoints"
+    whole = (checkpoints / content).read_bytes() if isinstance(content, str) else content
+    (checkpoints / file).write_bytes(whole)
+    if file == "best.ckpt":  # asked for at the end, if no later epoch is better
+        monkeypatch.setattr("fastgru.tasks.training._has_stopped", lambda *_: True)
+    with pytest.raises(errors.RunError, match=f"{file} is "):
+        work.train(recipe, texts(), directory=tmp_path / "run", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [({}, "the loss"), ({"batch": 64}, "the loss"), ({"batch": 64, "validation": 0.0}, r"\S+\.weight")],
+)
+def test_numbers_that_are_none_end_training(recipe, tmp_path, options, what):
+    words = rf"{what} is -?(nan|inf) in epoch 1. Choose a smaller rate than 1e\+"
+    with pytest.raises(errors.TrainingDiverged, match=words):
+        work.train(replace(recipe, rate=1e308, clip=0.0, **options), texts(), directory=tmp_path / "run")
+
+
+def test_training_leaves_random_numbers_as_they_were(recipe):
+    before = torch.get_rng_state()
+    with torch.inference_mode():
+        work.train(recipe, texts())
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize(
@@ -338,11 +429,11 @@ def test_a_vocabulary_of_the_same_size_is_noticed_too(finished, tmp_path):
 
 
 def test_two_processes_learn_what_one_learns(tmp_path):
-    data = write_csv(tmp_path / "data.csv", texts(64))
+    data = write_csv(tmp_path / "data.csv", texts(66))  # 51 are learned from: batches of 7, and one of 2
     histories = []
     for devices in (1, 2):
         out = tmp_path / f"run{devices}"
-        asked = command("--data", data, "--out", out, "--devices", devices, dropout=0.0)
+        asked = command("--data", data, "--out", out, "--devices", devices, dropout=0.0, batch=7)
         done = subprocess.run(asked, capture_output=True, text=True, timeout=120, env=alone())
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("accuracy") == 1  # one of them prints

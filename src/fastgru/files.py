@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,11 @@ from pathlib import Path
 def whole(path: Path) -> Iterator[Path]:
     """A name beside `path` to write to; the file gets its own name when the block ends well, and else goes away.
 
-    The name keeps the ending of `path`, from which libraries tell the format.
+    The name keeps the ending of `path`, from which libraries tell the format. A link stays, and what it points to is
+    replaced; what is no file, such as /dev/stdout, is written to as it is.
+
+    Raises:
+        OSError: naming `path`, when it cannot be written.
 
     Example:
         >>> import tempfile
@@ -22,9 +27,23 @@ def whole(path: Path) -> Iterator[Path]:
         >>> path.read_text()
         '{}'
     """
-    partial = path.with_name(f".partial-{path.name}")
+    target = path.resolve()
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        yield path
+        return
+    if not target.parent.is_dir():
+        raise FileNotFoundError(
+            f"{path}: there is no directory {target.parent}. Make it first, or choose another name."
+        )
+    partial = target.with_name(f".partial-{target.name[-60:]}")
     try:
         yield partial
-        partial.replace(path)
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())  # the name must not be there before the content is
+        partial.replace(target)
+    except OSError as error:
+        if error.filename == str(partial):
+            error.filename = str(path)
+        raise
     finally:
         partial.unlink(missing_ok=True)

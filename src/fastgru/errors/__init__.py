@@ -16,6 +16,7 @@
     |-- DataError        (ValueError)                a file or table that a recipe cannot learn from
     |-- RunError         (RuntimeError)              a run directory that exists, is incomplete or does not fit
     |-- TrainingInterrupted (RuntimeError)           training that was stopped by Ctrl-C
+    |-- TrainingDiverged (ArithmeticError)           training whose loss is no number any more
     `-- MissingExtra     (ImportError)               an optional dependency that is not installed
 
 Each class also is what torch raises for the same mistake, and each text holds torch's own words where torch has some,

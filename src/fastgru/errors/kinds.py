@@ -67,6 +67,10 @@ class TrainingInterrupted(FastGRUError, RuntimeError):  # noqa: N818  (nothing w
     """Training that was stopped by Ctrl-C."""
 
 
+class TrainingDiverged(FastGRUError, ArithmeticError):  # noqa: N818  (as its sibling)
+    """Training whose loss is no number any more."""
+
+
 class MissingExtra(FastGRUError, ImportError):  # noqa: N818  (named for what the reader must do about it)
     """An optional dependency that is not installed."""
 

@@ -21,14 +21,12 @@ class Batches(Sampler[list[int]]):
     """Indices of the examples of each batch, this process's share of them.
 
     The order depends on seed and epoch alone: a run that goes on in epoch 5 sees the batches that it would have seen,
-    and two processes of half a batch each see together what one process sees.
+    and two processes of half a batch each see together what one process sees. A share may be empty.
     """
 
     def __init__(self, lengths: Sequence[int], size: int, seed: int, shuffle: bool) -> None:
         self.lengths, self.size, self.seed, self.shuffle = torch.as_tensor(lengths), size, seed, shuffle
         self.epoch = 0
-        spread = distributed.is_available() and distributed.is_initialized()
-        self.rank, self.processes = (distributed.get_rank(), distributed.get_world_size()) if spread else (0, 1)
 
     def set_epoch(self, epoch: int) -> None:
         """Lightning calls this at the start of each epoch."""
@@ -40,21 +38,34 @@ class Batches(Sampler[list[int]]):
         order = torch.randperm(count, generator=generator) if self.shuffle else torch.arange(count)
         pools: tuple[Tensor, ...] = torch.split(order, self.size * POOL)
         batches = [
-            batch
-            for pool in pools
-            for batch in torch.split(pool[self.lengths[pool].argsort(stable=True)], self.size)
-            if len(batch) >= self.processes  # every process needs an example
+            batch for pool in pools for batch in torch.split(pool[self.lengths[pool].argsort(stable=True)], self.size)
         ]
         if not self.shuffle:
             return batches
         return [batches[index] for index in torch.randperm(len(batches), generator=generator).tolist()]
 
     def __iter__(self) -> Iterator[list[int]]:
+        rank, processes = _place()  # asked late: Lightning joins the processes after it was given the batches
         for batch in self._order():
-            yield batch[self.rank :: self.processes].tolist()
+            yield batch[rank::processes].tolist()
 
     def __len__(self) -> int:
         return len(self._order())
+
+
+def _place() -> tuple[int, int]:
+    """This process's number, and how many there are."""
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1
+
+
+EMPTY = "is_empty"
+
+
+def counts(batch: Batch) -> bool:
+    """Whether a batch is of examples of its own; else it is there because every process must take part in each step."""
+    return EMPTY not in batch
 
 
 class _Collated(Dataset[Batch]):
@@ -64,7 +75,8 @@ class _Collated(Dataset[Batch]):
         self.recipe, self.examples = recipe, examples
 
     def __getitem__(self, indices: list[int]) -> Batch:  # a whole batch at once
-        return self.recipe.collate([self.examples[index] for index in indices])
+        batch = self.recipe.collate([self.examples[index] for index in indices or [0]])
+        return batch if indices else {**batch, EMPTY: True}
 
 
 def loader(recipe: Recipe[Data], examples: Sequence[Any], shuffle: bool = False) -> DataLoader[Batch]:

@@ -131,7 +131,8 @@ class Classify(Recipe[Labelled]):
         for sequence in data.sequences:
             if np.shape(sequence)[1:] != mean.shape:
                 raise DataError(f"a series has {np.shape(sequence)[1]} features; training was on {mean.size}.")
-        return [torch.from_numpy((sequence - mean) / deviation) for sequence in data.sequences]  # type: ignore[operator]
+        scaled = ((sequence - mean) / deviation for sequence in data.sequences)  # type: ignore[operator]
+        return [torch.from_numpy(sequence).to(self.dtype) for sequence in scaled]
 
     def length(self, example: Example) -> int:
         return len(example[0])

@@ -157,7 +157,7 @@ class Forecast(Recipe[Panel]):
         covariates = features.standardized(each.covariates, state["covariates"])
         past = np.concatenate([values[:, None], covariates, ahead[:count]], 1)
         number = [None, *state["scales"]].index(each.name) if each.name in state["scales"] else 0
-        return Window(torch.from_numpy(past).float(), torch.from_numpy(ahead).float(), number, count)
+        return Window(torch.from_numpy(past).to(self.dtype), torch.from_numpy(ahead).to(self.dtype), number, count)
 
     def examples(self, data: Panel, state: State) -> list[Window]:
         """One for each origin, every `stride` steps."""

@@ -8,6 +8,7 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar, get_args, get_type_hints
 
+import torch
 from torch import Tensor, nn
 
 from fastgru.errors import ArgumentError
@@ -114,6 +115,15 @@ class Recipe(ABC, Generic[Data]):
     @abstractmethod
     def build(self, state: State) -> nn.Module:
         """The network, with fresh weights."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of weights, and of inputs that are numbers."""
+        return torch.float64 if self.precision == "64-true" else torch.float32
+
+    def network(self, state: State) -> nn.Module:
+        """What `build` makes, in the type of `precision`: Lightning would convert it after it has read a checkpoint."""
+        return self.build(state).to(self.dtype)
 
     @abstractmethod
     def loss(self, model: nn.Module, batch: Batch) -> Loss:

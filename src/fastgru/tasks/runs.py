@@ -43,16 +43,19 @@ class Trained:
     metrics: dict[str, Any] = field(default_factory=dict)
 
     def save(self, directory: Path) -> None:
-        """Writes config, state, weights, metrics and the learning curve, each file whole or not at all."""
+        """Writes config, state, weights, the learning curve and metrics, each file whole or not at all.
+
+        The metrics come last: a run that has them is finished.
+        """
         directory.mkdir(parents=True, exist_ok=True)
         write_config(directory, self.recipe, self.state)
         with whole(directory / WEIGHTS) as partial:
             weights = {name: value.contiguous() for name, value in self.model.state_dict().items()}
             save_file(weights, partial, {"state": digest(self.state)})
-        write_json(directory / METRICS, self.metrics)
         with whole(directory / HISTORY) as partial:
             self.history.to_csv(partial, index=False)
         save(learning_curve(self.history), directory / PLOTS / "learning.png")
+        write_json(directory / METRICS, self.metrics)
 
     @classmethod
     def load(cls, directory: Path, kind: type[Recipe[Any]] | None = None) -> Trained:
@@ -66,7 +69,7 @@ class Trained:
             RunError: when a file is missing, damaged, or of another run.
         """
         recipe, state = read_config(directory, kind)
-        model = recipe.build(state)
+        model = recipe.network(state)
         path = directory / WEIGHTS
         if not path.exists():
             raise RunError(f"{path} is missing: this run was not finished. Go on with fastgru train … --resume.")

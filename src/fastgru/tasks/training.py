@@ -20,13 +20,13 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, distributed, nn
+from torch.utils.data import DataLoader
 from torchmetrics import MaxMetric, MeanMetric
 
-from fastgru.errors import TrainingInterrupted
-from fastgru.tasks.batching import loader
-from fastgru.tasks.recipe import Batch, Data, Example, Recipe, State
-
-CHECKPOINTS, LAST, BEST = "checkpoints", "last.ckpt", "best.ckpt"
+from fastgru.errors import TrainingDiverged, TrainingInterrupted
+from fastgru.tasks import checkpoints
+from fastgru.tasks.batching import counts, loader
+from fastgru.tasks.recipe import Batch, Data, Example, Loss, Recipe, State
 
 
 class Learner(L.LightningModule):
@@ -42,18 +42,35 @@ class Learner(L.LightningModule):
         # Each epoch draws its own dropout, whether the run came here in one go or by a checkpoint.
         torch.manual_seed((self.recipe.seed * 1_000_003 + self.current_epoch) * 1024 + self.global_rank)
 
-    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+    def _loss(self, batch: Batch) -> Loss:
         total, terms = self.recipe.loss(self.model, batch)
-        self.training_loss.update(total.detach() / terms, terms)
+        self._require_finite("the loss", total.detach())
+        return Loss(total, terms) if counts(batch) else Loss(total * 0, 0)
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        total, terms = self._loss(batch)
+        self.training_loss.update(total.detach() / max(1, terms), terms)
         self.log("training_loss", self.training_loss, on_step=False, on_epoch=True)
         # Processes get equal weight when their gradients are averaged, so each divides by the mean number of terms.
         mean_terms = self.trainer.strategy.reduce(torch.tensor(float(terms)), reduce_op="mean")
         mean_loss: Tensor = total / mean_terms
         return mean_loss
 
+    def on_train_epoch_end(self) -> None:
+        for name, parameter in self.model.named_parameters():
+            self._require_finite(name, parameter.detach())
+
+    def _require_finite(self, name: str, values: Tensor) -> None:
+        if not values.isfinite().all():
+            found = values[~values.isfinite()].flatten()[0].item()
+            raise TrainingDiverged(
+                f"{name} is {found:g} in epoch {self.current_epoch + 1}. Choose a smaller rate than "
+                f"{self.recipe.rate:g}, or a smaller clip than {self.recipe.clip:g}."
+            )
+
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        total, terms = self.recipe.loss(self.model, batch)
-        self.validation_loss.update(total / terms, terms)
+        total, terms = self._loss(batch)
+        self.validation_loss.update(total / max(1, terms), terms)
         self.log("validation_loss", self.validation_loss, on_step=False, on_epoch=True, prog_bar=True)
 
     def configure_gradient_clipping(
@@ -111,7 +128,7 @@ class _Start(Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         directory = trainer.checkpoint_callback.dirpath  # type: ignore[union-attr]
         if trainer.current_epoch == 0:
-            trainer.save_checkpoint(Path(str(directory)) / LAST)
+            trainer.save_checkpoint(Path(str(directory)) / checkpoints.LAST)
 
 
 def fit(
@@ -146,31 +163,46 @@ def fit(
     Raises:
         TrainingInterrupted: on Ctrl-C; the last whole epoch is in `directory`.
     """
-    with _scratch(directory) as place, _quiet(), _interruptible():
+    with _scratch(directory) as place, _quiet(), _interruptible(), _own_state():
         torch.manual_seed(recipe.seed)
-        learner, history = Learner(recipe, recipe.build(state)), History()
-        trainer, best = _trainer(recipe, place, history, len(validation) > 0, devices, tensorboard, progress)
-        last = place / CHECKPOINTS / LAST
+        learner, history = Learner(recipe, recipe.network(state)), History()
+        trainer = _trainer(recipe, place, history, len(validation) > 0, devices, tensorboard, progress)
         batches = loader(recipe, training, shuffle=True)
         held_out = loader(recipe, validation) if len(validation) else None
-        if goes_on := resume and last.exists():
-            # Lightning tells the sampler of each epoch, but takes the first batches of a run that goes on before that.
-            rows = torch.load(last, weights_only=True)["callbacks"][history.state_key]["rows"]
-            batches.sampler.set_epoch(len(rows))  # type: ignore[attr-defined]
-        try:
-            trainer.fit(learner, batches, held_out, ckpt_path=last if goes_on else None, weights_only=True)
-        except SystemExit as error:  # how Lightning ends a run on Ctrl-C
-            remedy = (
-                f"Run the same command with --resume to go on in {directory}." if directory else "Nothing was kept."
-            )
-            done = f"{len(history.rows)} of {recipe.epochs} epochs"
-            raise TrainingInterrupted(f"Training was interrupted after {done}. {remedy}") from error
+        last = place / checkpoints.DIRECTORY / checkpoints.LAST
+        goes_on = resume and last.exists()
+        if not (goes_on and _has_stopped(last, recipe, history, batches)):
+            try:
+                trainer.fit(learner, batches, held_out, ckpt_path=last if goes_on else None, weights_only=True)
+            except SystemExit as error:  # how Lightning ends a run on Ctrl-C
+                raise _interrupted(recipe, history, directory) from error
         if distributed.is_initialized():
             distributed.destroy_process_group()  # what follows is each process's own affair
         if len(validation) and trainer.is_global_zero:
-            checkpoint = torch.load(best.best_model_path, weights_only=True)
-            learner.load_state_dict(checkpoint["state_dict"])
+            best = checkpoints.read(place / checkpoints.DIRECTORY / checkpoints.BEST, "state_dict")
+            learner.load_state_dict(best["state_dict"])
     return learner.model.eval(), history
+
+
+def _has_stopped(last: Path, recipe: Recipe[Any], history: History, batches: DataLoader[Batch]) -> bool:
+    """Whether a run that goes on had come to its early end already; else its batches are set to where it was."""
+    earlier = checkpoints.read(last, "callbacks", "optimizer_states")["callbacks"]
+    if stopped := earlier.get(_stopper(recipe).state_key, {}).get("stopped_epoch", 0) > 0:
+        history.load_state_dict(earlier[history.state_key])
+    # Lightning tells the sampler of each epoch, but takes the first batches of a run that goes on before that.
+    batches.sampler.set_epoch(len(earlier[history.state_key]["rows"]))  # type: ignore[attr-defined]
+    return bool(stopped)
+
+
+def _interrupted(recipe: Recipe[Any], history: History, directory: Path | None) -> TrainingInterrupted:
+    remedy = f"Run the same command with --resume to go on in {directory}." if directory else "Nothing was kept."
+    return TrainingInterrupted(
+        f"Training was interrupted after {len(history.rows)} of {recipe.epochs} epochs. {remedy}"
+    )
+
+
+def _stopper(recipe: Recipe[Any]) -> EarlyStopping:
+    return EarlyStopping("validation_loss", patience=recipe.patience)
 
 
 def _trainer(
@@ -181,29 +213,24 @@ def _trainer(
     devices: int,
     tensorboard: bool,
     progress: bool,
-) -> tuple[L.Trainer, ModelCheckpoint]:
-    checkpoints = place / CHECKPOINTS
+) -> L.Trainer:
+    directory = place / checkpoints.DIRECTORY
+    kept: dict[str, Any] = {"dirpath": directory, "enable_version_counter": False, "save_on_train_epoch_end": True}
     best = ModelCheckpoint(
-        checkpoints,
-        Path(BEST).stem,
-        monitor="validation_loss",
-        enable_version_counter=False,
-        save_weights_only=True,
+        filename=Path(checkpoints.BEST).stem, monitor="validation_loss", save_weights_only=True, **kept
     )
-    last = ModelCheckpoint(
-        checkpoints, Path(LAST).stem, enable_version_counter=False, save_on_train_epoch_end=True, every_n_epochs=1
-    )
-    callbacks: list[Callback] = [history, _Start(), last]
-    if validated:
-        callbacks.append(best)
+    last = ModelCheckpoint(filename=Path(checkpoints.LAST).stem, every_n_epochs=1, **kept)
+    # The best comes before the last, which keeps what is known of the best.
+    callbacks: list[Callback] = [history, _Start(), *([best] if validated else []), last]
     if validated and recipe.patience:
-        callbacks.append(EarlyStopping("validation_loss", patience=recipe.patience))
-    trainer = L.Trainer(
+        callbacks.append(_stopper(recipe))
+    return L.Trainer(
         **_processes(devices),
         max_epochs=recipe.epochs,
         precision=recipe.precision,
         gradient_clip_val=recipe.clip or None,
         callbacks=callbacks,
+        plugins=[checkpoints.WholeFiles()],
         logger=TensorBoardLogger(place, name="tensorboard", version="") if tensorboard else False,
         default_root_dir=place,
         enable_progress_bar=progress,
@@ -212,7 +239,6 @@ def _trainer(
         log_every_n_steps=1,
         use_distributed_sampler=False,
     )
-    return trainer, best
 
 
 def _processes(devices: int) -> dict[str, Any]:
@@ -231,6 +257,13 @@ def _scratch(directory: Path | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="fastgru-") as name:
         yield Path(name)
+
+
+@contextmanager
+def _own_state() -> Iterator[None]:
+    """Training draws its own random numbers, and has gradients wherever it is called from."""
+    with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
+        yield
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 from torch import nn
 
-from fastgru.errors import DataError, RunError
+from fastgru.errors import DataError, RunError, TrainingInterrupted
 from fastgru.tasks import layers, plots, runs
 from fastgru.tasks.recipe import Data, Example, Recipe, State
 from fastgru.tasks.training import fit
@@ -66,7 +66,11 @@ def train(
     )
     trained = runs.Trained(recipe, state, model, pd.DataFrame(history.rows), _metrics(model, history.seconds))
     if is_first_process():
-        _score(trained, {name: part for name, part in parts.items() if part is not None}, directory)
+        try:
+            _score(trained, {name: part for name, part in parts.items() if part is not None}, directory)
+        except KeyboardInterrupt as error:
+            remedy = f" Run the same command with --resume to do so in {directory}." if directory else ""
+            raise TrainingInterrupted(f"Training has ended, but its result was not scored.{remedy}") from error
     return trained
 
 
@@ -91,8 +95,8 @@ def _score(trained: runs.Trained, parts: dict[str, Any], directory: Path | None)
     trained.metrics["scored_on"] = name
     trained.metrics["scoring_seconds"] = time.perf_counter() - since
     if directory is not None:
-        trained.save(directory)
         draw(trained, part, directory)
+        trained.save(directory)
 
 
 def draw(trained: runs.Trained, data: Any, directory: Path) -> None:

@@ -1,0 +1,43 @@
+"""Checkpoints of a run: each is whole or not there, and a damaged one is named."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from fastgru.errors import RunError
+from fastgru.files import whole
+
+DIRECTORY, LAST, BEST = "checkpoints", "last.ckpt", "best.ckpt"
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Writes beside the file and renames: Lightning's own writer copies over it where TMPDIR is another disk."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Replaces the file at `path`, or leaves it as it was."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole(path) as partial:
+            torch.save(checkpoint, partial)
+
+
+def read(path: Path, *parts: str) -> dict[str, Any]:
+    """A checkpoint that has these parts.
+
+    Raises:
+        RunError: for one that is missing, damaged, or lacks a part.
+    """
+    try:
+        found: dict[str, Any] = torch.load(path, weights_only=True)
+    except FileNotFoundError as error:
+        raise RunError(f"{path} is missing: the run cannot go on. Start another with another --out.") from error
+    except (RuntimeError, pickle.UnpicklingError, EOFError, LookupError, ValueError, OSError) as error:
+        raise RunError(f"{path} is damaged. Bring it back from a copy, or start another run.") from error
+    if not isinstance(found, dict) or any(part not in found for part in parts):
+        raise RunError(f"{path} is no checkpoint that training goes on from. Bring it back, or start another run.")
+    return found
