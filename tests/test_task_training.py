@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import torch
 from torch import distributed
@@ -273,7 +274,8 @@ def test_a_run_that_goes_on_still_knows_its_best_epoch(recipe, tmp_path, monkeyp
         Interrupting(patch, 2 * (5 + 2) + 3)
         with pytest.raises(errors.TrainingInterrupted):
             work.train(recipe, texts(), directory=tmp_path / "cut")
-    resumed = work.train(recipe, texts(), directory=tmp_path / "cut", resume=True)
+    (tmp_path / "cut").rename(tmp_path / "moved")
+    resumed = work.train(recipe, texts(), directory=tmp_path / "moved", resume=True)
     assert same_weights(undisturbed.model, resumed.model)
 
 
@@ -439,6 +441,26 @@ def test_two_processes_learn_what_one_learns(tmp_path):
         assert done.stdout.count("accuracy") == 1  # one of them prints
         histories.append(pd.read_csv(out / "metrics.csv").drop(columns="seconds"))
     np.testing.assert_allclose(histories[0], histories[1], rtol=1e-4)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_two_processes_end_together(tmp_path, ending):
+    data, out = write_csv(tmp_path / "data.csv", texts(64)), tmp_path / "run"
+    asked = command("--data", data, "--out", out, "--devices", 2, epochs=4000)
+    process = subprocess.Popen(asked, stderr=subprocess.PIPE, text=True, env=alone(), start_new_session=True)
+    deadline = time.time() + 60
+    while not (out / "checkpoints/best.ckpt").exists():
+        assert time.time() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    others = psutil.Process(process.pid).children()
+    assert len(others) == 1
+    os.killpg(process.pid, ending) if ending == signal.SIGINT else process.send_signal(ending)  # Ctrl-C reaches both
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert said.count("--resume to go on") == 1
+    _, alive = psutil.wait_procs(others, timeout=10)
+    assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []  # whoever collects them
 
 
 def test_torchrun_starts_the_same_command(tmp_path):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import Field, fields, replace
 from pathlib import Path
@@ -118,6 +119,8 @@ def _value(kind: type[Recipe[Any]], name: str, value: Any) -> Any:
 def _train(recipe: Recipe[Any], files: dict[str, Path | None], out: Path, resume: bool, **options: Any) -> None:
     from fastgru.tasks import reading, tables, work
 
+    if not work.is_first_process():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first one ends the others, and tells
     work.check_directory(out, resume)
     parts = {name: None if path is None else recipe.read(path) for name, path in files.items()}
     facts = {name: {"path": str(path), "sha256": reading.fingerprint(path)} for name, path in files.items() if path}

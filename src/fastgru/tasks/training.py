@@ -122,10 +122,23 @@ class History(Callback):
         self.rows, self.seconds = state_dict["rows"], state_dict["seconds"]
 
 
+class _Kept(ModelCheckpoint):
+    """Knows what it has kept also where the directory was moved."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict({**state_dict, "dirpath": self.dirpath})
+
+
 class _Start(Callback):
-    """A checkpoint before the first step, so that an interrupted run has one whenever it ends."""
+    """A checkpoint before the first step, so that an interrupted run has one whenever it ends.
+
+    And SIGTERM is what Ctrl-C is: Lightning's own handler waits for the other processes, which wait for this one. Its
+    trainer puts back what was there before.
+    """
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
         directory = trainer.checkpoint_callback.dirpath  # type: ignore[union-attr]
         if trainer.current_epoch == 0:
             trainer.save_checkpoint(Path(str(directory)) / checkpoints.LAST)
@@ -164,6 +177,7 @@ def fit(
         TrainingInterrupted: on Ctrl-C; the last whole epoch is in `directory`.
     """
     with _scratch(directory) as place, _quiet(), _interruptible(), _own_state():
+        had_others = distributed.is_available() and distributed.is_initialized()
         torch.manual_seed(recipe.seed)
         learner, history = Learner(recipe, recipe.network(state)), History()
         trainer = _trainer(recipe, place, history, len(validation) > 0, devices, tensorboard, progress)
@@ -176,7 +190,7 @@ def fit(
                 trainer.fit(learner, batches, held_out, ckpt_path=last if goes_on else None, weights_only=True)
             except SystemExit as error:  # how Lightning ends a run on Ctrl-C
                 raise _interrupted(recipe, history, directory) from error
-        if distributed.is_initialized():
+        if distributed.is_initialized() and not had_others:
             distributed.destroy_process_group()  # what follows is each process's own affair
         if len(validation) and trainer.is_global_zero:
             best = checkpoints.read(place / checkpoints.DIRECTORY / checkpoints.BEST, "state_dict")
@@ -216,10 +230,8 @@ def _trainer(
 ) -> L.Trainer:
     directory = place / checkpoints.DIRECTORY
     kept: dict[str, Any] = {"dirpath": directory, "enable_version_counter": False, "save_on_train_epoch_end": True}
-    best = ModelCheckpoint(
-        filename=Path(checkpoints.BEST).stem, monitor="validation_loss", save_weights_only=True, **kept
-    )
-    last = ModelCheckpoint(filename=Path(checkpoints.LAST).stem, every_n_epochs=1, **kept)
+    best = _Kept(filename=Path(checkpoints.BEST).stem, monitor="validation_loss", save_weights_only=True, **kept)
+    last = _Kept(filename=Path(checkpoints.LAST).stem, every_n_epochs=1, **kept)
     # The best comes before the last, which keeps what is known of the best.
     callbacks: list[Callback] = [history, _Start(), *([best] if validated else []), last]
     if validated and recipe.patience:
