@@ -8,7 +8,7 @@ Sequences of different lengths share a batch: the layer takes `lengths`, and pad
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix, multiclass_f1_score
 
-from fastgru.errors import DataError
+from fastgru.errors import ArgumentError, DataError
 from fastgru.tasks import labelled, layers, plots, vocabulary
 from fastgru.tasks.batching import answers, padded
 from fastgru.tasks.labelled import Labelled
@@ -70,6 +70,12 @@ class Classify(Recipe[Labelled]):
     series_column: str = option("series", "Column that numbers the series of a long table.")
     dropout: float = option(0.2, "Probability of zeroing an element of inputs and last states.", least=0, most=1)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        named = (self.text_column, self.label_column, self.series_column)
+        if len(set(named)) < len(named):
+            raise ArgumentError(f"text_column, label_column and series_column are {named}: name three columns.")
+
     def read(self, path: Path) -> Labelled:
         return labelled.read(path, self._columns, with_labels=True)
 
@@ -102,6 +108,7 @@ class Classify(Recipe[Labelled]):
         deviation = steps.std(axis=0)
         return {
             "labels": labels,
+            "features": list(data.features),
             "mean": steps.mean(0).tolist(),
             "deviation": np.where(deviation, deviation, 1).tolist(),
         }
@@ -122,16 +129,20 @@ class Classify(Recipe[Labelled]):
             return []
         if data.is_text != ("tokenizer" in state):
             raise DataError(
-                f"the data are {'texts' if data.is_text else 'series'}, but training was on the other kind."
+                f"the data are {'texts' if data.is_text else 'series'}, but training was on "
+                f"{'texts' if 'tokenizer' in state else 'series'}. Give the kind that was learned."
             )
         if data.is_text:
             tokenizer = vocabulary.from_state(state["tokenizer"])
             return [torch.tensor(encoding.ids or [1]) for encoding in tokenizer.encode_batch(list(data.sequences))]
         mean, deviation = np.float32(state["mean"]), np.float32(state["deviation"])
+        order = _order(data.features, state["features"])
         for sequence in data.sequences:
             if np.shape(sequence)[1:] != mean.shape:
-                raise DataError(f"a series has {np.shape(sequence)[1]} features; training was on {mean.size}.")
-        scaled = ((sequence - mean) / deviation for sequence in data.sequences)  # type: ignore[operator]
+                raise DataError(
+                    f"a series has {np.shape(sequence)[1]} features; training was on {mean.size}. Give the same ones."
+                )
+        scaled = ((np.asarray(sequence)[:, order] - mean) / deviation for sequence in data.sequences)
         return [torch.from_numpy(sequence).to(self.dtype) for sequence in scaled]
 
     def length(self, example: Example) -> int:
@@ -166,13 +177,24 @@ class Classify(Recipe[Labelled]):
 
     def predict(self, model: nn.Module, state: State, data: Labelled) -> pd.DataFrame:
         """The most probable label, and the probability of each."""
-        probabilities, _ = self._probabilities(model, state, Labelled(data.sequences, None))
+        probabilities, _ = self._probabilities(model, state, replace(data, labels=None))
+        likeliest = [state["labels"][index] for index in probabilities.argmax(-1).tolist()]
         table = pd.DataFrame(probabilities.numpy(), columns=state["labels"])
-        table.insert(0, "label", [state["labels"][index] for index in probabilities.argmax(-1).tolist()])
-        return table
+        return pd.concat([pd.Series(likeliest, name="label"), table], axis=1)  # a label may be called so, too
 
     def plots(self, model: nn.Module, state: State, data: Labelled) -> dict[str, Figure]:
         probabilities, labels = self._probabilities(model, state, data)
         names = [str(label) for label in state["labels"]]
         counts = multiclass_confusion_matrix(probabilities, labels, len(state["labels"])).double().numpy()
         return {"confusion": plots.matrix(counts, names, names, ("true label", "predicted label"))}
+
+
+def _order(names: Sequence[str], learned: Sequence[str]) -> Sequence[int] | slice:
+    """Where the features that were learned stand among those that came."""
+    if not names or not learned:
+        return slice(None)
+    if missing := [name for name in learned if name not in names]:
+        raise DataError(f"the column {missing[0]!r} that training had is missing; there is {', '.join(names)}.")
+    if new := [name for name in names if name not in learned]:
+        raise DataError(f"the column {new[0]!r} was not there in training, which had {', '.join(learned)}. Remove it.")
+    return [names.index(name) for name in learned]

@@ -148,7 +148,7 @@ class SequenceClassifier(ClassifierMixin, _Estimator, recipe="classify"):  # typ
         """Probabilities (N, K), in the order of `classes_`."""
         recipe, model, state = self._parts()
         table = recipe.predict(model, state, Labelled(self._sequences(X), None))
-        probabilities: NDArray[np.float32] = table.drop(columns="label").to_numpy()
+        probabilities: NDArray[np.float32] = table.iloc[:, 1:].to_numpy()
         return probabilities
 
 

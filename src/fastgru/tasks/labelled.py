@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,10 +24,12 @@ class Labelled:
     Attributes:
         sequences: texts, or arrays (T, F).
         labels: one for each; None for prediction.
+        features: names of the F columns; none where arrays came without.
     """
 
     sequences: Sequence[str] | Sequence[NDArray[np.float32]]
     labels: Sequence[Label] | None
+    features: tuple[str, ...] = ()
 
     @property
     def is_text(self) -> bool:
@@ -36,7 +39,8 @@ class Labelled:
     def part(self, indices: Sequence[int]) -> Labelled:
         """Some of the sequences."""
         labels = None if self.labels is None else [self.labels[index] for index in indices]
-        return Labelled([self.sequences[index] for index in indices], labels)  # type: ignore[arg-type]
+        sequences: list[Any] = [self.sequences[index] for index in indices]
+        return replace(self, sequences=sequences, labels=labels)
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ def read(path: Path, columns: Columns, with_labels: bool) -> Labelled:
     """
     if path.is_dir():
         return _read_folder(path)
-    if path.suffix == ".jsonl":
+    if reading.kind(path) in reading.JSON_LINES:
         numbers, rows = zip(*reading.json_lines(path), strict=True)
         table = pd.DataFrame(rows, index=numbers)
     else:
@@ -66,57 +70,83 @@ def read(path: Path, columns: Columns, with_labels: bool) -> Labelled:
 
 def _from_table(table: pd.DataFrame, columns: Columns, with_labels: bool, path: Path) -> Labelled:
     is_text = columns.text in table.columns
-    needed = [columns.text if is_text else columns.series] + [columns.label] * with_labels
-    reading.require_columns(path, table, needed)
+    if not is_text and columns.series not in table.columns:
+        raise DataError(
+            f"{path} has no column {columns.text!r} of texts, nor {columns.series!r} of series. Its columns are "
+            f"{', '.join(map(repr, table.columns))}."
+        )
+    key = columns.text if is_text else columns.series
+    reading.require_columns(path, table, [key] + [columns.label] * with_labels)
     if not len(table):
         raise DataError(f"{path} has no rows. Give at least one sequence for each label.")
-    if with_labels and (empty := table.index[table[columns.label].isna()]).size:
-        raise DataError(f"{path}, line {empty[0]}: the label is missing. Fill it in or remove the line.")
+    labels = _labels(table, columns.label, path) if with_labels else None
     if not is_text:
-        return _from_long(table, columns, with_labels, path)
-    texts = table[columns.text]
-    blank = table.index[[not isinstance(text, str) or not text.strip() for text in texts]]
-    if blank.size:
-        raise DataError(f"{path}, line {blank[0]}: the text is empty, or no text. Remove the line.")
-    return Labelled(list(texts), [str(label) for label in table[columns.label]] if with_labels else None)
+        return _from_long(table, labels, columns, path)
+    for line, text in zip(table.index, table[key], strict=True):
+        if not isinstance(text, str) or not text.strip():
+            raise DataError(f"{path}, line {line}: the text is empty, or no text. Remove the line.")
+        reading.require_letters(text, f"{path}, line {line}: the text")
+    return Labelled(list(table[key]), labels)
 
 
-def _from_long(table: pd.DataFrame, columns: Columns, with_labels: bool, path: Path) -> Labelled:
+def _labels(table: pd.DataFrame, column: str, path: Path) -> list[str]:
+    for line, label in zip(table.index, table[column], strict=True):
+        if isinstance(label, (list, dict)):
+            raise DataError(f"{path}, line {line}: the label is {label!r}. Give one text or number.")
+        if pd.isna(label) or not str(label).strip():
+            raise DataError(f"{path}, line {line}: the label is missing. Fill it in or remove the line.")
+    return [str(label) for label in table[column]]
+
+
+def _from_long(table: pd.DataFrame, labels: Sequence[str] | None, columns: Columns, path: Path) -> Labelled:
+    if (empty := table.index[table[columns.series].isna()]).size:
+        raise DataError(f"{path}, line {empty[0]}: the series is missing in column {columns.series!r}. Fill it in.")
+    table = table if labels is None else table.assign(**{columns.label: labels})
     features = table.drop(columns=[columns.series, columns.label], errors="ignore")
-    sequences, labels = [], []
-    for name, rows in table.groupby(columns.series, sort=False):
+    sequences, found = [], []
+    for name, rows in table.groupby(table[columns.series].astype(str), sort=False):
         sequences.append(_numbers(features.loc[rows.index], path))
-        if with_labels:
-            kinds = rows[columns.label].astype(str).unique()
+        if labels is not None:
+            kinds = rows[columns.label].unique()
             if len(kinds) > 1:
-                raise DataError(f"{path}: series {name!r} has the labels {', '.join(kinds)}. Give it one.")
-            labels.append(str(kinds[0]))
-    return Labelled(sequences, labels if with_labels else None)
+                raise DataError(f"{path}: series {name} has the labels {', '.join(kinds)}. Give it one.")
+            found.append(kinds[0])
+    return Labelled(sequences, None if labels is None else found, tuple(map(str, features.columns)))
 
 
 def _read_folder(path: Path) -> Labelled:
-    files = sorted(file for file in path.rglob("*") if file.suffix in (".csv", ".tsv", ".parquet"))
+    files = sorted(file for file in path.rglob("*") if reading.kind(file) in reading.TABLES)
     if not files:
         raise DataError(f"{path} holds no .csv, .tsv or .parquet files. Lay the series out as LABEL/SERIES.csv.")
     tables = [reading.table(file) for file in files]
     for file, table in zip(files, tables, strict=True):
+        if file.parent.parent != path:
+            raise DataError(f"{file} is not laid out as LABEL/SERIES.csv within {path}. Move or remove it.")
         if list(table.columns) != list(tables[0].columns):
             raise DataError(
                 f"{file} has the columns {', '.join(table.columns)}, but {files[0]} has "
                 f"{', '.join(tables[0].columns)}. All series need the same ones."
             )
     sequences = [_numbers(table, file) for file, table in zip(files, tables, strict=True)]
-    return Labelled(sequences, [file.parent.name for file in files])
+    return Labelled(sequences, [file.parent.name for file in files], tuple(map(str, tables[0].columns)))
 
 
 def _numbers(table: pd.DataFrame, path: Path) -> NDArray[np.float32]:
+    if not table.shape[1]:
+        raise DataError(f"{path} has no columns of numbers beside the series and its label. Add some.")
+    if not len(table):
+        raise DataError(f"{path} has no rows. A series needs one step at least: remove it.")
     for column in table.columns:
-        values = pd.to_numeric(table[column], errors="coerce")
-        bad = table.index[~np.isfinite(values.to_numpy(np.float64))]
+        values = pd.to_numeric(table[column], errors="coerce").to_numpy(np.float64)
+        bad = table.index[~(np.abs(values) <= np.finfo(np.float32).max)]
         if bad.size:
             raise DataError(
-                f"{path}, line {bad[0]}, column {column!r}: {table[column].loc[bad[0]]!r} is no finite number. "
+                f"{path}, line {bad[0]}, column {column!r}: {_shown(table[column].loc[bad[0]])} is no finite number. "
                 "Fill it in, or leave the series out."
             )
     array: NDArray[np.float32] = table.to_numpy(np.float32)
     return array
+
+
+def _shown(value: object) -> str:
+    return "an empty field" if pd.isna(value) else repr(value) if isinstance(value, str) else str(value)

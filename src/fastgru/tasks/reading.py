@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import hashlib
+import io
 import json
-from collections.abc import Iterator, Sequence
+import lzma
+import warnings
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +19,58 @@ import pandas as pd
 
 from fastgru.errors import DataError
 
-TABLES = {".csv": ",", ".tsv": "\t"}
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
+TABLES = (*SEPARATORS, ".parquet")
+JSON_LINES = (".jsonl", ".ndjson")
+COMPRESSED: dict[str, Callable[[bytes], bytes]] = {
+    ".gz": gzip.decompress,
+    ".xz": lzma.decompress,
+    ".bz2": bz2.decompress,
+}
 
 
-def existing(path: Path) -> Path:
-    """The path itself, if something is there."""
+@contextmanager
+def about(place: object) -> Iterator[None]:
+    """What is wrong inside is said of this place, where it does not name it itself."""
+    try:
+        yield
+    except DataError as error:
+        if str(error).startswith(str(place)):
+            raise
+        raise DataError(f"{place}: {error}") from error
+
+
+def kind(path: Path) -> str:
+    """The ending that tells the format, in small letters: `.csv` of DATA.CSV.gz."""
+    endings = [ending.lower() for ending in path.suffixes if ending.lower() not in COMPRESSED]
+    return endings[-1] if endings else ""
+
+
+def raw(path: Path) -> bytes:
+    """The bytes of a file, unpacked where its ending says that they are packed."""
     if not path.exists():
         raise DataError(f"{path} does not exist. Check the spelling; the current directory is {Path.cwd()}.")
-    return path
+    if path.is_dir():
+        raise DataError(f"{path} is a directory. Give one file.")
+    packed = path.read_bytes()
+    unpack = COMPRESSED.get(path.suffix.lower(), bytes)
+    try:
+        return unpack(packed)
+    except (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
+        raise DataError(f"{path} is damaged, or no {path.suffix} file: {error}. Get it again.") from error
 
 
 def text(path: Path) -> str:
     """A whole UTF-8 file, without a mark of byte order, its lines ended by newlines alone."""
-    raw = existing(path).read_bytes()
+    found = raw(path)
     try:
-        content = raw.decode("utf-8-sig")
+        content = found.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
+        if found[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            raise DataError(f"{path} is UTF-16. Convert it, with iconv -f utf-16 -t utf-8.") from error
+        line = found.count(b"\n", 0, error.start) + 1
         raise DataError(
-            f"{path}, line {line}: byte {raw[error.start]:#04x} is not UTF-8. Convert the file, for example with "
+            f"{path}, line {line}: byte {found[error.start]:#04x} is not UTF-8. Convert the file, for example with "
             f"iconv -f latin1 -t utf-8."
         ) from error
     content = content.replace("\r\n", "\n").replace("\r", "\n")
@@ -53,7 +93,7 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in lines(path):
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{path}, line {number} is no JSON: {error}. Each line must be one object.") from error
         if not isinstance(row, dict):
             raise DataError(f"{path}, line {number} is {type(row).__name__}, not an object such as {{...}}.")
@@ -61,43 +101,90 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def table(path: Path, texts: Sequence[str] = ()) -> pd.DataFrame:
-    """A CSV, TSV or Parquet file; `.gz` and `.xz` may follow the ending. Its index tells the lines of the file.
+    """A CSV, TSV or Parquet file; `.gz`, `.xz` or `.bz2` may follow the ending.
 
     Args:
         path: of the file.
         texts: columns that are texts whatever they look like: 01 is no 1 in them. "NA" is no gap in any column.
+
+    Returns:
+        The table; its index tells the lines of a text file, and is that of a Parquet file.
     """
-    found = _table(existing(path), dict.fromkeys(texts, str))
-    return found.set_axis(range(2, len(found) + 2))  # after the line with the names of the columns
-
-
-def _table(path: Path, types: dict[str, type]) -> pd.DataFrame:
-    endings = [ending for ending in path.suffixes if ending not in (".gz", ".xz", ".bz2", ".zip")]
-    ending = endings[-1] if endings else ""
+    if (ending := kind(path)) not in TABLES:
+        raise DataError(f"{path} ends in {ending or 'nothing'}: cannot tell its format. Use .csv, .tsv or .parquet.")
+    if ending in SEPARATORS:
+        return _separated(path, SEPARATORS[ending], texts)
     try:
-        if ending == ".parquet":
-            found = pd.read_parquet(path)
-            return found.astype({name: kind for name, kind in types.items() if name in found})
-        if ending in TABLES:
-            how = {"encoding": "utf-8-sig", "keep_default_na": False, "na_values": [""], "dtype": types}
-            return pd.read_csv(path, sep=TABLES[ending], **how)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8: {error}. Convert it, for example with iconv -f latin1.") from error
-    except pd.errors.EmptyDataError as error:
-        raise DataError(f"{path} is empty. Give a table with a line of column names.") from error
+        found = pd.read_parquet(io.BytesIO(raw(path)))
+    except (OSError, ValueError, KeyError) as error:  # pyarrow's own are both of the first two
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise DataError(f"{path} cannot be read as Parquet: {reason}. Get it again, or write it as CSV.") from error
+    return found.astype({name: str for name in texts if name in found and found[name].notna().all()})
+
+
+def _separated(path: Path, separator: str, texts: Sequence[str]) -> pd.DataFrame:
+    content = text(path).rstrip("\n") + "\n"
+    how: dict[str, Any] = {"sep": separator, "keep_default_na": False, "na_values": [""], "index_col": False}
+    try:
+        names = pd.read_csv(io.StringIO(content), sep=separator, header=None, nrows=1, dtype=str).iloc[0]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # of lines with more fields than there are names
+            types = dict.fromkeys(texts, str)
+            found = pd.read_csv(io.StringIO(content), skip_blank_lines=False, dtype=types, **how)
+    except pd.errors.ParserWarning as error:
+        raise DataError(f"{path}: lines have more fields than the first line has names. Check separators.") from error
     except pd.errors.ParserError as error:
         raise DataError(f"{path} is no table: {str(error).strip()}. Check quotes and separators.") from error
-    raise DataError(f"{path} ends in {ending or 'nothing'}: cannot tell its format. Use .csv, .tsv or .parquet.")
+    if (twice := names[names.duplicated()]).size:
+        raise DataError(f"{path} has two columns {twice.iloc[0]!r}. Rename or remove one.")
+    return _numbered(found, path, separator)
+
+
+def _numbered(found: pd.DataFrame, path: Path, separator: str) -> pd.DataFrame:
+    """With the lines of the file as index."""
+    texts = [found[name].str for name in found if found[name].dtype in ("str", "object")]
+    breaks = sum((each.count("\n").fillna(0).astype(int) for each in texts), start=pd.Series(0, found.index))
+    found = found.set_axis([2 + row + before for row, before in enumerate((breaks.cumsum() - breaks).tolist())])
+    if separator == "\t" and breaks.any():
+        raise DataError(
+            f"{path}, line {found.index[breaks.argmax()]}: a field begins with a quote and goes on in the next line. "
+            'Put it into quotes as a whole, with "" for each quote in it.'
+        )
+    if (empty := found.index[found.isna().all(axis=1)]).size:
+        raise DataError(f"{path}, line {empty[0]} is empty. Remove it.")
+    return found
 
 
 def require_columns(path: Path | str, found: pd.DataFrame, needed: list[str]) -> None:
-    """Raises when a column is missing."""
+    """Raises when a column is missing, or there twice."""
+    if not found.columns.is_unique:
+        raise DataError(f"{path} has two columns {found.columns[found.columns.duplicated()][0]!r}. Rename one.")
     missing = [column for column in needed if column not in found.columns]
     if missing:
         raise DataError(
             f"{path} has no column {', '.join(map(repr, missing))}. Its columns are "
             f"{', '.join(map(repr, found.columns))}."
         )
+
+
+def require_texts(texts: Sequence[Any], what: str) -> None:
+    """Raises where something is no text, or nothing but space, or has half of a letter (a surrogate)."""
+    if isinstance(texts, (str, bytes)) or not hasattr(texts, "__iter__"):
+        raise DataError(f"{what}s are {type(texts).__name__}; give a list of them.")
+    for number, found in enumerate(texts, start=1):
+        if not isinstance(found, str):
+            raise DataError(f"{what} {number} is {type(found).__name__}, no text: {found!r}. Give texts.")
+        if not found.strip():
+            raise DataError(f"{what} {number} is empty. Remove it.")
+        require_letters(found, f"{what} {number}")
+
+
+def require_letters(found: str, what: str) -> None:
+    """Raises where a text cannot be written as UTF-8."""
+    try:
+        found.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{what} has {found[error.start]!r}, which is no letter. Remove it.") from error
 
 
 def fingerprint(path: Path) -> str:
