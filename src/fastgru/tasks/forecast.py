@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ from fastgru.tasks import features, layers, plots
 from fastgru.tasks import series as time_series
 from fastgru.tasks.batching import answers
 from fastgru.tasks.quantiles import pinball, recalibrated
-from fastgru.tasks.recipe import Batch, Loss, Recipe, State, option
+from fastgru.tasks.recipe import Batch, Loss, Recipe, State, option, several
 from fastgru.tasks.series import Panel, Series
 
 if TYPE_CHECKING:
@@ -104,14 +104,15 @@ class Forecast(Recipe[Panel]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("quantiles", "target", "covariates", "known"):  # texts with commas and lists are welcome
-            given: Any = getattr(self, name)
-            object.__setattr__(self, name, tuple(given.split(",") if isinstance(given, str) else given))
-        shares = [share if isinstance(share, (int, float)) else 0 for share in self.quantiles]
-        if shares != sorted(set(shares)) or 0.5 not in shares or not 0 < shares[0] <= shares[-1] < 1:
+        for name, kind in (("quantiles", float), ("target", str), ("covariates", str), ("known", str)):
+            object.__setattr__(self, name, several(getattr(self, name), name, kind))
+        if [*self.quantiles] != (shares := sorted({*self.quantiles, 0.5})) or not 0 < shares[0] <= shares[-1] < 1:
             raise ArgumentError(f"quantiles={self.quantiles} must rise, lie between 0 and 1, and have 0.5 among them.")
-        if not self.target or len(set(self.target)) < len(self.target):
-            raise ArgumentError(f"target={self.target} must name at least one column, and none twice.")
+        named = [self.time, self.series, *self.target, *self.covariates, *self.known]
+        if not self.target or len({*named}) < len(named):
+            raise ArgumentError(
+                f"time, series, target, covariates and known name {named}: a column twice, or no target."
+            )
 
     @property
     def columns(self) -> time_series.Columns:

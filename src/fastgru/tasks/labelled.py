@@ -85,7 +85,6 @@ def _from_table(table: pd.DataFrame, columns: Columns, with_labels: bool, path: 
     for line, text in zip(table.index, table[key], strict=True):
         if not isinstance(text, str) or not text.strip():
             raise DataError(f"{path}, line {line}: the text is empty, or no text. Remove the line.")
-        reading.require_letters(text, f"{path}, line {line}: the text")
     return Labelled(list(table[key]), labels)
 
 

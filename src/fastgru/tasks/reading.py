@@ -97,6 +97,9 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             raise DataError(f"{path}, line {number} is no JSON: {error}. Each line must be one object.") from error
         if not isinstance(row, dict):
             raise DataError(f"{path}, line {number} is {type(row).__name__}, not an object such as {{...}}.")
+        for key, value in row.items():
+            if isinstance(value, str):
+                require_letters(value, f"{path}, line {number}: {key!r}")
         yield number, row
 
 

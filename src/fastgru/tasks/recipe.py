@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar, get_args, get_type_hints
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -23,6 +25,7 @@ Data = TypeVar("Data")
 State = dict[str, Any]
 Example = Any
 Batch = dict[str, Any]
+LARGEST = 2**31  # of options that are whole numbers
 LayerName = Literal["fastgru", "torch", "lstm"]
 
 
@@ -41,6 +44,15 @@ class Loss(NamedTuple):
 def option(default: Any, text: str, *, least: float | None = None, most: float | None = None) -> Any:
     """A field of a recipe: its text is the help of the command line's flag, its bounds are checked everywhere."""
     return field(default=default, metadata={"help": text, "least": least, "most": most})
+
+
+def several(given: Any, name: str, kind: type) -> tuple[Any, ...]:
+    """A tuple from the value of an option: a list, a tuple, or a text with commas."""
+    parts = given.split(",") if isinstance(given, str) else given
+    try:
+        return tuple(kind(part.strip() if isinstance(part, str) else part) for part in parts if part != "")
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"{name}={given!r} is no list of {kind.__name__}, such as {name}='a,b'.") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +94,10 @@ class Recipe(ABC, Generic[Data]):
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
         for each in fields(self):
-            _check(type(self).__name__, each, hints[each.name], getattr(self, each.name))
+            value = getattr(self, each.name)
+            if isinstance(value, np.generic):  # of a grid that NumPy made
+                object.__setattr__(self, each.name, value := value.item())
+            _check(type(self).__name__, each, hints[each.name], value)
 
     @abstractmethod
     def read(self, path: Path) -> Data:
@@ -150,12 +165,15 @@ def _check(recipe: str, each: Field[Any], hint: Any, value: Any) -> None:
             raise ArgumentError(f"{where} is not one of {', '.join(map(repr, choices))}.")
         return
     if hint in (int, float):
-        if isinstance(value, bool) or not isinstance(value, (int, hint)):
+        if isinstance(value, bool) or not isinstance(value, (int, hint)) or math.isinf(value):
             raise ArgumentError(f"{where} is no {'whole number' if hint is int else 'number'}.")
-        least, most = each.metadata.get("least"), each.metadata.get("most")
+        least, most = each.metadata["least"], each.metadata["most"]
+        most = LARGEST if most is None and hint is int else most
         if least is not None and not value >= least:
             raise ArgumentError(f"{where} is too small: the least is {least}.")
         if most is not None and not value <= most:
             raise ArgumentError(f"{where} is too large: the most is {most}.")
+    elif hint is str and not isinstance(value, str):
+        raise ArgumentError(f"{where} is no text.")
     elif hint is bool and not isinstance(value, bool):
         raise ArgumentError(f"{where} is neither True nor False.")

@@ -14,6 +14,9 @@ from pandas.api.types import is_datetime64_any_dtype, is_float_dtype, is_integer
 from fastgru.errors import DataError
 from fastgru.tasks import reading
 
+SERIES = "series"  # the column of names that need not be there
+LARGEST = 1e30  # of values: squares of larger ones are no float32 any more
+NUMBERS = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d"}  # how times are written that are whole numbers, by the count of digits
 SEASONS = {"h": 24, "min": 1440, "D": 7, "B": 5, "W": 52, "M": 12, "Q": 4, "Y": 1}
 
 
@@ -93,18 +96,53 @@ def read(path: Path, columns: Columns) -> Panel:
     Raises:
         DataError: for columns, times or values that cannot be learned from, with file, line and column.
     """
-    return from_table(reading.table(path), columns, str(path))
+    return from_table(_flat(reading.table(path), columns), columns, str(path))
+
+
+def from_frame(table: pd.DataFrame, columns: Columns) -> Panel:
+    """Series of a table that is no file; its times, and the names of series, may be its index.
+
+    Raises:
+        DataError: as `read` does, naming rows from 1.
+    """
+    try:
+        flat = _flat(table, columns)
+        return from_table(flat.set_axis(range(1, len(flat) + 1)), columns, "the table")
+    except DataError as error:
+        raise DataError(str(error).replace(", line ", ", row ").replace(" from line ", " from row ")) from error
+
+
+def _flat(table: pd.DataFrame, columns: Columns) -> pd.DataFrame:
+    """A table whose times and names of series stand in columns; an index of other things stays."""
+    index = table.index
+    levels = [index.get_level_values(number) for number in range(index.nlevels)]
+    is_time = [isinstance(level, (pd.DatetimeIndex, pd.PeriodIndex)) for level in levels]
+    if columns.time in table.columns or not any(is_time):
+        return table
+    times = is_time.index(True)
+    names = [level for number, level in enumerate(levels) if number != times]
+    found = table.reset_index(drop=True)
+    found.insert(0, columns.time, levels[times].to_numpy() if is_datetime64_any_dtype(levels[times]) else levels[times])
+    if names and columns.series not in found.columns:
+        found.insert(0, columns.series, ["/".join(map(str, parts)) for parts in zip(*names, strict=True)])
+    return found
 
 
 def from_table(table: pd.DataFrame, columns: Columns, where: str) -> Panel:
     """Series of a table whose index tells the lines."""
     reading.require_columns(where, table, [columns.time, *columns.targets, *columns.covariates, *columns.known])
+    if columns.series not in table.columns and columns.series != SERIES:
+        reading.require_columns(where, table, [columns.series])
     if not len(table):
         raise DataError(f"{where} has no rows. Give at least one series.")
     table = table.assign(**{columns.time: _times(table[columns.time], where)})
     if columns.series in table.columns and (bad := table.index[table[columns.series].isna()]).size:
         raise DataError(f"{where}, line {bad[0]}, column {columns.series!r}: the name of the series is missing.")
-    groups = table.groupby(columns.series, sort=False) if columns.series in table.columns else [(None, table)]
+    groups = (
+        table.groupby(table[columns.series].astype(str), sort=False)
+        if columns.series in table.columns
+        else [(None, table)]
+    )
     several = len(columns.targets) > 1
     series, frequency = [], ""
     for name, rows in groups:
@@ -118,26 +156,63 @@ def from_table(table: pd.DataFrame, columns: Columns, where: str) -> Panel:
 
 
 def _times(column: pd.Series, where: str) -> pd.Series:
-    if is_integer_dtype(column):
-        column = column.astype(str)  # 1899 is a year, and 20240131 a day
+    """Times of any type: times, periods, texts, and numbers such as 2024, 202401 and 20240131."""
+    if isinstance(column.dtype, pd.PeriodDtype):
+        return column.dt.to_timestamp()
+    if is_datetime64_any_dtype(column):
+        times = column
+    elif is_integer_dtype(column):
+        texts = column.astype(str)
+        forms = [form for size, form in NUMBERS.items() if texts.str.fullmatch(rf"\d{{{size}}}").all()]
+        times = pd.to_datetime(texts, format=forms[0], errors="coerce") if forms else pd.Series(pd.NaT, column.index)
+    elif is_float_dtype(column) and column.notna().any():
+        times = pd.Series(pd.NaT, column.index)
+    else:
+        times = _written(column, where)
+    if (bad := column.index[times.isna()]).size:
+        found = column.loc[bad[0]]
+        shown = "an empty field" if pd.isna(found) else repr(found) if isinstance(found, str) else found
+        raise DataError(f"{where}, line {bad[0]}, column {column.name!r}: {shown} is no time such as 2024-01-31 17:00.")
+    return times
+
+
+def _written(column: pd.Series, where: str) -> pd.Series:
+    """Times that are written as texts, day and month in one order everywhere; NaT for what is none."""
+    texts = column.astype("str").str.strip()
     try:
-        times = pd.to_datetime(column, errors="coerce", format=None if is_datetime64_any_dtype(column) else "mixed")
+        found = pd.to_datetime(texts, errors="coerce", format="ISO8601")
+        if (rest := texts[found.isna()]).size:
+            found = found.where(found.notna(), _ordered(rest, where).reindex(found.index))
     except ValueError as error:  # pandas has no column of different offsets
         raise DataError(
             f"{where}, column {column.name!r}: {str(error).split('. ')[0]}. Write all times in UTC, such as "
             "2024-01-31T17:00Z."
         ) from error
-    if is_float_dtype(column) or (bad := column.index[times.isna()]).size:
-        line = column.index[0] if is_float_dtype(column) else bad[0]
+    return found
+
+
+def _ordered(texts: pd.Series, where: str) -> pd.Series:
+    """Times that are not in the order of ISO 8601: the one order of day and month that suits all."""
+    day_first, month_first = (
+        pd.to_datetime(texts, errors="coerce", format="mixed", dayfirst=dayfirst) for dayfirst in (True, False)
+    )
+    pairs = texts.str.extract(r"^(\d{1,2})[./\- ](\d{1,2})[./\- ]\d").astype(float)
+    is_day_first, is_month_first = (bool((pairs[side] > 12).any()) for side in (0, 1))
+    unclear = texts.index[(day_first != month_first) & day_first.notna()]
+    if unclear.size and is_day_first == is_month_first:
         raise DataError(
-            f"{where}, line {line}, column {column.name!r}: {column.loc[line]!r} is no time such as 2024-01-31 17:00."
+            f"{where}, line {unclear[0]}, column {texts.name!r}: {texts.loc[unclear[0]]!r} may be two days, with the "
+            "day or the month first. Write 2024-01-31."
         )
-    return times
+    no_date = ~texts.str.contains(r"\d{4}|\d+\D+\d+\D+\d", na=False)  # 17:00, or Jan, would be of today
+    return (day_first if is_day_first else month_first).mask(no_date)
 
 
 def _frequency(rows: pd.DataFrame, column: str, where: str) -> str:
     times = pd.DatetimeIndex(rows[column])
     _check_order(rows, times, where)
+    if len(times) < 3:
+        raise DataError(f"{where}: {len(times)} rows are too few to see how far apart they are. Give three or more.")
     # Where there is a gap, a part without one tells; the gap is named when times are compared.
     for part in (times, *(some for count in (24, 12, 6, 3) for some in (times[:count], times[-count:]))):
         with warnings.catch_warnings():
@@ -155,7 +230,9 @@ def _check_order(rows: pd.DataFrame, times: pd.DatetimeIndex, where: str) -> Non
     if (wrong := np.flatnonzero(step <= 0)).size:
         line, time = rows.index[wrong[0] + 1], times[wrong[0] + 1]
         kind = "is there twice" if step[wrong[0]] == 0 else f"comes after {times[wrong[0]]}"
-        remedy = "Keep one of them, or name the column of the series" if "twice" in kind else "Sort the rows by time"
+        remedy = (
+            f"{'Keep one of them' if 'twice' in kind else 'Sort the rows by time'}, or name the column of the series"
+        )
         raise DataError(f"{where}, line {line}: {time} {kind}. {remedy}.")
 
 
@@ -194,6 +271,8 @@ def _series(name: str, rows: pd.DataFrame, target: str, columns: Columns, freque
 
 
 def _numbers(rows: pd.DataFrame, column: str, where: str) -> NDArray[np.float64]:
+    if rows[column].dtype.kind in "cmM":
+        raise DataError(f"{where}, column {column!r} holds {rows[column].dtype}. Give real numbers.")
     numbers = pd.to_numeric(rows[column], errors="coerce")
     if (bad := rows.index[numbers.isna() & rows[column].notna()]).size:
         raise DataError(f"{where}, line {bad[0]}, column {column!r}: {rows[column].loc[bad[0]]!r} is no number.")
@@ -202,8 +281,8 @@ def _numbers(rows: pd.DataFrame, column: str, where: str) -> NDArray[np.float64]
 
 
 def _require_finite(rows: pd.DataFrame, column: str, values: NDArray[np.float64], where: str) -> None:
-    if (bad := np.flatnonzero(~np.isfinite(values))).size:
-        what = "is missing" if np.isnan(values[bad[0]]) else "is infinite"
+    if (bad := np.flatnonzero(~(np.abs(values) < LARGEST))).size:
+        what = "is missing" if np.isnan(values[bad[0]]) else f"is larger than {LARGEST:g}"
         raise DataError(
             f"{where}, line {rows.index[bad[0]]}, column {column!r}: the value {what}. Fill it in, for example with "
             "DataFrame.interpolate."

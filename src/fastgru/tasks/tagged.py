@@ -95,7 +95,7 @@ def read(path: Path, with_tags: bool) -> Tagged:
     sentences: list[list[list[str]]] = [[]]
     width = 0
     for number, line in enumerate(reading.text(path).split("\n"), start=1):
-        columns = line.split("\t") if "\t" in line else line.split()
+        columns = line.split("\t") if "\t" in line else re.split(" +", line.strip(" "))
         if not line.strip():
             sentences.append([])
             continue

@@ -119,7 +119,10 @@ class Translate(Recipe[Pairs]):
 
     def read_inputs(self, path: Path) -> Pairs:
         """A sentence on each line; what follows a tab is not looked at."""
-        return Pairs([line.split("\t")[0].strip() for _, line in reading.lines(path)], None)
+        sentences = [line.split("\t")[0].strip() for _, line in reading.lines(path)]
+        if "" in sentences:
+            raise DataError(f"{path}, line {sentences.index('') + 1} has no sentence before the tab. Remove it.")
+        return Pairs(sentences, None)
 
     def split(self, data: Pairs) -> tuple[Pairs, Pairs]:
         order = np.random.default_rng(self.seed).permutation(len(data.sources)).tolist()

@@ -51,6 +51,12 @@ def learn(texts: Sequence[str], unit: Unit, size: int, least: int = 1) -> Tokeni
             tokenizer.decoder = decoders.Fuse()
         trainer = trainers.WordLevelTrainer(**options)
     tokenizer.train_from_iterator(texts, trainer)
+    return _plain(tokenizer)
+
+
+def _plain(tokenizer: Tokenizer) -> Tokenizer:
+    """Takes <s> in a text for a text, and not for the start of one."""
+    tokenizer.encode_special_tokens = True
     return tokenizer
 
 
@@ -61,7 +67,7 @@ def to_state(tokenizer: Tokenizer) -> Any:
 
 def from_state(state: Any) -> Tokenizer:
     """And back."""
-    return Tokenizer.from_str(json.dumps(state))
+    return _plain(Tokenizer.from_str(json.dumps(state)))
 
 
 def pieces(state: Any, text: str) -> list[str]:
