@@ -16,11 +16,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from fastgru.errors import ArgumentError, DataError, RunError
-from fastgru.tasks import recipe_class, work
+from fastgru.tasks import reading, recipe_class, work
 from fastgru.tasks.labelled import Labelled
 from fastgru.tasks.recipe import Recipe
 from fastgru.tasks.runs import Trained
-from fastgru.tasks.series import Panel, from_table
+from fastgru.tasks.series import Panel, from_frame
 from fastgru.tasks.tagged import Tagged
 from fastgru.tasks.translate import Pairs
 
@@ -131,12 +131,19 @@ class SequenceClassifier(ClassifierMixin, _Estimator, recipe="classify"):  # typ
         self.classes_ = np.array(self.trained_.state["labels"])
 
     def _sequences(self, X: Sequences, reset: bool = False) -> Any:
-        if isinstance(X, (list, tuple, pd.Series, np.ndarray)) and len(X) and isinstance(next(iter(X)), str):
-            return [str(text) for text in X]
-        if isinstance(X, (list, tuple)) and len(X) and np.ndim(X[0]) == 2:
-            return [np.asarray(series, np.float32) for series in X]
-        found = validate_data(self, X, reset=reset, allow_nd=True, dtype=np.float32)
-        return list(found[..., None] if found.ndim == 2 else found)
+        if isinstance(X, (str, bytes)):
+            raise DataError(f"X is one {type(X).__name__}; give a list of texts, [X].")
+        is_list = isinstance(X, (list, tuple, pd.Series)) or (isinstance(X, np.ndarray) and X.ndim == 1)
+        items = list(X) if is_list else None
+        if items and any(isinstance(item, str) for item in items):
+            reading.require_texts(items, "text")
+            return [str(text) for text in items]
+        if items and all(np.ndim(item) == 2 for item in items):
+            return [_finite(item, number) for number, item in enumerate(items, start=1)]
+        if items is None and getattr(X, "ndim", 0) == 3:
+            return [_finite(item, number) for number, item in enumerate(np.asarray(X), start=1)]
+        found = validate_data(self, X, reset=reset, dtype=np.float32)
+        return list(found[..., None])
 
     def predict(self, X: Sequences) -> NDArray[Any]:
         """The most probable labels (N,)."""
@@ -150,6 +157,16 @@ class SequenceClassifier(ClassifierMixin, _Estimator, recipe="classify"):  # typ
         table = recipe.predict(model, state, Labelled(self._sequences(X), None))
         probabilities: NDArray[np.float32] = table.iloc[:, 1:].to_numpy()
         return probabilities
+
+
+def _finite(series: Any, number: int) -> NDArray[np.float32]:
+    """One series (T, F) as the network reads it."""
+    array = np.asarray(series, np.float32)
+    if 0 in array.shape:
+        raise DataError(f"series {number} has the shape {array.shape}. It needs a step and a feature at least.")
+    if not np.isfinite(array).all():
+        raise DataError(f"series {number} has NaN or infinite values in it. Fill them in, or leave the series out.")
+    return array
 
 
 class _Scored(_Estimator):
@@ -201,7 +218,7 @@ class Forecaster(_Scored, recipe="forecast"):
     def predict(self, X: Any = None, horizon: int | None = None) -> pd.DataFrame:
         """Quantiles of the next steps after the end of a table, or of what was learned from."""
         recipe, model, state = self._parts()
-        if horizon is not None and not 1 <= horizon <= recipe.horizon:
+        if horizon is not None and (not isinstance(horizon, (int, np.integer)) or not 1 <= horizon <= recipe.horizon):
             raise ArgumentError(f"horizon={horizon} is not between 1 and {recipe.horizon}, what was learned.")
         if X is None and not hasattr(self, "panel_"):
             raise ArgumentError("a loaded forecaster keeps no data: give the table to go on from, predict(table).")
@@ -215,13 +232,13 @@ class Forecaster(_Scored, recipe="forecast"):
 
     def _panel(self, table: Any) -> Panel:
         columns = self.recipe(**self.get_params()).columns  # type: ignore[attr-defined]
+        if hasattr(table, "to_series") and hasattr(table, "components"):  # a TimeSeries of Darts
+            table = table.to_series() if table.n_components == 1 else table.to_dataframe()
         if isinstance(table, pd.Series):
             table = table.to_frame(columns.targets[0])
         if not isinstance(table, pd.DataFrame):
             raise DataError(f"X is {type(table).__name__}; give a DataFrame, or a Series with a DatetimeIndex.")
-        if columns.time not in table.columns and isinstance(table.index, pd.DatetimeIndex):
-            table = table.rename_axis(columns.time).reset_index()
-        return from_table(table.reset_index(drop=True), columns, "the table")
+        return from_frame(table, columns)
 
 
 class Generator(_Scored, recipe="generate"):
@@ -251,6 +268,8 @@ class Generator(_Scored, recipe="generate"):
 
     def predict(self, X: Sequence[str], length: int = 100, **drawing: Any) -> list[str]:
         """What follows each prompt."""
+        self._parts()  # which raises where there is nothing fitted
+        reading.require_texts(X, "prompt")
         return [self.generate(prompt, length, **drawing) for prompt in X]
 
     def score(self, X: str | Sequence[str], y: None = None) -> float:
@@ -259,7 +278,9 @@ class Generator(_Scored, recipe="generate"):
 
 
 def _one_text(texts: str | Sequence[str]) -> str:
-    return texts if isinstance(texts, str) else "\n".join(texts)
+    found = [texts] if isinstance(texts, str) else texts
+    reading.require_texts(found, "text")
+    return "\n".join(found)
 
 
 class Translator(_Scored, recipe="translate"):
@@ -286,6 +307,7 @@ class Translator(_Scored, recipe="translate"):
     def predict(self, X: Sequence[str]) -> list[str]:
         """The translation of each sentence."""
         recipe, model, state = self._parts()
+        reading.require_texts(X, "sentence")
         found: list[str] = recipe.translations(model, state, list(X))
         return found
 
@@ -301,8 +323,12 @@ def _require_y(y: Any, kind: str) -> None:
 
 def _pairs(sources: Sequence[str], targets: Sequence[str]) -> Pairs:
     _require_y(targets, "Translator")
+    for texts, what in ((sources, "sentence"), (targets, "translation")):
+        reading.require_texts(texts, what)
     if len(sources) != len(targets):
         raise DataError(f"there are {len(sources)} sentences in X and {len(targets)} in y. Each needs its translation.")
+    if not len(sources):
+        raise DataError("X has no sentences. Give one at least.")
     return Pairs(list(sources), list(targets))
 
 
@@ -329,7 +355,7 @@ class Tagger(_Scored, recipe="tag"):
     def predict(self, X: Sequence[Sequence[str]]) -> list[list[str]]:
         """The tags of each sentence."""
         recipe, model, state = self._parts()
-        found: list[list[str]] = recipe.tags(model, state, X)
+        found: list[list[str]] = recipe.tags(model, state, _tokens(X, "token"))
         return found
 
     def score(self, X: Sequence[Sequence[str]], y: Sequence[Sequence[str]]) -> float:
@@ -337,8 +363,20 @@ class Tagger(_Scored, recipe="tag"):
         return self._score(_tagged(X, y))
 
 
+def _tokens(sentences: Sequence[Sequence[str]], what: str) -> list[list[str]]:
+    if isinstance(sentences, str) or not hasattr(sentences, "__iter__"):
+        raise DataError(f"sentences are {type(sentences).__name__}; give a list of lists of {what}s.")
+    for number, sentence in enumerate(sentences, start=1):
+        with reading.about(f"sentence {number}"):
+            reading.require_texts(sentence, what)
+    return [list(sentence) for sentence in sentences]
+
+
 def _tagged(sentences: Sequence[Sequence[str]], tags: Sequence[Sequence[str]]) -> Tagged:
     _require_y(tags, "Tagger")
-    if [len(each) for each in sentences] != [len(each) for each in tags]:
+    tokens, found = _tokens(sentences, "token"), _tokens(tags, "tag")
+    if [len(each) for each in tokens] != [len(each) for each in found]:
         raise DataError("X and y differ in length, or a sentence and its tags do. Each token needs one tag.")
-    return Tagged(sentences, tags)
+    if not any(tokens):
+        raise DataError("X has no tokens. Give one at least.")
+    return Tagged(tokens, found)

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fastgru.errors import DataError
+from fastgru.errors import ArgumentError, DataError
 from fastgru.tasks import layers, plots, reading, vocabulary
 from fastgru.tasks.recipe import Batch, Example, Loss, Recipe, State, option
 from fastgru.tasks.vocabulary import PAD_ID, START_ID, UNKNOWN_ID
@@ -153,7 +153,6 @@ class Generate(Recipe[str]):
         texts = [data[begin:end].replace("\n", "⏎") for begin, end in places]
         return {"surprise": plots.bars(bits.numpy(), texts, "bits")}
 
-    @torch.inference_mode()
     def sample(
         self,
         model: nn.Module,
@@ -177,14 +176,29 @@ class Generate(Recipe[str]):
             top_k: draw from this many of the likeliest tokens; 0 from all.
             top_p: draw from the fewest tokens that have this share of the probability (Holtzman et al. 2020).
             seed: of the draws.
+
+        Raises:
+            ArgumentError: for a value that makes no sense, before anything is written.
         """
+        limits = {"length": (length, 0, 2**31), "temperature": (temperature, 0, 1e6), "top_k": (top_k, 0, 2**31)}
+        for name, (value, least, most) in {**limits, "top_p": (top_p, 0, 1), "seed": (seed, 0, 2**63 - 1)}.items():
+            if not isinstance(value, (int, float)) or not least <= value <= most:
+                raise ArgumentError(f"{name}={value!r} is not between {least} and {most:g}.")
+        if not isinstance(prompt, str):
+            raise ArgumentError(f"prompt={prompt!r} is {type(prompt).__name__}; give a text.")
+        reading.require_letters(prompt, "the prompt")
+        return self._pieces(
+            model, state, prompt, length, (torch.Generator().manual_seed(seed), temperature, top_k, top_p)
+        )
+
+    @torch.inference_mode()
+    def _pieces(self, model: nn.Module, state: State, prompt: str, length: int, drawing: Any) -> Iterator[str]:
         tokenizer = vocabulary.from_state(state["tokenizer"])
-        generator = torch.Generator().manual_seed(seed)
         scores, hidden = model(torch.tensor([[START_ID, *tokenizer.encode(prompt).ids]]))
         written: list[int] = []
         shown = ""
         for _ in range(length):
-            token = draw(scores[0, -1], generator, temperature, top_k, top_p)
+            token = draw(scores[0, -1], *drawing)
             written.append(token)
             if (text := _decoded(tokenizer, written)) != shown and not text.endswith("\ufffd"):
                 yield text[len(shown) :]
@@ -194,11 +208,11 @@ class Generate(Recipe[str]):
 
 def draw(scores: Tensor, generator: torch.Generator, temperature: float, top_k: int, top_p: float) -> int:
     """A token from its scores (V,); the special ones are never drawn."""
-    scores = scores.float().clone()
+    scores = scores.to(torch.float64, copy=True)
     scores[: len(vocabulary.SPECIAL)] = -math.inf
     if temperature == 0:
         return int(scores.argmax())
-    shares, order = (scores / temperature).softmax(-1).sort(descending=True)
+    shares, order = ((scores - scores.max()) / temperature).softmax(-1).sort(descending=True)
     if top_k:
         shares[top_k:] = 0
     shares[1:][shares.cumsum(0)[:-1] >= top_p] = 0

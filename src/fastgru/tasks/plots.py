@@ -23,11 +23,12 @@ FONTS = (
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Writes a PNG, whole or not at all; letters that no font here has are drawn as boxes."""
+    """Writes a PNG, whole or not at all; letters that no font here has are drawn as boxes, and $a$ is no formula."""
     path.parent.mkdir(parents=True, exist_ok=True)
     installed = set(font_manager.get_font_names())
     for text in figure.findobj(Text):
         text.set_fontfamily([name for name in FONTS if name in installed])
+        text.set_parse_math(False)
     with whole(path) as partial, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure.savefig(partial, dpi=120)

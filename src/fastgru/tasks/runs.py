@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import fastgru
-from fastgru.errors import RunError
+from fastgru.errors import ArgumentError, RunError
 from fastgru.files import whole
 from fastgru.tasks import RECIPES, recipe_class
 from fastgru.tasks.plots import learning_curve, save
@@ -69,24 +69,36 @@ class Trained:
             RunError: when a file is missing, damaged, or of another run.
         """
         recipe, state = read_config(directory, kind)
-        model = recipe.network(state)
         path = directory / WEIGHTS
-        if not path.exists():
+        if not path.is_file():
             raise RunError(f"{path} is missing: this run was not finished. Go on with fastgru train … --resume.")
         try:
             with safe_open(path, "pt") as file:
                 belongs_to = (file.metadata() or {}).get("state")
-            model.load_state_dict(load_file(path))
-        except SafetensorError as error:
+            weights = load_file(path)
+        except (SafetensorError, OSError) as error:
             raise RunError(f"{path} is damaged ({error}). Train again, or bring it back from a copy.") from error
-        except RuntimeError as error:
-            raise RunError(
-                f"{path} does not fit {recipe.state_file} and {CONFIG} beside it: they are of different runs. {error}"
-            ) from error
         if belongs_to not in (None, digest(state)):
             raise RunError(f"{directory / recipe.state_file} is not what {path.name} was trained with. Bring it back.")
-        history = pd.read_csv(directory / HISTORY) if (directory / HISTORY).exists() else pd.DataFrame()
-        return cls(recipe, state, model.eval(), history, read_json(directory / METRICS))
+        try:
+            model = recipe.network(state)
+            model.load_state_dict(weights)
+        except Exception as error:  # whatever a state of another recipe breaks
+            raise RunError(
+                f"{path} does not fit {recipe.state_file} and {CONFIG} beside it: they are of different runs. Bring "
+                "back those of one run."
+            ) from error
+        return cls(recipe, state, model.eval(), _history(directory), read_json(directory / METRICS))
+
+
+def _history(directory: Path) -> pd.DataFrame:
+    path = directory / HISTORY
+    if not path.exists():
+        return pd.DataFrame()
+    try:
+        return pd.read_csv(path)
+    except ValueError as error:  # no UTF-8, no table, nothing at all
+        raise RunError(f"{path} is damaged ({str(error).strip()}). Bring it back from a copy, or remove it.") from error
 
 
 def digest(state: State) -> str:
@@ -108,6 +120,8 @@ def read_config(directory: Path, kind: type[Recipe[Any]] | None = None) -> tuple
     if not (directory / CONFIG).exists():
         raise RunError(f"{directory} is no run directory: it has no {CONFIG}. Make one with fastgru train.")
     config = read_json(directory / CONFIG)
+    if not isinstance(config, dict) or not isinstance(config.get("format", 0), int):
+        raise RunError(f"{directory / CONFIG} is not what a run writes: it was changed. Bring it back from a copy.")
     if config.get("format", 0) > FORMAT:
         raise RunError(f"{directory} was written by fastgru {config.get('fastgru')}, newer than this one. Upgrade.")
     if config.get("recipe") not in ([*RECIPES] if kind is None else [kind.name]):
@@ -115,9 +129,11 @@ def read_config(directory: Path, kind: type[Recipe[Any]] | None = None) -> tuple
         raise RunError(f"{directory / CONFIG} names the recipe {config.get('recipe')!r}; there is {known}.")
     kind = kind or recipe_class(config["recipe"])
     try:
-        recipe = kind(**config["options"])
+        recipe = kind(**config.get("options", {}))
     except TypeError as error:
         raise RunError(f"{directory / CONFIG} holds options that {kind.name} does not have: {error}") from error
+    except ArgumentError as error:
+        raise RunError(f"{directory / CONFIG}: {error}") from error
     return recipe, read_json(directory / recipe.state_file)
 
 

@@ -144,9 +144,15 @@ class _Start(Callback):
             trainer.save_checkpoint(Path(str(directory)) / checkpoints.LAST)
 
 
+def fresh(recipe: Recipe[Any], state: State) -> nn.Module:
+    """The recipe's network with the weights that its seed gives."""
+    torch.manual_seed(recipe.seed)
+    return recipe.network(state)
+
+
 def fit(
     recipe: Recipe[Data],
-    state: State,
+    model: nn.Module,
     training: Sequence[Example],
     validation: Sequence[Example],
     directory: Path | None = None,
@@ -160,7 +166,7 @@ def fit(
 
     Args:
         recipe: options and functions of the task.
-        state: what `recipe.learn_state` made of the training part.
+        model: from `fresh`; it is trained in place.
         training: examples to learn from.
         validation: examples that choose the best epoch; when empty the last epoch is taken.
         directory: where checkpoints go; a temporary one when left out.
@@ -176,10 +182,10 @@ def fit(
     Raises:
         TrainingInterrupted: on Ctrl-C; the last whole epoch is in `directory`.
     """
-    with _scratch(directory) as place, _quiet(), _interruptible(), _own_state():
+    with _scratch(directory) as place, _quiet(), _interruptible():
         had_others = distributed.is_available() and distributed.is_initialized()
         torch.manual_seed(recipe.seed)
-        learner, history = Learner(recipe, recipe.network(state)), History()
+        learner, history = Learner(recipe, model), History()
         trainer = _trainer(recipe, place, history, len(validation) > 0, devices, tensorboard, progress)
         batches = loader(recipe, training, shuffle=True)
         held_out = loader(recipe, validation) if len(validation) else None
@@ -272,7 +278,7 @@ def _scratch(directory: Path | None) -> Iterator[Path]:
 
 
 @contextmanager
-def _own_state() -> Iterator[None]:
+def own_state() -> Iterator[None]:
     """Training draws its own random numbers, and has gradients wherever it is called from."""
     with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
         yield

@@ -13,9 +13,9 @@ import pandas as pd
 from torch import nn
 
 from fastgru.errors import DataError, RunError, TrainingInterrupted
-from fastgru.tasks import layers, plots, runs
+from fastgru.tasks import layers, plots, reading, runs
 from fastgru.tasks.recipe import Data, Example, Recipe, State
-from fastgru.tasks.training import fit
+from fastgru.tasks.training import fit, fresh, own_state
 
 
 def is_first_process() -> bool:
@@ -23,6 +23,7 @@ def is_first_process() -> bool:
     return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
 
 
+@own_state()
 def train(
     recipe: Recipe[Data],
     data: Data,
@@ -53,16 +54,19 @@ def train(
     """
     if directory is not None:
         check_directory(directory, resume)
+    facts = facts or {}
     learned, held_out = data, validation
-    if validation is None and recipe.validation:
-        learned, held_out = recipe.split(data)
-    state = recipe.learn_state(learned)
+    with reading.about(_place("training", facts)):
+        if validation is None and recipe.validation:
+            learned, held_out = recipe.split(data)
+        state = recipe.learn_state(learned)
     parts = {"training": learned, "validation": held_out, "test": test}
-    examples = {name: _examples(recipe, state, name, part) for name, part in parts.items()}
+    examples = {name: _examples(recipe, state, name, part, facts) for name, part in parts.items()}
+    model = fresh(recipe, state)
     if directory is not None and is_first_process():
-        _claim(directory, recipe, state, facts or {})
+        _claim(directory, recipe, state, facts)
     model, history = fit(
-        recipe, state, examples["training"], examples["validation"], directory, resume=resume, **options
+        recipe, model, examples["training"], examples["validation"], directory, resume=resume, **options
     )
     trained = runs.Trained(recipe, state, model, pd.DataFrame(history.rows), _metrics(model, history.seconds))
     if is_first_process():
@@ -74,11 +78,20 @@ def train(
     return trained
 
 
-def _examples(recipe: Recipe[Data], state: State, name: str, part: Data | None) -> Sequence[Example]:
+def _place(name: str, facts: dict[str, Any]) -> str:
+    """What to call a part of the data: its file, where it is known and only this part's."""
+    fact = {"training": "data", "validation": "validation_data", "test": "test_data"}[name]
+    return str(facts[fact]["path"]) if isinstance(facts.get(fact), dict) else f"the {name} part"
+
+
+def _examples(
+    recipe: Recipe[Data], state: State, name: str, part: Data | None, facts: dict[str, Any]
+) -> Sequence[Example]:
     """Of each part before training, also of the test: what is wrong with it shows now, not after an hour."""
     if part is None:
         return []
-    found = recipe.examples(part, state)
+    with reading.about(_place(name, facts)):
+        found = recipe.examples(part, state)
     if not len(found):
         raise DataError(
             f"the {name} part is empty: a share of {recipe.validation:g} of so few data is nothing. Give more data, or "
@@ -117,11 +130,12 @@ def check_directory(directory: Path, resume: bool) -> None:
     """Raises where a run cannot go, before any work is done."""
     if not is_first_process():
         return  # the first one has made it
-    is_used = directory.exists() and any(directory.iterdir())
-    if is_used and not resume:
-        raise RunError(f"{directory} exists and is not empty. Choose another --out, or --resume the run in it.")
-    if resume and not is_used:
-        raise RunError(f"{directory} holds no run to resume. Leave out --resume to start one.")
+    if directory.exists() and not directory.is_dir():
+        raise RunError(f"{directory} is a file. Choose another directory.")
+    if directory.exists() and any(directory.iterdir()) and not resume:
+        raise RunError(f"{directory} exists and is not empty. Choose another directory, or --resume the run in it.")
+    if resume and not (directory / runs.CONFIG).exists():
+        raise RunError(f"{directory} holds no run to resume: it has no {runs.CONFIG}. Leave out --resume to start one.")
     if resume and (directory / runs.METRICS).exists():
         raise RunError(f"the run in {directory} is finished: there is nothing to resume. Choose another --out.")
 
