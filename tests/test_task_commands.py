@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 
 import pandas as pd
 import pytest
@@ -73,8 +75,11 @@ def test_generate_writes_text(run):
     assert len(result.output.removesuffix("\n")) == 12
 
 
-def test_mistakes_are_one_sentence(run):
+def test_mistakes_are_one_sentence(run, tmp_path):
     assert train(run).exit_code == 0
+    for name, content in {"other": "series,label,f\n1,a,2\n", "labels": "text,label\nab,z\n"}.items():
+        (tmp_path / f"{name}.csv").write_text(content)
+    (tmp_path / "one.csv").write_text("text,label\n" + "ab,a\n" * 20)
     for arguments, words in (
         (("train", "classify", "--data", "data.csv", "--out", "run"), "exists and is not empty"),
         (("train", "classify", "--data", "none.csv", "--out", "new"), "none.csv does not exist"),
@@ -84,11 +89,40 @@ def test_mistakes_are_one_sentence(run):
         (("example", "tag", "none"), "has no example 'none'. There is capitals"),
         (("compare", "lstm", "--recipe", "tag", "--option", "hidden"), "is not of the form name=value"),
         (("compare", "lstm", "--recipe", "tag", "--option", "size=3"), "has no option 'size'"),
+        (("compare", "lstm", "--recipe", "tag", "--option", "hidden=x"), "option hidden='x' is no int"),
+        (("compare", "lstm", "--recipe", "forecast", "--option", "quantiles=x"), "quantiles='x' is no list of float"),
+        (("compare", "lstm", "--recipe", "tag", "--test-data", "data.csv"), "is given without --data"),
+        (("predict", "run", "--data", "data.csv", "--out", "no/where.csv"), "no/where.csv: there is no directory"),
+        (("predict", "run", "--data", "other.csv"), "other.csv: the data are series, but training was on texts"),
+        (("evaluate", "run", "--data", "labels.csv"), "labels.csv: label 'z' is not among those learned"),
+        (("train", "classify", "--data", "one.csv", "--out", "new"), "one.csv: the data have 1 class"),
+        (
+            ("train", "classify", "--data", "data.csv", "--test-data", "labels.csv", "--out", "new"),
+            "labels.csv: label 'z' is not among those learned",
+        ),
+        (("train", "classify", "--data", "data.csv", "--out", "data.csv/new"), "data.csv/new"),
     ):
         result = run(*arguments)
         assert result.exit_code == 1, arguments
         assert words in result.output
         assert "Traceback" not in result.output
+        assert not (tmp_path / "new").exists()
+
+
+def test_answers_go_through_links_and_into_what_is_no_file(run, tmp_path):
+    assert train(run).exit_code == 0
+    (tmp_path / "answers.csv").write_text("old")
+    (tmp_path / "link.csv").symlink_to("answers.csv")
+    os.mkfifo(tmp_path / "pipe")
+    got = []
+    reader = threading.Thread(target=lambda: got.append((tmp_path / "pipe").read_text()))
+    reader.start()
+    for out in ("link.csv", "pipe"):
+        assert run("predict", "run", "--data", "data.csv", "--out", out).exit_code == 0
+    reader.join(timeout=10)
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "pipe").is_fifo()
+    assert got == [(tmp_path / "answers.csv").read_text()]
 
 
 def test_compare_prints_both(run):

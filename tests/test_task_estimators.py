@@ -142,3 +142,96 @@ def test_a_better_estimator_has_a_greater_score():
     little, much = (Generator(epochs=epochs, **options).fit(text) for epochs in (1, 8))
     assert little.score(text) < much.score(text) < 0
     assert much.predict(["to be"], 5, temperature=0.0) == [much.generate("to be", 5, temperature=0.0)]
+
+
+HOURS = pd.DataFrame({"time": pd.date_range("2024", periods=60, freq="h"), "value": np.arange(60.0) % 24})
+BAD = [
+    (SequenceClassifier, "abc", [1], "X is one str; give a list of texts"),
+    (SequenceClassifier, ["a", None] * 10, Y[:20], "text 2 is NoneType, no text"),
+    (SequenceClassifier, ["a", ""] * 10, Y[:20], "text 2 is empty"),
+    (SequenceClassifier, [np.full((3, 2), np.nan)] * 8, Y[:8], "series 1 has NaN or infinite values"),
+    (SequenceClassifier, np.ones((8, 0, 2)), Y[:8], r"series 1 has the shape \(0, 2\)"),
+    (
+        SequenceClassifier,
+        [np.ones((3, 2)), np.ones((3, 1))] * 8,
+        Y[:16],
+        "a series has 1 features|a series has 2 features",
+    ),
+    (Forecaster, HOURS.rename(columns={"value": "time"}), None, "two columns 'time'"),
+    (Forecaster, HOURS.assign(value=1j), None, "column 'value' holds complex128"),
+    (Forecaster, HOURS.assign(value=HOURS["value"].mask(HOURS.index == 3)), None, "the table, row 4, column 'value'"),
+    (Generator, 5, None, "texts are int; give a list"),
+    (Generator, [1, 2], None, "text 1 is int, no text"),
+    (Generator, "a\ud800" * 99, None, "which is no letter"),
+    (Translator, "abc", ["a"], "sentences are str; give a list"),
+    (Translator, ["a", "b"], ["A", None], "translation 2 is NoneType"),
+    (Translator, [], [], "X has no sentences"),
+    (Tagger, ["a dog"], [["D", "N"]], "sentence 1: tokens are str; give a list"),
+    (Tagger, [["a", 1]], [["D", "N"]], "sentence 1: token 2 is int"),
+    (Tagger, [], [], "X has no tokens"),
+]
+
+
+@pytest.mark.parametrize(("kind", "features", "answers", "words"), BAD)
+def test_what_cannot_be_learned_is_explained(kind, features, answers, words, tmp_path):
+    with pytest.raises(errors.DataError, match=words):
+        kind(epochs=1, hidden=4, **({"context": 8, "horizon": 2} if kind is Forecaster else {})).fit(
+            features, answers, directory=tmp_path / "run"
+        )
+    assert not (tmp_path / "run").exists()
+
+
+def test_series_of_other_lengths_are_classified():
+    classifier = SequenceClassifier(hidden=4, epochs=1, validation=0.0).fit(np.random.rand(16, 5, 2), Y[:16])
+    assert len(classifier.predict(np.ones((2, 9, 2)))) == 2
+    with pytest.raises(errors.DataError, match="a series has 3 features; training was on 2"):
+        classifier.predict(np.ones((2, 9, 3)))
+
+
+def test_options_may_be_numbers_of_numpy():
+    search = GridSearchCV(SequenceClassifier(epochs=1, validation=0.0), {"hidden": np.arange(3, 5)}, cv=2)
+    assert search.fit(np.array(X), np.array(Y)).best_params_["hidden"] in (3, 4)
+
+
+def test_a_label_may_be_called_label():
+    classifier = SequenceClassifier(hidden=4, epochs=1, validation=0.0).fit(X, ["label", "$a_$"] * 16)
+    assert set(classifier.predict(X)) <= {"label", "$a_$"}
+    assert classifier.predict_proba(X).shape == (32, 2)
+
+
+@pytest.mark.parametrize(
+    "drawing",
+    [
+        {"temperature": -1},
+        {"temperature": float("nan")},
+        {"top_k": -1},
+        {"top_p": 2.0},
+        {"length": -1},
+        {"seed": 2**70},
+    ],
+)
+def test_drawing_must_make_sense(drawing):
+    generator = Generator(hidden=4, embedding=4, window=8, epochs=1).fit("to be or not to be\n" * 20)
+    with pytest.raises(errors.ArgumentError, match=f"{next(iter(drawing))}=.* is not between"):
+        generator.generate("to", **drawing)
+    assert len(generator.generate("to", length=5, temperature=1e-45)) == 5
+
+
+def test_tables_of_other_libraries_are_taken():
+    """A PeriodIndex, and levels of names and times, as sktime has them; a TimeSeries as Darts has it."""
+    options = {"context": 8, "horizon": 2, "hidden": 4, "epochs": 1}
+    series = HOURS.set_index("time")["value"]
+    expected = Forecaster(**options).fit(series).predict()
+    periods = series.to_period("h")
+    pd.testing.assert_frame_equal(Forecaster(**options).fit(periods).predict(), expected)
+    levels = pd.concat({"a": series, "b": series}, names=["shop"]).to_frame()
+    forecast = Forecaster(**options).fit(levels).predict()
+    assert forecast["series"].tolist() == ["a", "a", "b", "b"]
+
+    class TimeSeries:
+        n_components, components = 1, ["value"]
+
+        def to_series(self):
+            return series
+
+    pd.testing.assert_frame_equal(Forecaster(**options).fit(TimeSeries()).predict(), expected)

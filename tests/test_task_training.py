@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
+import safetensors.torch
 import torch
 from torch import distributed
 from torch.testing._internal.distributed.fake_pg import FakeStore
@@ -386,6 +387,22 @@ def test_a_directory_in_use_is_refused(finished, recipe, tmp_path):
         work.train(recipe, texts(), directory=tmp_path / "other", resume=True)
 
 
+def test_a_directory_must_be_one(recipe, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(errors.RunError, match=r"is a file. Choose another directory"):
+        work.train(recipe, texts(), directory=tmp_path / "file")
+    with pytest.raises(errors.RunError, match=r"it has no config.json"):
+        work.train(recipe, texts(), directory=tmp_path, resume=True)
+
+
+def test_sizes_without_bounds_leave_no_directory(recipe, tmp_path):
+    with pytest.raises(RuntimeError, match="memory"):
+        work.train(replace(recipe, hidden=10**7), texts(), directory=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(errors.ArgumentError, match="is too large"):
+        replace(recipe, hidden=10**20)
+
+
 def test_bad_data_leave_no_directory(recipe, tmp_path):
     with pytest.raises(errors.DataError, match="needs two or more"):
         work.train(recipe, Labelled(["a", "b", "c", "d"], ["x"] * 4), directory=tmp_path / "run")
@@ -400,7 +417,12 @@ def test_bad_data_leave_no_directory(recipe, tmp_path):
         ("config.json", '{"format": 2}', "newer than this one"),
         ("config.json", '{"recipe": "cook"}', "names the recipe 'cook'"),
         ("config.json", '{"recipe": "classify", "options": {"size": 1}}', "options that classify does not have"),
+        ("config.json", "[]", "is not what a run writes"),
+        ("config.json", '{"format": "x"}', "is not what a run writes"),
+        ("config.json", '{"recipe": "classify", "options": {"hidden": 0}}', "hidden=0 is too small"),
         ("vocabulary.json", None, "is missing"),
+        ("vocabulary.json", "[]", "is not what weights.safetensors was trained with"),
+        ("metrics.csv", "", "metrics.csv is damaged"),
         ("weights.safetensors", None, "was not finished"),
         ("weights.safetensors", "none", "is damaged"),
     ],
@@ -418,6 +440,17 @@ def test_a_vocabulary_of_another_run_is_noticed(finished, tmp_path):
     (tmp_path / "other/vocabulary.json").rename(tmp_path / "run/vocabulary.json")
     with pytest.raises(errors.RunError, match=r"is not what weights.safetensors was trained with"):
         runs.Trained.load(tmp_path / "run")
+
+
+def test_a_state_that_fits_no_network_is_noticed(finished, tmp_path):
+    """Also where the weights do not say which state they are for, as those of other programs."""
+    weights = {name: value.contiguous() for name, value in finished.model.state_dict().items()}
+    safetensors.torch.save_file(weights, tmp_path / "run/weights.safetensors")
+    assert same_weights(runs.Trained.load(tmp_path / "run").model, finished.model)
+    for state in ("[]", "{}", '{"labels": ["a"], "tokenizer": 1}'):
+        (tmp_path / "run/vocabulary.json").write_text(state)
+        with pytest.raises(errors.RunError, match="they are of different runs"):
+            runs.Trained.load(tmp_path / "run")
 
 
 def test_a_vocabulary_of_the_same_size_is_noticed_too(finished, tmp_path):

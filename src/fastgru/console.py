@@ -71,8 +71,12 @@ def one_sentence() -> Iterator[Console]:
     console = Console(stderr=True, highlight=False)
     try:
         yield console
-    except (FastGRUError, OSError) as error:
+    except FastGRUError as error:
         console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(1) from error
+    except OSError as error:
+        said = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+        console.print(f"error: {said}. Check the path, and who may use it.", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from error
     except RuntimeError as error:
         if not any(words in str(error) for words in _TOO_BIG):

@@ -104,6 +104,8 @@ class Classify(Recipe[Labelled]):
         if data.is_text:
             tokenizer = vocabulary.learn(data.sequences, self.unit, self.tokens)  # type: ignore[arg-type]
             return {"labels": labels, "tokenizer": vocabulary.to_state(tokenizer)}
+        if len(widths := sorted({np.shape(series)[1] for series in data.sequences})) > 1:
+            raise DataError(f"series have {widths} features. Give all the same ones.")
         steps = np.concatenate(data.sequences)
         deviation = steps.std(axis=0)
         return {

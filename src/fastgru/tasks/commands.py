@@ -74,7 +74,7 @@ def _train_command(kind: type[Recipe[Any]]) -> Callable[..., None]:
     ) -> None:
         with one_sentence():
             files = {"data": data, "validation_data": validation_data, "test_data": test_data}
-            _train(kind(**_given(kind, options)), files, out, resume, devices=devices, tensorboard=tensorboard)
+            _train(kind(**options), files, out, resume, devices=devices, tensorboard=tensorboard)
 
     own = [each for each in inspect.signature(command).parameters.values() if each.kind is not each.VAR_KEYWORD]
     hints = get_type_hints(command, include_extras=True)
@@ -92,28 +92,6 @@ def _flag(each: Field[Any], hint: Any) -> inspect.Parameter:
     bounds = {"min": each.metadata["least"], "max": each.metadata["most"]} if hint in (int, float) else {}
     described = Annotated[hint, typer.Option(help=each.metadata["help"], **bounds)]
     return inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=described)
-
-
-def _given(kind: type[Recipe[Any]], options: dict[str, Any]) -> dict[str, Any]:
-    """Options as the dataclass has them: tuples were one text with commas."""
-    return {name: _value(kind, name, value) for name, value in options.items()}
-
-
-def _value(kind: type[Recipe[Any]], name: str, value: Any) -> Any:
-    hints = get_type_hints(kind)
-    known = [each.name for each in fields(kind)]
-    if name not in known:
-        raise ArgumentError(f"recipe {kind.name} has no option {name!r}. Options: {', '.join(known)}.")
-    hint = hints[name]
-    if get_origin(hint) is tuple:
-        item = hint.__args__[0]
-        return tuple(item(part) for part in value.split(",") if part) if isinstance(value, str) else tuple(value)
-    if isinstance(value, str) and hint in (int, float):
-        try:
-            return hint(value)
-        except ValueError as error:
-            raise ArgumentError(f"option {name}={value!r} is no {hint.__name__}.") from error
-    return value
 
 
 def _train(recipe: Recipe[Any], files: dict[str, Path | None], out: Path, resume: bool, **options: Any) -> None:
@@ -152,10 +130,12 @@ def predict(
     with one_sentence():
         need("tasks", "fastgru predict")
         from fastgru.files import whole
+        from fastgru.tasks import reading
         from fastgru.tasks.runs import Trained
 
         trained = Trained.load(directory)
-        table = trained.recipe.predict(trained.model, trained.state, trained.recipe.read_inputs(data))
+        with reading.about(data):
+            table = trained.recipe.predict(trained.model, trained.state, trained.recipe.read_inputs(data))
         if out is None:
             typer.echo(table.to_csv(index=False), nl=False)
             return
@@ -201,12 +181,13 @@ def evaluate(
     """Scores of a trained recipe on other data."""
     with one_sentence():
         need("tasks", "fastgru evaluate")
-        from fastgru.tasks import tables, work
+        from fastgru.tasks import reading, tables, work
         from fastgru.tasks.runs import Trained
 
         trained = Trained.load(directory)
         found = trained.recipe.read(data)
-        scores = trained.recipe.score(trained.model, trained.state, found)
+        with reading.about(data):
+            scores = trained.recipe.score(trained.model, trained.state, found)
         if plots is not None:
             work.draw(trained, found, plots)
     if as_json:
@@ -302,14 +283,15 @@ def compare(
         kind = recipe_class(recipe)
         given = dict(_pair(kind, text) for text in option or ())
         if data is None:
+            if test_data is not None:
+                raise ArgumentError(f"--test-data {test_data} is given without --data: name the file to learn from.")
             need("examples", "fastgru compare without --data")
             chosen = showcase.find(recipe, None)
             configured, metric = showcase.configured(recipe, chosen, **given), chosen.metric or kind.metric
             parts = chosen.load(configured, False)
         else:
             configured, metric = kind(**given), kind.metric
-            test = None if test_data is None else configured.read(test_data)
-            parts = Parts(configured.read(data), None, test)
+            parts = Parts(configured.read(data), None, None if test_data is None else configured.read(test_data))
         results = [
             showcase.train(replace(configured, layer=layer, seed=seed), parts, metric, progress=True)[0]
             for seed in range(configured.seed, configured.seed + seeds)
@@ -319,7 +301,16 @@ def compare(
 
 
 def _pair(kind: type[Recipe[Any]], text: str) -> tuple[str, Any]:
+    """An option's name, and its value in the type that the recipe has for it."""
     name, equals, value = text.partition("=")
     if not equals:
         raise ArgumentError(f"--option {text!r} is not of the form name=value, such as hidden=128.")
-    return name, _value(kind, name, value)
+    hints, known = get_type_hints(kind), [each.name for each in fields(kind)]
+    if name not in known:
+        raise ArgumentError(f"recipe {kind.name} has no option {name!r}. Options: {', '.join(known)}.")
+    if hints[name] not in (int, float):
+        return name, value
+    try:
+        return name, hints[name](value)
+    except ValueError as error:
+        raise ArgumentError(f"option {name}={value!r} is no {hints[name].__name__}.") from error
