@@ -155,7 +155,7 @@ BAD = [
         SequenceClassifier,
         [np.ones((3, 2)), np.ones((3, 1))] * 8,
         Y[:16],
-        "a series has 1 features|a series has 2 features",
+        r"series have \[1, 2\] features",
     ),
     (Forecaster, HOURS.rename(columns={"value": "time"}), None, "two columns 'time'"),
     (Forecaster, HOURS.assign(value=1j), None, "column 'value' holds complex128"),
@@ -186,6 +186,22 @@ def test_series_of_other_lengths_are_classified():
     assert len(classifier.predict(np.ones((2, 9, 2)))) == 2
     with pytest.raises(errors.DataError, match="a series has 3 features; training was on 2"):
         classifier.predict(np.ones((2, 9, 3)))
+
+
+def test_nothing_is_answered_with_nothing(tmp_path):
+    options = {"hidden": 4, "embedding": 4, "epochs": 1, "validation": 0.0}
+    assert Translator(longest=4, **options).fit(["a b", "b a"] * 4, ["A", "B"] * 4).predict([]) == []
+    tagger = Tagger(**options).fit([["a", "b"]] * 8, [["A", "B"]] * 8)
+    assert (tagger.predict([]), tagger.predict([[], ["a"]])[0]) == ([], [])
+    assert Generator(window=4, **options).fit(["a b", "", "b a"] * 9).predict([]) == []
+
+
+def test_series_of_one_feature_may_differ_in_length():
+    series = [np.arange(5.0), np.arange(7.0)] * 8
+    one, other = (SequenceClassifier(hidden=4, epochs=1, validation=0.0) for _ in range(2))
+    probabilities = one.fit(series, Y[:16]).predict_proba(series)
+    columns = [each[:, None] for each in series]
+    assert (probabilities == other.fit(columns, Y[:16]).predict_proba(columns)).all()
 
 
 def test_options_may_be_numbers_of_numpy():

@@ -89,6 +89,8 @@ def loader(recipe: Recipe[Data], examples: Sequence[Any], shuffle: bool = False)
 
 def answers(recipe: Recipe[Data], examples: Sequence[Any], call: Callable[[Batch], Iterable[Any]]) -> list[Any]:
     """What `call` makes of each example, in the order of the examples, without gradients."""
+    if not len(examples):
+        return []
     batches = loader(recipe, examples)
     found: list[Any] = [None] * len(examples)
     with torch.inference_mode():

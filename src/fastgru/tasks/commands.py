@@ -164,9 +164,10 @@ def generate(
         trained = Trained.load(directory)
         if not isinstance(trained.recipe, Generate):
             raise ArgumentError(f"{directory} is a run of {trained.recipe.name}; only one of generate writes text.")
-        typer.echo(prompt, nl=False)
         drawn: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
-        for piece in trained.recipe.sample(trained.model, trained.state, prompt, length, **drawn):
+        pieces = trained.recipe.sample(trained.model, trained.state, prompt, length, **drawn)
+        typer.echo(prompt, nl=False)
+        for piece in pieces:
             typer.echo(piece, nl=False)
         typer.echo()
 

@@ -102,8 +102,8 @@ def _constructor(recipe: type[Recipe[Any]]) -> Any:
 class SequenceClassifier(ClassifierMixin, _Estimator, recipe="classify"):  # type: ignore[misc]
     """A label for each text or series.
 
-    X is a list of texts; or a list of arrays (T_i, F), series of F features and any lengths; or one array (N, T, F), or
-    (N, T) for series of one feature. y is N labels: texts, numbers or booleans.
+    X is a list of texts; or a list of arrays (T_i, F), series of F features and any lengths; or one array (N, T, F).
+    For series of one feature F may be left out. y is N labels: texts, numbers or booleans.
 
     Attributes:
         classes_: (K,), the labels.
@@ -138,6 +138,8 @@ class SequenceClassifier(ClassifierMixin, _Estimator, recipe="classify"):  # typ
         if items and any(isinstance(item, str) for item in items):
             reading.require_texts(items, "text")
             return [str(text) for text in items]
+        if items and {np.ndim(item) for item in items} == {1} and len({len(item) for item in items}) > 1:
+            items = [np.asarray(item)[:, None] for item in items]  # of one feature, and of different lengths
         if items and all(np.ndim(item) == 2 for item in items):
             return [_finite(item, number) for number, item in enumerate(items, start=1)]
         if items is None and getattr(X, "ndim", 0) == 3:
@@ -279,8 +281,10 @@ class Generator(_Scored, recipe="generate"):
 
 def _one_text(texts: str | Sequence[str]) -> str:
     found = [texts] if isinstance(texts, str) else texts
-    reading.require_texts(found, "text")
-    return "\n".join(found)
+    reading.require_texts(found, "text", empty=True)
+    text = "\n".join(found)
+    reading.require_texts([text], "text")
+    return text
 
 
 class Translator(_Scored, recipe="translate"):

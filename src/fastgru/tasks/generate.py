@@ -180,7 +180,7 @@ class Generate(Recipe[str]):
         Raises:
             ArgumentError: for a value that makes no sense, before anything is written.
         """
-        limits = {"length": (length, 0, 2**31), "temperature": (temperature, 0, 1e6), "top_k": (top_k, 0, 2**31)}
+        limits = {"length": (length, 0, 2**31), "temperature": (temperature, 0, 1e30), "top_k": (top_k, 0, 2**31)}
         for name, (value, least, most) in {**limits, "top_p": (top_p, 0, 1), "seed": (seed, 0, 2**63 - 1)}.items():
             if not isinstance(value, (int, float)) or not least <= value <= most:
                 raise ArgumentError(f"{name}={value!r} is not between {least} and {most:g}.")

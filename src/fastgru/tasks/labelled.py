@@ -65,6 +65,8 @@ def read(path: Path, columns: Columns, with_labels: bool) -> Labelled:
         table = pd.DataFrame(rows, index=numbers)
     else:
         table = reading.table(path, texts=(columns.text, columns.label))
+    if reading.kind(path) == ".parquet":
+        table = table.reset_index(drop=table.index.names == [None])  # names in the index are columns
     return _from_table(table, columns, with_labels, path)
 
 

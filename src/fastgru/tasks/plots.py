@@ -30,7 +30,8 @@ def save(figure: Figure, path: Path) -> None:
         text.set_fontfamily([name for name in FONTS if name in installed])
         text.set_parse_math(False)
     with whole(path) as partial, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        for words in ("Glyph .* missing from", "constrained_layout not applied"):  # the latter where there is no room
+            warnings.filterwarnings("ignore", message=words)
         figure.savefig(partial, dpi=120)
 
 

@@ -170,14 +170,14 @@ def require_columns(path: Path | str, found: pd.DataFrame, needed: list[str]) ->
         )
 
 
-def require_texts(texts: Sequence[Any], what: str) -> None:
-    """Raises where something is no text, or nothing but space, or has half of a letter (a surrogate)."""
+def require_texts(texts: Sequence[Any], what: str, empty: bool = False) -> None:
+    """Raises where something is no text, nothing but space unless that is `empty`, or has half of a letter."""
     if isinstance(texts, (str, bytes)) or not hasattr(texts, "__iter__"):
         raise DataError(f"{what}s are {type(texts).__name__}; give a list of them.")
     for number, found in enumerate(texts, start=1):
         if not isinstance(found, str):
             raise DataError(f"{what} {number} is {type(found).__name__}, no text: {found!r}. Give texts.")
-        if not found.strip():
+        if not (empty or found.strip()):
             raise DataError(f"{what} {number} is empty. Remove it.")
         require_letters(found, f"{what} {number}")
 

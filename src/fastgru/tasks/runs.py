@@ -78,6 +78,8 @@ class Trained:
             weights = load_file(path)
         except (SafetensorError, OSError) as error:
             raise RunError(f"{path} is damaged ({error}). Train again, or bring it back from a copy.") from error
+        if not all(value.isfinite().all() for value in weights.values()):
+            raise RunError(f"{path} has numbers that are none (nan). Train again, with a smaller rate.")
         if belongs_to not in (None, digest(state)):
             raise RunError(f"{directory / recipe.state_file} is not what {path.name} was trained with. Bring it back.")
         try:
@@ -119,9 +121,7 @@ def read_config(directory: Path, kind: type[Recipe[Any]] | None = None) -> tuple
     """The recipe of a run directory, and its vocabulary or scaler."""
     if not (directory / CONFIG).exists():
         raise RunError(f"{directory} is no run directory: it has no {CONFIG}. Make one with fastgru train.")
-    config = read_json(directory / CONFIG)
-    if not isinstance(config, dict) or not isinstance(config.get("format", 0), int):
-        raise RunError(f"{directory / CONFIG} is not what a run writes: it was changed. Bring it back from a copy.")
+    config = read_facts(directory)
     if config.get("format", 0) > FORMAT:
         raise RunError(f"{directory} was written by fastgru {config.get('fastgru')}, newer than this one. Upgrade.")
     if config.get("recipe") not in ([*RECIPES] if kind is None else [kind.name]):
@@ -135,6 +135,14 @@ def read_config(directory: Path, kind: type[Recipe[Any]] | None = None) -> tuple
     except ArgumentError as error:
         raise RunError(f"{directory / CONFIG}: {error}") from error
     return recipe, read_json(directory / recipe.state_file)
+
+
+def read_facts(directory: Path) -> dict[str, Any]:
+    """All that a run's config.json says."""
+    config = read_json(directory / CONFIG)
+    if not isinstance(config, dict) or not isinstance(config.get("format", 0), int):
+        raise RunError(f"{directory / CONFIG} is not what a run writes: it was changed. Bring it back from a copy.")
+    return config
 
 
 def write_json(path: Path, facts: Any) -> None:

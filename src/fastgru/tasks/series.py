@@ -181,13 +181,13 @@ def _written(column: pd.Series, where: str) -> pd.Series:
     texts = column.astype("str").str.strip()
     try:
         found = pd.to_datetime(texts, errors="coerce", format="ISO8601")
-        if (rest := texts[found.isna()]).size:
-            found = found.where(found.notna(), _ordered(rest, where).reindex(found.index))
     except ValueError as error:  # pandas has no column of different offsets
         raise DataError(
             f"{where}, column {column.name!r}: {str(error).split('. ')[0]}. Write all times in UTC, such as "
             "2024-01-31T17:00Z."
         ) from error
+    if (rest := texts[found.isna()]).size:
+        found = found.where(found.notna(), _ordered(rest, where).reindex(found.index))
     return found
 
 

@@ -150,7 +150,7 @@ def _claim(directory: Path, recipe: Recipe[Any], state: State, facts: dict[str, 
 
 
 def _check_same(directory: Path, recipe: Recipe[Any], state: State, facts: dict[str, Any]) -> None:
-    config = runs.read_json(directory / runs.CONFIG)
+    config = runs.read_facts(directory)
     if config.get("recipe") != recipe.name:
         raise RunError(f"{directory} holds a run of {config.get('recipe')}, not of {recipe.name}.")
     earlier, earlier_state = runs.read_config(directory, type(recipe))
