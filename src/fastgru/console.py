@@ -44,6 +44,7 @@ EXTRAS = {
         "tensorboard",
     ),
     "examples": ("statsmodels", "babel", "pysword"),
+    "sktime": ("sktime",),
 }
 
 # Torch has no exception of its own for sizes that do not fit into memory, only these words.

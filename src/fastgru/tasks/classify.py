@@ -76,10 +76,10 @@ class Classify(Recipe[Labelled]):
         if len(set(named)) < len(named):
             raise ArgumentError(f"text_column, label_column and series_column are {named}: name three columns.")
 
-    def read(self, path: Path) -> Labelled:
+    def read(self, path: Path | str) -> Labelled:
         return labelled.read(path, self._columns, with_labels=True)
 
-    def read_inputs(self, path: Path) -> Labelled:
+    def read_inputs(self, path: Path | str) -> Labelled:
         return labelled.read(path, self._columns, with_labels=False)
 
     @property

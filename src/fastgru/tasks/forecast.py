@@ -119,7 +119,7 @@ class Forecast(Recipe[Panel]):
         """What the columns of a table mean."""
         return time_series.Columns(self.time, self.series, self.target, self.covariates, self.known)
 
-    def read(self, path: Path) -> Panel:
+    def read(self, path: Path | str) -> Panel:
         return time_series.read(path, self.columns)
 
     def split(self, data: Panel) -> tuple[Panel, Panel]:

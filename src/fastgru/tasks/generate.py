@@ -67,7 +67,7 @@ class Generate(Recipe[str]):
     window: int = option(128, "Tokens of one training example.", least=2)
     hidden: int = option(384, "Size of the GRU's state.", least=1)
 
-    def read(self, path: Path) -> str:
+    def read(self, path: Path | str) -> str:
         return reading.text(path)
 
     def split(self, data: str) -> tuple[str, str]:

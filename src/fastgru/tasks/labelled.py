@@ -52,14 +52,14 @@ class Columns:
     series: str
 
 
-def read(path: Path, columns: Columns, with_labels: bool) -> Labelled:
+def read(path: Path | str, columns: Columns, with_labels: bool) -> Labelled:
     """JSON lines or a table with texts; a long table of series; or a folder LABEL/SERIES.csv of them.
 
     Raises:
         DataError: naming file and line or column, for what cannot be learned from.
     """
-    if path.is_dir():
-        return _read_folder(path)
+    if Path(path).is_dir():
+        return _read_folder(Path(path))
     if reading.kind(path) in reading.JSON_LINES:
         numbers, rows = zip(*reading.json_lines(path), strict=True)
         table = pd.DataFrame(rows, index=numbers)
@@ -70,7 +70,7 @@ def read(path: Path, columns: Columns, with_labels: bool) -> Labelled:
     return _from_table(table, columns, with_labels, path)
 
 
-def _from_table(table: pd.DataFrame, columns: Columns, with_labels: bool, path: Path) -> Labelled:
+def _from_table(table: pd.DataFrame, columns: Columns, with_labels: bool, path: Path | str) -> Labelled:
     is_text = columns.text in table.columns
     if not is_text and columns.series not in table.columns:
         raise DataError(
@@ -90,7 +90,7 @@ def _from_table(table: pd.DataFrame, columns: Columns, with_labels: bool, path: 
     return Labelled(list(table[key]), labels)
 
 
-def _labels(table: pd.DataFrame, column: str, path: Path) -> list[str]:
+def _labels(table: pd.DataFrame, column: str, path: Path | str) -> list[str]:
     for line, label in zip(table.index, table[column], strict=True):
         if isinstance(label, (list, dict)):
             raise DataError(f"{path}, line {line}: the label is {label!r}. Give one text or number.")
@@ -99,7 +99,7 @@ def _labels(table: pd.DataFrame, column: str, path: Path) -> list[str]:
     return [str(label) for label in table[column]]
 
 
-def _from_long(table: pd.DataFrame, labels: Sequence[str] | None, columns: Columns, path: Path) -> Labelled:
+def _from_long(table: pd.DataFrame, labels: Sequence[str] | None, columns: Columns, path: Path | str) -> Labelled:
     if (empty := table.index[table[columns.series].isna()]).size:
         raise DataError(f"{path}, line {empty[0]}: the series is missing in column {columns.series!r}. Fill it in.")
     table = table if labels is None else table.assign(**{columns.label: labels})
@@ -132,7 +132,7 @@ def _read_folder(path: Path) -> Labelled:
     return Labelled(sequences, [file.parent.name for file in files], tuple(map(str, tables[0].columns)))
 
 
-def _numbers(table: pd.DataFrame, path: Path) -> NDArray[np.float32]:
+def _numbers(table: pd.DataFrame, path: Path | str) -> NDArray[np.float32]:
     if not table.shape[1]:
         raise DataError(f"{path} has no columns of numbers beside the series and its label. Add some.")
     if not len(table):

@@ -40,14 +40,15 @@ def about(place: object) -> Iterator[None]:
         raise DataError(f"{place}: {error}") from error
 
 
-def kind(path: Path) -> str:
+def kind(path: Path | str) -> str:
     """The ending that tells the format, in small letters: `.csv` of DATA.CSV.gz."""
-    endings = [ending.lower() for ending in path.suffixes if ending.lower() not in COMPRESSED]
+    endings = [ending.lower() for ending in Path(path).suffixes if ending.lower() not in COMPRESSED]
     return endings[-1] if endings else ""
 
 
-def raw(path: Path) -> bytes:
+def raw(path: Path | str) -> bytes:
     """The bytes of a file, unpacked where its ending says that they are packed."""
+    path = Path(path)
     if not path.exists():
         raise DataError(f"{path} does not exist. Check the spelling; the current directory is {Path.cwd()}.")
     if path.is_dir():
@@ -60,7 +61,7 @@ def raw(path: Path) -> bytes:
         raise DataError(f"{path} is damaged, or no {path.suffix} file: {error}. Get it again.") from error
 
 
-def text(path: Path) -> str:
+def text(path: Path | str) -> str:
     """A whole UTF-8 file, without a mark of byte order, its lines ended by newlines alone."""
     found = raw(path)
     try:
@@ -79,7 +80,7 @@ def text(path: Path) -> str:
     return content
 
 
-def lines(path: Path) -> Iterator[tuple[int, str]]:
+def lines(path: Path | str) -> Iterator[tuple[int, str]]:
     """Numbered lines of a UTF-8 file, from 1; an empty one that is not at the end is an error."""
     content = text(path).rstrip("\n").split("\n")
     for number, line in enumerate(content, start=1):
@@ -88,7 +89,7 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
         yield number, line
 
 
-def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def json_lines(path: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Numbered objects of a file with one JSON object on each line."""
     for number, line in lines(path):
         try:
@@ -103,7 +104,7 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, row
 
 
-def table(path: Path, texts: Sequence[str] = ()) -> pd.DataFrame:
+def table(path: Path | str, texts: Sequence[str] = ()) -> pd.DataFrame:
     """A CSV, TSV or Parquet file; `.gz`, `.xz` or `.bz2` may follow the ending.
 
     Args:
@@ -125,7 +126,7 @@ def table(path: Path, texts: Sequence[str] = ()) -> pd.DataFrame:
     return found.astype({name: str for name in texts if name in found and found[name].notna().all()})
 
 
-def _separated(path: Path, separator: str, texts: Sequence[str]) -> pd.DataFrame:
+def _separated(path: Path | str, separator: str, texts: Sequence[str]) -> pd.DataFrame:
     content = text(path).rstrip("\n") + "\n"
     how: dict[str, Any] = {"sep": separator, "keep_default_na": False, "na_values": [""], "index_col": False}
     try:
@@ -143,7 +144,7 @@ def _separated(path: Path, separator: str, texts: Sequence[str]) -> pd.DataFrame
     return _numbered(found, path, separator)
 
 
-def _numbered(found: pd.DataFrame, path: Path, separator: str) -> pd.DataFrame:
+def _numbered(found: pd.DataFrame, path: Path | str, separator: str) -> pd.DataFrame:
     """With the lines of the file as index."""
     texts = [found[name].str for name in found if found[name].dtype in ("str", "object")]
     breaks = sum((each.count("\n").fillna(0).astype(int) for each in texts), start=pd.Series(0, found.index))

@@ -100,10 +100,10 @@ class Recipe(ABC, Generic[Data]):
             _check(type(self).__name__, each, hints[each.name], value)
 
     @abstractmethod
-    def read(self, path: Path) -> Data:
+    def read(self, path: Path | str) -> Data:
         """The data of a file, checked: every mistake is a `DataError` that names file and line or column."""
 
-    def read_inputs(self, path: Path) -> Data:
+    def read_inputs(self, path: Path | str) -> Data:
         """The same for prediction, where answers may be missing."""
         return self.read(path)
 

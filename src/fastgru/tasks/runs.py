@@ -42,11 +42,12 @@ class Trained:
     history: pd.DataFrame
     metrics: dict[str, Any] = field(default_factory=dict)
 
-    def save(self, directory: Path) -> None:
+    def save(self, directory: Path | str) -> None:
         """Writes config, state, weights, the learning curve and metrics, each file whole or not at all.
 
         The metrics come last: a run that has them is finished.
         """
+        directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         write_config(directory, self.recipe, self.state)
         with whole(directory / WEIGHTS) as partial:
@@ -58,7 +59,7 @@ class Trained:
         write_json(directory / METRICS, self.metrics)
 
     @classmethod
-    def load(cls, directory: Path, kind: type[Recipe[Any]] | None = None) -> Trained:
+    def load(cls, directory: Path | str, kind: type[Recipe[Any]] | None = None) -> Trained:
         """Reads what `save` wrote.
 
         Args:
@@ -68,6 +69,7 @@ class Trained:
         Raises:
             RunError: when a file is missing, damaged, or of another run.
         """
+        directory = Path(directory)
         recipe, state = read_config(directory, kind)
         path = directory / WEIGHTS
         if not path.is_file():

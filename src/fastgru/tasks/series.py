@@ -90,7 +90,7 @@ class Panel:
         return max(1, steps // int(offset.n))
 
 
-def read(path: Path, columns: Columns) -> Panel:
+def read(path: Path | str, columns: Columns) -> Panel:
     """Series of a CSV, TSV or Parquet file.
 
     Raises:

@@ -103,10 +103,10 @@ class Tag(Recipe[Tagged]):
     dropout: float = option(0.3, "Probability of zeroing an element of inputs and outputs.", least=0, most=1)
     plain: str = option("", "The tag that F1 does not count; the most frequent one when left out.")
 
-    def read(self, path: Path) -> Tagged:
+    def read(self, path: Path | str) -> Tagged:
         return tagged.read(path, with_tags=True)
 
-    def read_inputs(self, path: Path) -> Tagged:
+    def read_inputs(self, path: Path | str) -> Tagged:
         return tagged.read(path, with_tags=False)
 
     def split(self, data: Tagged) -> tuple[Tagged, Tagged]:

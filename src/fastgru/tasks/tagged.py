@@ -84,13 +84,13 @@ def split(data: Tagged, share: float) -> tuple[Tagged, Tagged]:
     return data.part([i for i in range(len(data.tokens)) if i not in chosen]), data.part(held_out)
 
 
-def read(path: Path, with_tags: bool) -> Tagged:
+def read(path: Path | str, with_tags: bool) -> Tagged:
     """A `.txt` file as running text, an empty line between paragraphs; any other as columns, one between sentences.
 
     Raises:
         DataError: naming file and line.
     """
-    if path.suffix == ".txt":
+    if reading.kind(path) == ".txt":
         return _read_text(path, with_tags)
     sentences: list[list[list[str]]] = [[]]
     width = 0
@@ -115,7 +115,7 @@ def read(path: Path, with_tags: bool) -> Tagged:
     return Tagged(tokens, [[columns[-1] for columns in sentence] for sentence in whole] if with_tags else None)
 
 
-def _read_text(path: Path, with_tags: bool) -> Tagged:
+def _read_text(path: Path | str, with_tags: bool) -> Tagged:
     data = from_text(re.split(r"\n\s*\n", reading.text(path)), with_tags).filled()
     if not data.tokens:
         raise DataError(f"{path} has no words. Give a file with text.")

@@ -103,7 +103,7 @@ class Translate(Recipe[Pairs]):
     beam: int = option(4, "Translations that are followed side by side.", least=1)
     longest: int = option(200, "Tokens after which a translation is cut.", least=1)
 
-    def read(self, path: Path) -> Pairs:
+    def read(self, path: Path | str) -> Pairs:
         sources, targets = [], []
         for number, line in reading.lines(path):
             parts = line.split("\t")
@@ -117,7 +117,7 @@ class Translate(Recipe[Pairs]):
             targets.append(parts[1].strip())
         return Pairs(sources, targets)
 
-    def read_inputs(self, path: Path) -> Pairs:
+    def read_inputs(self, path: Path | str) -> Pairs:
         """A sentence on each line; what follows a tab is not looked at."""
         sentences = [line.split("\t")[0].strip() for _, line in reading.lines(path)]
         if "" in sentences:

@@ -30,7 +30,7 @@ def train(
     *,
     validation: Data | None = None,
     test: Data | None = None,
-    directory: Path | None = None,
+    directory: Path | str | None = None,
     resume: bool = False,
     facts: dict[str, Any] | None = None,
     **options: Any,
@@ -53,6 +53,7 @@ def train(
         RunError: for a directory that exists, or a run that is resumed with other options.
     """
     if directory is not None:
+        directory = Path(directory)
         check_directory(directory, resume)
     facts = facts or {}
     learned, held_out = data, validation
