@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -47,12 +48,14 @@ def recalibrated(forecast: Tensor, values: Tensor, shares: Sequence[float], rece
     Returns:
         (N, H, Q).
     """
-    horizon = forecast.shape[1]
-    errors = values[..., None] - forecast[: len(values)]
+    horizon, window = forecast.shape[1], recent * forecast.shape[1]
     shifted = forecast.clone()
-    for row in range(3 * horizon - 1, len(forecast)):
-        seen = errors[max(0, row + 1 - (recent + 1) * horizon) : row + 1 - horizon]
-        for index, share in enumerate(shares):
-            if len(seen) >= 2 * horizon and share != 0.5:
-                shifted[row, :, index] += seen[..., index].quantile(share, dim=0)
+    if window < 2 * horizon:
+        return shifted.sort(-1).values
+    errors = values[..., None] - forecast[: len(values)]
+    for index, share in enumerate(shares):
+        if share != 0.5:
+            each = pd.DataFrame(errors[..., index].double().numpy()).reindex(range(len(forecast)))
+            shifts = each.rolling(window, min_periods=2 * horizon).quantile(share).shift(horizon).fillna(0.0)
+            shifted[..., index] += torch.tensor(shifts.to_numpy())
     return shifted.sort(-1).values
