@@ -9,6 +9,9 @@ import inspect
 import pkgutil
 import re
 import runpy
+import shlex
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -21,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.md")])
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
-BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(python|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 QUOTE = re.compile(
     r"<!-- quoted from (?P<file>\S+): (?P<name>\w+) -->\n```python\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
@@ -38,13 +41,37 @@ def name(path: Path) -> str:
 @pytest.mark.parametrize("page", [p for p in PAGES if BLOCK.search(p.read_text())], ids=name)
 def test_the_code_of_a_page_runs_in_order(page, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
     text = page.read_text()
-    namespace = {"__name__": page.stem}
+    module = types.ModuleType(f"page_{page.stem}")
+    monkeypatch.setitem(sys.modules, module.__name__, module)  # where dataclasses look for the names of types
     for block in BLOCK.finditer(text):
-        line = text.count("\n", 0, block.start(1))
-        code = "\n" * line + block[1]  # so that a failure names the page's own line
+        line = text.count("\n", 0, block.start(2))
+        if block[1] == "console":
+            run_commands(block[2], f"{page}, line {line + 1}")
+            continue
+        code = "\n" * line + block[2]  # so that a failure names the page's own line
         unevaluated = __future__.annotations.compiler_flag  # quoted functions name types of their file
-        exec(compile(code, str(page), "exec", flags=unevaluated), namespace)
+        exec(compile(code, str(page), "exec", flags=unevaluated), vars(module))
+
+
+def run_commands(block: str, place: str) -> None:
+    """Runs `$ fastgru …`; lines below a command are what it must print, where ... stands for anything."""
+    from typer.testing import CliRunner
+
+    from fastgru import commands, console
+    from fastgru.tasks import commands as recipes
+
+    assert commands, recipes  # both add to the app
+    for entry in block.removeprefix("$ ").split("\n$ "):
+        command, _, expected = entry.partition("\n")
+        program, *arguments = shlex.split(command, comments=True)
+        assert program == "fastgru", place
+        result = CliRunner().invoke(console.app, arguments)
+        assert result.exit_code == 0, f"{place}: {command}\n{result.output}"
+        flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+        is_right = doctest.OutputChecker().check_output(expected, result.output, flags)
+        assert is_right or not expected.strip(), f"{place}: {command}\n{result.output}"
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=name)

@@ -182,7 +182,7 @@ def evaluate(
     """Scores of a trained recipe on other data."""
     with one_sentence():
         need("tasks", "fastgru evaluate")
-        from fastgru.tasks import reading, tables, work
+        from fastgru.tasks import reading, tables
         from fastgru.tasks.runs import Trained
 
         trained = Trained.load(directory)
@@ -190,6 +190,8 @@ def evaluate(
         with reading.about(data):
             scores = trained.recipe.score(trained.model, trained.state, found)
         if plots is not None:
+            from fastgru.tasks import work
+
             work.draw(trained, found, plots)
     if as_json:
         typer.echo(json.dumps(scores, indent=2))

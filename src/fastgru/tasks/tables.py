@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean, pstdev
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from fastgru.tasks.runs import Trained
-from fastgru.tasks.showcase import Outcome, Result
+if TYPE_CHECKING:
+    from fastgru.tasks.runs import Trained
+    from fastgru.tasks.showcase import Outcome, Result
 
 LAYERS = {"fastgru": "fastgru.GRU", "torch": "torch.nn.GRU", "lstm": "torch.nn.LSTM"}
 
