@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import random
 from dataclasses import replace
 
@@ -137,6 +138,11 @@ def test_lines_are_joined_and_paragraphs_are_not(tmp_path):
     data = Tag().read(tmp_path / "text.txt")
     assert data.tokens == [["it", "cost", "1,000", "he", "said"], ["don\u2019t", "go"]]
     assert data.tags == [["Capital", "lower", "lower,", "lower", "lower."], ["Capital", "lower"]]
+
+
+def test_a_packed_text_is_a_text(tmp_path):
+    (tmp_path / "text.TXT.xz").write_bytes(lzma.compress(b"Come, and see."))
+    assert Tag().read(tmp_path / "text.TXT.xz").tags == [["Capital,", "lower", "lower."]]
 
 
 def test_columns_are_read_with_or_without_tags(tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -15,7 +14,6 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
-import safetensors.torch
 import torch
 from torch import distributed
 from torch.testing._internal.distributed.fake_pg import FakeStore
@@ -23,24 +21,16 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 pytest.importorskip("lightning", reason="needs the extra tasks")
 
 from fastgru import errors
-from fastgru.tasks import plots, recipe_class, runs, work
+from fastgru.tasks import recipe_class, runs, work
 from fastgru.tasks.batching import Batches, loader
 from fastgru.tasks.classify import Classify, Labelled
 from fastgru.tasks.training import Learner
-
-TINY = {"hidden": 8, "embedding": 4, "batch": 8, "epochs": 3, "validation": 0.25, "dropout": 0.3}
-
-
-def texts(count=48, seed=0):
-    """Strings of a and b; the label is the letter they begin with."""
-    generator = np.random.default_rng(seed)
-    found = ["".join(generator.choice(["a", "b"], size=generator.integers(2, 9))) for _ in range(count)]
-    return Labelled(found, [text[0] for text in found])
+from tiny import CLASSIFIER, same_weights, texts
 
 
 @pytest.fixture
 def recipe():
-    return Classify(**TINY)
+    return Classify(**CLASSIFIER)
 
 
 def write_csv(path, data):
@@ -48,14 +38,9 @@ def write_csv(path, data):
     return path
 
 
-def same_weights(one, other):
-    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
-    return all(torch.equal(a, b) for a, b in pairs)
-
-
 def command(*arguments, **options):
     return [sys.executable, "-m", "fastgru", "train", "classify", *map(str, arguments)] + [
-        text for name, value in {**TINY, **options}.items() for text in (f"--{name}", str(value))
+        text for name, value in {**CLASSIFIER, **options}.items() for text in (f"--{name}", str(value))
     ]
 
 
@@ -282,7 +267,9 @@ def test_a_run_that_goes_on_still_knows_its_best_epoch(recipe, tmp_path, monkeyp
 
 @pytest.mark.parametrize("step", ["score", "plots"])
 def test_what_comes_after_training_is_done_again(tmp_path, monkeypatch, step):
-    recipe = Classify(**{**TINY, "rate": 0.0, "epochs": 9, "patience": 2})  # it ends early, and must not go on then
+    recipe = Classify(
+        **{**CLASSIFIER, "rate": 0.0, "epochs": 9, "patience": 2}
+    )  # it ends early, and must not go on then
     undisturbed = work.train(recipe, texts(), directory=tmp_path / "whole")
 
     def interrupted(*_):
@@ -350,114 +337,6 @@ def test_a_run_does_not_go_on_with_other_things(recipe, tmp_path, monkeypatch, c
     data, facts = change.get("data", texts()), change.get("facts", facts)
     with pytest.raises(errors.RunError, match=words):
         work.train(replace(recipe, **options), data, directory=tmp_path / "run", resume=True, facts=facts)
-
-
-# ---- run directories
-
-
-@pytest.fixture
-def finished(recipe, tmp_path):
-    return work.train(recipe, texts(), directory=tmp_path / "run")
-
-
-def test_a_run_directory_holds_all_that_was_learned(finished, tmp_path):
-    directory = tmp_path / "run"
-    assert {path.name for path in directory.iterdir()} == {
-        "checkpoints", "config.json", "metrics.csv", "metrics.json", "plots", "vocabulary.json", "weights.safetensors"
-    }  # fmt: skip
-    assert {path.name for path in (directory / "plots").iterdir()} == {"confusion.png", "learning.png"}
-    loaded = runs.Trained.load(directory)
-    assert loaded.recipe == finished.recipe
-    assert same_weights(loaded.model, finished.model)
-    assert json.loads((directory / "metrics.json").read_text())["scores"] == finished.metrics["scores"]
-    assert list(pd.read_csv(directory / "metrics.csv")["epoch"]) == [1, 2, 3]
-
-
-def test_pictures_take_any_script(tmp_path):
-    plots.save(plots.bars(np.ones(2), ["\u4eba", "\U0001f600"], "bits"), tmp_path / "bars.png")  # a warning would fail
-    assert (tmp_path / "bars.png").stat().st_size > 1000
-
-
-def test_a_directory_in_use_is_refused(finished, recipe, tmp_path):
-    with pytest.raises(errors.RunError, match="exists and is not empty"):
-        work.train(recipe, texts(), directory=tmp_path / "run")
-    with pytest.raises(errors.RunError, match="is finished"):
-        work.train(recipe, texts(), directory=tmp_path / "run", resume=True)
-    with pytest.raises(errors.RunError, match="holds no run to resume"):
-        work.train(recipe, texts(), directory=tmp_path / "other", resume=True)
-
-
-def test_a_directory_must_be_one(recipe, tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(errors.RunError, match=r"is a file. Choose another directory"):
-        work.train(recipe, texts(), directory=tmp_path / "file")
-    with pytest.raises(errors.RunError, match=r"it has no config.json"):
-        work.train(recipe, texts(), directory=tmp_path, resume=True)
-
-
-def test_sizes_without_bounds_leave_no_directory(recipe, tmp_path):
-    with pytest.raises(RuntimeError, match="memory"):
-        work.train(replace(recipe, hidden=10**7), texts(), directory=tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-    with pytest.raises(errors.ArgumentError, match="is too large"):
-        replace(recipe, hidden=10**20)
-
-
-def test_bad_data_leave_no_directory(recipe, tmp_path):
-    with pytest.raises(errors.DataError, match="needs two or more"):
-        work.train(recipe, Labelled(["a", "b", "c", "d"], ["x"] * 4), directory=tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize(
-    ("file", "content", "words"),
-    [
-        ("config.json", None, "is no run directory"),
-        ("config.json", "{", "is no JSON file"),
-        ("config.json", '{"format": 2}', "newer than this one"),
-        ("config.json", '{"recipe": "cook"}', "names the recipe 'cook'"),
-        ("config.json", '{"recipe": "classify", "options": {"size": 1}}', "options that classify does not have"),
-        ("config.json", "[]", "is not what a run writes"),
-        ("config.json", '{"format": "x"}', "is not what a run writes"),
-        ("config.json", '{"recipe": "classify", "options": {"hidden": 0}}', "hidden=0 is too small"),
-        ("vocabulary.json", None, "is missing"),
-        ("vocabulary.json", "[]", "is not what weights.safetensors was trained with"),
-        ("metrics.csv", "", "metrics.csv is damaged"),
-        ("weights.safetensors", None, "was not finished"),
-        ("weights.safetensors", "none", "is damaged"),
-    ],
-)
-def test_a_broken_run_directory_is_explained(finished, tmp_path, file, content, words):
-    path = tmp_path / "run" / file
-    path.unlink() if content is None else path.write_text(content)
-    with pytest.raises(errors.RunError, match=words):
-        runs.Trained.load(tmp_path / "run")
-
-
-def test_a_vocabulary_of_another_run_is_noticed(finished, tmp_path):
-    other = work.train(finished.recipe, Labelled(["xyz", "zz"] * 8, ["1", "2"] * 8), directory=tmp_path / "other")
-    assert other.state != finished.state
-    (tmp_path / "other/vocabulary.json").rename(tmp_path / "run/vocabulary.json")
-    with pytest.raises(errors.RunError, match=r"is not what weights.safetensors was trained with"):
-        runs.Trained.load(tmp_path / "run")
-
-
-def test_a_state_that_fits_no_network_is_noticed(finished, tmp_path):
-    """Also where the weights do not say which state they are for, as those of other programs."""
-    weights = {name: value.contiguous() for name, value in finished.model.state_dict().items()}
-    safetensors.torch.save_file(weights, tmp_path / "run/weights.safetensors")
-    assert same_weights(runs.Trained.load(tmp_path / "run").model, finished.model)
-    for state in ("[]", "{}", '{"labels": ["a"], "tokenizer": 1}'):
-        (tmp_path / "run/vocabulary.json").write_text(state)
-        with pytest.raises(errors.RunError, match="they are of different runs"):
-            runs.Trained.load(tmp_path / "run")
-
-
-def test_a_vocabulary_of_the_same_size_is_noticed_too(finished, tmp_path):
-    path = tmp_path / "run/vocabulary.json"
-    path.write_text(path.read_text().replace('"a"', '"c"'))
-    with pytest.raises(errors.RunError, match=r"vocabulary.json is not what weights.safetensors was trained with"):
-        runs.Trained.load(tmp_path / "run")
 
 
 # ---- several processes
