@@ -58,7 +58,7 @@ def test_info_as_json(run):
     assert facts["fastgru"] == fastgru.__version__
     assert [level["name"] for level in facts["levels"]] == [level.name for level in fastgru.cpu_info()]
     assert facts["backends"] == ["onnx", "cpu", "aten", "reference"]
-    extras = {name: [] for name in ("torch", "cli", "demo", "onnx", "tasks", "examples")}
+    extras = {name: [] for name in ("torch", "cli", "demo", "onnx", "tasks", "examples", "sktime")}
     assert facts["extras"] == {**extras, "opacus": MISSING_OPACUS}
 
 
@@ -361,6 +361,7 @@ def test_info_works_without_torch():
         "opacus": ["torch", *MISSING_OPACUS],
         "tasks": ["torch"],
         "examples": [],
+        "sktime": [],
     }
     assert any(level["active"] for level in facts["levels"])
 

@@ -26,7 +26,7 @@ def test_the_classifier_passes_the_checks_of_scikit_learn():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # some checks are there to make estimators warn
         results = estimator_checks.check_estimator(classifier, on_skip=None)
-    assert {each["status"] for each in results} == {"passed", "skipped"}
+    assert {each["status"] for each in results} <= {"passed", "skipped"}
     # Array API needs a variable of the environment; the others are for estimators that say they can do more.
     assert sum(each["status"] == "skipped" for each in results) <= 2
 

@@ -239,7 +239,7 @@ def _check_order(rows: pd.DataFrame, times: pd.DatetimeIndex, where: str) -> Non
 def require_frequency(each: Series, frequency: str) -> None:
     """Raises where a series steps in another way than those of training; a few days of work may look like any days."""
     expected = pd.date_range(each.times[0], periods=len(each.times), freq=frequency)
-    if not expected.equals(pd.DatetimeIndex(each.times)):
+    if (expected != pd.DatetimeIndex(each.times)).any():  # of whatever unit
         raise DataError(
             f"series {each.name} goes from {each.times[0]} to {each.times[1]}; training had a row each {frequency}. "
             "Bring it to the same times, for example with DataFrame.resample."

@@ -106,7 +106,8 @@ class GRUForecaster(BaseForecaster):  # type: ignore[misc]  # sktime has no type
     def _ends(self, steps: Any) -> Iterator[pd.Index]:
         """Of each instance the index of the answer, so many steps after the end of it."""
         levels = list(range(self.y_.index.nlevels - 1))
-        for _, rows in self.y_.groupby(level=levels, sort=False) if levels else [(None, self.y_)]:
+        by = levels if len(levels) > 1 else 0
+        for _, rows in self.y_.groupby(level=by, sort=False) if levels else [(None, self.y_)]:
             end = rows.index.get_level_values(-1)[-1:]
             if isinstance(end, pd.DatetimeIndex):
                 end.freq = self.forecaster_.trained_.state["frequency"]
