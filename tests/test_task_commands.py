@@ -151,11 +151,13 @@ def test_examples_fail_where_a_baseline_is_not_beaten(run, monkeypatch, baseline
         "toy",
         "toys",
         lambda recipe, full: Parts(DATA, None, DATA),
-        lambda recipe, parts: {"other": baseline},
+        lambda recipe, parts: {"other": {"accuracy": baseline}},
         {"hidden": 8, "embedding": 8, "epochs": 1},
     )
     monkeypatch.setattr(showcase, "sets", lambda recipe: (example,) if recipe == "classify" else ())
     result = run("examples")
     assert result.exit_code == code, result.output
     assert ("does not beat other" in result.output) == bool(code)
-    assert run("example", "classify").exit_code == code
+    shown = run("example", "classify")
+    assert shown.exit_code == code
+    assert all(name in shown.output for name in ("accuracy (higher", "macro_f1", "cross_entropy"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ class Result:
         seconds: of training.
         parameters: of the network.
         recurrent: those of its recurrent layers.
+        scores: all that the recipe measures, by name.
     """
 
     layer: str
@@ -31,6 +32,7 @@ class Result:
     seconds: float
     parameters: int
     recurrent: int
+    scores: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -40,22 +42,23 @@ class Outcome:
     Attributes:
         recipe: its options.
         data: the set's name.
-        metric: what the scores are.
-        baselines: scores by name.
+        metric: what is judged.
+        baselines: scores by the name of the baseline and by their own.
         results: one for each layer.
     """
 
     recipe: Recipe[Any]
     data: str
     metric: str
-    baselines: Mapping[str, float]
+    baselines: Mapping[str, Mapping[str, float]]
     results: tuple[Result, ...]
 
     @property
     def best_baseline(self) -> tuple[str, float]:
         """The one that is hardest to beat."""
         choose = max if self.recipe.higher_is_better else min
-        return choose(self.baselines.items(), key=lambda item: item[1])
+        judged = {name: scores[self.metric] for name, scores in self.baselines.items()}
+        return choose(judged.items(), key=lambda item: item[1])
 
     @property
     def beats_baselines(self) -> bool:
@@ -96,7 +99,8 @@ def train(
     )
     metrics = trained.metrics
     sizes = metrics["parameters"], metrics["recurrent_parameters"]
-    return Result(recipe.layer, metrics["scores"][metric], metrics["training_seconds"], *sizes), trained
+    scores = metrics["scores"]
+    return Result(recipe.layer, scores[metric], metrics["training_seconds"], *sizes, scores), trained
 
 
 def run(

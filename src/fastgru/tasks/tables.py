@@ -38,12 +38,15 @@ def run(trained: Trained, directory: str) -> Table:
 def beside_baselines(outcome: Outcome) -> Table:
     """An example and what it must beat."""
     best = "higher" if outcome.recipe.higher_is_better else "lower"
-    table = Table("", f"{outcome.metric} ({best} is better)", "training, seconds")
-    for name, score in outcome.baselines.items():
-        table.add_row(name, f"{score:.4g}")
+    others = [name for name in outcome.results[0].scores if name != outcome.metric]
+    table = Table("", f"{outcome.metric} ({best} is better)", *others, "training, seconds")
+    for baseline, scores in outcome.baselines.items():
+        shown = (f"{scores[name]:.4g}" if name in scores else "" for name in (outcome.metric, *others))
+        table.add_row(baseline, *shown)
     table.add_section()
     for result in outcome.results:
-        table.add_row(LAYERS[result.layer], f"[bold]{result.score:.4g}[/bold]", f"{result.seconds:.1f}")
+        figures = [f"{result.scores[name]:.4g}" for name in others]
+        table.add_row(LAYERS[result.layer], f"[bold]{result.score:.4g}[/bold]", *figures, f"{result.seconds:.1f}")
     return table
 
 

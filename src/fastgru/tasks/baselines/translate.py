@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
 
 from dateutil import parser
 
@@ -45,9 +44,3 @@ def _parsed(text: str) -> str:
         return str(parser.parse(text).date())
     except (ValueError, OverflowError):
         return text
-
-
-def exact(found: Sequence[str], test: Pairs) -> float:
-    """Share that is right to the last character."""
-    targets = test.targets or ()
-    return sum(a == b for a, b in zip(found, targets, strict=True)) / len(targets)

@@ -38,7 +38,7 @@ class ExampleSet:
         name: as `fastgru example RECIPE NAME` calls it.
         about: what the data are, in a few words.
         load: the parts; the whole of the data when its second argument is true, else what three minutes are enough for.
-        baselines: scores of `recipe.metric` by the name of the baseline, on the same test part.
+        baselines: of each, by name, its scores on the same test part: the metric, perhaps others.
         options: of the recipe, for the short run.
         full_options: of the recipe, for `--full`, on top of `options`.
         metric: judges this set in place of the recipe's own, a key of what `score` returns.
@@ -48,7 +48,7 @@ class ExampleSet:
     name: str
     about: str
     load: Callable[[Recipe[Any], bool], Parts]
-    baselines: Callable[[Recipe[Any], Parts], Mapping[str, float]]
+    baselines: Callable[[Recipe[Any], Parts], Mapping[str, Mapping[str, float]]]
     options: Mapping[str, Any] = field(default_factory=dict)
     full_options: Mapping[str, Any] = field(default_factory=dict)
     metric: str | None = None

@@ -24,11 +24,11 @@ def vowels(recipe: Recipe[Any], full: bool) -> Parts:
     return Parts(recipe.read(packaged("vowels_train.csv.xz")), None, recipe.read(packaged("vowels_test.csv.xz")))
 
 
-def vowel_baselines(recipe: Recipe[Any], parts: Parts) -> Mapping[str, float]:
+def vowel_baselines(recipe: Recipe[Any], parts: Parts) -> Mapping[str, Mapping[str, float]]:
     """The most frequent speaker, and the nearest utterance."""
     return {
-        "majority": baselines.majority(parts.training, parts.test),
-        "1-NN, DTW": baselines.nearest(parts.training, parts.test),
+        "majority": {"accuracy": baselines.majority(parts.training, parts.test)},
+        "1-NN, DTW": {"accuracy": baselines.nearest(parts.training, parts.test)},
     }
 
 
@@ -51,11 +51,11 @@ def languages(recipe: Recipe[Any], full: bool) -> Parts:
     return Parts(everything.part(list(range(held_out, len(pairs)))), None, everything.part(list(range(held_out))))
 
 
-def language_baselines(recipe: Recipe[Any], parts: Parts) -> Mapping[str, float]:
+def language_baselines(recipe: Recipe[Any], parts: Parts) -> Mapping[str, Mapping[str, float]]:
     """The most frequent language, and naive Bayes."""
     return {
-        "majority": baselines.majority(parts.training, parts.test),
-        "naive Bayes": baselines.naive_bayes(parts.training, parts.test),
+        "majority": {"accuracy": baselines.majority(parts.training, parts.test)},
+        "naive Bayes": {"accuracy": baselines.naive_bayes(parts.training, parts.test)},
     }
 
 

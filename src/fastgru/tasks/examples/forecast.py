@@ -32,7 +32,7 @@ def sunspots(recipe: Recipe[Any], full: bool) -> Parts:
     return cut(recipe.read(packaged("sunspots.csv")), 0.2)
 
 
-def beaten(recipe: Recipe[Any], parts: Parts) -> Mapping[str, float]:
+def beaten(recipe: Recipe[Any], parts: Parts) -> Mapping[str, Mapping[str, float]]:
     """Naive forecasts and exponential smoothing, rolled over the same origins."""
     season, horizon = recipe.season or parts.training.season, recipe.horizon  # type: ignore[attr-defined]
     named: dict[str, baselines.Method] = {
@@ -43,7 +43,7 @@ def beaten(recipe: Recipe[Any], parts: Parts) -> Mapping[str, float]:
         "ETS, no season": baselines.ExponentialSmoothing(1, horizon, trend=True),
     }
     return {
-        name: baselines.rolling_mase(parts.training, parts.test, horizon, season, method)
+        name: {"MASE": baselines.rolling_mase(parts.training, parts.test, horizon, season, method)}
         for name, method in named.items()
     }
 
