@@ -5,7 +5,8 @@
 
 Attention is applied to the decoder's outputs (Luong et al. 2015, "general"), not fed back into it. So training reads a
 whole target sentence in one call of the layer; only writing, where each token depends on the one before, goes step by
-step.
+step. Its products are divided by the root of their length (Vaswani et al. 2017): sums of so many would make it look at
+one token alone, from where no gradient leads on.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class Translator(nn.Module):
     ) -> tuple[Tensor, layers.HiddenState, Tensor]:
         """Scores of each next token (B, T, V), the state after the last, and the attention (B, T, S)."""
         outputs, state = self.decoder(self.dropout(self.target_embedding(targets)), state)
-        match = self.query(outputs) @ memory.outputs.transpose(1, 2)
+        match = self.query(outputs) @ memory.outputs.transpose(1, 2) / memory.outputs.shape[-1] ** 0.5
         attention = match.masked_fill(memory.is_padding[:, None], float("-inf")).softmax(-1)
         combined = self.combine(torch.cat([outputs, attention @ memory.outputs], -1)).tanh()
         return self.head(self.dropout(combined)), state, attention
