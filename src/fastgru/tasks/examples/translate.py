@@ -144,7 +144,6 @@ SETS = (
         {"tokens": 4000, "hidden": 256, "embedding": 192, "epochs": 5, "batch": 32, "dropout": 0.3, "rate": 3e-3,
          "validation": 0.03},
         {"hidden": 320, "embedding": 256, "epochs": 8, "batch": 48, "dropout": 0.35, "rate": 2e-3},
-        metric="BLEU",  # order counts; chrF, which stands beside it, also pays for the stems of words
         is_packaged=False,
     ),
 )  # fmt: skip
