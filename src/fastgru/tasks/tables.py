@@ -7,7 +7,7 @@ from dataclasses import replace
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING
 
-from rich.table import Table
+from rich.table import Column, Table
 
 if TYPE_CHECKING:
     from fastgru.tasks.runs import Trained
@@ -53,7 +53,8 @@ def beside_baselines(outcome: Outcome) -> Table:
 def examples(outcomes: Sequence[Outcome]) -> Table:
     """All examples: a row each, with the best of its baselines."""
     table = Table(
-        "recipe", "data", "metric", "best baseline", "fastgru.GRU", "torch.nn.GRU", "seconds", "of stock", "ratio"
+        *("recipe", "data", Column("metric", no_wrap=True), "best baseline"),
+        *("fastgru.GRU", "torch.nn.GRU", "seconds", "of stock", "ratio"),
     )
     for outcome in outcomes:
         ours, *others = outcome.results
