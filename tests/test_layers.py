@@ -51,7 +51,7 @@ ROWS = [
     {"tasks.features"},
     {"tasks.classify", "tasks.forecast", "tasks.generate", "tasks.tag", "tasks.translate"},
     {"tasks.runs", "tasks.training"},
-    {"tasks.work"},
+    {"tasks.work", "tasks.inputs"},
     {"tasks.estimators"},
     {"tasks.sktime"},
     {"tasks.examples", "tasks.baselines"},

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 pytest.importorskip("lightning", reason="needs the extra tasks")
 
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils import estimator_checks, get_tags
 
+import fastgru.tasks
 from fastgru import errors
 from fastgru.tasks import Forecaster, Generator, SequenceClassifier, Tagger, Translator
 
@@ -251,3 +256,115 @@ def test_tables_of_other_libraries_are_taken():
             return series
 
     pd.testing.assert_frame_equal(Forecaster(**options).fit(TimeSeries()).predict(), expected)
+
+
+def test_threads_learn_what_one_after_the_other_learns():
+    def learned(seed):
+        options = {"hidden": 8, "embedding": 4, "epochs": 4, "dropout": 0.5, "validation": 0.0}
+        return SequenceClassifier(**options, seed=seed).fit(X, Y).predict_proba(X)
+
+    level, filters, drawn = logging.getLogger("lightning.pytorch").level, len(warnings.filters), torch.get_rng_state()
+    alone = [learned(seed) for seed in range(4)]
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(learned, range(4)))
+    assert all((one == other).all() for one, other in zip(alone, together, strict=True))
+    assert (logging.getLogger("lightning.pytorch").level, len(warnings.filters)) == (level, filters)
+    assert (torch.get_rng_state() == drawn).all()
+
+
+def test_a_fit_that_fails_changes_nothing():
+    hours = pd.date_range("2024-01-01", periods=120, freq="h")
+    forecaster = Forecaster(context=24, horizon=6, hidden=4, epochs=1).fit(pd.Series(np.arange(120.0) % 24, hours))
+    before = forecaster.predict()
+    with pytest.raises(errors.DataError, match="values to learn from"):
+        forecaster.fit(pd.Series(np.arange(14.0), hours[:14]))
+    pd.testing.assert_frame_equal(forecaster.predict(), before)
+
+
+def test_columns_of_series_are_known_by_their_names():
+    tables = [pd.DataFrame({"a": np.linspace(0, s, 5), "b": np.linspace(0, -s, 5)}) for s in [1.0, -1.0] * 8]
+    labels = ["up", "down"] * 8
+    classifier = SequenceClassifier(hidden=8, epochs=10, rate=0.03, validation=0.0).fit(tables, labels)
+    turned = [table[["b", "a"]] for table in tables]
+    assert (classifier.predict_proba(turned) == classifier.predict_proba(tables)).all()
+    assert classifier.predict(tables[:1] + turned[1:2]).tolist() == ["up", "down"]
+    with pytest.raises(errors.DataError, match="column 'a' that training had is missing"):
+        classifier.predict([table.rename(columns={"a": "c"}) for table in tables])
+    with pytest.raises(errors.DataError, match="series 2 has the columns"):
+        classifier.predict([tables[0], tables[1][["a"]]])
+
+
+def test_series_of_one_feature_have_any_length():
+    wave = [np.linspace(0, (-1) ** number, 5) for number in range(16)]
+    classifier = SequenceClassifier(hidden=8, epochs=10, rate=0.03, validation=0.0).fit(wave, ["up", "down"] * 8)
+    for lengths in ([7, 6], [7], [7, 7]):
+        assert classifier.predict([np.linspace(0, -1, length) for length in lengths]).tolist() == ["down"] * len(
+            lengths
+        )
+
+
+def test_what_was_learned_from_an_array_is_forgotten():
+    array = np.random.default_rng(0).normal(size=(32, 5))
+    classifier = SequenceClassifier(hidden=4, epochs=1, validation=0.0).fit(pd.DataFrame(array).add_prefix("c"), Y)
+    assert classifier.n_features_in_ == len(classifier.feature_names_in_) == 5
+    classifier.fit([row[: 3 + number % 3] for number, row in enumerate(array)], Y)
+    assert not hasattr(classifier, "n_features_in_")
+    assert not hasattr(classifier, "feature_names_in_")
+    assert len(classifier.predict([np.zeros(7)] * 2)) == 2
+
+
+def test_large_offsets_leave_what_is_small():
+    far = [np.full((4, 1), 1e9) + [0, 20.0][number % 2] * np.linspace(0, 1, 4)[:, None] for number in range(16)]
+    options = {"hidden": 8, "epochs": 20, "rate": 0.03, "validation": 0.0}
+    assert SequenceClassifier(**options).fit(far, ["flat", "up"] * 8).score(far, ["flat", "up"] * 8) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (["a", None] * 16, "label 2 is missing"),
+        (pd.Series(["a", pd.NA] * 16, dtype="string"), "label 2 is missing"),
+        ([1.0, float("nan")] * 16, "label 2 is missing"),
+        (np.array(["2024-01-01", "2024-01-02"] * 16, "datetime64[D]"), "label 1 is .*datetime64"),
+        (["a", "\ud800"] * 16, "label 2 has .*no letter"),
+    ],
+)
+def test_labels_must_be_texts_numbers_or_truth_values(labels, words, tmp_path):
+    with pytest.raises(errors.DataError, match=words):
+        SequenceClassifier(hidden=4, epochs=1).fit(X, labels, directory=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_iterators_are_read_once():
+    translator = Translator(unit="characters", hidden=4, embedding=4, epochs=1, longest=3)
+    translator.fit(iter(["ab", "ba"] * 8), iter(["AB", "BA"] * 8))
+    assert translator.predict(iter(["ab", "ba"])) == translator.predict(["ab", "ba"])
+    tagger = Tagger(hidden=4, embedding=4, epochs=1).fit([["a", "dog"]] * 16, [["D", "N"]] * 16)
+    assert tagger.predict(iter([iter(["a", "dog"])])) == tagger.predict([["a", "dog"]])
+    Generator(hidden=4, embedding=4, window=8, epochs=1).fit(iter(["to be or not to be"] * 20))
+
+
+@pytest.mark.parametrize("drawing", [{"length": 2.5}, {"top_k": 1.5}, {"seed": 1.5}, {"temperature": "hot"}])
+def test_drawing_takes_numbers_of_the_right_kind(drawing):
+    generator = Generator(hidden=4, embedding=4, window=8, epochs=1).fit("to be or not to be\n" * 20)
+    with pytest.raises(errors.ArgumentError, match=f"{next(iter(drawing))}=.* is no "):
+        generator.generate("to", **drawing)
+    assert generator.generate("to", np.int64(5), seed=np.int64(1)) == generator.generate("to", 5, seed=1)
+
+
+def test_only_the_steps_that_are_asked_for_must_be_known_ahead():
+    hours = pd.date_range("2024-01-01", periods=120, freq="h")
+    table = pd.DataFrame({"time": hours, "value": np.arange(120.0) % 24, "k": np.arange(120.0) % 5})
+    forecaster = Forecaster(context=24, horizon=4, hidden=4, epochs=1, known=("k",)).fit(table)
+    future = pd.DataFrame({"time": pd.date_range(hours[-1], periods=5, freq="h")[1:], "value": np.nan, "k": 1.0})
+    long, short = (forecaster.predict(pd.concat([table, future[:steps]]), horizon=2) for steps in (4, 2))
+    pd.testing.assert_frame_equal(long, short)
+    with pytest.raises(errors.DataError, match="k must be known 3 steps ahead"):
+        forecaster.predict(pd.concat([table, future[:2]]), horizon=3)
+
+
+def test_help_tells_the_options():
+    assert "context: Steps that the network reads. Default: 96." in Forecaster.__init__.__doc__
+    assert {"Forecaster", "Tagger"} <= {*dir(fastgru.tasks)}
+    with pytest.raises(NotFittedError):
+        _ = Forecaster().history_

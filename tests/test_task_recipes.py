@@ -184,6 +184,23 @@ def test_rolled_smoothing_is_statsmodels_own():
 # ---- generate
 
 
+def test_smoothing_knows_series_apart_that_were_freed():
+    from fastgru.tasks.baselines.forecast import ExponentialSmoothing
+
+    method = ExponentialSmoothing(1, 2, False)
+    for level in range(5):  # of arrays that may all come to lie in one place
+        assert method(np.full(40, level) + 1e-3 * np.arange(40), np.full(50, float(level)), 45)[0] == pytest.approx(
+            level, abs=0.1
+        )
+
+
+def test_the_end_of_a_text_without_lines_is_cut_within_a_line():
+    training, held_out = Generate(validation=0.1).split("a" * 460 + "\n" + "b" * 539)
+    assert len(held_out) == 100
+    assert training + held_out == "a" * 460 + "\n" + "b" * 539
+    assert Generate(validation=0.1).split("abc\n" * 250)[1].startswith("abc")
+
+
 def test_kneser_ney_sums_to_one():
     model = texts.KneserNey("abracadabra, a cobra and a zebra", 4)
     for context in ("bra", "a c", "zzz", "\x02\x02a"):

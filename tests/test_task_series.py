@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,8 +11,9 @@ import pytest
 pytest.importorskip("lightning", reason="needs the extra tasks")
 
 from fastgru.errors import ArgumentError, DataError
-from fastgru.tasks import work
+from fastgru.tasks import features, work
 from fastgru.tasks.forecast import Forecast
+from fastgru.tasks.series import from_frame
 from tiny import HOURS, wave_table
 
 
@@ -142,3 +145,42 @@ def test_what_is_known_ahead_is_used(tmp_path):
 def test_quantiles_must_make_sense(quantiles):
     with pytest.raises(ArgumentError, match="must rise"):
         Forecast(quantiles=quantiles)
+
+
+def test_times_with_a_zone_become_utc(tmp_path):
+    hours = pd.date_range("2024-03-30", periods=60, freq="h", tz="Europe/Berlin")  # over a change of clocks
+    pd.DataFrame({"time": hours, "value": np.arange(60.0)}).to_csv(tmp_path / "t.csv", index=False)
+    panel = Forecast(context=24, horizon=6).read(tmp_path / "t.csv")
+    assert panel.series[0].times.tolist() == hours.tz_convert("UTC").tolist()
+
+
+def test_either_all_times_have_a_zone_or_none(tmp_path):
+    (tmp_path / "t.csv").write_text("time,value\n2024-01-01T00:00Z,1\n2024-01-01T01:00,2\n2024-01-01T02:00Z,3\n")
+    with pytest.raises(DataError, match="line 3, column 'time': of '2024-01-01T01:00' and '2024-01-01T00:00Z'"):
+        Forecast().read(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("frequency", "season"), [("SME", 24), ("SMS", 24), ("BME", 12), ("BQS", 4), ("B", 5), ("W", 52), ("2h", 12)]
+)
+def test_the_season_is_that_of_the_frequency(frequency, season):
+    times = pd.date_range("1950-01-01", periods=80, freq=frequency)
+    assert from_frame(pd.DataFrame({"time": times, "value": 1.0}), Forecast().columns).season == season
+
+
+def test_two_series_of_one_name_are_refused():
+    rows = [pd.DataFrame({"time": wave_table(60).time, "series": name, "b c": 1.0, "c": 2.0}) for name in ("a", "a b")]
+    with pytest.raises(DataError, match="two series 'a b c'"):
+        from_frame(pd.concat(rows), Forecast(target=("b c", "c")).columns)
+
+
+def test_a_new_series_is_scaled_by_its_history_alone():
+    values = np.sin(np.arange(150.0))
+    scales = []
+    for factor in (1, 50):
+        later = np.r_[values[:100], values[100:] * factor]
+        panel = from_frame(
+            pd.DataFrame({"time": pd.date_range("2024", periods=150, freq="h"), "value": later}), Forecast().columns
+        )
+        scales.append(features.scale(replace(panel.series[0], start=100), "none", 24))
+    assert scales[0] == scales[1]

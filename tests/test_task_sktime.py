@@ -47,8 +47,9 @@ def test_a_forecast_goes_on_with_the_index_it_was_given(index):
 
 
 def test_forecasts_are_those_of_the_recipe():
-    ours = Forecaster(**SMALL, horizon=3)
-    theirs = GRUForecaster(Forecaster(**SMALL)).fit(wave(HOURS[:70]), fh=[1, 2, 3])
+    shares = (0.2, 0.5, 0.8)
+    ours = Forecaster(**SMALL, horizon=3, quantiles=shares)
+    theirs = GRUForecaster(Forecaster(**SMALL, quantiles=shares)).fit(wave(HOURS[:70]), fh=[1, 2, 3])
     table = pd.DataFrame({"time": HOURS[:70], "y0": wave(HOURS[:70]).to_numpy()})
     expected = ours.set_params(target=("y0",)).fit(table).predict()
     np.testing.assert_array_equal(theirs.predict().to_numpy(), expected["q0.5"].to_numpy())
@@ -76,12 +77,14 @@ def test_many_series_of_many_variables_come_back_under_their_names():
 
 
 def test_quantiles_are_ordered_and_not_invented():
-    forecaster = GRUForecaster(Forecaster(**SMALL, quantiles=(0.1, 0.5, 0.9))).fit(wave(HOURS), fh=[1, 2])
-    found = forecaster.predict_quantiles(alpha=[0.1, 0.3, 0.5, 0.9]).to_numpy()
+    forecaster = GRUForecaster(Forecaster(**SMALL, quantiles=(0.1, 0.5, 0.8))).fit(wave(HOURS), fh=[1, 2])
+    found = forecaster.predict_quantiles(alpha=[0.1, 0.3, 0.5, 0.8]).to_numpy()
     assert (np.diff(found, axis=1) >= 0).all()
     np.testing.assert_array_equal(found[:, 2], forecaster.predict().to_numpy())
-    assert forecaster.predict_interval(coverage=0.8).shape == (2, 2)
-    with pytest.raises(errors.ArgumentError, match=r"alpha=\[0.05.*the quantiles that were learned are \[0.1, 0.5, 0."):
+    assert forecaster.predict_interval(coverage=0.6).shape == (2, 2)
+    with pytest.raises(
+        errors.ArgumentError, match=r"alpha=\[0.05.*the quantiles that were learned are \[0.1, 0.5, 0.8"
+    ):
         forecaster.predict_quantiles(alpha=[0.05])
 
 
@@ -123,3 +126,25 @@ def test_all_checks_of_sktime_pass(kind):
         results = check_estimator(kind, tests_to_exclude=["test__y_remember_data"], verbose=False)
     assert len(results) > 100
     assert {name: result for name, result in results.items() if result != "PASSED"} == {}
+
+
+def test_the_default_interval_of_sktime_was_learned():
+    y = wave(pd.period_range("1948-01", periods=80, freq="M"))
+    forecaster = GRUForecaster(Forecaster(context=12, hidden=4, epochs=1)).fit(y, fh=[1, 2])
+    interval = forecaster.predict_interval()
+    assert (interval.iloc[:, 0] < interval.iloc[:, 1]).all()
+    assert forecaster.predict_quantiles().shape == (2, 2)
+
+
+def test_what_is_known_of_the_future_may_come_early():
+    y = wave(pd.period_range("1948-01", periods=80, freq="M"))
+    months = pd.period_range("1948-01", periods=100, freq="M")
+    known = pd.DataFrame({"month": np.arange(100.0) % 12}, months)
+    forecasters = [
+        GRUForecaster(Forecaster(context=12, hidden=4, epochs=1)).fit(y, X=X, fh=[1, 3])
+        for X in (known, known[: len(y)])
+    ]
+    early, late = (each.predict(X=known) for each in forecasters)
+    pd.testing.assert_series_equal(early, late)
+    with pytest.raises(errors.ArgumentError, match="give X with the rows of fh"):
+        forecasters[0].predict()

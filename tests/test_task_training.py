@@ -151,6 +151,12 @@ def test_nothing_is_held_out_when_so_asked(recipe):
     assert trained.metrics["scored_on"] == "test"
 
 
+def test_one_process_trains_within_the_job_of_a_cluster(recipe, monkeypatch):
+    for name, value in {"SLURM_NTASKS": "2", "SLURM_JOB_NAME": "job", "SLURM_JOB_ID": "1", "SLURM_PROCID": "0"}.items():
+        monkeypatch.setenv(name, value)
+    assert work.train(replace(recipe, epochs=1), texts()).metrics["scores"]
+
+
 def test_the_same_seed_gives_the_same_bits(recipe):
     one, other = (work.train(recipe, texts()) for _ in range(2))
     assert same_weights(one.model, other.model)

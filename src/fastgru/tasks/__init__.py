@@ -58,6 +58,10 @@ def __getattr__(name: str) -> Any:
         raise _extra(missing, f"fastgru.tasks.{name}") from missing
 
 
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
 def _extra(missing: ModuleNotFoundError, purpose: str) -> Exception:
     package = missing.name or ""
     return missing if package.startswith("fastgru") else missing_extra(package, "tasks", purpose)

@@ -106,7 +106,7 @@ class Classify(Recipe[Labelled]):
             return {"labels": labels, "tokenizer": vocabulary.to_state(tokenizer)}
         if len(widths := sorted({np.shape(series)[1] for series in data.sequences})) > 1:
             raise DataError(f"series have {widths} features. Give all the same ones.")
-        steps = np.concatenate(data.sequences)
+        steps = np.concatenate(data.sequences, dtype=np.float64)  # sums of many single numbers would drift
         deviation = steps.std(axis=0)
         return {
             "labels": labels,
@@ -137,7 +137,7 @@ class Classify(Recipe[Labelled]):
         if data.is_text:
             tokenizer = vocabulary.from_state(state["tokenizer"])
             return [torch.tensor(encoding.ids or [1]) for encoding in tokenizer.encode_batch(list(data.sequences))]
-        mean, deviation = np.float32(state["mean"]), np.float32(state["deviation"])
+        mean, deviation = np.array(state["mean"]), np.array(state["deviation"])
         order = _order(data.features, state["features"])
         for sequence in data.sequences:
             if np.shape(sequence)[1:] != mean.shape:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,22 +12,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastgru.errors import ArgumentError, DataError, RunError
-from fastgru.tasks import reading, recipe_class, work
+from fastgru.tasks import inputs, reading, recipe_class, work
 from fastgru.tasks.labelled import Labelled
 from fastgru.tasks.recipe import Recipe
 from fastgru.tasks.runs import Trained
 from fastgru.tasks.series import Panel, from_frame
-from fastgru.tasks.tagged import Tagged
-from fastgru.tasks.translate import Pairs
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-Sequences = Sequence[str] | Sequence[NDArray[Any]] | NDArray[Any]
+    from fastgru.tasks.inputs import Sequences
 
 
 class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -59,6 +56,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     @property
     def history_(self) -> pd.DataFrame:
         """A row of figures for each epoch."""
+        self._parts()
         return self.trained_.history
 
     def save(self, directory: Path | str) -> None:
@@ -96,14 +94,17 @@ def _constructor(recipe: type[Recipe[Any]]) -> Any:
     own = [inspect.Parameter(name, keyword, default=default) for name, default in defaults.items()]
     signature = inspect.Signature([inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD), *own])
     __init__.__signature__ = signature  # type: ignore[attr-defined]
+    helps = [f"    {each.name}: {each.metadata['help']} Default: {each.default!r}." for each in fields(recipe)]
+    __init__.__doc__ = "\n".join(["Options, each by its name; `fit` checks them.", "", "Args:", *helps])
     return __init__
 
 
 class SequenceClassifier(ClassifierMixin, _Estimator, recipe="classify"):  # type: ignore[misc]
     """A label for each text or series.
 
-    X is a list of texts; or a list of arrays (T_i, F), series of F features and any lengths; or one array (N, T, F).
-    For series of one feature F may be left out. y is N labels: texts, numbers or booleans.
+    X is a list of texts; or a list of arrays or tables (T_i, F), series of F features and any lengths; or one array
+    (N, T, F). For series of one feature F may be left out: a list of arrays (T_i,), or one array or table (N, T), whose
+    T must stay the same. y is N labels: texts, numbers or truth values.
 
     Attributes:
         classes_: (K,), the labels.
@@ -117,58 +118,67 @@ class SequenceClassifier(ClassifierMixin, _Estimator, recipe="classify"):  # typ
     """
 
     def fit(self, X: Sequences, y: Any, directory: Path | str | None = None, progress: bool = False) -> Self:
-        """Learns from sequences and labels; keeps a run directory where one is named."""
-        sequences = self._sequences(X, reset=True)
-        check_classification_targets(y)
-        labels = column_or_1d(y, warn=True)
-        if len(labels) != len(sequences):
-            raise DataError(f"y has {len(labels)} labels; {len(sequences)} sequences need one each.")
-        self._fit(Labelled(sequences, labels.tolist()), directory, progress)
+        """Learns from sequences and labels.
+
+        Args:
+            X: N texts or series, numbers of any type.
+            y: (N,), their labels, of two classes at least.
+            directory: becomes a run directory, which `load` and the commands read; nothing is kept when left out.
+            progress: show bars.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            DataError: a ValueError, for sequences or labels that cannot be learned from.
+            ArgumentError: a ValueError, for an option outside its bounds.
+            RunError: for a directory that exists and is not empty.
+        """
+        data = self._data(X, inputs.labels(y))
+        if len(data.labels or ()) != len(data.sequences):
+            raise DataError(f"y has {len(data.labels or ())} labels; {len(data.sequences)} sequences need one each.")
+        self._fit(data, directory, progress)
         self._restore()
         return self
 
     def _restore(self) -> None:
         self.classes_ = np.array(self.trained_.state["labels"])
 
-    def _sequences(self, X: Sequences, reset: bool = False) -> Any:
-        if isinstance(X, (str, bytes)):
-            raise DataError(f"X is one {type(X).__name__}; give a list of texts, [X].")
-        is_list = isinstance(X, (list, tuple, pd.Series)) or (isinstance(X, np.ndarray) and X.ndim == 1)
-        items = list(X) if is_list else None
-        if items and any(isinstance(item, str) for item in items):
-            reading.require_texts(items, "text")
-            return [str(text) for text in items]
-        if items and {np.ndim(item) for item in items} == {1} and len({len(item) for item in items}) > 1:
-            items = [np.asarray(item)[:, None] for item in items]  # of one feature, and of different lengths
-        if items and all(np.ndim(item) == 2 for item in items):
-            return [_finite(item, number) for number, item in enumerate(items, start=1)]
-        if items is None and getattr(X, "ndim", 0) == 3:
-            return [_finite(item, number) for number, item in enumerate(np.asarray(X), start=1)]
-        found = validate_data(self, X, reset=reset, dtype=np.float32)
-        return list(found[..., None])
+    def _data(self, X: Sequences, labels: list[Any] | None = None) -> Labelled:
+        """What the recipe reads; one array of numbers has its width checked by scikit-learn."""
+        learns_from = labels is not None or hasattr(self, "n_features_in_")  # an array, if it can be one
+        given = None if learns_from and inputs.is_rows(X) else inputs.sequences(X)
+        if given is None:
+            found = validate_data(self, X, reset=labels is not None, dtype=[np.float64, np.float32])
+            given = Labelled(list(found[..., None]), None)
+        elif labels is not None:
+            for name in ("n_features_in_", "feature_names_in_"):  # of arrays that were learned from before
+                self.__dict__.pop(name, None)
+        return replace(given, labels=labels)
 
     def predict(self, X: Sequences) -> NDArray[Any]:
-        """The most probable labels (N,)."""
+        """The most probable labels.
+
+        Args:
+            X: N sequences, in a form that `fit` takes.
+
+        Returns:
+            (N,), of the type of the labels that were learned.
+
+        Raises:
+            NotFittedError: before `fit`.
+            DataError: for sequences of another kind than those of training, or other features.
+        """
         probabilities = self.predict_proba(X)  # which raises where there is nothing fitted
         labels: NDArray[Any] = self.classes_[probabilities.argmax(1)]
         return labels
 
     def predict_proba(self, X: Sequences) -> NDArray[np.float32]:
-        """Probabilities (N, K), in the order of `classes_`."""
+        """The probability of each label: (N, K) float32, in the order of `classes_`. Errors are those of `predict`."""
         recipe, model, state = self._parts()
-        table = recipe.predict(model, state, Labelled(self._sequences(X), None))
+        table = recipe.predict(model, state, self._data(X))
         probabilities: NDArray[np.float32] = table.iloc[:, 1:].to_numpy()
         return probabilities
-
-
-def _finite(series: Any, number: int) -> NDArray[np.float32]:
-    """One series (T, F) as the network reads it."""
-    array = np.asarray(series, np.float32)
-    if 0 in array.shape:
-        raise DataError(f"series {number} has the shape {array.shape}. It needs a step and a feature at least.")
-    if not np.isfinite(array).all():
-        raise DataError(f"series {number} has NaN or infinite values in it. Fill them in, or leave the series out.")
-    return array
 
 
 class _Scored(_Estimator):
@@ -213,20 +223,47 @@ class Forecaster(_Scored, recipe="forecast"):
         directory: Path | str | None = None,
         progress: bool = False,
     ) -> Self:
-        """Learns from a table or Series; `y` is there for scikit-learn alone."""
-        self.panel_ = self._panel(X)
-        return self._fit(self.panel_, directory, progress)
+        """Learns from a table or Series.
+
+        Args:
+            X: DataFrame, Series with a DatetimeIndex or PeriodIndex, or TimeSeries of Darts.
+            y: there for scikit-learn alone.
+            directory: becomes a run directory; nothing is kept when left out.
+            progress: show bars.
+
+        Raises:
+            DataError: a ValueError, for columns, times or values that cannot be learned from, with row and column.
+            ArgumentError: a ValueError, for an option outside its bounds.
+            RunError: for a directory that exists and is not empty.
+        """
+        panel = self._panel(X)
+        self._fit(panel, directory, progress)
+        self.panel_ = panel
+        return self
 
     def predict(self, X: Any = None, horizon: int | None = None) -> pd.DataFrame:
-        """Quantiles of the next steps after the end of a table, or of what was learned from."""
+        """Quantiles of the next steps.
+
+        Args:
+            X: what to go on from, in a form that `fit` takes; what was learned from when left out. Columns known ahead
+                have rows for the future, whose values are missing.
+            horizon: steps, up to the option of that name, which is taken when left out.
+
+        Returns:
+            A row for each series and step: `series`, `time`, and `q0.1` and so on in the units of the values.
+
+        Raises:
+            NotFittedError: before `fit`.
+            DataError: for a table that does not fit what was learned.
+            ArgumentError: for a horizon that was not learned.
+        """
         recipe, model, state = self._parts()
         if horizon is not None and (not isinstance(horizon, (int, np.integer)) or not 1 <= horizon <= recipe.horizon):
             raise ArgumentError(f"horizon={horizon} is not between 1 and {recipe.horizon}, what was learned.")
         if X is None and not hasattr(self, "panel_"):
             raise ArgumentError("a loaded forecaster keeps no data: give the table to go on from, predict(table).")
-        table = recipe.predict(model, state, self.panel_ if X is None else self._panel(X))
-        steps = table.groupby("series", sort=False).cumcount()
-        return table[steps < (horizon or recipe.horizon)].reset_index(drop=True)
+        table: pd.DataFrame = recipe.predict(model, state, self.panel_ if X is None else self._panel(X), horizon)
+        return table
 
     def score(self, X: Any, y: None = None) -> float:
         """Minus the MASE of a rolling back-test; the first `context` values of each series are history."""
@@ -260,31 +297,45 @@ class Generator(_Scored, recipe="generate"):
         directory: Path | str | None = None,
         progress: bool = False,
     ) -> Self:
-        """Learns from a text, or from texts that are joined by newlines."""
-        return self._fit(_one_text(X), directory, progress)
+        """Learns from a text, or from texts that are joined by newlines.
+
+        Args:
+            X: the text or texts.
+            y: there for scikit-learn alone.
+            directory: becomes a run directory; nothing is kept when left out.
+            progress: show bars.
+
+        Raises:
+            DataError: a ValueError, for what is no text, or too little of it.
+            RunError: for a directory that exists and is not empty.
+        """
+        return self._fit(inputs.one_text(X), directory, progress)
 
     def generate(self, prompt: str = "", length: int = 500, **drawing: Any) -> str:
-        """Goes on from a prompt, for some tokens; temperature, top_k, top_p and seed as `Generate.sample` has them."""
+        """Goes on from a prompt.
+
+        Args:
+            prompt: may be empty.
+            length: tokens to write.
+            **drawing: temperature, top_k, top_p and seed, as `Generate.sample` has them.
+
+        Returns:
+            What was written, without the prompt.
+
+        Raises:
+            ArgumentError: a ValueError, for a value that makes no sense.
+        """
         recipe, model, state = self._parts()
         return "".join(recipe.sample(model, state, prompt, length, **drawing))
 
     def predict(self, X: Sequence[str], length: int = 100, **drawing: Any) -> list[str]:
         """What follows each prompt."""
         self._parts()  # which raises where there is nothing fitted
-        reading.require_texts(X, "prompt")
-        return [self.generate(prompt, length, **drawing) for prompt in X]
+        return [self.generate(prompt, length, **drawing) for prompt in reading.require_texts(X, "prompt")]
 
     def score(self, X: str | Sequence[str], y: None = None) -> float:
         """Minus the bits per character of a text."""
-        return self._score(_one_text(X))
-
-
-def _one_text(texts: str | Sequence[str]) -> str:
-    found = [texts] if isinstance(texts, str) else texts
-    reading.require_texts(found, "text", empty=True)
-    text = "\n".join(found)
-    reading.require_texts([text], "text")
-    return text
+        return self._score(inputs.one_text(X))
 
 
 class Translator(_Scored, recipe="translate"):
@@ -305,35 +356,29 @@ class Translator(_Scored, recipe="translate"):
         directory: Path | str | None = None,
         progress: bool = False,
     ) -> Self:
-        """Learns from sentences and their translations."""
-        return self._fit(_pairs(X, y), directory, progress)
+        """Learns from sentences and their translations.
+
+        Args:
+            X: N sentences.
+            y: N translations.
+            directory: becomes a run directory; nothing is kept when left out.
+            progress: show bars.
+
+        Raises:
+            DataError: a ValueError, for sentences that are empty, no texts, or without a translation.
+            RunError: for a directory that exists and is not empty.
+        """
+        return self._fit(inputs.pairs(X, y), directory, progress)
 
     def predict(self, X: Sequence[str]) -> list[str]:
         """The translation of each sentence."""
         recipe, model, state = self._parts()
-        reading.require_texts(X, "sentence")
-        found: list[str] = recipe.translations(model, state, list(X))
+        found: list[str] = recipe.translations(model, state, reading.require_texts(X, "sentence"))
         return found
 
     def score(self, X: Sequence[str], y: Sequence[str]) -> float:
         """chrF, from 0 to 100."""
-        return self._score(_pairs(X, y))
-
-
-def _require_y(y: Any, kind: str) -> None:
-    if y is None:
-        raise DataError(f"{kind} requires y to be passed, but the target y is None. Give an answer for each of X.")
-
-
-def _pairs(sources: Sequence[str], targets: Sequence[str]) -> Pairs:
-    _require_y(targets, "Translator")
-    for texts, what in ((sources, "sentence"), (targets, "translation")):
-        reading.require_texts(texts, what)
-    if len(sources) != len(targets):
-        raise DataError(f"there are {len(sources)} sentences in X and {len(targets)} in y. Each needs its translation.")
-    if not len(sources):
-        raise DataError("X has no sentences. Give one at least.")
-    return Pairs(list(sources), list(targets))
+        return self._score(inputs.pairs(X, y))
 
 
 class Tagger(_Scored, recipe="tag"):
@@ -353,34 +398,26 @@ class Tagger(_Scored, recipe="tag"):
         directory: Path | str | None = None,
         progress: bool = False,
     ) -> Self:
-        """Learns from sentences of tokens, and the tags of each."""
-        return self._fit(_tagged(X, y), directory, progress)
+        """Learns from sentences of tokens.
+
+        Args:
+            X: N sentences, each a list of tokens.
+            y: N lists of as many tags.
+            directory: becomes a run directory; nothing is kept when left out.
+            progress: show bars.
+
+        Raises:
+            DataError: a ValueError, for what is no text, or tokens without tags.
+            RunError: for a directory that exists and is not empty.
+        """
+        return self._fit(inputs.tagged(X, y), directory, progress)
 
     def predict(self, X: Sequence[Sequence[str]]) -> list[list[str]]:
         """The tags of each sentence."""
         recipe, model, state = self._parts()
-        found: list[list[str]] = recipe.tags(model, state, _tokens(X, "token"))
+        found: list[list[str]] = recipe.tags(model, state, inputs.tokens(X, "token"))
         return found
 
     def score(self, X: Sequence[Sequence[str]], y: Sequence[Sequence[str]]) -> float:
         """Micro-F1 of all tags but the plain one."""
-        return self._score(_tagged(X, y))
-
-
-def _tokens(sentences: Sequence[Sequence[str]], what: str) -> list[list[str]]:
-    if isinstance(sentences, str) or not hasattr(sentences, "__iter__"):
-        raise DataError(f"sentences are {type(sentences).__name__}; give a list of lists of {what}s.")
-    for number, sentence in enumerate(sentences, start=1):
-        with reading.about(f"sentence {number}"):
-            reading.require_texts(sentence, what)
-    return [list(sentence) for sentence in sentences]
-
-
-def _tagged(sentences: Sequence[Sequence[str]], tags: Sequence[Sequence[str]]) -> Tagged:
-    _require_y(tags, "Tagger")
-    tokens, found = _tokens(sentences, "token"), _tokens(tags, "tag")
-    if [len(each) for each in tokens] != [len(each) for each in found]:
-        raise DataError("X and y differ in length, or a sentence and its tags do. Each token needs one tag.")
-    if not any(tokens):
-        raise DataError("X has no tokens. Give one at least.")
-    return Tagged(tokens, found)
+        return self._score(inputs.tagged(X, y))

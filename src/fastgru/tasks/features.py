@@ -47,9 +47,9 @@ def restored(scaled: Tensor, scale: dict[str, float], transform: Transform) -> T
 
 
 def scale(each: Series, transform: Transform, season: int) -> dict[str, float]:
-    """Mean and deviation of the transformed history; and the mean error of saying what was one season before."""
-    history = transformed(each, transform)[: each.start]
-    seasonal = np.abs(each.values[season:] - each.values[:-season]).mean() if len(each.values) > season else 0.0
+    """Of the history: mean and deviation, transformed; and the mean error of saying what was one season before."""
+    history, values = transformed(each, transform)[: each.start], each.values[: each.start]
+    seasonal = np.abs(values[season:] - values[:-season]).mean() if len(values) > season else 0.0
     deviation = float(history.std()) or 1.0
     return {"mean": float(history.mean()), "deviation": deviation, "seasonal_error": float(seasonal) or 1.0}
 

@@ -222,21 +222,19 @@ class Forecast(Recipe[Panel]):
             "scaled_pinball": float(np.mean(losses)),
         }
 
-    def predict(self, model: nn.Module, state: State, data: Panel) -> pd.DataFrame:
-        """The next steps after the end of each series."""
-        tables = []
+    def predict(self, model: nn.Module, state: State, data: Panel, horizon: int | None = None) -> pd.DataFrame:
+        """The next steps after the end of each series: the horizon that was learned, or a shorter one."""
+        steps, tables = horizon or self.horizon, []
         for each in data.series:
             if len(each.values) < self.context:
                 raise DataError(f"series {each.name} has {len(each.values)} values; the context needs {self.context}.")
-            if self.known and len(each.known) < len(each.values) + self.horizon:
-                raise DataError(
-                    f"series {each.name}: {', '.join(self.known)} must be known {self.horizon} steps ahead."
-                )
+            if self.known and len(each.known) < len(each.values) + steps:
+                raise DataError(f"series {each.name}: {', '.join(self.known)} must be known {steps} steps ahead.")
             end = len(each.values)
-            scaled = self._quantiles(model, each, state, end, end + 1)[0]
+            scaled = self._quantiles(model, each, state, end, end + 1)[0, :steps]
             forecast = features.restored(scaled, features.known_scale(each, state, self.transform), self.transform)
-            table = pd.DataFrame(forecast.numpy(), columns=[f"q{share:g}" for share in self.quantiles])
-            table.insert(0, "time", each.ahead(self.horizon, state["frequency"]))
+            table = pd.DataFrame(forecast.numpy(), columns=[f"q{share}" for share in self.quantiles])
+            table.insert(0, "time", each.ahead(steps, state["frequency"]))
             table.insert(0, "series", each.name)
             tables.append(table)
         return pd.concat(tables, ignore_index=True)

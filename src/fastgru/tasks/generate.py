@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -72,8 +73,9 @@ class Generate(Recipe[str]):
 
     def split(self, data: str) -> tuple[str, str]:
         """The end of the text is held out, from the beginning of a line where there is one."""
-        cut = len(data) - int(len(data) * self.validation)
-        cut = data.rfind("\n", cut // 2, cut) + 1 or cut
+        held_out = int(len(data) * self.validation)
+        cut = len(data) - held_out
+        cut = data.rfind("\n", cut - held_out // 2, cut) + 1 or cut
         return data[:cut], data[cut:]
 
     def learn_state(self, data: str) -> State:
@@ -180,15 +182,21 @@ class Generate(Recipe[str]):
         Raises:
             ArgumentError: for a value that makes no sense, before anything is written.
         """
-        limits = {"length": (length, 0, 2**31), "temperature": (temperature, 0, 1e30), "top_k": (top_k, 0, 2**31)}
-        for name, (value, least, most) in {**limits, "top_p": (top_p, 0, 1), "seed": (seed, 0, 2**63 - 1)}.items():
-            if not isinstance(value, (int, float)) or not least <= value <= most:
+        limits: dict[str, tuple[Any, float, float]] = {
+            **{"length": (length, 0, 2**31), "temperature": (temperature, 0, 1e30), "top_k": (top_k, 0, 2**31)},
+            **{"top_p": (top_p, 0, 1), "seed": (seed, 0, 2**63 - 1)},
+        }
+        for name, (value, least, most) in limits.items():
+            kind: Any = Real if name in ("temperature", "top_p") else Integral
+            if not isinstance(value, kind):
+                raise ArgumentError(f"{name}={value!r} is no {'number' if kind is Real else 'whole number'}.")
+            if not least <= value <= most:
                 raise ArgumentError(f"{name}={value!r} is not between {least} and {most:g}.")
         if not isinstance(prompt, str):
             raise ArgumentError(f"prompt={prompt!r} is {type(prompt).__name__}; give a text.")
         reading.require_letters(prompt, "the prompt")
         return self._pieces(
-            model, state, prompt, length, (torch.Generator().manual_seed(seed), temperature, top_k, top_p)
+            model, state, prompt, length, (torch.Generator().manual_seed(int(seed)), temperature, top_k, top_p)
         )
 
     @torch.inference_mode()

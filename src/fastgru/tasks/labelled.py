@@ -15,6 +15,7 @@ from fastgru.errors import DataError
 from fastgru.tasks import reading
 
 Label = str | int | float | bool
+LARGEST = float(np.finfo(np.float32).max)  # of the numbers of series
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Labelled:
         features: names of the F columns; none where arrays came without.
     """
 
-    sequences: Sequence[str] | Sequence[NDArray[np.float32]]
+    sequences: Sequence[str] | Sequence[NDArray[np.floating[Any]]]
     labels: Sequence[Label] | None
     features: tuple[str, ...] = ()
 
@@ -132,20 +133,20 @@ def _read_folder(path: Path) -> Labelled:
     return Labelled(sequences, [file.parent.name for file in files], tuple(map(str, tables[0].columns)))
 
 
-def _numbers(table: pd.DataFrame, path: Path | str) -> NDArray[np.float32]:
+def _numbers(table: pd.DataFrame, path: Path | str) -> NDArray[np.float64]:
     if not table.shape[1]:
         raise DataError(f"{path} has no columns of numbers beside the series and its label. Add some.")
     if not len(table):
         raise DataError(f"{path} has no rows. A series needs one step at least: remove it.")
     for column in table.columns:
         values = pd.to_numeric(table[column], errors="coerce").to_numpy(np.float64)
-        bad = table.index[~(np.abs(values) <= np.finfo(np.float32).max)]
+        bad = table.index[~(np.abs(values) <= LARGEST)]
         if bad.size:
             raise DataError(
                 f"{path}, line {bad[0]}, column {column!r}: {_shown(table[column].loc[bad[0]])} is no finite number. "
                 "Fill it in, or leave the series out."
             )
-    array: NDArray[np.float32] = table.to_numpy(np.float32)
+    array: NDArray[np.float64] = table.to_numpy(np.float64)
     return array
 
 

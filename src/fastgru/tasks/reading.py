@@ -10,7 +10,7 @@ import json
 import lzma
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -171,16 +171,18 @@ def require_columns(path: Path | str, found: pd.DataFrame, needed: list[str]) ->
         )
 
 
-def require_texts(texts: Sequence[Any], what: str, empty: bool = False) -> None:
-    """Raises where something is no text, nothing but space unless that is `empty`, or has half of a letter."""
+def require_texts(texts: Iterable[Any], what: str, empty: bool = False) -> list[str]:
+    """The texts; raises where one is none, nothing but space unless that is `empty`, or has half of a letter."""
     if isinstance(texts, (str, bytes)) or not hasattr(texts, "__iter__"):
         raise DataError(f"{what}s are {type(texts).__name__}; give a list of them.")
+    texts = list(texts)
     for number, found in enumerate(texts, start=1):
         if not isinstance(found, str):
             raise DataError(f"{what} {number} is {type(found).__name__}, no text: {found!r}. Give texts.")
         if not (empty or found.strip()):
             raise DataError(f"{what} {number} is empty. Remove it.")
         require_letters(found, f"{what} {number}")
+    return [str(text) for text in texts]  # without NumPy's own type of texts
 
 
 def require_letters(found: str, what: str) -> None:

@@ -165,7 +165,7 @@ def _check(recipe: str, each: Field[Any], hint: Any, value: Any) -> None:
             raise ArgumentError(f"{where} is not one of {', '.join(map(repr, choices))}.")
         return
     if hint in (int, float):
-        if isinstance(value, bool) or not isinstance(value, (int, hint)) or math.isinf(value):
+        if isinstance(value, bool) or not isinstance(value, (int, hint)) or value in (math.inf, -math.inf):
             raise ArgumentError(f"{where} is no {'whole number' if hint is int else 'number'}.")
         least, most = each.metadata["least"], each.metadata["most"]
         most = LARGEST if most is None and hint is int else most

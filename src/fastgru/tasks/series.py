@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,9 @@ from fastgru.tasks import reading
 SERIES = "series"  # the column of names that need not be there
 LARGEST = 1e30  # of values: squares of larger ones are no float32 any more
 NUMBERS = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d"}  # how times are written that are whole numbers, by the count of digits
-SEASONS = {"h": 24, "min": 1440, "D": 7, "B": 5, "W": 52, "M": 12, "Q": 4, "Y": 1}
+OFFSET = r"[T ]\d\d.*(?:Z|UTC|GMT|[+\-]\d\d(?::?\d\d)?)$"  # how times end that tell their zone
+SEMI_MONTHS = ("SMS", "SME")  # twice a month, which pandas knows but does not infer
+SEASONS = {"h": 24, "min": 1440, "D": 7, "B": 5, "W": 52, "SM": 24, "M": 12, "Q": 4, "Y": 1}
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class Panel:
         """Steps after which such series tend to repeat: a day of hours, a week of days, a year of months."""
         offset = pd.tseries.frequencies.to_offset(self.frequency)
         name = offset.rule_code.split("-")[0]
-        steps = next((steps for unit, steps in SEASONS.items() if name.rstrip("SE") == unit), 1)
+        steps = SEASONS.get(re.sub("^B(?=[MQY])|[SE]$", "", name), 1)  # days of business, starts and ends
         return max(1, steps // int(offset.n))
 
 
@@ -152,6 +155,9 @@ def from_table(table: pd.DataFrame, columns: Columns, where: str) -> Panel:
             place = f"{where}, series {label}" if parts else where
             frequency = frequency or _frequency(rows, columns.time, place)
             series.append(_series(label, rows, target, columns, frequency, place))
+    names = [each.name for each in series]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise DataError(f"{where} has two series {twice[0]!r}, from their names and columns. Rename one.")
     return Panel(tuple(series), frequency)
 
 
@@ -179,22 +185,24 @@ def _times(column: pd.Series, where: str) -> pd.Series:
 def _written(column: pd.Series, where: str) -> pd.Series:
     """Times that are written as texts, day and month in one order everywhere; NaT for what is none."""
     texts = column.astype("str").str.strip()
-    try:
-        found = pd.to_datetime(texts, errors="coerce", format="ISO8601")
-    except ValueError as error:  # pandas has no column of different offsets
-        raise DataError(
-            f"{where}, column {column.name!r}: {str(error).split('. ')[0]}. Write all times in UTC, such as "
-            "2024-01-31T17:00Z."
-        ) from error
+    found = pd.to_datetime(texts, errors="coerce", format="ISO8601", utc=True)
     if (rest := texts[found.isna()]).size:
         found = found.where(found.notna(), _ordered(rest, where).reindex(found.index))
-    return found
+    tells = texts[found.notna()].str.contains(OFFSET)
+    if tells.any() and not tells.all():
+        line = tells.index[tells != tells.iloc[0]][0]
+        raise DataError(
+            f"{where}, line {line}, column {column.name!r}: of {texts.loc[line]!r} and {texts.loc[tells.index[0]]!r} "
+            "before it one tells its zone, and the other does not. Write all times in UTC, such as 2024-01-31T17:00Z."
+        )
+    return found if tells.any() else found.dt.tz_localize(None)
 
 
 def _ordered(texts: pd.Series, where: str) -> pd.Series:
     """Times that are not in the order of ISO 8601: the one order of day and month that suits all."""
     day_first, month_first = (
-        pd.to_datetime(texts, errors="coerce", format="mixed", dayfirst=dayfirst) for dayfirst in (True, False)
+        pd.to_datetime(texts, errors="coerce", format="mixed", dayfirst=dayfirst, utc=True)
+        for dayfirst in (True, False)
     )
     pairs = texts.str.extract(r"^(\d{1,2})[./\- ](\d{1,2})[./\- ]\d").astype(float)
     is_day_first, is_month_first = (bool((pairs[side] > 12).any()) for side in (0, 1))
@@ -213,6 +221,9 @@ def _frequency(rows: pd.DataFrame, column: str, where: str) -> str:
     _check_order(rows, times, where)
     if len(times) < 3:
         raise DataError(f"{where}: {len(times)} rows are too few to see how far apart they are. Give three or more.")
+    for offset in SEMI_MONTHS:
+        if (pd.date_range(times[0], periods=len(times), freq=offset) == times).all():
+            return offset
     # Where there is a gap, a part without one tells; the gap is named when times are compared.
     for part in (times, *(some for count in (24, 12, 6, 3) for some in (times[:count], times[-count:]))):
         with warnings.catch_warnings():

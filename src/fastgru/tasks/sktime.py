@@ -27,6 +27,7 @@ try:
 except ModuleNotFoundError as missing:
     raise missing_extra("sktime", "sktime", "fastgru.tasks.sktime") from missing
 
+SHARES = (0.05, 0.1, 0.5, 0.9, 0.95)
 TABLES = ["pd.DataFrame", "pd-multiindex", "pd_multiindex_hier"]
 
 
@@ -35,7 +36,8 @@ class GRUForecaster(BaseForecaster):  # type: ignore[misc]  # sktime has no type
 
     Its columns are set here: each column of y is a target, each column of X is known ahead. Its horizon is the furthest
     step of the `fh` that `fit` is told, or else the option. Quantiles between those that were learned are interpolated;
-    beyond them there are none. `update` without new parameters goes on from the new values.
+    beyond them there are none. Where the option is left as it is, those of sktime's own interval, 0.05 and 0.95, are
+    learned too. `update` without new parameters goes on from the new values.
 
     Parameters
     ----------
@@ -78,13 +80,17 @@ class GRUForecaster(BaseForecaster):  # type: ignore[misc]  # sktime has no type
             columns["known"] = tuple(f"x{number}" for number in range(X.shape[1]))
         if fh is not None:
             estimator.set_params(horizon=int(max(fh.to_relative(self.cutoff).to_numpy())))
-        self.forecaster_ = estimator.set_params(target=tuple(f"y{number}" for number in range(y.shape[1])), **columns)
-        self.y_, self.X_ = y, X
-        self.forecaster_.fit(self._table(y, X))
+        if estimator.quantiles == Forecaster().quantiles:
+            estimator.set_params(quantiles=SHARES)
+        targets = tuple(f"y{number}" for number in range(y.shape[1]))
+        self.forecaster_ = estimator.set_params(target=targets, **columns)
+        self.y_, self.X_ = y, _beside(X, y)
+        self.forecaster_.fit(self._table(self.y_, self.X_))
         return self
 
     def _update(self, y: pd.DataFrame, X: pd.DataFrame | None = None, update_params: bool = True) -> GRUForecaster:
-        self.y_, self.X_ = _longer(self.y_, y), None if self.X_ is None else _longer(self.X_, X)
+        self.y_ = _longer(self.y_, y)
+        self.X_ = None if self.X_ is None else _beside(_longer(self.X_, X), self.y_)
         return self._fit(self.y_, self.X_, self._fh) if update_params else self
 
     def _table(self, y: pd.DataFrame, X: pd.DataFrame | None) -> pd.DataFrame:
@@ -122,7 +128,8 @@ class GRUForecaster(BaseForecaster):  # type: ignore[misc]  # sktime has no type
             raise ArgumentError(f"fh goes {steps.max()} steps ahead; {horizon} were learned. Give `fit` that fh.")
         ahead = None
         if self.X_ is not None:  # filled as far as the network goes: no step has a part in the forecast of another
-            assert X is not None
+            if X is None:
+                raise ArgumentError("`fit` was given X, so the forecast needs it: give X with the rows of fh.")
             filled = (X.reindex(index).ffill().bfill() for index in self._ends(range(1, horizon + 1)))
             ahead = pd.concat([self.X_, *filled])
         table = self.forecaster_.predict(self._table(self.y_, ahead))
@@ -152,8 +159,12 @@ class GRUForecaster(BaseForecaster):  # type: ignore[misc]  # sktime has no type
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
         """Small options, for sktime's checks."""
         small = {"context": 3, "hidden": 4, "epochs": 1, "width": 4, "validation": 0.0, "season": 1}
-        shares = {"quantiles": (0.05, 0.5, 0.95)}
-        return [{"forecaster": Forecaster(**small, **shares, recent=recent)} for recent in (0, 20)]
+        return [{"forecaster": Forecaster(**small, recent=recent)} for recent in (0, 20)]
+
+
+def _beside(X: pd.DataFrame | None, y: pd.DataFrame) -> pd.DataFrame | None:
+    """The rows of X that y has: of the future `predict` is told."""
+    return None if X is None else X[X.index.isin(y.index)]
 
 
 def _longer(table: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:

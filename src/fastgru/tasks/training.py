@@ -17,6 +17,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, distributed, nn
@@ -248,7 +249,7 @@ def _trainer(
         precision=recipe.precision,
         gradient_clip_val=recipe.clip or None,
         callbacks=callbacks,
-        plugins=[checkpoints.WholeFiles()],
+        plugins=[checkpoints.WholeFiles(), *_alone(devices)],
         logger=TensorBoardLogger(place, name="tensorboard", version="") if tensorboard else False,
         default_root_dir=place,
         enable_progress_bar=progress,
@@ -268,6 +269,11 @@ def _processes(devices: int) -> dict[str, Any]:
     return {"accelerator": "cpu", "devices": devices, "strategy": "ddp" if devices > 1 else "auto"}
 
 
+def _alone(devices: int) -> list[Any]:
+    """One process is one process also within a job of a cluster that has more to give."""
+    return [LightningEnvironment()] if devices == 1 and "TORCHELASTIC_RUN_ID" not in os.environ else []
+
+
 @contextmanager
 def _scratch(directory: Path | None) -> Iterator[Path]:
     if directory is not None:
@@ -277,10 +283,16 @@ def _scratch(directory: Path | None) -> Iterator[Path]:
         yield Path(name)
 
 
+_ONE_AT_A_TIME = threading.RLock()
+
+
 @contextmanager
 def own_state() -> Iterator[None]:
-    """Training draws its own random numbers, and has gradients wherever it is called from."""
-    with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
+    """Training draws its own random numbers, and has gradients wherever it is called from.
+
+    Torch's generator of random numbers belongs to the process, so threads train one after the other.
+    """
+    with _ONE_AT_A_TIME, torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
         yield
 
 

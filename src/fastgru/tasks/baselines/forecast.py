@@ -58,12 +58,12 @@ class ExponentialSmoothing:
             self.kind |= {"trend": "add", "damped_trend": True}
         if season > 1:
             self.kind |= {"seasonal": "add", "seasonal_periods": season}
-        self.states: dict[int, Values] = {}
+        self.values, self.ahead = np.empty(0), np.empty(0)  # of the last series
 
     def __call__(self, training: Values, values: Values, origin: int) -> Values:
-        if id(values) not in self.states:
-            self.states[id(values)] = self._all_forecasts(training, values)
-        ahead: Values = self.states[id(values)][origin - 1]
+        if self.values is not values:
+            self.values, self.ahead = values, self._all_forecasts(training, values)
+        ahead: Values = self.ahead[origin - 1]
         return ahead
 
     def _all_forecasts(self, training: Values, values: Values) -> Values:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from functools import lru_cache
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -22,41 +23,47 @@ LOCALES = (
 )
 # CLDR's own forms, and orders that people use besides; all name the month and write the year in full.
 FORMS = ("long", "full", "d MMMM y", "MMMM d, y", "EEEE, d MMMM y", "d. MMMM y", "y MMMM d", "d MMM y", "EEE d MMM y")
-FIRST_DAY, DAYS = date(1900, 1, 1), 73049  # two centuries
+FIRST_DAY, DAYS, TEST_DAYS = date(1900, 1, 1), 73049, 250  # two centuries
 
 
 def dates(recipe: Recipe[Any], full: bool) -> Parts:
-    """Days and forms in random pairs; the test has days that training has not, half of them in new forms.
+    """Days and forms in random pairs; the test has days and texts of forms that training has not.
 
     In each language one form is kept from training: there the network must put together what it knows of the language
-    and what it knows of the form from other languages.
+    and what it knows of the form from other languages. Where another form that is learned writes the same, in whatever
+    language, the text is not new, and left out of the test.
     """
     generator = np.random.default_rng(0)
-    days = generator.permutation(DAYS)
-    training = _written(
-        generator, days[2000:], 60000 if full else 24000, lambda language, form: form != language % len(FORMS)
-    )
-    known = _written(generator, days[:2000], 500, lambda language, form: form != language % len(FORMS))
-    new = _written(generator, days[:2000], 500, lambda language, form: form == language % len(FORMS))
-    owners: dict[str, str] = dict(training)
-    test = [pair for pair in known + new if owners.setdefault(*pair) == pair[1]]
-    return Parts(_pairs(training), None, _pairs(test))
+    days = [FIRST_DAY + timedelta(days=int(number)) for number in generator.permutation(DAYS)]
+    training: dict[str, str] = {}
+    while len(training) < (60000 if full else 24000):
+        language, form = int(generator.integers(len(LOCALES))), int(generator.integers(len(FORMS)))
+        if not _is_held_out(language, form):
+            training.update(_written(days[int(generator.integers(TEST_DAYS, DAYS))], language, form))
+    new: dict[str, str] = {}
+    for day in days[:TEST_DAYS]:
+        learned: dict[str, str] = {}
+        kept: dict[str, str] = {}
+        for language, form in product(range(len(LOCALES)), range(len(FORMS))):
+            (kept if _is_held_out(language, form) else learned).update(_written(day, language, form))
+        new.update((text, iso) for text, iso in kept.items() if text not in learned and text not in training)
+    chosen = generator.permutation(sorted(new))[:1000].tolist()
+    return Parts(_pairs([*training.items()]), None, _pairs([(text, new[text]) for text in chosen]))
 
 
-def _written(generator: np.random.Generator, days: Any, count: int, allowed: Any) -> list[tuple[str, str]]:
+def _is_held_out(language: int, form: int) -> bool:
+    return form == language % len(FORMS)
+
+
+def _written(day: date, language: int, form: int) -> dict[str, str]:
+    """The day in ISO 8601 by its text; nothing where the text does not tell the day."""
     from babel.dates import format_date
 
-    found: list[tuple[str, str]] = []
-    while len(found) < count:
-        day = FIRST_DAY + timedelta(days=int(generator.choice(days)))
-        language, form = int(generator.integers(len(LOCALES))), int(generator.integers(len(FORMS)))
-        if allowed(language, form):
-            text = format_date(day, FORMS[form], locale=LOCALES[language])
-            numbers = {int(number) for number in re.findall(r"\d+", text)}
-            # No weekdays or eras that are numbers: nobody could tell them from the day.
-            if day.year in numbers and numbers <= {day.year, day.month, day.day} and any(map(str.isalpha, text)):
-                found.append((text, day.isoformat()))
-    return found
+    text = format_date(day, FORMS[form], locale=LOCALES[language])
+    numbers = {int(number) for number in re.findall(r"\d+", text)}
+    # No weekdays or eras that are numbers: nobody could tell them from the day.
+    tells = day.year in numbers and numbers <= {day.year, day.month, day.day} and any(map(str.isalpha, text))
+    return {text: day.isoformat()} if tells else {}
 
 
 def _pairs(pairs: list[tuple[str, str]]) -> Pairs:
