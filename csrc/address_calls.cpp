@@ -39,8 +39,10 @@ void read_cells(const Core& core, nb::handle addresses, C* cells) {
 
 // Address, step stride and row stride of vectors, in elements.
 using Place = std::tuple<Address, ptrdiff_t, ptrdiff_t>;
-// Steps, rows, and the addresses of batch sizes and lengths.
-using Bounds = std::tuple<ptrdiff_t, ptrdiff_t, Address, Address>;
+// Steps, rows, vectors of packed data, and the addresses of batch sizes and lengths.
+using Bounds = std::tuple<ptrdiff_t, ptrdiff_t, ptrdiff_t, Address, Address>;
+// Address and number of values.
+using Saved = std::tuple<Address, size_t>;
 // The marks, and address and row stride of the state that they bring.
 using Reset = std::tuple<Place, Address, ptrdiff_t>;
 
@@ -48,11 +50,6 @@ template <class T>
 Sequence<T> sequence(const Place& place, bool is_flat) {
     const auto [address, step_stride, row_stride] = place;
     return {at<T>(address), row_stride, step_stride, is_flat};
-}
-
-Batch batch_of(const Bounds& bounds) {
-    const auto [steps, rows, batch_sizes, lengths] = bounds;
-    return {steps, rows, at<const int64_t>(batch_sizes), at<const int64_t>(lengths)};
 }
 
 template <class T>
@@ -68,6 +65,62 @@ struct Models {
     std::vector<ptrdiff_t> tensors, parameters, d_parameters;
 };
 enum { kLengths, kInput, kH0, kMarks, kResetState, kOutput, kState, kSaved, kDOutput, kDInput, kDState, kDReset };
+
+// Whether the core can go by these sizes: never growing, at least 1, and as many as there are vectors.
+bool are_batch_sizes(const std::vector<int64_t>& sizes, ptrdiff_t rows, ptrdiff_t vectors) {
+    int64_t last = rows, sum = 0;
+    for (const int64_t size : sizes) {
+        if (size < 1 || size > last) return false;
+        last = size;
+        sum += size;
+    }
+    return !sizes.empty() && sizes[0] == rows && sum == vectors;
+}
+
+// How the sequences of all models end. Batch sizes and lengths decide where the core writes, and they are the
+// caller's; so they are copied while the GIL is held, and only the copies are looked at.
+class OwnBatches {
+  public:
+    OwnBatches(const Bounds& bounds, const Models& models) {
+        const auto [steps, rows, vectors, batch_sizes, lengths] = bounds;
+        batch_ = {steps, rows, nullptr};
+        if (batch_sizes != 0) {
+            values_.assign(at<const int64_t>(batch_sizes), at<const int64_t>(batch_sizes) + steps);
+            if (!are_batch_sizes(values_, rows, vectors)) throw nb::value_error("batch sizes do not fit the data");
+            batch_.batch_sizes = values_.data();
+        }
+        if (lengths != 0) {
+            const ptrdiff_t shift = models.count == 1 ? 0 : models.tensors[kLengths] / ptrdiff_t(sizeof(int64_t));
+            for (ptrdiff_t i = 0; i < (shift == 0 ? 1 : models.count); ++i) {
+                const int64_t* first = at<const int64_t>(lengths) + i * shift;
+                values_.insert(values_.end(), first, first + rows);
+            }
+            shift_ = shift == 0 ? 0 : rows;
+        }
+    }
+
+    Batch of_model(ptrdiff_t model) const {
+        Batch batch = batch_;
+        const bool has_lengths = batch.batch_sizes == nullptr && !values_.empty();
+        if (has_lengths && !bound(batch, values_.data() + model * shift_))
+            throw nb::value_error("lengths are not between 0 and the number of steps");
+        return batch;
+    }
+
+  private:
+    Batch batch_{};
+    std::vector<int64_t> values_;
+    ptrdiff_t shift_ = 0;
+};
+
+// Memory for what one model's forward pass leaves; an error where it is too small.
+template <class P, class T>
+P* saved_at(const Saved& saved, const Spec& spec, const Batch& batch, bool recomputes) {
+    const auto [address, count] = saved;
+    if (address != 0 && count < saved_values<T>(spec, batch, recomputes))
+        throw nb::value_error("the memory for what the backward pass needs is too small for these lengths");
+    return at<P>(address);
+}
 
 template <class P>
 void move(P*& pointer, ptrdiff_t bytes) {
@@ -87,7 +140,6 @@ C moved(C cell, const std::vector<ptrdiff_t>& by, ptrdiff_t first, ptrdiff_t mod
 // Call is Forward or Backward.
 template <class Call>
 void move_inputs(Call& call, const std::vector<ptrdiff_t>& by, ptrdiff_t model) {
-    move(call.batch.lengths, by[kLengths] * model);
     move(call.input.data, by[kInput] * model);
     move(call.h_0, by[kH0] * model);
     move(call.resets.marks, by[kMarks] * model);
@@ -127,7 +179,8 @@ struct ForwardArguments {
     Reset reset;
     nb::handle parameters;
     Place output;
-    Address h_n, saved;
+    Address h_n;
+    Saved saved;
     bool recomputes;
     int threads;
     const Models& models;
@@ -137,7 +190,8 @@ template <class T>
 void forward(const Core& core, const ForwardArguments& a) {
     Cell<T> cells[kMostCells];
     read_cells<Cell<T>, const T>(core, a.parameters, cells);
-    const Batch batch = batch_of(a.bounds);
+    const OwnBatches batches(a.bounds, a.models);
+    const Batch batch = batches.of_model(0);
     const bool is_flat = batch.batch_sizes != nullptr;
     const Forward<T> call{core.spec,
                           batch,
@@ -147,7 +201,7 @@ void forward(const Core& core, const ForwardArguments& a) {
                           cells,
                           sequence<T>(a.output, is_flat),
                           at<T>(a.h_n),
-                          at<Sum<T>>(a.saved),
+                          saved_at<Sum<T>, T>(a.saved, core.spec, batch, a.recomputes),
                           a.recomputes,
                           a.threads,
                           false,
@@ -161,6 +215,8 @@ void forward(const Core& core, const ForwardArguments& a) {
             all.push_back(moved(cells[cell], a.models.parameters, cell * core.tensors_per_cell(), i));
         Forward<T>& one = calls[size_t(i)];
         const std::vector<ptrdiff_t>& by = a.models.tensors;
+        one.batch = batches.of_model(i);
+        saved_at<Sum<T>, T>(a.saved, core.spec, one.batch, a.recomputes);
         move_inputs(one, by, i);
         move(one.output.data, by[kOutput] * i);
         move(one.h_n, by[kState] * i);
@@ -177,7 +233,7 @@ struct BackwardArguments {
     Reset reset;
     nb::handle parameters;
     Place output;
-    Address saved;
+    Saved saved;
     bool recomputes;
     Place d_output;
     Address d_h_n;
@@ -194,7 +250,8 @@ void backward(const Core& core, const BackwardArguments& a) {
     CellGradients<T> d_cells[kMostCells];
     read_cells<Cell<T>, const T>(core, a.parameters, cells);
     read_cells<CellGradients<T>, T>(core, a.d_parameters, d_cells);
-    const Batch batch = batch_of(a.bounds);
+    const OwnBatches batches(a.bounds, a.models);
+    const Batch batch = batches.of_model(0);
     const bool is_flat = batch.batch_sizes != nullptr;
     const Backward<T> call{core.spec,
                            batch,
@@ -203,7 +260,7 @@ void backward(const Core& core, const BackwardArguments& a) {
                            resets_of<T>(a.reset),
                            cells,
                            sequence<const T>(a.output, is_flat),
-                           at<const Sum<T>>(a.saved),
+                           saved_at<const Sum<T>, T>(a.saved, core.spec, batch, a.recomputes),
                            a.recomputes,
                            sequence<const T>(a.d_output, is_flat),
                            at<const T>(a.d_h_n),
@@ -226,6 +283,8 @@ void backward(const Core& core, const BackwardArguments& a) {
         }
         Backward<T>& one = calls[size_t(i)];
         const std::vector<ptrdiff_t>& by = a.models.tensors;
+        one.batch = batches.of_model(i);
+        saved_at<const Sum<T>, T>(a.saved, core.spec, one.batch, a.recomputes);
         move_inputs(one, by, i);
         move(one.output.data, by[kOutput] * i);
         move(one.d_h_n, by[kState] * i);
@@ -256,17 +315,18 @@ void bind_address_calls(nb::module_& m, nb::class_<Core>& core) {
             "Bytes from one model to the next, in the order of the arguments and for each parameter.");
     core.def(
             "saved_values",
-            [](const Core& core, const Bounds& bounds, bool recomputes) {
+            [](const Core& core, ptrdiff_t slots, ptrdiff_t total, bool recomputes) {
                 return with_type(core.type, [&]<class T>(Tag<T>) {
-                    return saved_values<T>(core.spec, batch_of(bounds), recomputes);
+                    return saved_values<T>(core.spec, slots, total, recomputes);
                 });
             },
-            nb::arg("bounds"), nb::arg("recomputes"),
-            "How many values a training forward leaves for the backward pass.")
+            nb::arg("slots"), nb::arg("total"), nb::arg("recomputes"),
+            "How many values a training forward leaves for the backward pass: of `total` vectors that are computed, in "
+            "`slots` of memory.")
         .def(
             "forward",
             [](const Core& core, const Bounds& bounds, const Place& input, Address h_0, const Reset& reset,
-               nb::handle parameters, const Place& output, Address h_n, Address saved, bool recomputes, int threads,
+               nb::handle parameters, const Place& output, Address h_n, const Saved& saved, bool recomputes, int threads,
                const Models& models) {
                 const ForwardArguments arguments{bounds, input, h_0,        reset,   parameters, output,
                                                  h_n,    saved, recomputes, threads, models};
@@ -278,7 +338,7 @@ void bind_address_calls(nb::module_& m, nb::class_<Core>& core) {
         .def(
             "backward",
             [](const Core& core, const Bounds& bounds, const Place& input, Address h_0, const Reset& reset,
-               nb::handle parameters, const Place& output, Address saved, bool recomputes, const Place& d_output,
+               nb::handle parameters, const Place& output, const Saved& saved, bool recomputes, const Place& d_output,
                Address d_h_n, const Place& d_input, Address d_h_0, Address d_reset, nb::handle d_parameters,
                int threads, const Models& models) {
                 const BackwardArguments arguments{bounds,  input,        h_0,      reset, parameters, output,

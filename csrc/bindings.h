@@ -5,6 +5,7 @@
 #include <nanobind/nanobind.h>
 
 #include <new>
+#include <optional>
 
 #include "fastgru.h"
 #include "plan.h"
@@ -51,10 +52,33 @@ struct Core {
 // Small arrays of cells on the stack; a hundred layers are more than anyone stacks.
 constexpr ptrdiff_t kMostCells = 256;
 
+// A call as short as this keeps the GIL: giving it away and taking it back costs more than others gain, and so does
+// holding the memory that they could take away meanwhile. By the estimate for one thread, in microseconds.
+constexpr double kKeepsGil = 2;
+
+template <class Call>
+bool keeps_gil(const Call& call) {
+    const Batch whole{call.batch.steps, call.batch.rows, nullptr};  // before lengths are known as after
+    return product_microseconds(call.spec, whole, Call::value_bytes) < kKeepsGil;
+}
+
+// Lengths of the sequences of a batch; false where one is not in 0 .. T. A full batch needs none.
+inline bool bound(Batch& batch, const int64_t* lengths) {
+    int64_t least = batch.steps;
+    for (ptrdiff_t b = 0; b < batch.rows; ++b) {
+        if (lengths[b] < 0 || lengths[b] > batch.steps) return false;
+        least = lengths[b] < least ? lengths[b] : least;
+    }
+    batch.lengths = least < batch.steps ? lengths : nullptr;
+    return true;
+}
+
+// All memory of the call is the call's own or held by it, unless it keeps the GIL.
 template <class Call>
 void run_in_workspace(Call call) {
     const KernelTable& table = active_table();
-    const nb::gil_scoped_release released;
+    std::optional<nb::gil_scoped_release> released;
+    if (!keeps_gil(call)) released.emplace();
     const Team team(call.threads, product_microseconds(call.spec, call.batch, call.value_bytes));
     call.threads = team.threads();
     call.is_awake = team.is_awake();

@@ -120,7 +120,11 @@ struct Backward {
 // Values that a training forward leaves for the backward pass: four per step, row and hidden unit (none where they
 // will be recomputed), and the outputs of all layers but the last; of that too where it is rounded for the caller.
 template <class T>
-size_t saved_values(const Spec& spec, const Batch& batch, bool recomputes);
+size_t saved_values(const Spec& spec, ptrdiff_t slots, ptrdiff_t total, bool recomputes);
+template <class T>
+size_t saved_values(const Spec& spec, const Batch& batch, bool recomputes) {
+    return saved_values<T>(spec, batch.slots(), batch.total(), recomputes);
+}
 
 // Parameters as the forward kernels of one level want them, laid out once for many calls. Calls that are given none
 // lay them out anew each time: whether parameters have changed since can't be seen from here.

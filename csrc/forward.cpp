@@ -301,11 +301,11 @@ void run_with_panels(const KernelTable& table, const Forward<T, S>& call, void* 
 }  // namespace
 
 template <class T>
-size_t saved_values(const Spec& spec, const Batch& batch, bool recomputes) {
+size_t saved_values(const Spec& spec, ptrdiff_t slots, ptrdiff_t total, bool recomputes) {
     const ptrdiff_t gates = recomputes ? 0 : 4 * spec.cells();
     const ptrdiff_t per_row = gates + (spec.num_layers - 1) * spec.num_directions;
-    const ptrdiff_t output = Half<T> ? batch.slots() * spec.num_directions : 0;
-    return size_t((batch.total() * per_row + output) * spec.hidden_size);
+    const ptrdiff_t output = Half<T> ? slots * spec.num_directions : 0;
+    return size_t((total * per_row + output) * spec.hidden_size);
 }
 
 template <class T, class S>
@@ -352,9 +352,9 @@ FASTGRU_STORED(float, float)
 FASTGRU_STORED(double, double)
 FASTGRU_STORED(float, BFloat16)
 FASTGRU_STORED(float, Float16)
-template size_t saved_values<float>(const Spec&, const Batch&, bool);
-template size_t saved_values<double>(const Spec&, const Batch&, bool);
-template size_t saved_values<BFloat16>(const Spec&, const Batch&, bool);
-template size_t saved_values<Float16>(const Spec&, const Batch&, bool);
+template size_t saved_values<float>(const Spec&, ptrdiff_t, ptrdiff_t, bool);
+template size_t saved_values<double>(const Spec&, ptrdiff_t, ptrdiff_t, bool);
+template size_t saved_values<BFloat16>(const Spec&, ptrdiff_t, ptrdiff_t, bool);
+template size_t saved_values<Float16>(const Spec&, ptrdiff_t, ptrdiff_t, bool);
 
 }  // namespace fastgru

@@ -11,46 +11,56 @@ namespace {
 
 template <class T>
 nb::object forward_tensors(const Core& core, nb::handle input, nb::handle h_0, nb::handle parameters,
-                           const Bounds& bounds, bool batch_first, Address saved, bool recomputes, int threads) {
+                           const Bounds& bounds, bool batch_first, nb::handle saved, bool recomputes,
+                           int threads) {
+    Arguments arguments;
     Cell<T> cells[kMostCells];
-    if (!read_parameters(core, parameters, cells)) return nb::none();
     Forward<T> call{};
     call.spec = core.spec;
     call.cells = cells;
-    call.saved = reinterpret_cast<Sum<T>*>(saved);
     call.recomputes = recomputes;
     call.threads = threads;
-    return forward_with(call, input, h_0, bounds, batch_first, [&] { run_in_workspace(call); });
+    if (!read_input(arguments, input, batch_first, call) || !read_parameters(arguments, core, parameters, cells))
+        return nb::none();
+    return forward_with(call, arguments, h_0, bounds, batch_first, saved);
 }
 
+// Everything that a backward pass reads; false where a tensor is not plain.
 template <class T>
-nb::object backward_tensors(const Core& core, nb::handle input, nb::handle h_0, nb::handle parameters,
-                            const Bounds& bounds, bool batch_first, nb::handle output, Address saved,
-                            bool recomputes, nb::handle d_output, nb::handle d_h_n, nb::handle wanted,
-                            int threads) {
+bool read_backward(Arguments& arguments, const Core& core, nb::handle input, nb::handle h_0, nb::handle parameters,
+                   const Bounds& bounds, bool batch_first, nb::handle output, nb::handle saved, nb::handle d_output,
+                   nb::handle d_h_n, Cell<T>* cells, Backward<T>& call) {
     const Spec& spec = core.spec;
-    Cell<T> cells[kMostCells];
-    CellGradients<T> d_cells[kMostCells];
-    Backward<T> call{};
-    Batch d_batch;
-    if (!read_sequence(input, spec.input_size, batch_first, call.input, call.batch)) return nb::none();
+    if (!read_input(arguments, input, batch_first, call)) return false;
     const int64_t steps = call.batch.steps, rows = call.batch.rows, H = spec.hidden_size;
     const int64_t features = spec.num_directions * H;
-    if (!d_output.is_none() && (!read_sequence(d_output, features, batch_first, call.d_output, d_batch) ||
-                                d_batch.steps != steps || d_batch.rows != rows))
-        return nb::none();
+    Batch d_batch;
+    if (!d_output.is_none() &&
+        (!read_sequence(arguments, d_output, features, batch_first, call.d_output, d_batch) ||
+         d_batch.steps != steps || d_batch.rows != rows))
+        return false;
     const T* output_data;
-    if (!read_optional(h_0, {spec.cells(), rows, H}, call.h_0) ||
-        !read_optional(d_h_n, {spec.cells(), rows, H}, call.d_h_n) ||
-        !read_optional(output, {batch_first ? rows : steps, batch_first ? steps : rows, features}, output_data) ||
-        !read_bounds(bounds, spec, batch_first, call.batch, call.resets) ||
-        !read_parameters(core, parameters, cells))
-        return nb::none();
+    if (!read_optional(arguments, h_0, {spec.cells(), rows, H}, call.h_0) ||
+        !read_optional(arguments, d_h_n, {spec.cells(), rows, H}, call.d_h_n) ||
+        !read_optional(arguments, output, {batch_first ? rows : steps, batch_first ? steps : rows, features},
+                       output_data) ||
+        !read_bounds(arguments, bounds, spec, batch_first, call.batch, call.resets) ||
+        !read_parameters(arguments, core, parameters, cells))
+        return false;
     call.output = dense_sequence(output_data, call.batch, features, batch_first);
+    const size_t needed = saved_values<T>(spec, call.batch, call.recomputes);
+    return read_saved(arguments, saved, needed, call.saved) && call.saved != nullptr && output_data != nullptr;
+}
 
-    const ptrdiff_t per_cell = core.tensors_per_cell(), count = 3 + spec.cells() * per_cell;
-    if (!PyTuple_CheckExact(wanted.ptr()) || PyTuple_GET_SIZE(wanted.ptr()) != count) return nb::none();
-    nb::object gradients = nb::steal(PyTuple_New(count));
+// Tensors for the gradients that are wanted, None for the others.
+template <class T>
+nb::object make_gradients(const Core& core, bool batch_first, nb::handle wanted, CellGradients<T>* d_cells,
+                          Backward<T>& call) {
+    const Spec& spec = core.spec;
+    const int64_t steps = call.batch.steps, rows = call.batch.rows, H = spec.hidden_size;
+    const ptrdiff_t per_cell = core.tensors_per_cell();
+    nb::object gradients = nb::steal(PyTuple_New(PyTuple_GET_SIZE(wanted.ptr())));
+    if (!gradients.is_valid()) throw nb::python_error();
     const auto gradient = [&](ptrdiff_t i, auto&&... sizes) {
         T* data = nullptr;
         int64_t shape[] = {sizes...};
@@ -70,27 +80,67 @@ nb::object backward_tensors(const Core& core, nb::handle input, nb::handle h_0, 
                          gradient(i + 1, 3 * H, H), core.has_bias ? gradient(i + 2, 3 * H) : nullptr,
                          core.has_bias ? gradient(i + 3, 3 * H) : nullptr};
     }
-    call.spec = spec;
+    return gradients;
+}
+
+template <class T>
+nb::object backward_tensors(const Core& core, nb::handle input, nb::handle h_0, nb::handle parameters,
+                            const Bounds& bounds, bool batch_first, nb::handle output, nb::handle saved,
+                            bool recomputes, nb::handle d_output, nb::handle d_h_n, nb::handle wanted,
+                            int threads) {
+    Arguments arguments;
+    Cell<T> cells[kMostCells];
+    CellGradients<T> d_cells[kMostCells];
+    Backward<T> call{};
+    call.spec = core.spec;
     call.cells = cells;
-    call.saved = reinterpret_cast<const Sum<T>*>(saved);
     call.recomputes = recomputes;
     call.d_cells = d_cells;
     call.threads = threads;
-    run_in_workspace(call);
-    return gradients;
+    const ptrdiff_t count = 3 + core.spec.cells() * core.tensors_per_cell();
+    if (!PyTuple_CheckExact(wanted.ptr()) || PyTuple_GET_SIZE(wanted.ptr()) != count ||
+        !read_backward(arguments, core, input, h_0, parameters, bounds, batch_first, output, saved, d_output, d_h_n,
+                       cells, call))
+        return nb::none();
+    try {
+        const nb::object gradients = make_gradients(core, batch_first, wanted, d_cells, call);
+        run_in_workspace(call);
+        return gradients;
+    } catch (const tensors::NoMemory&) {
+        return nb::none();
+    }
+}
+
+// The functions that make tensors, when this torch has them.
+tensors::Maker maker_of(nb::handle functions, nb::handle dtypes, nb::handle from_capsule) {
+    tensors::Maker maker;
+    if (functions.is_none()) return maker;
+    const auto address = [&](size_t i) { return nb::cast<Address>(functions[i]); };
+    maker.empty_strided = reinterpret_cast<decltype(maker.empty_strided)>(address(0));
+    maker.data = reinterpret_cast<decltype(maker.data)>(address(1));
+    maker.destroy = reinterpret_cast<decltype(maker.destroy)>(address(2));
+    for (size_t i = 0; i < 4; ++i) maker.dtypes[i] = nb::cast<int32_t>(dtypes[i]);
+    maker.from_capsule = from_capsule.inc_ref().ptr();
+    return maker;
 }
 
 }  // namespace
 
 void bind_tensor_calls(nb::module_& m, nb::class_<Core>& core) {
     m.def(
-        "load_tensors", [](nb::tuple types) { return torch_tensors.load(types); }, nb::arg("types"),
-        "Makes calls on tensors of these types usable; False when this torch lacks the table of functions for it.");
+        "load_tensors",
+        [](nb::tuple types, nb::handle functions, nb::handle dtypes, nb::handle from_capsule) {
+            return torch_tensors.load(types, maker_of(functions, dtypes, from_capsule));
+        },
+        nb::arg("types"), nb::arg("functions").none(), nb::arg("dtypes").none(), nb::arg("from_capsule").none(),
+        "Makes calls on tensors of these types usable; False when this torch lacks the table of functions for it. "
+        "`functions` are the addresses of torch's aoti_torch_empty_strided, aoti_torch_get_data_ptr and "
+        "aoti_torch_delete_tensor_object, `dtypes` its numbers of float32, float64, bfloat16 and float16; or None.");
 
     core.def(
             "forward_tensors",
             [](const Core& self, nb::handle input, nb::handle h_0, nb::handle parameters, nb::handle lengths,
-               nb::handle reset, nb::handle reset_state, bool batch_first, Address saved, bool recomputes,
+               nb::handle reset, nb::handle reset_state, bool batch_first, nb::handle saved, bool recomputes,
                int threads) {
                 return with_type(self.type, [&]<class T>(Tag<T>) {
                     return forward_tensors<T>(self, input, h_0, parameters, {lengths, reset, reset_state},
@@ -98,14 +148,14 @@ void bind_tensor_calls(nb::module_& m, nb::class_<Core>& core) {
                 });
             },
             nb::arg("input"), nb::arg("h_0").none(), nb::arg("parameters"), nb::arg("lengths").none(),
-            nb::arg("reset").none(), nb::arg("reset_state").none(), nb::arg("batch_first"), nb::arg("saved"),
-            nb::arg("recomputes"), nb::arg("threads"),
-            "Output and h_n, or None where a tensor is not plain, dense and of the right size; what backward needs "
-            "goes to the address `saved`.")
+            nb::arg("reset").none(), nb::arg("reset_state").none(), nb::arg("batch_first"),
+            nb::arg("saved").none(), nb::arg("recomputes"), nb::arg("threads"),
+            "Output and h_n, or None where a tensor is not plain, dense and of the right size, or there is no memory; "
+            "what backward needs goes into the tensor `saved`.")
         .def(
             "backward_tensors",
             [](const Core& self, nb::handle input, nb::handle h_0, nb::handle parameters, nb::handle lengths,
-               nb::handle reset, nb::handle reset_state, bool batch_first, nb::handle output, Address saved,
+               nb::handle reset, nb::handle reset_state, bool batch_first, nb::handle output, nb::handle saved,
                bool recomputes, nb::handle d_output, nb::handle d_h_n, nb::handle wanted, int threads) {
                 return with_type(self.type, [&]<class T>(Tag<T>) {
                     return backward_tensors<T>(self, input, h_0, parameters, {lengths, reset, reset_state},

@@ -4,15 +4,46 @@ namespace nb = nanobind;
 
 namespace fastgru::tensors {
 
-bool Tensors::load(nb::tuple types) {
+namespace {
+
+int32_t dtype_index(DLDataType type) {
+    if (type.code == kType<BFloat16>.code) return 2;
+    return type.bits == 32 ? 0 : type.bits == 64 ? 1 : 3;
+}
+
+bool has_elements(const DLTensor& tensor) {
+    for (int32_t i = 0; i < tensor.ndim; ++i)
+        if (tensor.shape[i] == 0) return false;
+    return true;
+}
+
+}  // namespace
+
+void Method::load(nb::handle type, const char* name) {
+    descriptor_ = nb::getattr(type, name).release().ptr();  // kept as long as the process lives
+    if (Py_TYPE(descriptor_) != &PyMethodDescr_Type) return;
+    const PyMethodDef* method = reinterpret_cast<PyMethodDescrObject*>(descriptor_)->d_method;
+    if (method->ml_flags == METH_NOARGS) function_ = method->ml_meth;
+}
+
+nb::object Method::operator()(nb::handle self) const {
+    PyObject* result = function_ != nullptr ? function_(self.ptr(), nullptr)
+                                            : PyObject_CallOneArg(descriptor_, self.ptr());
+    if (result == nullptr) throw nb::python_error();
+    return nb::steal(result);
+}
+
+bool Tensors::load(nb::tuple types, const Maker& maker) {
     const nb::object capsule = nb::getattr(types[0], "__dlpack_c_exchange_api__", nb::none());
     if (!PyCapsule_IsValid(capsule.ptr(), "dlpack_exchange_api")) return false;
     const auto* api =
         static_cast<const DLPackExchangeAPI*>(PyCapsule_GetPointer(capsule.ptr(), "dlpack_exchange_api"));
     if (api->major != 1 || api->describe == nullptr || api->allocate == nullptr || api->to_object == nullptr)
         return false;
-    is_neg_ = PyUnicode_InternFromString("is_neg");
-    types_ = types.release().ptr();  // theirs to keep: this object lives as long as the process
+    is_neg_.load(types[0], "is_neg");
+    storage_.load(types[0], "untyped_storage");
+    maker_ = maker;
+    types_ = types.release().ptr();  // kept as long as the process lives
     api_ = api;
     return true;
 }
@@ -33,24 +64,46 @@ bool Tensors::describe(nb::handle object, DLDataType type, DLTensor& out) const 
     if (out.device.device_type != kCpu || out.dtype.code != type.code || out.dtype.bits != type.bits ||
         out.dtype.lanes != 1)
         return false;
-    // Torch may negate lazily, which a description does not tell.
-    const nb::object is_neg = nb::steal(PyObject_CallMethodNoArgs(object.ptr(), is_neg_));
-    if (is_neg.ptr() == nullptr) throw nb::python_error();
+    // Zeros that torch has not written down, or memory that was given back.
+    if (out.data == nullptr && has_elements(out)) return false;
     out.data = static_cast<char*>(out.data) + out.byte_offset;
-    return is_neg.ptr() == Py_False;
+    // Torch may negate lazily, which a description does not tell.
+    return is_neg_(object).ptr() == Py_False;
+}
+
+size_t Tensors::storage_bytes(nb::handle tensor) const {
+    const nb::object bytes = storage(tensor).attr("nbytes")();
+    return nb::cast<size_t>(bytes);
 }
 
 nb::object Tensors::make(DLDataType type, int32_t ndim, int64_t* shape, void*& data) const {
+    if (maker_.from_capsule == nullptr) return make_through_dlpack(type, ndim, shape, data);
+    int64_t strides[3] = {1, 1, 1};
+    for (int32_t i = ndim - 1; i > 0; --i) strides[i - 1] = strides[i] * shape[i];
+    void* handle = nullptr;
+    const int32_t dtype = maker_.dtypes[dtype_index(type)];
+    if (maker_.empty_strided(ndim, shape, strides, dtype, 0, -1, &handle) != 0) throw NoMemory();
+    const nb::object capsule = nb::steal(PyCapsule_New(handle, nullptr, nullptr));
+    if (!capsule.is_valid() || maker_.data(handle, &data) != 0) {
+        maker_.destroy(handle);
+        throw NoMemory();
+    }
+    PyObject* tensor = PyObject_CallOneArg(maker_.from_capsule, capsule.ptr());  // the handle is its own now
+    if (tensor == nullptr) throw nb::python_error();
+    return nb::steal(tensor);
+}
+
+nb::object Tensors::make_through_dlpack(DLDataType type, int32_t ndim, int64_t* shape, void*& data) const {
     DLTensor prototype{nullptr, {kCpu, 0}, ndim, type, shape, nullptr, 0};
     DLManagedTensorVersioned* managed = nullptr;
-    const auto set_error = [](void*, const char*, const char* message) {
-        const nb::gil_scoped_acquire held;
-        PyErr_SetString(PyExc_RuntimeError, message);
-    };
-    if (api_->allocate(&prototype, &managed, nullptr, set_error) != 0) throw nb::python_error();
+    const auto ignore = [](void*, const char*, const char*) {};
+    if (api_->allocate(&prototype, &managed, nullptr, ignore) != 0) throw NoMemory();
     data = static_cast<char*>(managed->tensor.data) + managed->tensor.byte_offset;
     void* object = nullptr;
-    if (api_->to_object(managed, &object) != 0) throw nb::python_error();
+    if (api_->to_object(managed, &object) != 0) {
+        if (managed->deleter != nullptr) managed->deleter(managed);
+        throw nb::python_error();
+    }
     return nb::steal(static_cast<PyObject*>(object));
 }
 

@@ -57,28 +57,63 @@ inline constexpr DLDataType kType<int64_t>{0, 64, 1};
 template <>
 inline constexpr DLDataType kType<bool>{6, 8, 1};
 
+// Torch's own functions to make a tensor, from its C interface for programs that are compiled against no version
+// (aoti_torch in torch/csrc/inductor/aoti_torch/c/shim.h). Tensors made so are like all others; those made through
+// DLPack cannot be resized, which frameworks do to give memory back.
+struct Maker {
+    int32_t (*empty_strided)(int64_t ndim, const int64_t* shape, const int64_t* strides, int32_t dtype,
+                             int32_t device_type, int32_t device_index, void** handle) = nullptr;
+    int32_t (*data)(void* handle, void** data) = nullptr;
+    int32_t (*destroy)(void* handle) = nullptr;
+    int32_t dtypes[4] = {};             // torch's numbers of float32, float64, bfloat16, float16
+    PyObject* from_capsule = nullptr;  // a capsule with a handle -> the tensor
+};
+
+// A method of a class of torch's without arguments; found once, as finding takes longer than the answer.
+class Method {
+  public:
+    void load(nanobind::handle type, const char* name);
+    nanobind::object operator()(nanobind::handle self) const;
+
+  private:
+    PyObject* descriptor_ = nullptr;
+    PyCFunction function_ = nullptr;
+};
+
+// Lack of memory for a tensor: the caller has another way, which raises what torch raises.
+struct NoMemory {};
+
 // Reads and makes plain tensors on the CPU.
 class Tensors {
   public:
-    // `types` are those to be read, torch.Tensor first; false when this torch has no such table.
-    bool load(nanobind::tuple types);
+    // `types` are those to be read, torch.Tensor first; false when this torch has no table of functions for them.
+    bool load(nanobind::tuple types, const Maker& maker);
 
-    // True when `object` is a CPU tensor of just these types with elements of type T; then `out` describes it.
+    // True when `object` is a CPU tensor of just these types with elements of type T, and with memory if it has any
+    // elements; then `out` describes it.
     template <class T>
     bool describe(nanobind::handle object, DLTensor& out) const {
         return describe(object, kType<T>, out);
     }
+
+    // The memory of a tensor as an object of its own: who holds it holds the memory, also when the tensor is given
+    // another.
+    nanobind::object storage(nanobind::handle tensor) const { return storage_(tensor); }
+    // How many bytes that has.
+    size_t storage_bytes(nanobind::handle tensor) const;
 
     // A new CPU tensor of this shape; `data` is where its values go.
     nanobind::object make(DLDataType type, int32_t ndim, int64_t* shape, void*& data) const;
 
   private:
     const DLPackExchangeAPI* api_ = nullptr;
+    Maker maker_;
     PyObject* types_ = nullptr;
-    PyObject* is_neg_ = nullptr;
+    Method is_neg_, storage_;
 
     bool is_known(PyTypeObject* type) const;
     bool describe(nanobind::handle object, DLDataType type, DLTensor& out) const;
+    nanobind::object make_through_dlpack(DLDataType type, int32_t ndim, int64_t* shape, void*& data) const;
 };
 
 // Row-major without gaps, of exactly this shape.

@@ -20,7 +20,7 @@ ROWS = [
     {"errors"},
     {"spec", "frozen_parameter"},
     {"reference", "weights", "levels", "data"},
-    {"backends.base", "convert.torch"},
+    {"backends.base", "backends.taking", "convert.torch"},
     {"backends.reference", "backends.core_calls", "backends.onnx", "convert"},
     {"backends.side_by_side", "backends.guarding", "checking", "ops.inputs"},
     {"ops.batching", "backends.aten"},

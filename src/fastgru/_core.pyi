@@ -8,19 +8,22 @@ class Core:
     def __init__(
         self, input_size: int, hidden_size: int, num_layers: int, num_directions: int, bias: bool, type: str
     ) -> None: ...
-    def saved_values(self, bounds: tuple[int, int, int, int], recomputes: bool) -> int:
-        """How many values a training forward leaves for the backward pass."""
+    def saved_values(self, slots: int, total: int, recomputes: bool) -> int:
+        """How many values a training forward leaves for the backward pass.
+
+        Of `total` vectors that are computed, in `slots` of memory.
+        """
 
     def forward(
         self,
-        bounds: tuple[int, int, int, int],
+        bounds: tuple[int, int, int, int, int],
         input: tuple[int, int, int],
         h_0: int,
         reset: tuple[tuple[int, int, int], int, int],
         parameters: object,
         output: tuple[int, int, int],
         h_n: int,
-        saved: int,
+        saved: tuple[int, int],
         recomputes: bool,
         threads: int,
         models: Models,
@@ -29,13 +32,13 @@ class Core:
 
     def backward(
         self,
-        bounds: tuple[int, int, int, int],
+        bounds: tuple[int, int, int, int, int],
         input: tuple[int, int, int],
         h_0: int,
         reset: tuple[tuple[int, int, int], int, int],
         parameters: object,
         output: tuple[int, int, int],
-        saved: int,
+        saved: tuple[int, int],
         recomputes: bool,
         d_output: tuple[int, int, int],
         d_h_n: int,
@@ -57,13 +60,13 @@ class Core:
         reset: object | None,
         reset_state: object | None,
         batch_first: bool,
-        saved: int,
+        saved: object | None,
         recomputes: bool,
         threads: int,
     ) -> object:
-        """Output and h_n, or None where a tensor is not plain, dense and of the right size.
+        """Output and h_n, or None where a tensor is not plain, dense and of the right size, or there is no memory.
 
-        What backward needs goes to the address `saved`.
+        What backward needs goes into the tensor `saved`.
         """
 
     def backward_tensors(
@@ -76,7 +79,7 @@ class Core:
         reset_state: object | None,
         batch_first: bool,
         output: object,
-        saved: int,
+        saved: object,
         recomputes: bool,
         d_output: object | None,
         d_h_n: object | None,
@@ -103,13 +106,25 @@ class Models:
     ) -> None:
         """Bytes from one model to the next, in the order of the arguments and for each parameter."""
 
-def load_tensors(types: tuple[type, ...]) -> bool:
-    """Makes calls on tensors of these types usable; False when this torch lacks the table of functions for it."""
+def load_tensors(
+    types: tuple[type, ...], functions: object | None, dtypes: object | None, from_capsule: object | None
+) -> bool:
+    """Makes calls on tensors of these types usable; False when this torch lacks the table of functions for it.
+
+    `functions` are the addresses of torch's aoti_torch_empty_strided, aoti_torch_get_data_ptr and
+    aoti_torch_delete_tensor_object, `dtypes` its numbers of float32, float64, bfloat16 and float16; or None.
+    """
 
 class Packed:
     """Parameters packed once for many calls."""
 
-    def __init__(self, core: Core, parameters: tuple[object, ...], watches: tuple[object, ...]) -> None: ...
+    def __init__(
+        self,
+        core: Core,
+        parameters: tuple[object, ...],
+        watches: tuple[object, ...],
+        dense: tuple[object, ...],
+    ) -> None: ...
     def is_current(self) -> bool:
         """False when a parameter was written to since."""
 
@@ -134,7 +149,10 @@ class Stepper:
 
     def __init__(self, packed: object, state: object, output: object, threads: int) -> None: ...
     def step(self, input: object) -> object:
-        """Advances the state in place; the output, or None where the input is not plain and of the right size."""
+        """Advances the state in place; the output.
+
+        None where the input, the state or the output is not plain, dense and of the right size.
+        """
 
 def levels() -> list[tuple[str, bool]]:
     """Instruction-set levels of this build, best first: (name, available on this machine)."""

@@ -90,10 +90,12 @@ def width(name: str, weight: Tensor) -> int:
     return weight.shape[1]
 
 
-def check_batch_sizes(data: Tensor, batch_sizes: Tensor) -> None:
-    """Raises when packed data (N, I) and its batch sizes do not fit; a PackedSequence can be put together by hand.
+def batch_sizes_of(data: Tensor, batch_sizes: Tensor) -> Tensor:
+    """A copy of the batch sizes of packed data (N, I), checked; a PackedSequence can be put together by hand.
 
-    The core takes steps and rows from the sizes, so nothing may pass here that points outside the data.
+    Raises:
+        ShapeError: data and sizes do not fit. The core takes steps and rows from the sizes, so nothing may pass here
+            that points outside the data.
     """
     if onnx.is_exporting():  # what packing gives there has no sizes that could be right or wrong
         raise errors.no_packing_in_onnx()
@@ -104,14 +106,16 @@ def check_batch_sizes(data: Tensor, batch_sizes: Tensor) -> None:
     if not batch_sizes.is_cpu or batch_sizes.dim() != 1:
         raise errors.batch_sizes(f"has {batch_sizes.dim()} dimensions and lies on {batch_sizes.device}")
     if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None or type(data) not in PLAIN:
-        return  # The sizes are not numbers yet; whoever computes with them checks them.
-    sizes = batch_sizes.tolist()
+        return batch_sizes  # The sizes are not numbers yet; whoever computes with them checks them.
+    own = batch_sizes.clone(memory_format=torch.contiguous_format)
+    sizes = own.tolist()
     if not sizes or sizes[-1] < 1:
         raise errors.batch_sizes(f"ends with {sizes[-1]}" if sizes else "is empty")
     if any(later > size for size, later in itertools.pairwise(sizes)):
         raise errors.batch_sizes("grows")
     if sum(sizes) != data.shape[0]:
         raise errors.batch_sizes_sum(sizes, data.shape[0])
+    return own
 
 
 def check_cell(input: Tensor, hx: Tensor | None, features: int, hidden: int) -> None:
@@ -137,6 +141,9 @@ def check_cell(input: Tensor, hx: Tensor | None, features: int, hidden: int) -> 
 def lengths_of(lengths: Tensor | Sequence[int] | Any, steps: int, batch: int) -> Tensor:
     """Lengths as a call wants them, (B,) int64 on the CPU, from a list, an array or a tensor.
 
+    They are a copy, and the copy is checked: the caller may use the memory of an array for the next batch while this
+    one waits for its backward pass.
+
     Raises:
         BoundsError: not one for each sequence, or one is negative or more than `steps`.
         BoundsTypeError: they are no integers.
@@ -146,12 +153,10 @@ def lengths_of(lengths: Tensor | Sequence[int] | Any, steps: int, batch: int) ->
         raise errors.lengths_type(tensor.dtype)
     if tensor.dim() != 1 or tensor.shape[0] != batch:
         raise errors.lengths_count(tensor.shape, batch)
-    if tensor.dtype is not torch.int64 or not tensor.is_cpu:
-        tensor = tensor.to("cpu", torch.int64)
-    tensor = tensor.contiguous()
-    if are_numbers(tensor):
-        check_lengths(tensor, steps)
-    return tensor
+    own = tensor.to("cpu", torch.int64, copy=True, memory_format=torch.contiguous_format)
+    if are_numbers(own):
+        check_lengths(own, steps)
+    return own
 
 
 def are_numbers(tensor: Tensor) -> bool:
@@ -169,7 +174,7 @@ def check_lengths(lengths: Tensor, steps: int) -> None:
 
 
 def reset_of(reset: Tensor | Any, shape: tuple[int, ...], device: torch.device, layout: str) -> Tensor:
-    """A reset mask as a call wants it, booleans on the device of the input.
+    """A reset mask as a call wants it, booleans on the device of the input; a copy, as of lengths.
 
     Args:
         reset: a tensor, an array or nested lists.
@@ -186,7 +191,7 @@ def reset_of(reset: Tensor | Any, shape: tuple[int, ...], device: torch.device, 
         raise errors.reset_type(tensor.dtype)
     if tuple(tensor.shape) != shape:
         raise errors.reset_shape(tensor.shape, shape, layout)
-    return tensor if tensor.device == device else tensor.to(device)
+    return tensor.to(device, copy=True)
 
 
 def _as_tensor(name: str, values: Any) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from fastgru import _core, errors, functional
-from fastgru.backends import core_calls
+from fastgru.backends import core_calls, taking
 from fastgru.backends.base import UNBOUNDED, Bounds
 from fastgru.frozen_parameter import FrozenParameter
 from fastgru.spec import GRUSpec
@@ -40,13 +40,26 @@ def check_can_pack(spec: GRUSpec, parameters: tuple[object, ...], purpose: str) 
             raise errors.cannot_pack(
                 purpose, f"{name} is {where}; packed are float32, float64, bfloat16 and float16 on the CPU"
             )
+        if parameter.is_inference() and not parameter.is_contiguous():  # type: ignore[attr-defined]
+            raise errors.cannot_pack(
+                purpose,
+                f"{name} was made in inference mode, where torch counts no writes, and is not contiguous: "
+                "make the layer outside of inference mode, or its parameters contiguous",
+            )
 
 
 def pack(spec: GRUSpec, parameters: tuple[Parameter, ...]) -> _core.Packed:
-    """The parameters in the core's own order of values, with a watch on each."""
-    dtype = parameters[0].dtype
-    watches = tuple(parameter.detach().contiguous() for parameter in parameters)
-    return _core.Packed(core_calls.core_for(spec, dtype), parameters, watches)
+    """The parameters in the core's own order of values, with a watch on each.
+
+    Watches are aliases of the parameters, never copies: a copy would count its own writes.
+    """
+    core = core_calls.core_for(spec, parameters[0].dtype)
+    watches = tuple([parameter.detach() for parameter in parameters])
+    values = [
+        taking.dense(name, watch, shape)
+        for name, watch, shape in zip(spec.parameter_names, watches, spec.parameter_shapes, strict=True)
+    ]
+    return _core.Packed(core, parameters, watches, tuple(values))
 
 
 class Frozen:

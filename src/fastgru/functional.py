@@ -101,7 +101,7 @@ def gru(
         raise errors.parameter_count(len(weights), expected)
     checking.check_tensors(input=input, h_0=h_0, **{f"weights[{i}]": weight for i, weight in enumerate(weights)})
     if batch_sizes is not None:
-        checking.check_batch_sizes(input, batch_sizes)
+        batch_sizes = checking.batch_sizes_of(input, batch_sizes)
     elif input.dim() != 3:
         raise errors.input_rank("GRU", input.dim(), (3,), "(T, B, I), or (B, T, I) with batch_first")
     features, hidden = checking.width("weights[0]", weights[0]), checking.width("weights[1]", weights[1])

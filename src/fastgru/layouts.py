@@ -50,20 +50,20 @@ def run_packed(
 ) -> tuple[Any, Tensor]:
     """Sequences that torch packed: output packed alike, states in the order before packing."""
     data, batch_sizes, order, back = input
-    checking.check_batch_sizes(data, batch_sizes)
+    own_sizes = checking.batch_sizes_of(data, batch_sizes)
     rows_at = 0 if layer.state_batch_first else 1
     if hx is not None and hx.dim() == 3 and order is not None:
-        _check_state(layer, hx, int(batch_sizes[0]))  # or picking rows would fail on an index
+        _check_state(layer, hx, int(own_sizes[0]))  # or picking rows would fail on an index
         hx = hx.index_select(rows_at, order)
     if reset is not None:
-        steps, rows = len(batch_sizes), int(batch_sizes[0])
+        steps, rows = len(own_sizes), int(own_sizes[0])
         shape, layout = ((rows, steps), "(B, T)") if layer.batch_first else ((steps, rows), "(T, B)")
         mask = checking.reset_of(reset, shape, data.device, layout)
         mask = mask.transpose(0, 1) if layer.batch_first else mask
         reset = mask if order is None else mask.index_select(1, order)
     if reset_state is not None and reset_state.dim() == 3 and order is not None:
         reset_state = reset_state.index_select(1, order)
-    bounds = functional.bounds_of(data, False, batch_sizes, None, reset, reset_state)
+    bounds = functional.bounds_of(data, False, own_sizes, None, reset, reset_state)
     output, h_n = layer._run(data, hx, bounds)
     if back is not None:
         h_n = h_n.index_select(rows_at, back)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from fastgru import _core, errors, freezing
+from fastgru.backends import taking
 from fastgru.backends.base import sum_dtype
 from fastgru.spec import GRUSpec
 
@@ -22,7 +23,9 @@ class Stepper:
 
     Attributes:
         state: every layer's state, (L, B, H): advanced in place by each step, and yours to read or write between steps.
-        output: the last step's output, (B, H), the state of the top layer: overwritten by the next step.
+            Setting it copies values into it, as `reset` does.
+        output: the last step's output, (B, H), the state of the top layer: overwritten by the next step. It may be the
+            next step's input.
 
     Example:
         >>> import torch, fastgru
@@ -34,10 +37,7 @@ class Stepper:
         True
     """
 
-    __slots__ = ("_step", "_width", "output", "state")
-
-    state: Tensor
-    output: Tensor
+    __slots__ = ("_output", "_shapes", "_state", "_step")
 
     def __init__(
         self, spec: GRUSpec, parameters: tuple[Parameter, ...], batch: int = 1, h_0: Tensor | None = None
@@ -54,12 +54,27 @@ class Stepper:
             raise errors.no_stepper(
                 f"its parameters are {dtype}; steppers keep states in float32 or float64: call .float() on a copy"
             )
-        self.state = torch.zeros(spec.num_layers, batch, spec.hidden_size, dtype=dtype, device="cpu")
-        self.output = torch.zeros(batch, spec.hidden_size, dtype=dtype, device="cpu")
-        self._width = spec.input_size
+        rows = (batch, spec.hidden_size)
+        self._shapes = {"input": (batch, spec.input_size), "state": (spec.num_layers, *rows), "output": rows}
+        self._state, self._output = (_zeros_to_stay(self._shapes[name], dtype) for name in ("state", "output"))
         packed = freezing.pack(spec, parameters)
-        self._step = _core.Stepper(packed, self.state, self.output, torch.get_num_threads()).step
+        self._step = _core.Stepper(packed, self._state, self._output, torch.get_num_threads()).step
         self.reset(h_0)
+
+    @property
+    def state(self) -> Tensor:
+        """Every layer's state, (L, B, H)."""
+        return self._state
+
+    @state.setter
+    def state(self, value: Tensor) -> None:
+        if value is not self._state:  # as after `stepper.state += 1`
+            self.reset(value)
+
+    @property
+    def output(self) -> Tensor:
+        """The last step's output, (B, H)."""
+        return self._output
 
     def __call__(self, input: Tensor) -> Tensor:
         """Advances the state by one step.
@@ -71,7 +86,8 @@ class Stepper:
             `output`, the same tensor each time: copy what you want to keep.
 
         Raises:
-            InputTypeError, OperandError, ShapeError: what does not fit.
+            InputTypeError, OperandError, ShapeError: what does not fit, or a state or output that was changed from
+                outside to what a step cannot write to.
         """
         result = self._step(input)
         return self._convert(input) if result is None else result  # type: ignore[return-value]
@@ -85,31 +101,47 @@ class Stepper:
         Raises:
             ShapeError: a state of another size.
         """
+        self._check_own()
         with torch.no_grad():
             if h_0 is None:
-                self.state.zero_()
+                self._state.zero_()
                 return
             if not isinstance(h_0, Tensor):
                 raise errors.not_a_tensor("h_0", h_0)
-            if h_0.shape != self.state.shape:
-                raise errors.hidden_shape(h_0.shape, tuple(self.state.shape))
-            self.state.copy_(h_0)
+            if h_0.shape != self._shapes["state"]:
+                raise errors.hidden_shape(h_0.shape, self._shapes["state"])
+            self._state.copy_(h_0)
 
     def _convert(self, input: Tensor) -> Tensor:
         """The step for a tensor that has the right values in another layout."""
         if not isinstance(input, Tensor):
             raise errors.not_a_tensor("input", input)
-        if input.dtype != self.output.dtype:
-            raise errors.operand_dtype("input", input.dtype, self.output.dtype)
+        if input.dtype != self._output.dtype:
+            raise errors.operand_dtype("input", input.dtype, self._output.dtype)
         if input.device.type != "cpu":
-            raise errors.device("parameter", input.device, self.output.device)
-        expected = (self.output.shape[0], self._width)
+            raise errors.device("parameter", input.device, self._output.device)
+        expected = self._shapes["input"]
         if input.shape != expected:
             raise errors.step_input(f"of shape {tuple(input.shape)}", f"(batch, input_size) = {expected}")
+        self._check_own()
         plain = torch.empty(expected, dtype=input.dtype, device="cpu")
         with torch.no_grad():
-            plain.copy_(input)
+            plain.copy_(taking.taken("input", input) if type(input) is Tensor else input)
         result = self._step(plain)
         if result is None:
             raise errors.step_input(f"a {type(input).__name__} without memory of its own", "a plain tensor")
         return cast("Tensor", result)
+
+    def _check_own(self) -> None:
+        """Raises when the state or the output is no longer what a step can write to."""
+        for name, tensor in (("state", self._state), ("output", self._output)):
+            is_plain = tensor.is_cpu and tensor.layout is torch.strided and not tensor.is_neg()
+            if not is_plain or tensor.shape != self._shapes[name] or not tensor.is_contiguous():
+                raise errors.stepper_tensor(name, self._shapes[name])
+            taking.taken(name, tensor)
+
+
+def _zeros_to_stay(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Zeros in memory that cannot be resized under the core's feet, and that can be written to in any mode."""
+    with torch.inference_mode(False):
+        return torch.from_numpy(torch.zeros(shape, dtype=dtype, device="cpu").numpy())

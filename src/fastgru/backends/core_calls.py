@@ -1,8 +1,8 @@
 """Tensors to addresses: the only place that calls the native core.
 
 Arguments have been validated. What the core asks for is arranged here: vectors with their values side by side,
-contiguous parameters, buffers for the results. Every tensor whose address is taken is kept in a local name until the
-call is over.
+contiguous parameters, buffers for the results. Every tensor whose address is taken is the call's own alias
+(`fastgru.backends.taking`), kept in a local name until the call is over.
 """
 
 from __future__ import annotations
@@ -15,20 +15,17 @@ from torch import Tensor
 
 from fastgru import _core, levels  # noqa: F401  (levels applies FASTGRU_ISA before the first call)
 from fastgru.backends.base import UNBOUNDED, Bounds, Request, sum_dtype
-from fastgru.frozen_parameter import FrozenParameter
+from fastgru.backends.taking import READS_TENSORS, dense, taken, vectors
 from fastgru.spec import GRUSpec
 
 MOST_CELLS: int = _core.MOST_CELLS
-
-# False with a torch that has no table of C functions for its tensors; then `forward` serves every call.
-READS_TENSORS = _core.load_tensors((torch.Tensor, torch.nn.Parameter, FrozenParameter))
 
 # Blocks from this size on come from the core's pool: the allocator would give their pages back to the system
 # after every step, and touching fresh ones costs more than the kernels that fill them.
 _POOLED_BYTES = 1 << 20
 
 _Place = tuple[int, int, int]  # address, step stride, row stride
-_Sizes = tuple[int, int, int, int]  # steps, rows, addresses of batch sizes and of lengths
+_Sizes = tuple[int, int, int, int, int]  # steps, rows, vectors of packed data, addresses of batch sizes and of lengths
 
 _ONE_MODEL = _core.Models(1, [], [], [])
 
@@ -55,28 +52,22 @@ def core_for(spec: GRUSpec, dtype: torch.dtype) -> _core.Core:
     return core
 
 
-def buffer_to_save(core: _core.Core, dtype: torch.dtype, bounds: _Sizes, recompute: bool) -> Tensor:
-    """Memory for what the forward pass of layers of `dtype` leaves to the backward pass, in the type of the sums."""
+def buffer_to_save(core: _core.Core, dtype: torch.dtype, slots: int, total: int, recompute: bool) -> Tensor:
+    """Memory for what the forward pass of layers of `dtype` leaves to the backward pass, in the type of the sums.
+
+    Args:
+        core: of the layer.
+        dtype: of the input.
+        slots: vectors of the input.
+        total: how many of them are computed: fewer with lengths.
+        recompute: see `fastgru.GRU`.
+    """
     dtype = sum_dtype(dtype)
-    values = core.saved_values(bounds, recompute)
+    values = core.saved_values(slots, total, recompute)
     size = values * dtype.itemsize
     if size < _POOLED_BYTES:
         return torch.empty(values, dtype=dtype, device="cpu")
     return torch.frombuffer(_core.Block(size), dtype=dtype, count=values)
-
-
-def _dense(tensor: Tensor) -> Tensor:
-    """The same values, row-major without gaps."""
-    if tensor.is_contiguous() and not tensor.is_neg():
-        return tensor
-    return tensor.resolve_neg().contiguous()
-
-
-def _vectors(tensor: Tensor) -> Tensor:
-    """The same values, with those of the last dimension side by side; other strides as they are."""
-    if (tensor.stride(-1) == 1 or tensor.shape[-1] <= 1) and not tensor.is_neg():
-        return tensor
-    return tensor.resolve_neg().contiguous()
 
 
 def _address(tensor: Tensor | None) -> int:
@@ -94,18 +85,41 @@ def _place(tensor: Tensor | None, batch_first: bool) -> _Place:
     return tensor.data_ptr(), strides[step], strides[row]
 
 
-class _Arranged:
-    """The bounds of a call as the core takes them. Keeps the tensors whose addresses it holds."""
+def _saved(tensor: Tensor | None) -> tuple[int, int]:
+    return (0, 0) if tensor is None else (tensor.data_ptr(), tensor.numel())
 
-    def __init__(self, request: Request, bounds: Bounds) -> None:
+
+class _Arranged:
+    """The inputs of a call as the core takes them. Keeps the tensors whose addresses it holds."""
+
+    def __init__(
+        self, request: Request, x: Tensor, h_0: Tensor | None, weights: Sequence[Tensor], bounds: Bounds
+    ) -> None:
+        spec = request.spec
         sizes, lengths, reset, state = bounds
-        if lengths is not None and bool((lengths == request.steps).all()):
-            lengths = None  # a full batch is quicker
-        self.kept = [None if t is None else _dense(t) for t in (sizes, lengths, state)]
-        sizes, lengths, state = self.kept
-        self.sizes: _Sizes = (request.steps, request.batch, _address(sizes), _address(lengths))
-        stride = 0 if state is None or state.dim() == 2 else request.spec.hidden_size
-        self.reset = _place(reset, request.batch_first), _address(state), stride
+        states = (spec.num_layers * spec.num_directions, request.batch, spec.hidden_size)
+        self.x = vectors("input", x, x.shape)
+        self.h_0 = None if h_0 is None else dense("hx", h_0, states)
+        self.weights = [
+            dense(name, weight, shape)
+            for name, weight, shape in zip(spec.parameter_names, weights, spec.parameter_shapes, strict=True)
+        ]
+        own = [None if t is None else dense("lengths", t) for t in (sizes, lengths)]
+        marks = None if reset is None else taken("reset", reset)
+        state = None if state is None else dense("reset_state", state)
+        self.kept = *own, marks, state
+        vectors_of_data = self.x.shape[0] if sizes is not None else 0
+        self.sizes: _Sizes = (request.steps, request.batch, vectors_of_data, _address(own[0]), _address(own[1]))
+        stride = 0 if state is None or state.dim() == 2 else spec.hidden_size
+        self.input = _place(self.x, request.batch_first)
+        self.reset = _place(marks, request.batch_first), _address(state), stride
+        self.parameters = tuple([weight.data_ptr() for weight in self.weights])
+
+
+def _total(request: Request, x: Tensor, bounds: Bounds) -> tuple[int, int]:
+    """Vectors of the input, and how many of them are computed."""
+    slots = x.shape[0] if bounds.batch_sizes is not None else request.steps * request.batch
+    return slots, slots if bounds.lengths is None else int(bounds.lengths.sum())
 
 
 def core_for_plain(spec: GRUSpec, x: Tensor) -> _core.Core | None:
@@ -143,22 +157,19 @@ def forward_plain(
     core = core_for_plain(spec, x)
     if core is None:
         return None
-    saved_at = 0 if saved is None else saved.data_ptr()
     threads = torch.get_num_threads()
     if bounds is UNBOUNDED:  # so common that taking it apart would be felt in a single step
-        results = core.forward_tensors(x, h_0, weights, None, None, None, batch_first, saved_at, recompute, threads)
+        results = core.forward_tensors(x, h_0, weights, None, None, None, batch_first, saved, recompute, threads)
     else:
-        results = core.forward_tensors(x, h_0, weights, *bounds[1:], batch_first, saved_at, recompute, threads)
+        results = core.forward_tensors(x, h_0, weights, *bounds[1:], batch_first, saved, recompute, threads)
     return cast("tuple[Tensor, Tensor] | None", results)
 
 
-def saved_for_plain(core: _core.Core, x: Tensor, lengths: Tensor | None, batch_first: bool, recompute: bool) -> Tensor:
-    """The buffer that `forward_plain` takes for the backward pass; as for a full batch, unless lengths are plain."""
-    steps, rows = (x.shape[1], x.shape[0]) if batch_first else (x.shape[0], x.shape[1])
-    lengths_at = 0
-    if lengths is not None and lengths.dtype is torch.int64 and lengths.is_contiguous() and len(lengths) == rows:
-        lengths_at = lengths.data_ptr()
-    return buffer_to_save(core, x.dtype, (steps, rows, 0, lengths_at), recompute)
+def saved_for_plain(core: _core.Core, x: Tensor, lengths: Tensor | None, recompute: bool) -> Tensor:
+    """The buffer that `forward_plain` takes for the backward pass."""
+    slots = x.shape[0] * x.shape[1]
+    total = slots if lengths is None else int(lengths.sum())
+    return buffer_to_save(core, x.dtype, slots, total, recompute)
 
 
 def backward_plain(
@@ -188,10 +199,10 @@ def backward_plain(
         reset_state,
         batch_first,
         output,
-        saved.data_ptr(),
+        saved,
         recompute,
-        None if d_output is None else _vectors(d_output),  # that of a sum has strides of 0
-        None if d_h_n is None else _dense(d_h_n),
+        d_output if d_output is None or d_output.stride(-1) == 1 else d_output.contiguous(),  # a sum's has strides of 0
+        None if d_h_n is None else d_h_n.contiguous(),
         wanted,
         torch.get_num_threads(),
     )
@@ -217,9 +228,8 @@ def forward(
     """Output, h_n (L*D, B, H), and what `backward` needs where `saves` is set."""
     saved = None
     if saves:
-        arranged = _Arranged(request, bounds)  # kept while its addresses are in use
         core = core_for(request.spec, request.dtype)
-        saved = buffer_to_save(core, request.dtype, arranged.sizes, request.recompute)
+        saved = buffer_to_save(core, request.dtype, *_total(request, x, bounds), request.recompute)
     return *forward_into(request, x, h_0, weights, bounds, saved), saved
 
 
@@ -233,23 +243,20 @@ def forward_into(
 ) -> tuple[Tensor, Tensor]:
     """As `forward`, with memory at hand for what is saved."""
     spec, batch_first = request.spec, request.batch_first
-    x = _vectors(x)
-    h_0 = None if h_0 is None else _dense(h_0)
-    weights = [w if w.is_contiguous() and not w.is_neg() else _dense(w) for w in weights]
-    arranged = _Arranged(request, bounds)
+    arranged = _Arranged(request, x, h_0, weights, bounds)
     directions, hidden = spec.num_directions, spec.hidden_size
     # new_empty with plain integers is the quickest way to a tensor, and knows no default device.
-    output = x.new_empty(*x.shape[:-1], directions * hidden)
+    output = x.new_empty(*arranged.x.shape[:-1], directions * hidden)
     h_n = x.new_empty(spec.num_layers * directions, request.batch, hidden)
     core_for(spec, request.dtype).forward(
         arranged.sizes,
-        _place(x, batch_first),
-        _address(h_0),
+        arranged.input,
+        _address(arranged.h_0),
         arranged.reset,
-        tuple([weight.data_ptr() for weight in weights]),
+        arranged.parameters,
         _place(output, batch_first),
         h_n.data_ptr(),
-        _address(saved),
+        _saved(saved),
         request.recompute,
         torch.get_num_threads(),
         _ONE_MODEL,
@@ -267,30 +274,29 @@ def backward(
     wanted: Sequence[bool],
 ) -> tuple[Tensor | None, ...]:
     """The gradients of x, h_0, the state that resets put in and the weights, in that order; None where not wanted."""
-    batch_first = request.batch_first
+    batch_first, spec = request.batch_first, request.spec
     x, h_0, reset_state, *weights = inputs
     assert x is not None
-    rows = (request.spec.num_layers * request.spec.num_directions, request.batch, request.spec.hidden_size)
-    shapes = [rows if tensor is reset_state else tensor.shape if tensor is not None else None for tensor in inputs]
+    states = (spec.num_layers * spec.num_directions, request.batch, spec.hidden_size)
+    arranged = _Arranged(request, x, h_0, cast("list[Tensor]", weights), bounds._replace(reset_state=reset_state))
+    shapes = [arranged.x.shape, states, states, *spec.parameter_shapes]
     gradients = [
-        torch.empty(shape, dtype=x.dtype, device="cpu") if is_wanted and shape is not None else None
-        for shape, is_wanted in zip(shapes, wanted, strict=True)
+        torch.empty(shape, dtype=x.dtype, device="cpu") if is_wanted and tensor is not None else None
+        for tensor, shape, is_wanted in zip(inputs, shapes, wanted, strict=True)
     ]
     d_x, d_h_0, d_reset_state, *d_weights = gradients
-    x = _vectors(x)
-    h_0 = None if h_0 is None else _dense(h_0)
-    weights = [_dense(weight) for weight in weights if weight is not None]
-    arranged = _Arranged(request, bounds._replace(reset_state=reset_state))
-    d_output = None if outer[0] is None else _vectors(outer[0])
-    d_h_n = None if outer[1] is None else _dense(outer[1])
-    core_for(request.spec, request.dtype).backward(
+    output = vectors("output", output, (*arranged.x.shape[:-1], spec.num_directions * spec.hidden_size))
+    saved = dense("saved", saved)
+    d_output = None if outer[0] is None else vectors("gradient of output", outer[0], output.shape)
+    d_h_n = None if outer[1] is None else dense("gradient of h_n", outer[1], states)
+    core_for(spec, request.dtype).backward(
         arranged.sizes,
-        _place(x, batch_first),
-        _address(h_0),
+        arranged.input,
+        _address(arranged.h_0),
         arranged.reset,
-        tuple([_address(weight) for weight in weights]),
+        arranged.parameters,
         _place(output, batch_first),
-        saved.data_ptr(),
+        _saved(saved),
         request.recompute,
         _place(d_output, batch_first),
         _address(d_h_n),

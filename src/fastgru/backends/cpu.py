@@ -65,6 +65,7 @@ class CpuBackend:
         if request.context is not None:
             return ops.run(request, x, h_0, weights, bounds)
         if request.needs_grad:
+            x, h_0 = _kept_by_torch(x, h_0, weights, request.batch_first)
             call = request.spec, request.recompute, bounds, request.batch_first, request
             return _Gru.apply(call, x, h_0, bounds.reset_state, *weights)  # type: ignore[no-any-return, no-untyped-call]
         output, h_n, _ = core_calls.forward(request, x, h_0, weights, bounds, saves=False)
@@ -92,6 +93,7 @@ def train_plain(
 ) -> tuple[Tensor, Tensor] | None:
     """Output and h_n with gradients to come, of a batch that is not packed; None where a tensor is not plain."""
     try:
+        x, h_0 = _kept_by_torch(x, h_0, weights, batch_first)
         call = spec, recompute, bounds, batch_first, None
         return _Gru.apply(call, x, h_0, bounds.reset_state, *weights)  # type: ignore[no-any-return, no-untyped-call]
     except _NotPlain:
@@ -108,12 +110,52 @@ class _NotPlain(Exception):  # noqa: N818  (not an error: the call goes another 
     """The core cannot read the tensors by itself."""
 
 
+def _kept_by_torch(
+    x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...], batch_first: bool
+) -> tuple[Tensor, Tensor | None]:
+    """x and h_0, or copies where `torch.nn.GRU` keeps copies too: programs write to what it does not look at again.
+
+    Torch multiplies x as one matrix of all steps, copied where its memory is not that. Of h_0 it keeps the difference
+    to the first new gate, and h_0 itself only for the gradient of weight_hh.
+    """
+    if x.layout is torch.strided and x.dim() == 3 and weights[0].requires_grad and not _is_matrix(x, batch_first):
+        x = x.clone()
+    if h_0 is not None and not weights[1].requires_grad:
+        h_0 = h_0.clone()
+    return x, h_0
+
+
+def _is_matrix(x: Tensor, batch_first: bool) -> bool:
+    """Whether all steps of a batch, one behind the other, stand as one matrix in memory."""
+    rows, steps = (0, 1) if batch_first else (1, 0)
+    shape, strides = x.shape, x.stride()
+    return shape[0] == 1 or shape[1] == 1 or strides[steps] == strides[rows] * shape[rows]
+
+
+# Tensors without memory of their own, one of each type.
+_NOTHING = {dtype: torch.empty(0, dtype=dtype, device="cpu") for dtype in core_calls.DTYPES}
+
+
+class _Written:
+    """Tells whether a tensor was written to, without keeping its memory: by an alias that has its counter of writes
+    and whose memory was taken away.
+    """
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._counter = tensor.detach()
+        self._counter.data = _NOTHING[tensor.dtype]
+        self._before = self._counter._version
+
+    def __bool__(self) -> bool:
+        return self._counter._version != self._before
+
+
 class _Gru(torch.autograd.Function):
     """One call of the core, as autograd sees it: the whole stack is a single node.
 
     Saves the inputs, the weights and what the forward pass left. The output is needed too, but users may change it in
-    place (`output += residual`), as stock torch lets them; so it is kept with its version, and when that has moved on,
-    the forward pass runs again.
+    place (`output += residual`), as stock torch lets them; so it is saved under an alias whose writes torch does not
+    count, and when it was written to, the forward pass runs again.
     """
 
     @staticmethod
@@ -121,35 +163,72 @@ class _Gru(torch.autograd.Function):
         ctx: Any, call: _Parts, x: Tensor, h_0: Tensor | None, reset_state: Tensor | None, *weights: Tensor
     ) -> tuple[Tensor, Tensor]:
         output, h_n, saved = _forward(call, x, h_0, weights)
-        if call[2] is UNBOUNDED:
-            ctx.save_for_backward(saved, x, h_0, None, *weights)
+        spec, recompute, bounds, batch_first, request = call
+        ctx.has_bounds = bounds is not UNBOUNDED
+        if ctx.has_bounds:
+            ctx.save_for_backward(saved, output.data, x, h_0, reset_state, *weights, *bounds[:3])
         else:
-            ctx.save_for_backward(saved, x, h_0, reset_state, *weights, *call[2][:3])
+            ctx.save_for_backward(saved, output.data, x, h_0, None, *weights)
         ctx.set_materialize_grads(False)
-        ctx.call = call
-        ctx.output = output.detach()  # without history, or the node would keep itself alive
-        ctx.version = output._version
+        ctx.call = spec, recompute, UNBOUNDED, batch_first, request
+        ctx.written = _Written(output)
         return output, h_n
 
     @staticmethod
     def backward(ctx: Any, d_output: Tensor | None, d_h_n: Tensor | None) -> tuple[Any, ...]:
-        saved, *inputs = ctx.saved_tensors
-        wanted, outer = ctx.needs_input_grad[1:], (d_output, d_h_n)
+        call, wanted, outer = ctx.call, ctx.needs_input_grad[1:], (d_output, d_h_n)
+        is_followed = torch.is_grad_enabled() or not _are_plain(outer)
+        is_written = bool(ctx.written)
+        saved, output, *inputs = _unpacked(ctx, wanted, needs_all=is_followed or is_written or call[1])
         if d_output is None and d_h_n is None:
             return (None,) * (len(wanted) + 1)
-        call = ctx.call
-        if call[2] is not UNBOUNDED:  # as saved, which tells when one was written to since
+        if ctx.has_bounds:
             batch_sizes, lengths, reset = inputs[-3:]
             call = (*call[:2], Bounds(batch_sizes, lengths, reset, inputs[2]), *call[3:])
             inputs = inputs[:-3]
-        if torch.is_grad_enabled() or not _are_plain(outer):
+        if is_followed:
             request = call[4] or _plain_request(call, tuple(inputs))
             return None, *reference.gradients(request, tuple(inputs), call[2], outer, wanted)
-        output = ctx.output
-        if output._version != ctx.version:
+        if is_written:
             x, h_0, _, *weights = inputs
             output, _, saved = _forward(call, x, h_0, tuple(weights))
         return None, *_backward(call, tuple(inputs), output, saved, outer, wanted)
+
+
+def _unpacked(ctx: Any, wanted: tuple[bool, ...], needs_all: bool) -> tuple[Any, ...]:
+    """What the forward pass saved. Torch refuses all when a part was written to since; unless `needs_all`, a part that
+    the gradients do not depend on is then given as it is now, for torch's layer would not have saved it.
+    """
+    try:
+        return ctx.saved_tensors  # type: ignore[no-any-return]
+    except RuntimeError:
+        if needs_all:
+            raise
+        kept = ctx._raw_saved_tensors
+        needed = _needed(ctx.call, kept[_X].data, wanted)
+        return tuple([one.unpack() if i in needed else one.data for i, one in enumerate(kept)])
+
+
+_X, _FIRST_WEIGHT = 2, 5  # places among what is saved
+
+
+def _needed(call: _Parts, x: Tensor, wanted: tuple[bool, ...]) -> set[int]:
+    """The places of what the gradients depend on; the values of the biases never are."""
+    spec, _, _, batch_first, request = call
+    per_cell, count = 4 if spec.bias else 2, spec.num_layers * spec.num_directions
+    steps = request.steps if request is not None else x.shape[1 if batch_first else 0]
+    needed = {0, 1, 3, 4, *range(_FIRST_WEIGHT + count * per_cell, _FIRST_WEIGHT + count * per_cell + 3)}
+    for cell in range(count):
+        own = cell * per_cell  # of the cell's first weight
+        layer_starts = 3 + cell // spec.num_directions * spec.num_directions * per_cell
+        is_first = cell < spec.num_directions
+        if wanted[0] if is_first else any(wanted[:layer_starts]):
+            needed.add(_FIRST_WEIGHT + own)  # weight_ih: gradients go on below
+        if steps > 1 or wanted[1]:
+            needed.add(_FIRST_WEIGHT + own + 1)
+        if is_first and wanted[3 + own]:
+            needed.add(_X)
+    return needed
 
 
 def _forward(call: _Parts, x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
@@ -162,7 +241,7 @@ def _forward(call: _Parts, x: Tensor, h_0: Tensor | None, weights: tuple[Tensor,
     core = core_calls.core_for_plain(spec, x)
     if core is None:
         raise _NotPlain
-    saved = core_calls.saved_for_plain(core, x, bounds.lengths, batch_first, recompute)
+    saved = core_calls.saved_for_plain(core, x, bounds.lengths, recompute)
     results = core_calls.forward_plain(spec, x, h_0, weights, bounds, batch_first, saved, recompute)
     if results is None:
         raise _NotPlain

@@ -13,24 +13,31 @@ from torch import Tensor
 from fastgru import _core
 from fastgru.backends import core_calls
 from fastgru.backends.base import Bounds, Request
+from fastgru.backends.taking import dense
 
 
 class _Lined:
     """A tensor as the core takes it: the first model's address and strides, and how far it is to the next in bytes."""
 
-    def __init__(self, tensor: Tensor | None) -> None:
-        self.tensor, self.shift = tensor, 0
+    def __init__(self, name: str, tensor: Tensor | None) -> None:
+        self.tensor: Tensor | None = None
+        self.shift = 0
         if tensor is None:
             return
         if tensor.shape[0] > 1 and tensor.stride(0) == 0:
-            self.tensor = tensor[0].contiguous().unsqueeze(0)
+            self.tensor = dense(name, tensor[0]).unsqueeze(0)
         else:
-            self.tensor = tensor.contiguous()
+            self.tensor = dense(name, tensor)
             self.shift = self.tensor.stride(0) * tensor.itemsize
 
     @property
     def address(self) -> int:
         return 0 if self.tensor is None else self.tensor.data_ptr()
+
+    @property
+    def room(self) -> tuple[int, int]:
+        """Address and values of one model."""
+        return (0, 0) if self.tensor is None else (self.address, self.tensor[0].numel())
 
     def place(self, batch_first: bool) -> tuple[int, int, int]:
         """Of (models, T, B, ...) or (models, B, T, ...)."""
@@ -46,11 +53,12 @@ class _Inputs:
     def __init__(
         self, request: Request, x: Tensor, h_0: Tensor | None, weights: Sequence[Tensor], bounds: Bounds
     ) -> None:
-        self.x, self.h_0 = _Lined(x.resolve_neg()), _Lined(h_0)
-        self.weights = [_Lined(weight) for weight in weights]
-        self.lengths, self.marks = _Lined(bounds.lengths), _Lined(bounds.reset)
-        self.state = _Lined(bounds.reset_state)
-        self.sizes = (request.steps, request.batch, 0, self.lengths.address)
+        self.x, self.h_0 = _Lined("input", x), _Lined("hx", h_0)
+        names = request.spec.parameter_names
+        self.weights = [_Lined(name, weight) for name, weight in zip(names, weights, strict=True)]
+        self.lengths, self.marks = _Lined("lengths", bounds.lengths), _Lined("reset", bounds.reset)
+        self.state = _Lined("reset_state", bounds.reset_state)
+        self.sizes = (request.steps, request.batch, 0, 0, self.lengths.address)
         is_shared = bounds.reset_state is None or bounds.reset_state.dim() == 3
         stride = 0 if is_shared else request.spec.hidden_size
         self.reset = self.marks.place(request.batch_first), self.state.address, stride
@@ -85,7 +93,7 @@ def forward(
     inputs = _Inputs(request, x, h_0, weights, bounds)
     output = x.new_empty(*x.shape[:-1], spec.num_directions * spec.hidden_size)
     h_n = x.new_empty(count, spec.num_layers * spec.num_directions, request.batch, spec.hidden_size)
-    to = _Lined(output), _Lined(h_n), _Lined(saved)
+    to = _Lined("output", output), _Lined("h_n", h_n), _Lined("saved", saved)
     models = _core.Models(count, inputs.shifts(*to), [weight.shift for weight in inputs.weights], [])
     core_calls.core_for(spec, request.dtype).forward(
         inputs.sizes,
@@ -95,7 +103,7 @@ def forward(
         inputs.parameters,
         to[0].place(request.batch_first),
         to[1].address,
-        to[2].address,
+        to[2].room,
         request.recompute,
         torch.get_num_threads(),
         models,
@@ -120,8 +128,13 @@ def backward(
     states = (count, spec.num_layers * spec.num_directions, request.batch, spec.hidden_size)
     shapes = [x.shape, states, states, *(w.shape for w in weights if w is not None)]
     found = [x.new_empty(shape) if is_wanted else None for shape, is_wanted in zip(shapes, wanted, strict=True)]
-    d_x, d_h_0, d_reset, *d_weights = [_Lined(d) for d in found]
-    kept = _Lined(output), _Lined(outer[1]), _Lined(saved), _Lined(outer[0])
+    d_x, d_h_0, d_reset, *d_weights = [_Lined("gradient", d) for d in found]
+    kept = (
+        _Lined("output", output),
+        _Lined("gradient of h_n", outer[1]),
+        _Lined("saved", saved),
+        _Lined("gradient of output", outer[0]),
+    )
     shifts = given.shifts(*kept, d_x, d_h_0, d_reset)
     core_calls.core_for(spec, request.dtype).backward(
         given.sizes,
@@ -130,7 +143,7 @@ def backward(
         given.reset,
         given.parameters,
         kept[0].place(request.batch_first),
-        kept[2].address,
+        kept[2].room,
         request.recompute,
         kept[3].place(request.batch_first),
         kept[1].address,

@@ -314,6 +314,36 @@ def operator_dtype(dtype: object) -> OperandError:
     return OperandError(f"the operator takes float32 and float64, the input is {dtype}. Call the layer, which casts.")
 
 
+def no_memory(name: str) -> OperandError:
+    """For a tensor whose storage holds less than its values."""
+    return OperandError(
+        "The tensor has a non-zero number of elements, but its data is not allocated yet: "
+        f"the memory of `{name}` was given back, as by `untyped_storage().resize_(0)`. "
+        "Give the tensor its values again before the call."
+    )
+
+
+def changed_meanwhile(name: str, got: Sequence[int], expected: Sequence[int]) -> ShapeError:
+    """For a tensor that another thread changed between the checks of a call and its beginning."""
+    return ShapeError(
+        f"`{name}` became {tuple(got)} while the call began; it was {tuple(expected)}. "
+        "Let one thread change a tensor at a time, and none while a call reads it."
+    )
+
+
+def operator_arguments(what: str, got: object, expected: object) -> ShapeError:
+    """For an operator of torch.ops.fastgru that was called by hand, with what the layer would never pass."""
+    return ShapeError(f"{what}: got {got}, expected {expected}. Call fastgru.GRU or fastgru.functional.gru instead.")
+
+
 def step_input(got: str, expected: str) -> ShapeError:
     """What a stepper cannot take as a step."""
     return ShapeError(f"a step is {got}; expected {expected}. Use the layer itself for whole sequences.")
+
+
+def stepper_tensor(name: str, shape: tuple[int, ...]) -> ShapeError:
+    """For a stepper's state or output that was made another tensor than a step can write to."""
+    return ShapeError(
+        f"the stepper's {name} is no longer a dense tensor {shape} on the CPU: it was given other memory or another "
+        f"shape from outside. Write to it in place (`stepper.{name}.copy_(...)`), or make a new stepper."
+    )

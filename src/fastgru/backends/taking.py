@@ -1,0 +1,83 @@
+"""Tensors as a call may read them: with memory that stays, whoever else writes to the caller's tensors."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastgru import _core, errors
+from fastgru.frozen_parameter import FrozenParameter
+
+_LIBRARY = {"darwin": "libtorch_cpu.dylib", "win32": "torch_cpu.dll"}
+_DTYPES = ("float32", "float64", "bfloat16", "float16")
+
+
+def _functions_of_torch() -> tuple[list[int], list[int], Any] | tuple[None, None, None]:
+    """What the core makes tensors with: three addresses of torch's C interface, its numbers of types, and a function
+    from a capsule to a tensor. Versions of torch without them make tensors through DLPack, which cannot be resized.
+    """
+    try:
+        path = Path(torch.__file__).parent / "lib" / _LIBRARY.get(sys.platform, "libtorch_cpu.so")
+        library = ctypes.CDLL(str(path))
+        names = ("aoti_torch_empty_strided", "aoti_torch_get_data_ptr", "aoti_torch_delete_tensor_object")
+        addresses = [ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0 for name in names]
+        dtypes = [int(getattr(library, f"aoti_torch_dtype_{name}")()) for name in _DTYPES]
+        from_capsule = torch._C._aoti.alloc_tensor_by_stealing_from_void_ptr
+        taken_from = torch._C._aoti.unsafe_alloc_void_ptr_from_tensor(torch.zeros(1, device="cpu"))
+        if type(from_capsule(taken_from)) is not Tensor:
+            return None, None, None
+    except (AttributeError, OSError, TypeError):
+        return None, None, None
+    return addresses, dtypes, from_capsule
+
+
+# False with a torch that has no table of C functions for its tensors; then everything goes by addresses.
+READS_TENSORS: bool = _core.load_tensors((Tensor, torch.nn.Parameter, FrozenParameter), *_functions_of_torch())
+
+
+def taken(name: str, tensor: Tensor, shape: Sequence[int] | None = None) -> Tensor:
+    """The tensor as it is now, under a name of the call's own: other threads cannot give it other memory.
+
+    Args:
+        name: for the words of an error.
+        tensor: on the CPU.
+        shape: what it must have, which was looked at before but may have changed since; None: any.
+
+    Raises:
+        OperandError: its memory was given back, or it changed its shape.
+    """
+    own = tensor.detach()
+    if shape is not None and own.shape != tuple(shape):
+        raise errors.changed_meanwhile(name, own.shape, tuple(shape))
+    if own.data_ptr() == 0 and own.numel() > 0:
+        if not own._is_zerotensor():  # type: ignore[attr-defined]
+            raise errors.no_memory(name)
+        own = own.clone()  # zeros that torch has not written down
+    elif _bytes_reached(own) > own.untyped_storage().nbytes():
+        raise errors.no_memory(name)
+    return own.resolve_neg() if own.is_neg() else own
+
+
+def _bytes_reached(tensor: Tensor) -> int:
+    """From the beginning of the tensor's memory to the end of its last value."""
+    if tensor.numel() == 0:
+        return 0
+    last = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    return (tensor.storage_offset() + last + 1) * tensor.itemsize
+
+
+def dense(name: str, tensor: Tensor, shape: Sequence[int] | None = None) -> Tensor:
+    """The same values, row-major without gaps; arguments and errors as of `taken`."""
+    return taken(name, tensor, shape).contiguous()
+
+
+def vectors(name: str, tensor: Tensor, shape: Sequence[int] | None = None) -> Tensor:
+    """The same values, with those of the last dimension side by side; other strides as they are."""
+    own = taken(name, tensor, shape)
+    return own if own.stride(-1) == 1 or own.shape[-1] <= 1 else own.contiguous()
