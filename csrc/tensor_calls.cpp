@@ -112,7 +112,7 @@ nb::object backward_tensors(const Core& core, nb::handle input, nb::handle h_0, 
 }
 
 // The functions that make tensors, when this torch has them.
-tensors::Maker maker_of(nb::handle functions, nb::handle dtypes, nb::handle from_capsule) {
+tensors::Maker maker_of(nb::handle functions, nb::handle dtypes, nb::handle from_capsule, bool keeps_handle) {
     tensors::Maker maker;
     if (functions.is_none()) return maker;
     const auto address = [&](size_t i) { return nb::cast<Address>(functions[i]); };
@@ -121,6 +121,7 @@ tensors::Maker maker_of(nb::handle functions, nb::handle dtypes, nb::handle from
     maker.destroy = reinterpret_cast<decltype(maker.destroy)>(address(2));
     for (size_t i = 0; i < 4; ++i) maker.dtypes[i] = nb::cast<int32_t>(dtypes[i]);
     maker.from_capsule = from_capsule.inc_ref().ptr();
+    maker.keeps_handle = keeps_handle;
     return maker;
 }
 
@@ -129,10 +130,11 @@ tensors::Maker maker_of(nb::handle functions, nb::handle dtypes, nb::handle from
 void bind_tensor_calls(nb::module_& m, nb::class_<Core>& core) {
     m.def(
         "load_tensors",
-        [](nb::tuple types, nb::handle functions, nb::handle dtypes, nb::handle from_capsule) {
-            return torch_tensors.load(types, maker_of(functions, dtypes, from_capsule));
+        [](nb::tuple types, nb::handle functions, nb::handle dtypes, nb::handle from_capsule, bool keeps_handle) {
+            return torch_tensors.load(types, maker_of(functions, dtypes, from_capsule, keeps_handle));
         },
         nb::arg("types"), nb::arg("functions").none(), nb::arg("dtypes").none(), nb::arg("from_capsule").none(),
+        nb::arg("keeps_handle"),
         "Makes calls on tensors of these types usable; False when this torch lacks the table of functions for it. "
         "`functions` are the addresses of torch's aoti_torch_empty_strided, aoti_torch_get_data_ptr and "
         "aoti_torch_delete_tensor_object, `dtypes` its numbers of float32, float64, bfloat16 and float16; or None.");

@@ -88,7 +88,8 @@ nb::object Tensors::make(DLDataType type, int32_t ndim, int64_t* shape, void*& d
         maker_.destroy(handle);
         throw NoMemory();
     }
-    PyObject* tensor = PyObject_CallOneArg(maker_.from_capsule, capsule.ptr());  // the handle is its own now
+    PyObject* tensor = PyObject_CallOneArg(maker_.from_capsule, capsule.ptr());
+    if (maker_.keeps_handle) maker_.destroy(handle);
     if (tensor == nullptr) throw nb::python_error();
     return nb::steal(tensor);
 }

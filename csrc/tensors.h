@@ -65,8 +65,9 @@ struct Maker {
                              int32_t device_type, int32_t device_index, void** handle) = nullptr;
     int32_t (*data)(void* handle, void** data) = nullptr;
     int32_t (*destroy)(void* handle) = nullptr;
-    int32_t dtypes[4] = {};             // torch's numbers of float32, float64, bfloat16, float16
+    int32_t dtypes[4] = {};            // torch's numbers of float32, float64, bfloat16, float16
     PyObject* from_capsule = nullptr;  // a capsule with a handle -> the tensor
+    bool keeps_handle = false;         // whether the handle is still there after that
 };
 
 // A method of a class of torch's without arguments; found once, as finding takes longer than the answer.

@@ -107,7 +107,11 @@ class Models:
         """Bytes from one model to the next, in the order of the arguments and for each parameter."""
 
 def load_tensors(
-    types: tuple[type, ...], functions: object | None, dtypes: object | None, from_capsule: object | None
+    types: tuple[type, ...],
+    functions: object | None,
+    dtypes: object | None,
+    from_capsule: object | None,
+    keeps_handle: bool,
 ) -> bool:
     """Makes calls on tensors of these types usable; False when this torch lacks the table of functions for it.
 

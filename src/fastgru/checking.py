@@ -187,11 +187,16 @@ def reset_of(reset: Tensor | Any, shape: tuple[int, ...], device: torch.device, 
         BoundsTypeError: not booleans.
     """
     tensor = reset if isinstance(reset, Tensor) else _as_tensor("reset", reset)
-    if tensor.dtype is not torch.bool:
-        raise errors.reset_type(tensor.dtype)
-    if tuple(tensor.shape) != shape:
-        raise errors.reset_shape(tensor.shape, shape, layout)
+    check_reset(tensor, shape, layout)
     return tensor.to(device, copy=True)
+
+
+def check_reset(mask: Tensor, shape: tuple[int, ...], layout: str) -> None:
+    """Raises when a mask is not of this shape, or holds no booleans; arguments as of `reset_of`."""
+    if mask.dtype is not torch.bool:
+        raise errors.reset_type(mask.dtype)
+    if tuple(mask.shape) != shape:
+        raise errors.reset_shape(mask.shape, shape, layout)
 
 
 def _as_tensor(name: str, values: Any) -> Tensor:

@@ -276,6 +276,8 @@ def request_for(
 
 def _sizes(x: Tensor, batch_first: bool, batch_sizes: Tensor | None) -> tuple[int, int]:
     """Steps and rows."""
+    if x.is_nested:
+        raise errors.nested_layout(x.layout, x.dim())
     if batch_sizes is not None:
         return batch_sizes.shape[0], int(batch_sizes[0])
     return (x.shape[1], x.shape[0]) if batch_first else (x.shape[0], x.shape[1])

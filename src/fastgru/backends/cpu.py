@@ -220,13 +220,14 @@ def _needed(call: _Parts, x: Tensor, wanted: tuple[bool, ...]) -> set[int]:
     needed = {0, 1, 3, 4, *range(_FIRST_WEIGHT + count * per_cell, _FIRST_WEIGHT + count * per_cell + 3)}
     for cell in range(count):
         own = cell * per_cell  # of the cell's first weight
-        layer_starts = 3 + cell // spec.num_directions * spec.num_directions * per_cell
-        is_first = cell < spec.num_directions
-        if wanted[0] if is_first else any(wanted[:layer_starts]):
-            needed.add(_FIRST_WEIGHT + own)  # weight_ih: gradients go on below
-        if steps > 1 or wanted[1]:
-            needed.add(_FIRST_WEIGHT + own + 1)
-        if is_first and wanted[3 + own]:
+        layer = cell // spec.num_directions
+        below = wanted[:1] if layer == 0 else wanted[: 3 + layer * spec.num_directions * per_cell]
+        is_on_the_way = any(below) or wanted[1] or wanted[2] or any(wanted[3 + own : 3 + own + per_cell])
+        if any(below):
+            needed.add(_FIRST_WEIGHT + own)  # weight_ih
+        if is_on_the_way and (steps > 1 or wanted[1]):
+            needed.add(_FIRST_WEIGHT + own + 1)  # weight_hh
+        if layer == 0 and wanted[3 + own]:
             needed.add(_X)
     return needed
 

@@ -18,9 +18,10 @@ _LIBRARY = {"darwin": "libtorch_cpu.dylib", "win32": "torch_cpu.dll"}
 _DTYPES = ("float32", "float64", "bfloat16", "float16")
 
 
-def _functions_of_torch() -> tuple[list[int], list[int], Any] | tuple[None, None, None]:
-    """What the core makes tensors with: three addresses of torch's C interface, its numbers of types, and a function
-    from a capsule to a tensor. Versions of torch without them make tensors through DLPack, which cannot be resized.
+def _functions_of_torch() -> tuple[list[int], list[int], Any, bool] | tuple[None, None, None, bool]:
+    """What the core makes tensors with: three addresses of torch's C interface, its numbers of types, a function from
+    a capsule with a handle to a tensor, and whether it leaves the handle behind (it does in torch 2.13, whatever its
+    name says). Versions of torch without them make tensors through DLPack, which cannot be resized.
     """
     try:
         path = Path(torch.__file__).parent / "lib" / _LIBRARY.get(sys.platform, "libtorch_cpu.so")
@@ -29,12 +30,13 @@ def _functions_of_torch() -> tuple[list[int], list[int], Any] | tuple[None, None
         addresses = [ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0 for name in names]
         dtypes = [int(getattr(library, f"aoti_torch_dtype_{name}")()) for name in _DTYPES]
         from_capsule = torch._C._aoti.alloc_tensor_by_stealing_from_void_ptr
-        taken_from = torch._C._aoti.unsafe_alloc_void_ptr_from_tensor(torch.zeros(1, device="cpu"))
-        if type(from_capsule(taken_from)) is not Tensor:
-            return None, None, None
+        probe = torch.zeros(1, device="cpu")
+        owners = probe._use_count()
+        is_tensor = type(from_capsule(torch._C._aoti.unsafe_alloc_void_ptr_from_tensor(probe))) is Tensor
+        keeps_handle = probe._use_count() > owners
     except (AttributeError, OSError, TypeError):
-        return None, None, None
-    return addresses, dtypes, from_capsule
+        is_tensor = False
+    return (addresses, dtypes, from_capsule, keeps_handle) if is_tensor else (None, None, None, False)
 
 
 # False with a torch that has no table of C functions for its tensors; then everything goes by addresses.
@@ -50,9 +52,12 @@ def taken(name: str, tensor: Tensor, shape: Sequence[int] | None = None) -> Tens
         shape: what it must have, which was looked at before but may have changed since; None: any.
 
     Raises:
-        OperandError: its memory was given back, or it changed its shape.
+        OperandError: it is sparse, or its memory was given back.
+        ShapeError: it has another shape by now.
     """
     own = tensor.detach()
+    if own.layout is not torch.strided:
+        raise errors.layout(name, own.layout)
     if shape is not None and own.shape != tuple(shape):
         raise errors.changed_meanwhile(name, own.shape, tuple(shape))
     if own.data_ptr() == 0 and own.numel() > 0:

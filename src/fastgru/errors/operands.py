@@ -323,6 +323,13 @@ def no_memory(name: str) -> OperandError:
     )
 
 
+def layout(name: str, got: object) -> OperandError:
+    """For a tensor that is not a block of memory with strides."""
+    return OperandError(
+        f"`{name}` has layout {got}; expected torch.strided. Convert it before the call: `.to_dense()`."
+    )
+
+
 def changed_meanwhile(name: str, got: Sequence[int], expected: Sequence[int]) -> ShapeError:
     """For a tensor that another thread changed between the checks of a call and its beginning."""
     return ShapeError(

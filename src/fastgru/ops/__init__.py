@@ -16,11 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastgru import checking, errors
 from fastgru.backends import core_calls, side_by_side
 from fastgru.backends.base import TRANSFORM, Bounds, Request
 from fastgru.ops import functions
 from fastgru.ops.batching import batched_backward, batched_forward
+from fastgru.ops.checks import check_outer, checked
 from fastgru.ops.inputs import Inputs, second_gradients
 
 _INPUTS = "Tensor x, Tensor? h_0, Tensor? reset_state, Tensor[] weights, Tensor? lengths, Tensor? reset"
@@ -50,11 +50,7 @@ def run(
 def forward(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
     """Output, h_n, and what the backward pass needs where `saves` is set."""
     *inputs, saves = arguments
-    own = Inputs(*inputs)
-    if own.x.dtype not in (torch.float32, torch.float64):
-        raise errors.operator_dtype(own.x.dtype)
-    if own.lengths is not None:
-        checking.check_lengths(own.lengths, own.request.steps)
+    own = checked(Inputs(*inputs))
     models = own.x.shape[:-3]
     saved = own.x.new_empty(*models, own.saved_values() if saves else 0)
     output, h_n = _forward(own, saved if saves else None)
@@ -62,6 +58,8 @@ def forward(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _forward(own: Inputs, saved: Tensor | None) -> tuple[Tensor, Tensor]:
+    if own.is_empty:
+        return own.nothing()
     if own.is_side_by_side:
         return side_by_side.forward(own.request, own.x, own.h_0, own.weights, own.bounds, saved)
     return core_calls.forward_into(own.request, own.x, own.h_0, own.weights, own.bounds, saved)
@@ -95,7 +93,10 @@ def backward(
     Without `output` and `saved`, the forward pass runs first.
     """
     *inputs, wanted = arguments
-    own = Inputs(*inputs)
+    own = checked(Inputs(*inputs))
+    check_outer(own, d_output, d_h_n, output, saved, wanted)
+    if own.is_empty:
+        return own.gradients_of_nothing(d_h_n, wanted)
     if output is None or saved is None:
         saved = own.x.new_empty(*own.x.shape[:-3], own.saved_values())
         output, _ = _forward(own, saved)

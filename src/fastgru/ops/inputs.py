@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -71,6 +71,43 @@ class Inputs(NamedTuple):
     def is_side_by_side(self) -> bool:
         """Whether there is a dimension of models in front."""
         return self.x.dim() == 4
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to compute: no steps, no rows or no models."""
+        return 0 in self.x.shape[:-1]
+
+    def named_tensors(self) -> list[tuple[str, Tensor]]:
+        """All tensors that are given."""
+        given = {name: getattr(self, name) for name in ("x", "h_0", "reset_state", "lengths", "reset")}
+        given |= {f"weights[{i}]": weight for i, weight in enumerate(self.weights)}
+        return [(name, tensor) for name, tensor in given.items() if tensor is not None]
+
+    def model(self, index: int) -> Inputs:
+        """The inputs of one of the models that stand side by side."""
+
+        def of(tensor: Any) -> Any:
+            return None if tensor is None else tensor[index]
+
+        weights = [weight[index] for weight in self.weights]
+        return Inputs(*map(of, self[:3]), weights, of(self.lengths), of(self.reset), *self[6:])
+
+    def nothing(self) -> tuple[Tensor, Tensor]:
+        """The results where nothing is to be computed: no outputs, and the states as they were."""
+        spec, models, x = self.spec, self.x.shape[:-3], self.x
+        states = (*models, spec.num_layers * spec.num_directions, self.request.batch, spec.hidden_size)
+        output = x.new_zeros(*x.shape[:-1], spec.num_directions * spec.hidden_size)
+        return output, x.new_zeros(states) if self.h_0 is None else self.h_0.clone()
+
+    def gradients_of_nothing(self, d_h_n: Tensor | None, wanted: Sequence[bool]) -> list[Tensor]:
+        """The gradients then: zeros, but for h_0, which passed through."""
+        found = [
+            self.x.new_zeros(tensor.shape if is_wanted and tensor is not None else 0)
+            for tensor, is_wanted in zip(self.differentiable, wanted, strict=True)
+        ]
+        if wanted[1] and d_h_n is not None:
+            found[1] = d_h_n.clone()
+        return found
 
     def saved_values(self) -> int:
         """Of one model, as for a full batch: how long sequences are is not known when a graph is made."""

@@ -1,0 +1,96 @@
+"""What the operators take at their door: they are public, and exported programs call them without the layer's checks.
+
+Inside a graph the sizes are symbols, and nothing is looked at; this runs with the tensors themselves, at each call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from fastgru import checking, errors
+from fastgru.backends import core_calls
+from fastgru.ops.inputs import Inputs
+
+
+def checked(own: Inputs) -> Inputs:
+    """The inputs, with lengths that nobody else can change.
+
+    Raises:
+        OperandError, DTypeError, ShapeError, RankError, BoundsError, BoundsTypeError: what does not fit.
+    """
+    _check_options(own)
+    models = own.x.shape[:-3]
+    for name, tensor in own.named_tensors():
+        if tensor.shape[: len(models)] != models:
+            raise errors.operator_arguments(f"models of `{name}`", tuple(tensor.shape), (*models, "..."))
+    if len(models) == 0:
+        return own._replace(lengths=_check_one(own, own.lengths))
+    first = own.model(0) if models[0] > 0 else None
+    lengths = own.lengths
+    if first is not None and lengths is not None:
+        lengths = torch.stack([cast("Tensor", _check_one(first, one)) for one in lengths.unbind()])
+    elif first is not None:
+        _check_one(first, None)
+    return own._replace(lengths=lengths)
+
+
+def _check_options(own: Inputs) -> None:
+    """What has to be right before the sizes can be asked for."""
+    if own.x.dtype not in (torch.float32, torch.float64):
+        raise errors.operator_dtype(own.x.dtype)
+    if own.x.dim() not in (3, 4):
+        raise errors.input_rank("fastgru::forward", own.x.dim(), (3, 4), "(T, B, I), or with models in front")
+    cells = own.num_layers * (2 if own.bidirectional else 1)
+    if not 1 <= cells <= core_calls.MOST_CELLS:
+        raise errors.layer_count(own.num_layers)
+    if len(own.weights) not in (2 * cells, 4 * cells):
+        raise errors.parameter_count(len(own.weights), 4 * cells)
+    rank = own.x.dim() - 1
+    for i, weight in enumerate(own.weights[:2]):
+        if weight.dim() != rank:
+            raise errors.parameter_rank(f"weights[{i}]", weight.shape)
+    if own.weights[1].shape[-1] < 1:
+        raise errors.operator_arguments("hidden_size", own.weights[1].shape[-1], "at least 1")
+
+
+def _check_one(own: Inputs, lengths: Tensor | None) -> Tensor | None:
+    """Checks what one model is given; its lengths, copied."""
+    request = own.request
+    steps, batch = request.steps, request.batch
+    for name, tensor in own.named_tensors():
+        if tensor.layout is not torch.strided:
+            raise errors.operator_arguments(f"layout of `{name}`", tensor.layout, torch.strided)
+    with torch.autocast("cpu", enabled=False):  # no mixed types here, whoever calls
+        checking.check_operands(own.spec, own.x, own.h_0, tuple(own.weights), batch)
+    checking.check_reset_state(own.spec, own.bounds, own.x, batch)
+    if own.reset is not None:
+        shape, layout = ((batch, steps), "(B, T)") if own.batch_first else ((steps, batch), "(T, B)")
+        checking.check_reset(own.reset, shape, layout)
+    return None if lengths is None else checking.lengths_of(lengths, steps, batch)
+
+
+def check_outer(
+    own: Inputs,
+    d_output: Tensor | None,
+    d_h_n: Tensor | None,
+    output: Tensor | None,
+    saved: Tensor | None,
+    wanted: Sequence[bool],
+) -> None:
+    """Raises when gradients or results do not fit the inputs, which have been checked."""
+    spec, models, x = own.spec, own.x.shape[:-3], own.x
+    results = (*x.shape[:-1], spec.num_directions * spec.hidden_size)
+    states = (*models, spec.num_layers * spec.num_directions, own.request.batch, spec.hidden_size)
+    expected = {"d_output": (d_output, results), "d_h_n": (d_h_n, states), "output": (output, results)}
+    for name, (tensor, shape) in expected.items():
+        if tensor is not None and (tensor.shape != shape or tensor.dtype != x.dtype):
+            raise errors.operator_arguments(f"`{name}`", (tuple(tensor.shape), tensor.dtype), (shape, x.dtype))
+    if saved is not None and (saved.dtype != x.dtype or saved.shape != (*models, own.saved_values())):
+        size = (*models, own.saved_values())
+        raise errors.operator_arguments("`saved`", (tuple(saved.shape), saved.dtype), (size, x.dtype))
+    if len(wanted) != 3 + len(own.weights):
+        raise errors.operator_arguments("values of `wanted`", len(wanted), 3 + len(own.weights))
