@@ -42,7 +42,8 @@ class Watch {
     const void* values(size_t& bytes) const {
         return with_type(type_, [&]<class T>(Tag<T>) -> const void* {
             tensors::DLTensor tensor;
-            if (!torch_tensors.describe<T>(tensor_, tensor)) return nullptr;
+            nb::object storage;
+            if (!torch_tensors.describe<T>(tensor_, tensor, storage)) return nullptr;
             const bool is_dense = tensor.ndim == 1 ? tensors::is_dense(tensor, {tensor.shape[0]})
                                                    : tensors::is_dense(tensor, {tensor.shape[0], tensor.shape[1]});
             bytes = size_t(tensor.shape[0]) * size_t(tensor.ndim == 1 ? 1 : tensor.shape[1]) * sizeof(T);
@@ -106,7 +107,6 @@ class Packed {
     template <class T>
     void fill(nb::tuple dense) {
         Arguments arguments;
-        arguments.hold();
         Cell<T> cells[kMostCells];
         if (!read_parameters(arguments, core_, dense, cells))
             throw nb::value_error("parameters are packed from dense tensors on the CPU, of the sizes of the layer");
@@ -136,37 +136,32 @@ nb::object forward_packed(const Packed& packed, nb::handle input, nb::handle h_0
     return forward_with(call, arguments, h_0, bounds, batch_first, nb::none());
 }
 
-// A tensor that the user sees and the core writes to at every step. Its first memory is the stepper's for good; the
-// user may put another in its place (shared memory, say), which is looked at anew each time.
+// A tensor that the user sees, and that the core writes to at every step. Its first memory is held and cannot be
+// resized; the user may put another in its place (shared memory, say), which is looked at anew each time.
 class Shown {
   public:
     template <class T>
     Shown(nb::object tensor, Tag<T>) : tensor_(std::move(tensor)) {
         tensors::DLTensor seen;
-        if (!torch_tensors.describe<T>(tensor_, seen))
+        if (!torch_tensors.describe<T>(tensor_, seen, memory_))
             throw nb::value_error("a stepper's state and output are plain tensors on the CPU");
-        own_ = seen.data;
-        held_ = torch_tensors.storage(tensor_);
+        first_ = seen.data;
     }
 
-    // Where its values are now; null when it is no dense tensor of this shape any more, or its memory is too small.
+    // Where its values are now; null when it is no dense tensor of this shape any more.
     template <class T, size_t N>
     T* data(const int64_t (&shape)[N], Arguments& arguments) const {
         tensors::DLTensor seen;
-        if (!torch_tensors.describe<T>(tensor_, seen) || !tensors::is_dense(seen, shape)) return nullptr;
-        if (seen.data == own_) return static_cast<T*>(seen.data);
-        size_t bytes = sizeof(T);
-        for (const int64_t size : shape) bytes *= size_t(size);
-        if (torch_tensors.storage_bytes(tensor_) < bytes) return nullptr;
-        arguments.hold(tensor_);
-        return static_cast<T*>(seen.data);
+        if (!torch_tensors.describe<T>(tensor_, seen)) return nullptr;
+        if (seen.data != first_ && !arguments.read<T>(tensor_, seen)) return nullptr;
+        return tensors::is_dense(seen, shape) ? static_cast<T*>(seen.data) : nullptr;
     }
 
     const nb::object& tensor() const { return tensor_; }
 
   private:
-    nb::object tensor_, held_;
-    const void* own_;
+    nb::object tensor_, memory_;
+    const void* first_;
 };
 
 // One step after another with everything at hand: packed parameters, scratch memory, a state that is advanced in
@@ -187,17 +182,17 @@ class Stepping {
     }
 
     nb::object step(const Packed& packed, nb::handle input) {
-        tensors::DLTensor x;
-        if (!torch_tensors.describe<T>(input, x) || !tensors::is_dense(x, {rows_, spec_.input_size}))
-            return nb::none();
         Arguments arguments;
         Forward<T> call = call_with(packed);
+        if (keeps_gil(call)) arguments.let_go();
+        tensors::DLTensor x;
+        if (!arguments.read<T>(input, x) || !tensors::is_dense(x, {rows_, spec_.input_size})) return nb::none();
         call.h_n = state_.template data<T>({spec_.num_layers, rows_, spec_.hidden_size}, arguments);
         call.output.data = output_.template data<T>({rows_, spec_.hidden_size}, arguments);
         if (call.h_n == nullptr || call.output.data == nullptr) return nb::none();
         call.h_0 = call.h_n;
         call.input = {input_at(static_cast<const T*>(x.data), call), spec_.input_size, 0, false};
-        run_step(call, arguments, input);
+        run_step(call);
         return output_.tensor();
     }
 
@@ -237,12 +232,9 @@ class Stepping {
         return input_.data();
     }
 
-    void run_step(Forward<T>& call, Arguments& arguments, nb::handle input) {
+    void run_step(Forward<T>& call) {
         std::optional<nb::gil_scoped_release> released;
-        if (!keeps_gil(call)) {
-            arguments.hold(input);
-            released.emplace();
-        }
+        if (!keeps_gil(call)) released.emplace();
         const Team team(threads_, product_microseconds(spec_, call.batch, sizeof(T)));
         call.threads = team.threads();
         call.is_awake = team.is_awake();
@@ -309,7 +301,7 @@ void bind_packed_calls(nb::module_& m) {
         .def(nb::init<nb::object, nb::object, nb::object, int>(), nb::arg("packed"), nb::arg("state"),
              nb::arg("output"), nb::arg("threads"))
         .def(
-            "step", &Stepper::step, nb::arg("input"),
+            "step", &Stepper::step, nb::arg("input").none(),
             "Advances the state in place; the output, or None where the input, the state or the output is not plain, "
             "dense and of the right size.");
 }

@@ -18,15 +18,18 @@ class Arguments {
   public:
     template <class T>
     bool read(nb::handle object, tensors::DLTensor& tensor) {
-        if (!torch_tensors.describe<T>(object, tensor)) return false;
-        if (holds_) storages_.push_back(torch_tensors.storage(object));
+        nb::object storage;
+        if (!torch_tensors.describe<T>(object, tensor, storage)) return false;
+        if (holds_) storages_.push_back(std::move(storage));
         return true;
     }
 
-    // From now on what is read is held: for a call without the GIL, in which another thread may give a tensor other
-    // memory and so free what the call reads.
-    void hold() { holds_ = true; }
-    void hold(nb::handle object) { storages_.push_back(torch_tensors.storage(object)); }
+    // A call that keeps the GIL need not hold what it reads: no other thread can give a tensor other memory, and so
+    // free what is read.
+    void let_go() {
+        holds_ = false;
+        storages_.clear();
+    }
 
     // A copy of lengths that nobody else can change.
     const int64_t* copy(const int64_t* lengths, ptrdiff_t count) {
@@ -35,7 +38,7 @@ class Arguments {
     }
 
   private:
-    bool holds_ = false;
+    bool holds_ = true;
     std::vector<nb::object> storages_;
     std::vector<int64_t> lengths_;
 };
@@ -81,10 +84,7 @@ bool read_sequence(Arguments& arguments, nb::handle object, int64_t features, bo
 template <class Call>
 bool read_input(Arguments& arguments, nb::handle object, bool batch_first, Call& call) {
     if (!read_sequence(arguments, object, call.spec.input_size, batch_first, call.input, call.batch)) return false;
-    if (!keeps_gil(call)) {
-        arguments.hold();
-        arguments.hold(object);
-    }
+    if (keeps_gil(call)) arguments.let_go();
     return true;
 }
 
@@ -135,7 +135,7 @@ struct Bounds {
 inline bool read_lengths(Arguments& arguments, nb::handle object, Batch& batch) {
     if (object.is_none()) return true;
     tensors::DLTensor tensor;
-    if (!torch_tensors.describe<int64_t>(object, tensor) || !tensors::is_dense(tensor, {batch.rows})) return false;
+    if (!arguments.read<int64_t>(object, tensor) || !tensors::is_dense(tensor, {batch.rows})) return false;
     const int64_t* lengths = arguments.copy(static_cast<const int64_t*>(tensor.data), batch.rows);
     return bound(batch, lengths);
 }

@@ -11,10 +11,20 @@ int32_t dtype_index(DLDataType type) {
     return type.bits == 32 ? 0 : type.bits == 64 ? 1 : 3;
 }
 
-bool has_elements(const DLTensor& tensor) {
-    for (int32_t i = 0; i < tensor.ndim; ++i)
-        if (tensor.shape[i] == 0) return false;
-    return true;
+// Values from the first to the last in memory.
+int64_t extent(const DLTensor& tensor) {
+    int64_t last = 0;
+    for (int32_t i = 0; i < tensor.ndim; ++i) {
+        if (tensor.shape[i] == 0) return 0;
+        last += (tensor.shape[i] - 1) * tensor.strides[i];
+    }
+    return last + 1;
+}
+
+size_t number(const nb::object& value) {
+    const size_t number = PyLong_AsSize_t(value.ptr());
+    if (number == size_t(-1) && PyErr_Occurred()) throw nb::python_error();
+    return number;
 }
 
 }  // namespace
@@ -42,6 +52,9 @@ bool Tensors::load(nb::tuple types, const Maker& maker) {
         return false;
     is_neg_.load(types[0], "is_neg");
     storage_.load(types[0], "untyped_storage");
+    const nb::object storages = nb::module_::import_("torch").attr("UntypedStorage");
+    bytes_.load(storages, "nbytes");
+    address_.load(storages, "data_ptr");
     maker_ = maker;
     types_ = types.release().ptr();  // kept as long as the process lives
     api_ = api;
@@ -64,16 +77,18 @@ bool Tensors::describe(nb::handle object, DLDataType type, DLTensor& out) const 
     if (out.device.device_type != kCpu || out.dtype.code != type.code || out.dtype.bits != type.bits ||
         out.dtype.lanes != 1)
         return false;
-    // Zeros that torch has not written down, or memory that was given back.
-    if (out.data == nullptr && has_elements(out)) return false;
     out.data = static_cast<char*>(out.data) + out.byte_offset;
     // Torch may negate lazily, which a description does not tell.
     return is_neg_(object).ptr() == Py_False;
 }
 
-size_t Tensors::storage_bytes(nb::handle tensor) const {
-    const nb::object bytes = storage(tensor).attr("nbytes")();
-    return nb::cast<size_t>(bytes);
+bool Tensors::has_memory(nb::handle object, size_t value_bytes, const DLTensor& seen, nb::object& storage) const {
+    const size_t bytes = size_t(extent(seen)) * value_bytes;
+    // Null: zeros that torch has not written down, or memory that was given back.
+    if (seen.data == nullptr) return bytes == 0;
+    storage = storage_(object);
+    const size_t offset = reinterpret_cast<size_t>(seen.data) - number(address_(storage));
+    return offset + bytes <= number(bytes_(storage));
 }
 
 nb::object Tensors::make(DLDataType type, int32_t ndim, int64_t* shape, void*& data) const {

@@ -90,18 +90,19 @@ class Tensors {
     // `types` are those to be read, torch.Tensor first; false when this torch has no table of functions for them.
     bool load(nanobind::tuple types, const Maker& maker);
 
-    // True when `object` is a CPU tensor of just these types with elements of type T, and with memory if it has any
-    // elements; then `out` describes it.
+    // True when `object` is a CPU tensor of just these types with elements of type T, all of them in memory that is
+    // there; then `out` describes it. `storage` is that memory as an object of its own: who holds it holds the memory,
+    // also when the tensor is given another.
+    template <class T>
+    bool describe(nanobind::handle object, DLTensor& out, nanobind::object& storage) const {
+        return describe(object, kType<T>, out) && has_memory(object, sizeof(T), out, storage);
+    }
+
+    // The same without a look at the memory, for who knows it.
     template <class T>
     bool describe(nanobind::handle object, DLTensor& out) const {
         return describe(object, kType<T>, out);
     }
-
-    // The memory of a tensor as an object of its own: who holds it holds the memory, also when the tensor is given
-    // another.
-    nanobind::object storage(nanobind::handle tensor) const { return storage_(tensor); }
-    // How many bytes that has.
-    size_t storage_bytes(nanobind::handle tensor) const;
 
     // A new CPU tensor of this shape; `data` is where its values go.
     nanobind::object make(DLDataType type, int32_t ndim, int64_t* shape, void*& data) const;
@@ -110,10 +111,12 @@ class Tensors {
     const DLPackExchangeAPI* api_ = nullptr;
     Maker maker_;
     PyObject* types_ = nullptr;
-    Method is_neg_, storage_;
+    Method is_neg_, storage_, bytes_, address_;
 
     bool is_known(PyTypeObject* type) const;
     bool describe(nanobind::handle object, DLDataType type, DLTensor& out) const;
+    bool has_memory(nanobind::handle object, size_t value_bytes, const DLTensor& seen,
+                    nanobind::object& storage) const;
     nanobind::object make_through_dlpack(DLDataType type, int32_t ndim, int64_t* shape, void*& data) const;
 };
 

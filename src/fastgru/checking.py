@@ -101,8 +101,10 @@ def batch_sizes_of(data: Tensor, batch_sizes: Tensor) -> Tensor:
         raise errors.no_packing_in_onnx()
     if data.dim() != 2:
         raise errors.packed_rank(data.dim())
-    if not isinstance(batch_sizes, Tensor) or batch_sizes.dtype != torch.int64:
-        raise errors.batch_sizes_type(getattr(batch_sizes, "dtype", type(batch_sizes).__name__))
+    if not isinstance(batch_sizes, Tensor):
+        raise errors.not_a_tensor("batch_sizes", batch_sizes)
+    if batch_sizes.dtype != torch.int64:
+        raise errors.batch_sizes_type(batch_sizes.dtype)
     if not batch_sizes.is_cpu or batch_sizes.dim() != 1:
         raise errors.batch_sizes(f"has {batch_sizes.dim()} dimensions and lies on {batch_sizes.device}")
     if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None or type(data) not in PLAIN:
@@ -204,6 +206,15 @@ def _as_tensor(name: str, values: Any) -> Tensor:
         return torch.as_tensor(values)
     except (TypeError, ValueError, RuntimeError) as error:
         raise errors.no_bounds(name, values) from error
+
+
+def has_memory(tensor: Tensor) -> bool:
+    """Whether the values of a tensor stand in memory: not those of a wrapper, of zeros that torch has not written down,
+    or of a storage that was given back.
+    """
+    if not torch._C._has_storage(tensor):
+        return False
+    return tensor.numel() == 0 or tensor.data_ptr() != 0
 
 
 def check_reset_state(spec: GRUSpec, bounds: Bounds, x: Tensor, batch: int) -> None:

@@ -32,20 +32,30 @@ def check_can_pack(spec: GRUSpec, parameters: tuple[object, ...], purpose: str) 
         raise errors.cannot_pack(purpose, "this version of torch has no C functions to read tensors with")
     if spec.hidden_size == 0 or spec.num_layers * spec.num_directions > core_calls.MOST_CELLS:
         raise errors.cannot_pack(purpose, "the core does not take a layer of these sizes")
-    for name, parameter in zip(spec.parameter_names, parameters, strict=True):
-        if type(parameter) not in (Parameter, FrozenParameter):
-            raise errors.cannot_pack(purpose, f"{name} is a {type(parameter).__name__} and not a plain Parameter")
-        if not parameter.is_cpu or parameter.dtype not in core_calls.DTYPES:  # type: ignore[attr-defined]
-            where = f"{parameter.dtype} on {parameter.device}"  # type: ignore[attr-defined]
-            raise errors.cannot_pack(
-                purpose, f"{name} is {where}; packed are float32, float64, bfloat16 and float16 on the CPU"
-            )
-        if parameter.is_inference() and not parameter.is_contiguous():  # type: ignore[attr-defined]
-            raise errors.cannot_pack(
-                purpose,
-                f"{name} was made in inference mode, where torch counts no writes, and is not contiguous: "
-                "make the layer outside of inference mode, or its parameters contiguous",
-            )
+    for name, parameter, shape in zip(spec.parameter_names, parameters, spec.parameter_shapes, strict=True):
+        reason = _why_not(parameter, shape, getattr(parameters[0], "dtype", None))
+        if reason is not None:
+            raise errors.cannot_pack(purpose, f"{name} {reason}")
+
+
+def _why_not(parameter: object, shape: tuple[int, ...], dtype: torch.dtype | None) -> str | None:
+    """Why a parameter cannot be packed, or None."""
+    if type(parameter) not in (Parameter, FrozenParameter):
+        return f"is a {type(parameter).__name__} and not a plain Parameter"
+    own = cast("Parameter", parameter)
+    if not own.is_cpu or own.layout is not torch.strided or own.dtype not in core_calls.DTYPES:
+        what = f"{own.dtype} on {own.device}, {own.layout}"
+        return f"is {what}; packed are float32, float64, bfloat16 and float16 on the CPU, torch.strided"
+    if own.dtype is not dtype:
+        return f"is {own.dtype}, and the first parameter {dtype}"
+    if own.shape != shape:
+        return f"has shape {tuple(own.shape)}; expected {tuple(shape)}"
+    if own.is_inference() and not own.is_contiguous():
+        return (
+            "was made in inference mode, where torch counts no writes, and is not contiguous: make the layer outside "
+            "of inference mode, or its parameters contiguous"
+        )
+    return None
 
 
 def pack(spec: GRUSpec, parameters: tuple[Parameter, ...]) -> _core.Packed:

@@ -331,4 +331,8 @@ def _context(x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...]) -> str 
     if torch._C._len_torch_dispatch_stack() > 0:
         return DISPATCH_MODE
     strange = {type(t) for t in tensors} - checking.PLAIN
-    return f"tensors of type {strange.pop().__name__}" if strange else None
+    if strange:
+        return f"tensors of type {strange.pop().__name__}"
+    if any(t.layout is not torch.strided for t in tensors):
+        return "tensors of other layouts than torch.strided"
+    return "tensors without memory of their own" if any(t.is_cpu and not checking.has_memory(t) for t in tensors) else None

@@ -138,6 +138,7 @@ def last_output(output: Tensor, lengths: Any, batch_first: bool = False) -> Tens
         >>> torch.equal(fastgru.last_output(output, [5, 1, 3]), h_n[-1])
         True
     """
+    checking.check_tensors(output=output)
     if output.dim() != 3:
         raise errors.input_rank("last_output", output.dim(), (3,), "(T, B, D*H), or (B, T, D*H) with batch_first")
     by_row = output if batch_first else output.transpose(0, 1)

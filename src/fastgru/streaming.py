@@ -126,7 +126,7 @@ class Stepper:
         self._check_own()
         plain = torch.empty(expected, dtype=input.dtype, device="cpu")
         with torch.no_grad():
-            plain.copy_(taking.taken("input", input) if type(input) is Tensor else input)
+            plain.copy_(taking.taken("input", input) if input.layout is torch.strided else input)
         result = self._step(plain)
         if result is None:
             raise errors.step_input(f"a {type(input).__name__} without memory of its own", "a plain tensor")

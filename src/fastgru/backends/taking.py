@@ -58,6 +58,8 @@ def taken(name: str, tensor: Tensor, shape: Sequence[int] | None = None) -> Tens
     own = tensor.detach()
     if own.layout is not torch.strided:
         raise errors.layout(name, own.layout)
+    if not torch._C._has_storage(own):
+        raise errors.no_memory(name)
     if shape is not None and own.shape != tuple(shape):
         raise errors.changed_meanwhile(name, own.shape, tuple(shape))
     if own.data_ptr() == 0 and own.numel() > 0:
