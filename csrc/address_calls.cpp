@@ -321,13 +321,14 @@ void bind_address_calls(nb::module_& m, nb::class_<Core>& core) {
                 });
             },
             nb::arg("slots"), nb::arg("total"), nb::arg("recomputes"),
-            "How many values a training forward leaves for the backward pass: of `total` vectors that are computed, in "
+            "How many values a training forward leaves for the backward pass: of `total` vectors that are "
+            "computed, in "
             "`slots` of memory.")
         .def(
             "forward",
             [](const Core& core, const Bounds& bounds, const Place& input, Address h_0, const Reset& reset,
-               nb::handle parameters, const Place& output, Address h_n, const Saved& saved, bool recomputes, int threads,
-               const Models& models) {
+               nb::handle parameters, const Place& output, Address h_n, const Saved& saved, bool recomputes,
+               int threads, const Models& models) {
                 const ForwardArguments arguments{bounds, input, h_0,        reset,   parameters, output,
                                                  h_n,    saved, recomputes, threads, models};
                 with_type(core.type, [&]<class T>(Tag<T>) { forward<T>(core, arguments); });
@@ -338,9 +339,9 @@ void bind_address_calls(nb::module_& m, nb::class_<Core>& core) {
         .def(
             "backward",
             [](const Core& core, const Bounds& bounds, const Place& input, Address h_0, const Reset& reset,
-               nb::handle parameters, const Place& output, const Saved& saved, bool recomputes, const Place& d_output,
-               Address d_h_n, const Place& d_input, Address d_h_0, Address d_reset, nb::handle d_parameters,
-               int threads, const Models& models) {
+               nb::handle parameters, const Place& output, const Saved& saved, bool recomputes,
+               const Place& d_output, Address d_h_n, const Place& d_input, Address d_h_0, Address d_reset,
+               nb::handle d_parameters, int threads, const Models& models) {
                 const BackwardArguments arguments{bounds,  input,        h_0,      reset, parameters, output,
                                                   saved,   recomputes,   d_output, d_h_n, d_input,    d_h_0,
                                                   d_reset, d_parameters, threads,  models};

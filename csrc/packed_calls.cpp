@@ -300,10 +300,10 @@ void bind_packed_calls(nb::module_& m) {
     nb::class_<Stepper>(m, "Stepper", "One step after another, with nothing left to prepare.")
         .def(nb::init<nb::object, nb::object, nb::object, int>(), nb::arg("packed"), nb::arg("state"),
              nb::arg("output"), nb::arg("threads"))
-        .def(
-            "step", &Stepper::step, nb::arg("input").none(),
-            "Advances the state in place; the output, or None where the input, the state or the output is not plain, "
-            "dense and of the right size.");
+        .def("step", &Stepper::step, nb::arg("input").none(),
+             "Advances the state in place; the output, or None where the input, the state or the output is not "
+             "plain, "
+             "dense and of the right size.");
 }
 
 }  // namespace fastgru::python

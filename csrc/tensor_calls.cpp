@@ -11,8 +11,7 @@ namespace {
 
 template <class T>
 nb::object forward_tensors(const Core& core, nb::handle input, nb::handle h_0, nb::handle parameters,
-                           const Bounds& bounds, bool batch_first, nb::handle saved, bool recomputes,
-                           int threads) {
+                           const Bounds& bounds, bool batch_first, nb::handle saved, bool recomputes, int threads) {
     Arguments arguments;
     Cell<T> cells[kMostCells];
     Forward<T> call{};
@@ -137,7 +136,8 @@ void bind_tensor_calls(nb::module_& m, nb::class_<Core>& core) {
         nb::arg("keeps_handle"),
         "Makes calls on tensors of these types usable; False when this torch lacks the table of functions for it. "
         "`functions` are the addresses of torch's aoti_torch_empty_strided, aoti_torch_get_data_ptr and "
-        "aoti_torch_delete_tensor_object, `dtypes` its numbers of float32, float64, bfloat16 and float16; or None.");
+        "aoti_torch_delete_tensor_object, `dtypes` its numbers of float32, float64, bfloat16 and float16; or "
+        "None.");
 
     core.def(
             "forward_tensors",
@@ -150,9 +150,10 @@ void bind_tensor_calls(nb::module_& m, nb::class_<Core>& core) {
                 });
             },
             nb::arg("input"), nb::arg("h_0").none(), nb::arg("parameters"), nb::arg("lengths").none(),
-            nb::arg("reset").none(), nb::arg("reset_state").none(), nb::arg("batch_first"),
-            nb::arg("saved").none(), nb::arg("recomputes"), nb::arg("threads"),
-            "Output and h_n, or None where a tensor is not plain, dense and of the right size, or there is no memory; "
+            nb::arg("reset").none(), nb::arg("reset_state").none(), nb::arg("batch_first"), nb::arg("saved").none(),
+            nb::arg("recomputes"), nb::arg("threads"),
+            "Output and h_n, or None where a tensor is not plain, dense and of the right size, or there is no "
+            "memory; "
             "what backward needs goes into the tensor `saved`.")
         .def(
             "backward_tensors",

@@ -37,8 +37,8 @@ void Method::load(nb::handle type, const char* name) {
 }
 
 nb::object Method::operator()(nb::handle self) const {
-    PyObject* result = function_ != nullptr ? function_(self.ptr(), nullptr)
-                                            : PyObject_CallOneArg(descriptor_, self.ptr());
+    PyObject* result =
+        function_ != nullptr ? function_(self.ptr(), nullptr) : PyObject_CallOneArg(descriptor_, self.ptr());
     if (result == nullptr) throw nb::python_error();
     return nb::steal(result);
 }

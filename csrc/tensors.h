@@ -91,8 +91,8 @@ class Tensors {
     bool load(nanobind::tuple types, const Maker& maker);
 
     // True when `object` is a CPU tensor of just these types with elements of type T, all of them in memory that is
-    // there; then `out` describes it. `storage` is that memory as an object of its own: who holds it holds the memory,
-    // also when the tensor is given another.
+    // there; then `out` describes it. `storage` is that memory as an object of its own: who holds it holds the
+    // memory, also when the tensor is given another.
     template <class T>
     bool describe(nanobind::handle object, DLTensor& out, nanobind::object& storage) const {
         return describe(object, kType<T>, out) && has_memory(object, sizeof(T), out, storage);

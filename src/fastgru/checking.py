@@ -208,15 +208,6 @@ def _as_tensor(name: str, values: Any) -> Tensor:
         raise errors.no_bounds(name, values) from error
 
 
-def has_memory(tensor: Tensor) -> bool:
-    """Whether the values of a tensor stand in memory: not those of a wrapper, of zeros that torch has not written down,
-    or of a storage that was given back.
-    """
-    if not torch._C._has_storage(tensor):
-        return False
-    return tensor.numel() == 0 or tensor.data_ptr() != 0
-
-
 def check_reset_state(spec: GRUSpec, bounds: Bounds, x: Tensor, batch: int) -> None:
     """Raises when the state that resets put in is of the wrong size, type or device."""
     state = bounds.reset_state

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from fastgru import checking, dispatch, errors
-from fastgru.backends import core_calls, cpu, onnx
+from fastgru.backends import core_calls, cpu, onnx, taking
 from fastgru.backends.base import (
     COMPILER,
     DISPATCH_MODE,
@@ -335,4 +335,6 @@ def _context(x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...]) -> str 
         return f"tensors of type {strange.pop().__name__}"
     if any(t.layout is not torch.strided for t in tensors):
         return "tensors of other layouts than torch.strided"
-    return "tensors without memory of their own" if any(t.is_cpu and not checking.has_memory(t) for t in tensors) else None
+    names = ("input", *(["hx"] if h_0 is not None else []), *("a parameter" for _ in weights))
+    wrappers = [taking.is_wrapper(name, t) for name, t in zip(names, tensors, strict=True) if t.is_cpu]
+    return "tensors without memory of their own" if any(wrappers) else None

@@ -37,7 +37,7 @@ class Stepper:
         True
     """
 
-    __slots__ = ("_output", "_shapes", "_state", "_step")
+    __slots__ = ("_dtype", "_output", "_shapes", "_state", "_step")
 
     def __init__(
         self, spec: GRUSpec, parameters: tuple[Parameter, ...], batch: int = 1, h_0: Tensor | None = None
@@ -54,7 +54,7 @@ class Stepper:
             raise errors.no_stepper(
                 f"its parameters are {dtype}; steppers keep states in float32 or float64: call .float() on a copy"
             )
-        rows = (batch, spec.hidden_size)
+        self._dtype, rows = dtype, (batch, spec.hidden_size)
         self._shapes = {"input": (batch, spec.input_size), "state": (spec.num_layers, *rows), "output": rows}
         self._state, self._output = (_zeros_to_stay(self._shapes[name], dtype) for name in ("state", "output"))
         packed = freezing.pack(spec, parameters)
@@ -110,16 +110,16 @@ class Stepper:
                 raise errors.not_a_tensor("h_0", h_0)
             if h_0.shape != self._shapes["state"]:
                 raise errors.hidden_shape(h_0.shape, self._shapes["state"])
-            self._state.copy_(h_0)
+            self._state.copy_(taking.taken("h_0", h_0) if h_0.is_cpu and h_0.layout is torch.strided else h_0)
 
     def _convert(self, input: Tensor) -> Tensor:
         """The step for a tensor that has the right values in another layout."""
         if not isinstance(input, Tensor):
             raise errors.not_a_tensor("input", input)
-        if input.dtype != self._output.dtype:
-            raise errors.operand_dtype("input", input.dtype, self._output.dtype)
+        if input.dtype != self._dtype:
+            raise errors.operand_dtype("input", input.dtype, self._dtype)
         if input.device.type != "cpu":
-            raise errors.device("parameter", input.device, self._output.device)
+            raise errors.device("parameter", input.device, torch.device("cpu"))
         expected = self._shapes["input"]
         if input.shape != expected:
             raise errors.step_input(f"of shape {tuple(input.shape)}", f"(batch, input_size) = {expected}")
@@ -136,8 +136,9 @@ class Stepper:
         """Raises when the state or the output is no longer what a step can write to."""
         for name, tensor in (("state", self._state), ("output", self._output)):
             is_plain = tensor.is_cpu and tensor.layout is torch.strided and not tensor.is_neg()
+            is_plain = is_plain and tensor.dtype is self._dtype
             if not is_plain or tensor.shape != self._shapes[name] or not tensor.is_contiguous():
-                raise errors.stepper_tensor(name, self._shapes[name])
+                raise errors.stepper_tensor(name, self._dtype, self._shapes[name])
             taking.taken(name, tensor)
 
 

@@ -58,17 +58,27 @@ def taken(name: str, tensor: Tensor, shape: Sequence[int] | None = None) -> Tens
     own = tensor.detach()
     if own.layout is not torch.strided:
         raise errors.layout(name, own.layout)
-    if not torch._C._has_storage(own):
-        raise errors.no_memory(name)
     if shape is not None and own.shape != tuple(shape):
         raise errors.changed_meanwhile(name, own.shape, tuple(shape))
-    if own.data_ptr() == 0 and own.numel() > 0:
-        if not own._is_zerotensor():  # type: ignore[attr-defined]
-            raise errors.no_memory(name)
-        own = own.clone()  # zeros that torch has not written down
-    elif _bytes_reached(own) > own.untyped_storage().nbytes():
+    if is_wrapper(name, own):
         raise errors.no_memory(name)
+    if own._is_zerotensor():  # type: ignore[attr-defined]
+        own = own.clone()  # zeros that torch has not written down
     return own.resolve_neg() if own.is_neg() else own
+
+
+def is_wrapper(name: str, tensor: Tensor) -> bool:
+    """Whether a strided tensor has no values of its own, as the wrappers have that torch's transforms hand out.
+
+    Raises:
+        OperandError: its memory was given back, or is too small. (Torch's operators do not always look.)
+    """
+    if not torch._C._has_storage(tensor) or torch._is_functional_tensor(tensor):
+        return True
+    is_written = not tensor._is_zerotensor()  # type: ignore[attr-defined]
+    if is_written and _bytes_reached(tensor) > tensor.untyped_storage().nbytes():
+        raise errors.no_memory(name)
+    return False
 
 
 def _bytes_reached(tensor: Tensor) -> int:

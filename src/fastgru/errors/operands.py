@@ -348,9 +348,9 @@ def step_input(got: str, expected: str) -> ShapeError:
     return ShapeError(f"a step is {got}; expected {expected}. Use the layer itself for whole sequences.")
 
 
-def stepper_tensor(name: str, shape: tuple[int, ...]) -> ShapeError:
+def stepper_tensor(name: str, dtype: object, shape: tuple[int, ...]) -> ShapeError:
     """For a stepper's state or output that was made another tensor than a step can write to."""
     return ShapeError(
-        f"the stepper's {name} is no longer a dense tensor {shape} on the CPU: it was given other memory or another "
-        f"shape from outside. Write to it in place (`stepper.{name}.copy_(...)`), or make a new stepper."
+        f"the stepper's {name} is no longer a dense tensor {shape} of {dtype} on the CPU: it was given other memory, "
+        f"another type or shape from outside. Write to it in place (`stepper.{name}.copy_(...)`), or make a new stepper."
     )
