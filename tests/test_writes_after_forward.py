@@ -88,7 +88,7 @@ def test_the_case_of_a_residual_that_is_added_to_the_input():
             torch.manual_seed(1)
             layer = make(4, 4, batch_first=batch_first)
             torch.manual_seed(2)
-            x = torch.randn(sizes[::-1] + (4,) if batch_first else (*sizes, 4))
+            x = torch.randn((*sizes[::-1], 4) if batch_first else (*sizes, 4))
             output, _ = layer(x)
             x += output.detach()
             try:

@@ -28,7 +28,7 @@ def check_can_pack(spec: GRUSpec, parameters: tuple[object, ...], purpose: str) 
         parameters: in torch's order.
         purpose: for the words of the error.
     """
-    if not core_calls.READS_TENSORS:
+    if not taking.READS_TENSORS:
         raise errors.cannot_pack(purpose, "this version of torch has no C functions to read tensors with")
     if spec.hidden_size == 0 or spec.num_layers * spec.num_directions > core_calls.MOST_CELLS:
         raise errors.cannot_pack(purpose, "the core does not take a layer of these sizes")

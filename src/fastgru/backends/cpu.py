@@ -137,8 +137,9 @@ _NOTHING = {dtype: torch.empty(0, dtype=dtype, device="cpu") for dtype in core_c
 
 
 class _Written:
-    """Tells whether a tensor was written to, without keeping its memory: by an alias that has its counter of writes
-    and whose memory was taken away.
+    """Tells whether a tensor was written to, without keeping its memory.
+
+    An alias shares the tensor's counter of writes; its memory is taken away.
     """
 
     def __init__(self, tensor: Tensor) -> None:
@@ -196,8 +197,10 @@ class _Gru(torch.autograd.Function):
 
 
 def _unpacked(ctx: Any, wanted: tuple[bool, ...], needs_all: bool) -> tuple[Any, ...]:
-    """What the forward pass saved. Torch refuses all when a part was written to since; unless `needs_all`, a part that
-    the gradients do not depend on is then given as it is now, for torch's layer would not have saved it.
+    """What the forward pass saved.
+
+    Torch refuses all when a part was written to since. Unless `needs_all`, a part that the gradients do not depend on
+    is then given as it is now, for torch's layer would not have saved it.
     """
     try:
         return ctx.saved_tensors  # type: ignore[no-any-return]

@@ -19,9 +19,12 @@ _DTYPES = ("float32", "float64", "bfloat16", "float16")
 
 
 def _functions_of_torch() -> tuple[list[int], list[int], Any, bool] | tuple[None, None, None, bool]:
-    """What the core makes tensors with: three addresses of torch's C interface, its numbers of types, a function from
-    a capsule with a handle to a tensor, and whether it leaves the handle behind (it does in torch 2.13, whatever its
-    name says). Versions of torch without them make tensors through DLPack, which cannot be resized.
+    """What the core makes tensors with, where this torch has it; else it makes them through DLPack.
+
+    Returns:
+        Three addresses of torch's C interface, its numbers of types, a function from a capsule with a handle to a
+        tensor, and whether that leaves the handle behind (it does in torch 2.13, whatever its name says). Tensors from
+        DLPack cannot be resized.
     """
     try:
         path = Path(torch.__file__).parent / "lib" / _LIBRARY.get(sys.platform, "libtorch_cpu.so")
@@ -31,9 +34,9 @@ def _functions_of_torch() -> tuple[list[int], list[int], Any, bool] | tuple[None
         dtypes = [int(getattr(library, f"aoti_torch_dtype_{name}")()) for name in _DTYPES]
         from_capsule = torch._C._aoti.alloc_tensor_by_stealing_from_void_ptr
         probe = torch.zeros(1, device="cpu")
-        owners = probe._use_count()
+        owners = probe._use_count()  # type: ignore[attr-defined]
         is_tensor = type(from_capsule(torch._C._aoti.unsafe_alloc_void_ptr_from_tensor(probe))) is Tensor
-        keeps_handle = probe._use_count() > owners
+        keeps_handle = probe._use_count() > owners  # type: ignore[attr-defined]
     except (AttributeError, OSError, TypeError):
         is_tensor = False
     return (addresses, dtypes, from_capsule, keeps_handle) if is_tensor else (None, None, None, False)
@@ -62,7 +65,7 @@ def taken(name: str, tensor: Tensor, shape: Sequence[int] | None = None) -> Tens
         raise errors.changed_meanwhile(name, own.shape, tuple(shape))
     if is_wrapper(name, own):
         raise errors.no_memory(name)
-    if own._is_zerotensor():  # type: ignore[attr-defined]
+    if own._is_zerotensor():
         own = own.clone()  # zeros that torch has not written down
     return own.resolve_neg() if own.is_neg() else own
 
@@ -75,7 +78,7 @@ def is_wrapper(name: str, tensor: Tensor) -> bool:
     """
     if not torch._C._has_storage(tensor) or torch._is_functional_tensor(tensor):
         return True
-    is_written = not tensor._is_zerotensor()  # type: ignore[attr-defined]
+    is_written = not tensor._is_zerotensor()
     if is_written and _bytes_reached(tensor) > tensor.untyped_storage().nbytes():
         raise errors.no_memory(name)
     return False
@@ -86,7 +89,7 @@ def _bytes_reached(tensor: Tensor) -> int:
     if tensor.numel() == 0:
         return 0
     last = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
-    return (tensor.storage_offset() + last + 1) * tensor.itemsize
+    return (int(tensor.storage_offset()) + last + 1) * tensor.itemsize
 
 
 def dense(name: str, tensor: Tensor, shape: Sequence[int] | None = None) -> Tensor:

@@ -352,5 +352,5 @@ def stepper_tensor(name: str, dtype: object, shape: tuple[int, ...]) -> ShapeErr
     """For a stepper's state or output that was made another tensor than a step can write to."""
     return ShapeError(
         f"the stepper's {name} is no longer a dense tensor {shape} of {dtype} on the CPU: it was given other memory, "
-        f"another type or shape from outside. Write to it in place (`stepper.{name}.copy_(...)`), or make a new stepper."
+        f"another type or shape from outside. Write to it in place (`stepper.{name}.copy_(...)`), or make a new one."
     )

@@ -89,8 +89,9 @@ class Inputs(NamedTuple):
         def of(tensor: Any) -> Any:
             return None if tensor is None else tensor[index]
 
+        x, h_0, reset_state, lengths, reset = map(of, (*self[:3], self.lengths, self.reset))
         weights = [weight[index] for weight in self.weights]
-        return Inputs(*map(of, self[:3]), weights, of(self.lengths), of(self.reset), *self[6:])
+        return Inputs(x, h_0, reset_state, weights, lengths, reset, *self[6:])
 
     def nothing(self) -> tuple[Tensor, Tensor]:
         """The results where nothing is to be computed: no outputs, and the states as they were."""
