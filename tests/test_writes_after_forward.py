@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequence
 
 import fastgru
@@ -181,3 +182,42 @@ def test_the_output_of_packed_data_may_be_written_to(seed, both, layers):
             output.data.detach().mul_(3)
         gradients.append(dict(enumerate(torch.autograd.grad(loss, list(layer.parameters())))))
     assert_agrees(*gradients)
+
+
+def test_hooks_on_saved_tensors_see_the_output_and_nothing_else_keeps_it():
+    layer, x = fastgru.GRU(3, 4), torch.randn(5, 2, 3)
+    kept = []
+
+    def pack(tensor):
+        kept.append(tensor.clone())
+        return len(kept) - 1
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda place: kept[place]):
+        output, _ = layer(x)
+        loss = output.sum()
+    assert any(torch.equal(tensor, output) for tensor in kept)
+    memory = StorageWeakRef(output.untyped_storage())
+    want = torch.autograd.grad(layer(x)[0].sum(), list(layer.parameters()))
+    del output
+    assert memory.expired()
+    got = torch.autograd.grad(loss, list(layer.parameters()))
+    assert all(torch.equal(a, b) for a, b in zip(got, want, strict=True))
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("entrance", ["plain", "lengths", "packed"])
+def test_the_output_goes_with_the_graph(recompute, entrance):
+    layer, x = fastgru.GRU(3, 4, recompute=recompute), torch.randn(5, 2, 3)
+    if entrance == "packed":
+        output = layer(pack_padded_sequence(x, [5, 3]))[0].data
+    else:
+        output, _ = layer(x, lengths=[5, 3] if entrance == "lengths" else None)
+    memory, node = StorageWeakRef(output.untyped_storage()), output.grad_fn
+    loss = output.sum()
+    del output
+    assert not memory.expired()
+    loss.backward(retain_graph=True)
+    assert not memory.expired()
+    loss.backward()
+    assert node is not None
+    assert memory.expired()

@@ -113,7 +113,7 @@ class _NotPlain(Exception):  # noqa: N818  (not an error: the call goes another 
 def _kept_by_torch(
     x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...], batch_first: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """x and h_0, or copies where `torch.nn.GRU` keeps copies too: programs write to what it does not look at again.
+    """The input and h_0, or copies where `torch.nn.GRU` keeps copies too: programs write to what it does not look at again.
 
     Torch multiplies x as one matrix of all steps, copied where its memory is not that. Of h_0 it keeps the difference
     to the first new gate, and h_0 itself only for the gradient of weight_hh.
