@@ -271,7 +271,6 @@ def test_probabilities_do_not_depend_on_company_or_padding(trained):
         ("d.csv", "text,label,label\nabc,x,1\n", "two columns 'label'"),
         ("d.csv", "text,label\nabc,x\n\nabc,y\n", "line 3 is empty"),
         ("d.csv", 'text,label\n"a\nc",x\nabd,\n', "line 4: the label is missing"),
-        ("d.tsv", 'text\tlabel\n"hi\tx\n"ho\ty\n', "line 2: a field begins with a quote"),
         ("d.jsonl", '{"text": "a\\ud800", "label": "x"}\n', r"line 1: 'text' has '\\ud800', which is no letter"),
         ("d.jsonl", '{"text": "abc", "label": " "}\n', "line 1: the label is missing"),
         ("d.jsonl", '{"text": "abc", "label": ["x"]}\n', r"line 1: the label is \['x'\]. Give one text"),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import bz2
+import csv
 import gzip
 import hashlib
 import io
 import json
 import lzma
+import re
 import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,6 +23,7 @@ from fastgru.errors import DataError
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 TABLES = (*SEPARATORS, ".parquet")
+QUOTED = re.compile(r'(?:^|(?<=[,\n]))"((?:[^"]+|"")*)("?)([^,\n]?)')  # a field in quotes, and what follows it
 JSON_LINES = (".jsonl", ".ndjson")
 COMPRESSED: dict[str, Callable[[bytes], bytes]] = {
     ".gz": gzip.decompress,
@@ -107,6 +110,8 @@ def json_lines(path: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
 def table(path: Path | str, texts: Sequence[str] = ()) -> pd.DataFrame:
     """A CSV, TSV or Parquet file; `.gz`, `.xz` or `.bz2` may follow the ending.
 
+    In CSV a field may stand in quotes, with "" for each quote in it; in TSV quotes are letters like all others.
+
     Args:
         path: of the file.
         texts: columns that are texts whatever they look like: 01 is no 1 in them. "NA" is no gap in any column.
@@ -128,32 +133,47 @@ def table(path: Path | str, texts: Sequence[str] = ()) -> pd.DataFrame:
 
 def _separated(path: Path | str, separator: str, texts: Sequence[str]) -> pd.DataFrame:
     content = text(path).rstrip("\n") + "\n"
-    how: dict[str, Any] = {"sep": separator, "keep_default_na": False, "na_values": [""], "index_col": False}
+    if separator == ",":
+        _require_whole_quotes(content, path)
+    how: dict[str, Any] = {"sep": separator, "quoting": csv.QUOTE_MINIMAL if separator == "," else csv.QUOTE_NONE}
     try:
-        names = pd.read_csv(io.StringIO(content), sep=separator, header=None, nrows=1, dtype=str).iloc[0]
+        names = pd.read_csv(io.StringIO(content), header=None, nrows=1, dtype=str, **how).iloc[0]
+        how |= {"keep_default_na": False, "na_values": [""], "index_col": False, "skip_blank_lines": False}
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # of lines with more fields than there are names
-            types = dict.fromkeys(texts, str)
-            found = pd.read_csv(io.StringIO(content), skip_blank_lines=False, dtype=types, **how)
+            found = pd.read_csv(io.StringIO(content), dtype=dict.fromkeys(texts, str), **how)
     except pd.errors.ParserWarning as error:
         raise DataError(f"{path}: lines have more fields than the first line has names. Check separators.") from error
     except pd.errors.ParserError as error:
         raise DataError(f"{path} is no table: {str(error).strip()}. Check quotes and separators.") from error
     if (twice := names[names.duplicated()]).size:
         raise DataError(f"{path} has two columns {twice.iloc[0]!r}. Rename or remove one.")
-    return _numbered(found, path, separator)
+    if separator == "\t" and names.str.fullmatch(r'".*"').all():
+        raise DataError(
+            f"{path} has names in quotes, {', '.join(names)}; in TSV quotes are letters. Write it without quotes, or "
+            "as CSV."
+        )
+    return _numbered(found, path)
 
 
-def _numbered(found: pd.DataFrame, path: Path | str, separator: str) -> pd.DataFrame:
+def _require_whole_quotes(content: str, path: Path | str) -> None:
+    """Raises where a quote begins a field of CSV and none ends it: readers would drop it, or join lines."""
+    for field in QUOTED.finditer(content):
+        _, closing, rest = field.groups()
+        if rest or not closing:
+            wrong = "goes on after the closing one" if closing else "is never closed"
+            shown = content[field.start() :].split("\n", 1)[0][:60]
+            raise DataError(
+                f"{path}, line {content.count(chr(10), 0, field.start()) + 1}: a field begins with a quote that "
+                f'{wrong}: {shown!r}. Put the whole field into quotes, with "" for each quote in it, or write TSV.'
+            )
+
+
+def _numbered(found: pd.DataFrame, path: Path | str) -> pd.DataFrame:
     """With the lines of the file as index."""
     texts = [found[name].str for name in found if found[name].dtype in ("str", "object")]
     breaks = sum((each.count("\n").fillna(0).astype(int) for each in texts), start=pd.Series(0, found.index))
     found = found.set_axis([2 + row + before for row, before in enumerate((breaks.cumsum() - breaks).tolist())])
-    if separator == "\t" and breaks.any():
-        raise DataError(
-            f"{path}, line {found.index[breaks.argmax()]}: a field begins with a quote and goes on in the next line. "
-            'Put it into quotes as a whole, with "" for each quote in it.'
-        )
     if (empty := found.index[found.isna().all(axis=1)]).size:
         raise DataError(f"{path}, line {empty[0]} is empty. Remove it.")
     return found
