@@ -1,15 +1,18 @@
-"""Tables of texts and series: their quotes."""
+"""Tables of texts and series: quotes, and columns that have no name or one of ours."""
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
 pytest.importorskip("lightning", reason="needs the extra tasks")
 
 from fastgru.errors import DataError
+from fastgru.tasks import work
 from fastgru.tasks.classify import Classify
 from fastgru.tasks.forecast import Forecast
+from fastgru.tasks.labelled import Labelled
 from fastgru.tasks.tag import Tag
 from fastgru.tasks.translate import Translate
 
@@ -75,3 +78,53 @@ def test_a_tsv_whose_names_are_quoted_is_explained(tmp_path):
     path = write(tmp_path / "d.tsv", '"time"\t"value"\n"2024-01-01"\t1\n')
     with pytest.raises(DataError, match=r'names in quotes, "time", "value"; in TSV quotes are letters'):
         Forecast().read(path)
+
+
+# ---- names that collide
+
+
+def test_a_class_may_be_called_label():
+    names = ["label", "probability of label"]
+    data = Labelled(["aab", "aba", "bba", "bab"] * 8, names * 16)
+    run = work.train(Classify(hidden=4, epochs=1, validation=0.0), data)
+    table = run.recipe.predict(run.model, run.state, data)
+    assert table.columns.tolist() == ["label", "probability of probability of label", "probability of label"]
+    assert set(table["label"]) <= set(names)
+    np.testing.assert_allclose(table.iloc[:, 1:].sum(axis=1), 1.0, rtol=1e-5)
+    likeliest = table.iloc[:, 1:].to_numpy().argmax(1)
+    assert table["label"].tolist() == [names[index] for index in likeliest]
+
+
+def test_a_feature_called_text_is_no_text(tmp_path):
+    rows = "series,label,text,time\n" + "".join(f"{n // 3},{'ab'[n // 3 % 2]},{n}.5,{n}\n" for n in range(12))
+    path = write(tmp_path / "d.csv", rows)
+    with pytest.raises(DataError, match="'text' holds numbers alone: it may be texts, or a feature of series"):
+        Classify().read(path)
+    data = Classify(text_column="texts").read(path)
+    assert data.features == ("text", "time")
+    named = write(tmp_path / "named.csv", "series,text,label\n1,so good,x\n2,7,y\n")
+    assert Classify().read(named).sequences == ["so good", "7"]
+
+
+def test_a_column_without_a_name_is_no_feature(tmp_path):
+    table = pd.DataFrame({"series": [1, 1, 2, 2], "label": [*"aabb"], "x": 1.5})
+    table.to_csv(tmp_path / "d.csv")
+    with pytest.raises(DataError, match="a column without a name, which pandas calls 'Unnamed: 0'"):
+        Classify().read(tmp_path / "d.csv")
+    for label in ("up", "down"):
+        (tmp_path / "d" / label).mkdir(parents=True)
+        table[["x"]].to_csv(tmp_path / "d" / label / "1.csv")
+    with pytest.raises(DataError, match=r"1.csv has a column without a name"):
+        Classify().read(tmp_path / "d")
+
+
+def test_a_name_that_is_column_and_index_is_explained(tmp_path):
+    table = pd.DataFrame({"text": ["a", "b"], "label": ["x", "y"]})
+    table.set_index("text", drop=False).to_parquet(tmp_path / "d.parquet")
+    with pytest.raises(DataError, match="has 'text' as a column and as an index"):
+        Classify().read(tmp_path / "d.parquet")
+
+
+def test_columns_may_be_called_self(tmp_path):
+    path = write(tmp_path / "d.csv", "series,self,x\n1,a,1\n2,b,2\n")
+    assert Classify(label_column="self").read(path).labels == ["a", "b"]

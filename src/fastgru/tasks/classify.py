@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+ANSWER = "label"  # the first column of predictions
+
+
 class Classifier(nn.Module):
     """Embedding or numbers as they are, a bidirectional GRU, and a linear layer on its last states."""
 
@@ -178,17 +181,30 @@ class Classify(Recipe[Labelled]):
         }
 
     def predict(self, model: nn.Module, state: State, data: Labelled) -> pd.DataFrame:
-        """The most probable label, and the probability of each."""
+        """The most probable label, in the column `label`, and the probability of each, in a column of its name."""
         probabilities, _ = self._probabilities(model, state, replace(data, labels=None))
         likeliest = [state["labels"][index] for index in probabilities.argmax(-1).tolist()]
-        table = pd.DataFrame(probabilities.numpy(), columns=state["labels"])
-        return pd.concat([pd.Series(likeliest, name="label"), table], axis=1)  # a label may be called so, too
+        table = pd.DataFrame(probabilities.numpy(), columns=_columns(state["labels"]))
+        table.insert(0, ANSWER, likeliest)
+        return table
 
     def plots(self, model: nn.Module, state: State, data: Labelled) -> dict[str, Figure]:
         probabilities, labels = self._probabilities(model, state, data)
         names = [str(label) for label in state["labels"]]
         counts = multiclass_confusion_matrix(probabilities, labels, len(state["labels"])).double().numpy()
         return {"confusion": plots.matrix(counts, names, names, ("true label", "predicted label"))}
+
+
+def _columns(labels: Sequence[labelled.Label]) -> list[labelled.Label]:
+    """Names for the probabilities: those of the labels, but for one that is called as the column of the answers is."""
+    taken, found = {ANSWER, *map(str, labels)}, list(labels)
+    for index, label in enumerate(labels):
+        if label == ANSWER:
+            name = f"probability of {label}"
+            while name in taken:
+                name = f"probability of {name}"
+            found[index] = name
+    return found
 
 
 def _order(names: Sequence[str], learned: Sequence[str]) -> Sequence[int] | slice:

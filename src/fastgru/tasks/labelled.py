@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from fastgru.errors import DataError
 from fastgru.tasks import reading
 
 Label = str | int | float | bool
+UNNAMED = re.compile(r"Unnamed: \d+(_level_\d+)?$")
 LARGEST = float(np.finfo(np.float32).max)  # of the numbers of series
 
 
@@ -67,6 +69,8 @@ def read(path: Path | str, columns: Columns, with_labels: bool) -> Labelled:
     else:
         table = reading.table(path, texts=(columns.text, columns.label))
     if reading.kind(path) == ".parquet":
+        if both := {*table.index.names} & {*table.columns}:
+            raise DataError(f"{path} has {both.pop()!r} as a column and as an index. Rename or remove one.")
         table = table.reset_index(drop=table.index.names == [None])  # names in the index are columns
     return _from_table(table, columns, with_labels, path)
 
@@ -82,6 +86,8 @@ def _from_table(table: pd.DataFrame, columns: Columns, with_labels: bool, path: 
     reading.require_columns(path, table, [key] + [columns.label] * with_labels)
     if not len(table):
         raise DataError(f"{path} has no rows. Give at least one sequence for each label.")
+    if is_text and columns.series in table.columns:
+        _require_no_numbers(table, columns, path)
     labels = _labels(table, columns.label, path) if with_labels else None
     if not is_text:
         return _from_long(table, labels, columns, path)
@@ -103,17 +109,18 @@ def _labels(table: pd.DataFrame, column: str, path: Path | str) -> list[str]:
 def _from_long(table: pd.DataFrame, labels: Sequence[str] | None, columns: Columns, path: Path | str) -> Labelled:
     if (empty := table.index[table[columns.series].isna()]).size:
         raise DataError(f"{path}, line {empty[0]}: the series is missing in column {columns.series!r}. Fill it in.")
-    table = table if labels is None else table.assign(**{columns.label: labels})
     features = table.drop(columns=[columns.series, columns.label], errors="ignore")
+    _require_names(features, path)
+    named = None if labels is None else pd.Series(labels, table.index)
     sequences, found = [], []
     for name, rows in table.groupby(table[columns.series].astype(str), sort=False):
         sequences.append(_numbers(features.loc[rows.index], path))
-        if labels is not None:
-            kinds = rows[columns.label].unique()
+        if named is not None:
+            kinds = named[rows.index].unique()
             if len(kinds) > 1:
                 raise DataError(f"{path}: series {name} has the labels {', '.join(kinds)}. Give it one.")
             found.append(kinds[0])
-    return Labelled(sequences, None if labels is None else found, tuple(map(str, features.columns)))
+    return Labelled(sequences, None if named is None else found, tuple(map(str, features.columns)))
 
 
 def _read_folder(path: Path) -> Labelled:
@@ -121,6 +128,7 @@ def _read_folder(path: Path) -> Labelled:
     if not files:
         raise DataError(f"{path} holds no .csv, .tsv or .parquet files. Lay the series out as LABEL/SERIES.csv.")
     tables = [reading.table(file) for file in files]
+    _require_names(tables[0], files[0])
     for file, table in zip(files, tables, strict=True):
         if file.parent.parent != path:
             raise DataError(f"{file} is not laid out as LABEL/SERIES.csv within {path}. Move or remove it.")
@@ -131,6 +139,25 @@ def _read_folder(path: Path) -> Labelled:
             )
     sequences = [_numbers(table, file) for file, table in zip(files, tables, strict=True)]
     return Labelled(sequences, [file.parent.name for file in files], tuple(map(str, tables[0].columns)))
+
+
+def _require_no_numbers(table: pd.DataFrame, columns: Columns, path: Path | str) -> None:
+    """Raises where texts stand beside series and are all numbers: they may be a feature of that name."""
+    if pd.to_numeric(table[columns.text].astype(str), errors="coerce").notna().all():
+        raise DataError(
+            f"{path} has columns {columns.text!r} and {columns.series!r}, and {columns.text!r} holds numbers alone: it "
+            "may be texts, or a feature of series. Rename the column that is neither texts nor names of series, or say "
+            "with --text-column or --series-column what they are called."
+        )
+
+
+def _require_names(table: pd.DataFrame, path: Path | str) -> None:
+    """Raises for a column that pandas calls "Unnamed: 0" because it has no name: the numbers of rows are no feature."""
+    if unnamed := [name for name in map(str, table.columns) if UNNAMED.match(name)]:
+        raise DataError(
+            f"{path} has a column without a name, which pandas calls {unnamed[0]!r}. Remove it where it numbers the "
+            "rows (pandas leaves it out with index=False), or give it a name where it is a feature."
+        )
 
 
 def _numbers(table: pd.DataFrame, path: Path | str) -> NDArray[np.float64]:
