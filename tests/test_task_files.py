@@ -1,4 +1,4 @@
-"""Tables of texts and series: quotes, and columns that have no name or one of ours."""
+"""Tables of texts and series: quotes, columns that have no name or one of ours, tables of one column."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("lightning", reason="needs the extra tasks")
 
 from fastgru.errors import DataError
-from fastgru.tasks import work
+from fastgru.tasks import SequenceClassifier, Tagger, Translator, inputs, work
 from fastgru.tasks.classify import Classify
 from fastgru.tasks.forecast import Forecast
 from fastgru.tasks.labelled import Labelled
@@ -128,3 +128,46 @@ def test_a_name_that_is_column_and_index_is_explained(tmp_path):
 def test_columns_may_be_called_self(tmp_path):
     path = write(tmp_path / "d.csv", "series,self,x\n1,a,1\n2,b,2\n")
     assert Classify(label_column="self").read(path).labels == ["a", "b"]
+
+
+# ---- tables where texts are expected
+
+TEXTS = ["aa", "bb", "ab", "ba"] * 8
+ONE = pd.DataFrame({"words": TEXTS})
+
+
+@pytest.mark.parametrize("form", [ONE, ONE.to_numpy(), ONE["words"], np.array(TEXTS), np.array(TEXTS)[:, None]])
+def test_one_column_of_texts_is_taken(form):
+    assert inputs.sequences(form).sequences == TEXTS
+    assert inputs.pairs(form, form) == (TEXTS, TEXTS)
+    assert inputs.one_text(form) == "\n".join(TEXTS)
+
+
+def test_a_classifier_learns_from_one_column_of_texts():
+    labels = [text[0] for text in TEXTS]
+    options = {"hidden": 4, "epochs": 1, "validation": 0.0}
+    expected = SequenceClassifier(**options).fit(TEXTS, labels).predict_proba(TEXTS)
+    classifier = SequenceClassifier(**options).fit(ONE, labels)
+    for form in (ONE, ONE.to_numpy(), TEXTS):
+        np.testing.assert_array_equal(classifier.predict_proba(form), expected)
+
+
+TWO = ONE.assign(more=TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: Translator().fit(TWO, ONE), r"sentences are a table with the columns \['words', 'more'\]. Give one"),
+        (lambda: Translator().fit(ONE, TWO.to_numpy()), r"translations are an array of the shape \(32, 2\)"),
+        (lambda: Translator().fit({"a": 1}, ["A"]), "sentences are dict; give a list"),
+        (lambda: Translator().fit({"a", "b"}, ["A", "B"]), "sentences are set; give a list"),
+        (lambda: SequenceClassifier().fit(TWO, TEXTS), r"texts are a table with the columns \['words', 'more'\]"),
+        (lambda: SequenceClassifier().fit({"a": 1}, [1]), "X is dict; give a list of texts or of series"),
+        (lambda: SequenceClassifier().fit([["a"], ["b"]] * 4, [1, 2] * 4), "series 1 is not made of numbers"),
+        (lambda: Tagger().fit(TWO, TWO), "sentence 1: tokens are str; give a list"),
+    ],
+)
+def test_tables_of_several_columns_are_explained(call, words):
+    with pytest.raises(DataError, match=words):
+        call()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,10 @@ def sequences(given: Any) -> Labelled | None:
     """
     if isinstance(given, (str, bytes)):
         raise DataError(f"X is one {type(given).__name__}; give a list of texts, [X].")
+    if isinstance(given, (Mapping, Set)):
+        raise DataError(f"X is {type(given).__name__}; give a list of texts or of series.")
+    if _holds_texts(given):
+        return Labelled(reading.require_texts(given, "text"), None)
     if not hasattr(given, "__iter__") or isinstance(given, pd.DataFrame) or getattr(given, "ndim", 1) in (0, 2):
         return None
     if not (items := list(given)):
@@ -45,10 +49,19 @@ def sequences(given: Any) -> Labelled | None:
     return Labelled([_series(item, number) for number, item in enumerate(items, start=1)], None, tuple(names[0]))
 
 
+def _holds_texts(given: Any) -> bool:
+    """Whether this is a table, or an array of two dimensions, with a text in it."""
+    if isinstance(given, pd.DataFrame):
+        return any(isinstance(value, str) for name in range(given.shape[1]) for value in given.iloc[:, name])
+    return isinstance(given, np.ndarray) and given.ndim == 2 and any(isinstance(value, str) for value in given.flat)
+
+
 def is_rows(given: Any) -> bool:
     """Whether this is one array (N, T), written as a list of lists."""
     rows = list(given) if isinstance(given, (list, tuple)) else []
-    return bool(rows) and all(isinstance(row, (list, tuple)) for row in rows) and len({*map(len, rows)}) == 1
+    if not all(isinstance(row, (list, tuple)) for row in rows) or len({*map(len, rows)}) != 1:
+        return False
+    return not any(isinstance(value, str) for row in rows for value in row)
 
 
 def _series(given: Any, number: int) -> NDArray[np.floating[Any]]:

@@ -12,11 +12,12 @@ import lzma
 import re
 import warnings
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from fastgru.errors import DataError
@@ -191,9 +192,25 @@ def require_columns(path: Path | str, found: pd.DataFrame, needed: list[str]) ->
         )
 
 
+def column(given: Any, what: str) -> Any:
+    """The one column of a table or array that has two dimensions; whatever else comes, as it is.
+
+    Raises:
+        DataError: for a table of several columns, which would be read as the list of their names.
+    """
+    if not isinstance(given, (pd.DataFrame, np.ndarray)) or given.ndim < 2:
+        return given
+    if given.shape[1:] != (1,):
+        shown = list(given.columns) if isinstance(given, pd.DataFrame) else f"of the shape {given.shape}"
+        kind = "a table with the columns" if isinstance(given, pd.DataFrame) else "an array"
+        raise DataError(f"{what}s are {kind} {shown}. Give one column.")
+    return given.iloc[:, 0] if isinstance(given, pd.DataFrame) else given[:, 0]
+
+
 def require_texts(texts: Iterable[Any], what: str, empty: bool = False) -> list[str]:
     """The texts; raises where one is none, nothing but space unless that is `empty`, or has half of a letter."""
-    if isinstance(texts, (str, bytes)) or not hasattr(texts, "__iter__"):
+    texts = column(texts, what)
+    if isinstance(texts, (str, bytes, Mapping, Set)) or not hasattr(texts, "__iter__"):
         raise DataError(f"{what}s are {type(texts).__name__}; give a list of them.")
     texts = list(texts)
     for number, found in enumerate(texts, start=1):
