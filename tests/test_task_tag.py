@@ -181,6 +181,77 @@ def test_a_plain_tag_must_be_there(recipe):
         work.train(replace(recipe, plain="O"), Tagged([["a", "dog"]] * 4, [["D", "N"]] * 4))
 
 
+# ---- columns that are no tokens
+
+CAT = "1\tThe\tthe\tDET\tDT\t_\t2\tdet\t_\t_\n2\tcat\tcat\tNOUN\tNN\t_\t0\troot\t_\tSpaceAfter=No\n"
+DU = (
+    "# text = du\n1-2\tdu\t_\t_\t_\t_\t_\t_\t_\t_\n1\tde\tde\tADP\t_\t_\t2\tcase\t_\t_\n"
+    "1.1\tx\tx\tVERB\t_\t_\t_\t_\t_\t_\n2\tle\tle\tDET\t_\t_\t0\tdet\t_\t_\n"
+)
+UNIVERSAL = Tagged([["The", "cat"], ["de", "le"]], [["DET", "NOUN"], ["ADP", "DET"]])
+
+
+@pytest.mark.parametrize("comments", ["", "# newdoc\n# sent_id = 1\n#text = The cat\n"])
+@pytest.mark.parametrize("ending", ["conllu", "conll", "tsv"])
+def test_conllu_is_words_and_classes(tmp_path, ending, comments):
+    path = tmp_path / f"d.{ending}"
+    path.write_text(f"{comments}{CAT}\n{DU}\n")
+    assert Tag().read(path) == UNIVERSAL
+    assert Tag().read_inputs(path) == UNIVERSAL._replace(tags=None)
+
+
+def test_a_document_begins_a_sentence_and_is_no_token(tmp_path):
+    for line in ("-DOCSTART- -X- -X- O\n\n", "-DOCSTART- -X- -X- O\n", "-DOCSTART-\n\n", "-docstart- O\n"):
+        path = tmp_path / "d.conll"
+        path.write_text(f"{line}EU NNP B-NP B-ORG\nsays VBZ B-VP O\n{line}It PRP B-NP O\n")
+        assert Tag().read(path) == Tagged([["EU", "says"], ["It"]], [["B-ORG", "O"], ["O"]])
+        assert Tag().read_inputs(path) == Tagged([["EU", "says"], ["It"]], None)
+
+
+def test_hashes_may_be_tokens(tmp_path):
+    for content in ("# B\n#MeToo B\nran O\n", "#\t#\n#MeToo\tB\nran\tO\n", "# #\n#MeToo B\nran O\n"):
+        (tmp_path / "d.conll").write_text(content)
+        assert Tag().read(tmp_path / "d.conll").tokens == [["#", "#MeToo", "ran"]]
+
+
+NUMBERED = "1\tThe\tDET\n2\tcat\tNOUN\n\n1\tIt\tPRON\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        ("d.conll", "# sent_id = 1\nthe D\n", "line 1 looks like a comment: '# sent_id = 1'. Remove such lines"),
+        ("d.conll", "the D\n# newdoc\ncat N\n", "line 2 looks like a comment: '# newdoc'"),
+        ("d.conll", "# id 12\tdomain=en\nthe\tD\n", "line 1 looks like a comment"),
+        ("d.conll", "#begin document (a); part 0\na 0 D\n", "line 1 looks like a comment"),
+        ("d.conll", NUMBERED, r"line 1: the first column numbers the tokens.*'1\\tThe\\tDET'.*cut -f 2,4"),
+        ("d.conll", NUMBERED.replace("\t", " "), "the first column numbers the tokens"),
+        ("d.conll", "1\tThe\t_\t_\tD\n2\tcat\t_\t_\tN\n", "the first column numbers the tokens"),
+        ("d.conll", "a/1 0 0 The DT\na/1 0 1 cat NN\n\na/1 0 0 It P\na/1 0 1 ran V\n", "names sentences or documents"),
+        ("d.conllu", "the D\n", "line 1 has 2 columns; CoNLL-U has 10"),
+        ("d.conllu", CAT.replace("2\tcat", "b\tcat"), "line 2: 'b' is no number of a word"),
+        ("d.conllu", CAT.replace("DET", "_").replace("NOUN", "_"), "no classes of words in column 4.*cut -f 2,5"),
+        ("d.conllu", "# nothing\n", "has no tokens"),
+        ("d.conll", "-DOCSTART- O\n", "has no tokens"),
+    ],
+)
+def test_what_is_no_token_is_explained(tmp_path, file, content, words):
+    (tmp_path / file).write_text(content)
+    with pytest.raises(DataError, match=words):
+        Tag().read(tmp_path / file)
+
+
+def test_numbers_are_tokens_where_they_do_not_count(tmp_path):
+    for content in ("1 A\n0 B\n1 A\n1 A\n", "7 A\n9 B\n8 C\n"):
+        (tmp_path / "d.conll").write_text(content)
+        assert Tag().read(tmp_path / "d.conll").tokens == [content.split()[::2]]
+    (tmp_path / "words.conll").write_text("1\n2\n3\n")
+    assert Tag().read_inputs(tmp_path / "words.conll").tokens == [["1", "2", "3"]]
+    (tmp_path / "words.conll").write_text("1 The\n2 cat\n3 sat\n")
+    with pytest.raises(DataError, match="the first column numbers the tokens"):
+        Tag().read_inputs(tmp_path / "words.conll")
+
+
 # ---- baselines
 
 

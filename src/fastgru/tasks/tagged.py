@@ -1,4 +1,4 @@
-"""Tokens with a tag each: CoNLL columns, or running text whose capitals and punctuation are the tags."""
+"""Tokens with a tag each: of columns, or of running text whose capitals and punctuation are the tags."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fastgru.errors import DataError
-from fastgru.tasks import reading
+from fastgru.tasks import conll, reading
 
 PLAIN = "lower"  # the tag of a word in small letters that nothing follows
 MARKS = ".,;:?!"
@@ -87,32 +87,14 @@ def split(data: Tagged, share: float) -> tuple[Tagged, Tagged]:
 def read(path: Path | str, with_tags: bool) -> Tagged:
     """A `.txt` file as running text, an empty line between paragraphs; any other as columns, one between sentences.
 
+    `conll.read` says which columns hold tokens and tags.
+
     Raises:
         DataError: naming file and line.
     """
     if reading.kind(path) == ".txt":
         return _read_text(path, with_tags)
-    sentences: list[list[list[str]]] = [[]]
-    width = 0
-    for number, line in enumerate(reading.text(path).split("\n"), start=1):
-        columns = line.split("\t") if "\t" in line else re.split(" +", line.strip(" "))
-        if not line.strip():
-            sentences.append([])
-            continue
-        width = width or len(columns)
-        if with_tags and len(columns) < 2:
-            raise DataError(f"{path}, line {number} has one column: {line[:60]!r}. Write the token, then its tag.")
-        if len(columns) != width:
-            raise DataError(
-                f"{path}, line {number} has {len(columns)} columns; the lines before have {width}. "
-                "Give each token the same columns, with one tab, or else spaces, between them."
-            )
-        if not all(column.strip() for column in columns):
-            raise DataError(f"{path}, line {number} has an empty column: {line[:60]!r}. Fill it in.")
-        sentences[-1].append(columns)
-    whole = [sentence for sentence in sentences if sentence]
-    tokens = [[columns[0] for columns in sentence] for sentence in whole]
-    return Tagged(tokens, [[columns[-1] for columns in sentence] for sentence in whole] if with_tags else None)
+    return Tagged(*conll.read(path, with_tags))
 
 
 def _read_text(path: Path | str, with_tags: bool) -> Tagged:
