@@ -5,6 +5,8 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <exception>
+
 #include "bindings.h"
 
 namespace nb = nanobind;
@@ -34,12 +36,24 @@ void activation(bool is_tanh, Address x, Address y, ptrdiff_t n) {
     (is_tanh ? kernels.tanh : kernels.sigmoid)(reinterpret_cast<const T*>(x), reinterpret_cast<T*>(y), n);
 }
 
+// The words for what happened are Python's, in fastgru.errors.
+void tell_python(const std::exception_ptr& thrown, void*) {
+    try {
+        std::rethrow_exception(thrown);
+    } catch (const OutOfMemory& lack) {
+        const nb::object make = nb::module_::import_("fastgru.errors").attr("out_of_memory");
+        const nb::object error = make(lack.bytes);
+        PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
+    }
+}
+
 }  // namespace
 
 NB_MODULE(_core, m) {
     m.doc() = "The native core of fastgru: a stacked, bidirectional GRU on raw memory.";
     // A graph that lives until the interpreter ends keeps its buffers that long; this is no leak to warn of.
     nb::set_leak_warnings(false);
+    nb::register_exception_translator(tell_python);
 
     nb::class_<Core> core(m, "Core", "Sizes and element type of a layer.");
     core.def(
@@ -55,14 +69,10 @@ NB_MODULE(_core, m) {
         nb::arg("input_size"), nb::arg("hidden_size"), nb::arg("num_layers"), nb::arg("num_directions"),
         nb::arg("bias"), nb::arg("type"));
 
-    nb::class_<Block>(m, "Block", nb::type_slots(block_slots), "Memory from the pool, as a writable buffer.")
-        .def(
-            "__init__",
-            [](Block* self, size_t bytes) {
-                new (self) Block(bytes);
-                if (self->data() == nullptr) throw std::bad_alloc();
-            },
-            nb::arg("bytes"));
+    nb::class_<Block>(
+        m, "Block", nb::type_slots(block_slots),
+        "Memory from the pool, as a writable buffer. As every call, raises OutOfMemoryError where there is none.")
+        .def("__init__", [](Block* self, size_t bytes) { new (self) Block(borrow(bytes)); }, nb::arg("bytes"));
 
     m.attr("MOST_CELLS") = kMostCells;
     bind_address_calls(m, core);

@@ -4,7 +4,6 @@
 
 #include <nanobind/nanobind.h>
 
-#include <new>
 #include <optional>
 
 #include "fastgru.h"
@@ -73,6 +72,18 @@ inline bool bound(Batch& batch, const int64_t* lengths) {
     return true;
 }
 
+// Thrown where the system has no memory left; Python sees fastgru.errors.OutOfMemoryError (bindings.cpp).
+struct OutOfMemory {
+    size_t bytes;
+};
+
+// A block of the pool, of at least so many bytes.
+inline Block borrow(size_t bytes) {
+    Block block(bytes);
+    if (block.data() == nullptr) throw OutOfMemory{bytes};
+    return block;
+}
+
 // All memory of the call is the call's own or held by it, unless it keeps the GIL.
 template <class Call>
 void run_in_workspace(Call call) {
@@ -82,8 +93,7 @@ void run_in_workspace(Call call) {
     const Team team(call.threads, product_microseconds(call.spec, call.batch, call.value_bytes));
     call.threads = team.threads();
     call.is_awake = team.is_awake();
-    const Block workspace(workspace_bytes(table, call));
-    if (workspace.data() == nullptr) throw std::bad_alloc();
+    const Block workspace = borrow(workspace_bytes(table, call));
     run(table, call, workspace.data());
 }
 

@@ -92,7 +92,7 @@ class Core:
         """
 
 class Block:
-    """Memory from the pool, as a writable buffer."""
+    """Memory from the pool, as a writable buffer. As every call, raises OutOfMemoryError where there is none."""
 
     def __init__(self, bytes: int) -> None: ...
 

@@ -10,6 +10,7 @@
     |-- BoundsError      (RuntimeError, ValueError)  lengths or a reset mask that do not fit the batch
     |   `-- BoundsTypeError (TypeError)              and of a type that says nothing of them
     |-- BackendError     (RuntimeError)              a backend that was asked for and refuses
+    |-- OutOfMemoryError (RuntimeError, MemoryError) a call for which the system has no memory left
     |-- FrozenError      (RuntimeError)              a write to a frozen layer, or one that cannot be frozen
     |-- ExportError      (RuntimeError)              a model that the target format has no words for
     |-- LevelError       (ValueError)                an instruction-set level that cannot run here

@@ -11,6 +11,7 @@ from fastgru.errors.kinds import (
     FrozenError,
     InputTypeError,
     MissingExtra,
+    OutOfMemoryError,
     ShapeError,
     SlowPathWarning,
 )
@@ -137,6 +138,16 @@ def example_and_options() -> ArgumentError:
     return ArgumentError(
         "`with_h_0` and `with_lengths` came together with an example call. Expected one of the two: put the state "
         "and the lengths into `args` or `kwargs`, or leave these out."
+    )
+
+
+def out_of_memory(size: int) -> OutOfMemoryError:
+    """For a call of the core that got no memory; `size` is in bytes."""
+    return OutOfMemoryError(
+        f"DefaultCPUAllocator: can't allocate memory: you tried to allocate {size} bytes. The system has no "
+        f"{size / 2**20:,.0f} MiB left for what a GRU keeps during a call or for its backward pass. Pass fewer rows or "
+        "steps at once, let go of graphs and outputs that are not used any more, or train with recompute=True, which "
+        "keeps a third."
     )
 
 

@@ -43,6 +43,10 @@ class BackendError(FastGRUError, RuntimeError):
     """A backend that was asked for by name and cannot serve the call."""
 
 
+class OutOfMemoryError(FastGRUError, RuntimeError, MemoryError):
+    """A call that needs more memory than the system has left."""
+
+
 class FrozenError(FastGRUError, RuntimeError):
     """A write to the parameters of a frozen layer, or a layer that cannot be frozen."""
 
