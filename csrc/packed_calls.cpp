@@ -72,9 +72,9 @@ class Packed {
     Packed(const Core& core, nb::tuple parameters, nb::tuple watches, nb::tuple dense)
         : core_(core),
           table_(&active_table()),
-          memory_(with_type(core.type, [&]<class T>(Tag<T>) { return packed_bytes<T>(*table_, core.spec); })),
+          memory_(
+              borrow(with_type(core.type, [&]<class T>(Tag<T>) { return packed_bytes<T>(*table_, core.spec); }))),
           parameters_(std::move(parameters)) {
-        if (memory_.data() == nullptr) throw std::bad_alloc();
         for (nb::handle watch : watches) watches_.emplace_back(watch, core.type);
         with_type(core.type, [&]<class T>(Tag<T>) { fill<T>(dense); });
     }
@@ -177,9 +177,7 @@ class Stepping {
           output_(std::move(output), Tag<T>()),
           threads_(threads),
           input_(size_t(rows_ * spec_.input_size)),
-          workspace_(most_bytes(packed)) {
-        if (workspace_.data() == nullptr) throw std::bad_alloc();
-    }
+          workspace_(borrow(most_bytes(packed))) {}
 
     nb::object step(const Packed& packed, nb::handle input) {
         Arguments arguments;
