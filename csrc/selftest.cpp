@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "fastgru.h"
+#include "selftest.h"
 #include "workspace.h"
 
 using namespace fastgru;
@@ -487,5 +488,7 @@ int main(int argc, char** argv) {
     if (!check_concurrent_calls()) return printf("concurrent calls disturb each other\n"), 1;
     if (!check_fork()) return printf("a call in a forked child is wrong\n"), 1;
     printf("concurrent calls and a forked child agree\n");
+    if (!check_pool_in_children() || !check_team()) return 1;
+    printf("children share no lock of the pool, teams are as they should be\n");
     return 0;
 }

@@ -4,6 +4,8 @@
 
 #include <chrono>
 
+#include "workspace.h"
+
 namespace fastgru {
 
 namespace {
@@ -48,27 +50,36 @@ void write(V& value, V now) {
     __atomic_store_n(&value, now, __ATOMIC_RELAXED);
 }
 
-// Registered when the library is loaded.
-[[maybe_unused]] const int registered = pthread_atfork(nullptr, nullptr, [] { forked = true; });
+// All that the core does at a fork, registered when the library is loaded: before it, in the parent after it, and
+// in the child.
+[[maybe_unused]] const int registered = pthread_atfork(lock_pool, unlock_pool, [] {
+    unlock_pool();
+    forked = true;
+});
 
 }  // namespace
 
 bool is_forked() { return forked; }
 
+void note_team() { write(last_threaded_end, now()); }
+
 Team::Team(int wanted, double microseconds) : microseconds_(microseconds), threads_(wanted), begin_(now()) {
-    write(calls_in_succession, begin_ - read(last_end) < kAwake ? read(calls_in_succession) + 1 : 0);
-    is_awake_ = begin_ - read(last_threaded_end) < kAwake || read(calls_in_succession) >= kStream;
+    const int before = read(calls_in_succession);
+    const int calls = begin_ - read(last_end) >= kAwake ? 0 : before < kStream ? before + 1 : kStream;
+    write(calls_in_succession, calls);
+    is_awake_ = begin_ - read(last_threaded_end) < kAwake || calls == kStream;
     if (begin_ < read(crowded_until) && microseconds < kShortMicroseconds) threads_ = 1;
 }
 
 Team::~Team() {
     const long end = now();
     const double most = kMostTimesSlower * microseconds_ * double(kMicrosecond) + double(kLeastDelay);
-    if (threads_ > 1 && double(end - begin_) > most) {
+    // What one thread does is slow for other reasons: it waits for nobody.
+    const bool had_team = threads_ > 1 && read(last_threaded_end) >= begin_;
+    if (had_team && double(end - begin_) > most) {
         if (end - read(last_delay) < kMemory) write(crowded_until, end + kCrowded);
         write(last_delay, end);
     }
-    if (threads_ > 1 && is_awake_) write(last_threaded_end, end);
     write(last_end, end);
 }
 

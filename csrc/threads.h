@@ -14,6 +14,9 @@ namespace fastgru {
 // of threads, for ever; so such a child works on the calling thread alone.
 bool is_forked();
 
+// To be called where several threads have just worked together.
+void note_team();
+
 // How many threads a call should ask for, judged by the calls before it. Made at the beginning of a call and
 // destroyed at its end.
 class Team {
@@ -36,8 +39,9 @@ class Team {
     long begin_;
 };
 
-// Runs work(thread, threads) on up to `wanted` threads at once; OpenMP may grant fewer. The thread sanitizer knows
-// nothing of OpenMP's locks and would report each of them, so builds for it take the standard library's threads.
+// Runs work(thread, threads) on up to `wanted` threads at once; OpenMP may grant fewer. `work` must not throw. The
+// thread sanitizer knows nothing of OpenMP's locks and would report each of them, so builds for it take the
+// standard library's threads.
 template <class Work>
 void on_threads(int wanted, const Work& work) {
     if (wanted <= 1 || is_forked()) {
@@ -53,6 +57,7 @@ void on_threads(int wanted, const Work& work) {
 #pragma omp parallel num_threads(wanted)
     work(omp_get_thread_num(), omp_get_num_threads());
 #endif
+    note_team();
 }
 
 // The share of thread `index` out of `count` in [0, total): contiguous and in order.

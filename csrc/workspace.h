@@ -44,6 +44,10 @@ class Block {
 
 // Bytes that wait in the pool for the next call.
 size_t pooled_bytes();
+// Around a fork: a child inherits the pool as it is, and its lock must not be another thread's, who is not there to
+// open it.
+void lock_pool();
+void unlock_pool();
 // From now on every block is handed out full of NaN: tests show that no kernel reads what it has not written.
 void set_poison(bool is_on);
 
