@@ -161,9 +161,8 @@ void run_all(std::vector<Call>& calls, int threads) {
         bytes = own > bytes ? own : bytes;
     }
     bytes = (bytes + 63) / 64 * 64;
-    const int workers = team.threads() < int(calls.size()) ? team.threads() : int(calls.size());
-    const Block workspace(bytes * size_t(workers));
-    if (workspace.data() == nullptr) throw std::bad_alloc();
+    const int workers = threads_for_calls(ptrdiff_t(calls.size()), each, team.threads(), team.is_awake());
+    const Block workspace = borrow(bytes * size_t(workers));
     WorkQueue queue;
     on_threads(workers, [&](int thread, int) {
         for (long i = queue.take(); i < long(calls.size()); i = queue.take())

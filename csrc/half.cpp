@@ -10,8 +10,8 @@ namespace fastgru {
 
 namespace {
 
-// Values from which on threads share the work of converting them.
-constexpr ptrdiff_t kSharedValues = 1 << 16;
+// Values from which on threads share the work of converting them, and how many each of them gets at least.
+constexpr ptrdiff_t kSharedValues = 1 << 16, kOwnValues = kSharedValues / 2;
 
 template <class S>
 struct Converter {
@@ -22,7 +22,8 @@ struct Converter {
 
     template <class Convert>
     void in_shares(ptrdiff_t values, ptrdiff_t items, const Convert& convert) const {
-        on_threads(values < kSharedValues ? 1 : threads, [&](int thread, int count) {
+        const int most = values < threads * kOwnValues ? int(values / kOwnValues) : threads;
+        on_threads(values < kSharedValues ? 1 : most, [&](int thread, int count) {
             const Share share(items, thread, count);
             convert(share.begin, share.end);
         });

@@ -1,5 +1,6 @@
 #include "plan.h"
 
+#include <bit>
 #include <initializer_list>
 
 namespace fastgru {
@@ -34,6 +35,13 @@ constexpr double kFetch = 0.2;
 // Starting threads. A team that is awake forks and joins in 1 us; one that sleeps takes 45 to 85 us to wake, and
 // only then helps. Single steps that come one by one would find it asleep every time.
 constexpr double kStart = 12, kStartAwake = 4, kStartOneStep = 100;
+// For each thread beyond two: a fork and a join take longer the more there are, and a call has no right to cores
+// that it hardly uses. What the constants above are fitted to had two.
+constexpr double kStartEach = 1, kStartEachAwake = 0.1;
+// And of what each further one could save if all work were divided, it must save this part.
+constexpr double kWorth = 0.25;
+// Meetings of all threads that are no part of a step: of `ahead` in all, of the backward pass in each chunk.
+constexpr double kMeetingsAhead = kChunksAhead + 1, kMeetingsBackward = 3;
 
 // What one direction of a layer takes.
 struct Estimate {
@@ -59,6 +67,8 @@ struct Estimate {
     }
     double projection(double rows) const { return project * larger(rows * steps, kLeastRows); }
     double wait(double threads) const { return steps * kWait * threads; }
+    // Of the threads beyond two.
+    static double meet(double meetings, double threads) { return meetings * kWait * (threads - 2); }
 };
 
 // The rows of the fullest of `parts` groups.
@@ -91,7 +101,20 @@ double forward_microseconds(const LayerShape& shape, Way way, int threads) {
         const double rows = rows_of_part(shape, one, groups);
         return double(ceil_div(groups * shape.directions, threads)) * (one.projection(rows) + one.recurrence(rows));
     }
-    return larger(one.recurrence(one.batch), alone / count) + kFetch * one.projection(one.batch);
+    return larger(one.recurrence(one.batch), alone / count) + kFetch * one.projection(one.batch) +
+           one.meet(kMeetingsAhead, count);
+}
+
+ptrdiff_t gradient_steps(const LayerShape& shape) {
+    const ptrdiff_t row_bytes = 4 * shape.blocks() * shape.lanes * ptrdiff_t(shape.value_bytes);
+    const ptrdiff_t rows = larger(kGradientRows, kGradientBytes / row_bytes);
+    return smaller(shape.steps, larger(1, rows / shape.batch));
+}
+
+// In how many equal parts so many threads divide the panels of the recurrent weights.
+double panel_shares(const LayerShape& shape, int threads) {
+    const ptrdiff_t panels = ceil_div(shape.blocks(), panel_vectors(shape.hidden_size, shape.lanes));
+    return double(panels) / double(ceil_div(panels, threads));
 }
 
 double backward_microseconds(const LayerShape& shape, Way way, int threads) {
@@ -99,8 +122,10 @@ double backward_microseconds(const LayerShape& shape, Way way, int threads) {
     const double count = double(threads);
     const double shared = 2 * one.projection(one.batch) + one.row * one.total;
     if (way == Way::alone) return shared + one.recurrence(one.batch);
-    if (way == Way::columns) return shared / count + one.recurrence(one.batch, count) + one.wait(count);
-    return shared / count + one.recurrence(rows_of_part(shape, one, threads));
+    const double chunks = double(ceil_div(shape.steps, gradient_steps(shape)));
+    const double all = shared / count + one.meet(chunks * kMeetingsBackward, count);
+    if (way == Way::columns) return all + one.recurrence(one.batch, panel_shares(shape, threads)) + one.wait(count);
+    return all + one.recurrence(rows_of_part(shape, one, threads));
 }
 
 struct Choice {
@@ -108,18 +133,43 @@ struct Choice {
     int threads;
 };
 
-// The way out of `ways` and the number of threads with the smallest estimate; or the wanted way with most threads.
+double start_microseconds(int threads, bool is_awake, double asleep = kStart) {
+    return is_awake ? kStartAwake + kStartEachAwake * (threads - 2) : asleep + kStartEach * (threads - 2);
+}
+
+// The next number of threads to be looked at: all up to 8, then four up to each power of two, and `most` in any
+// case.
+int next_team(int threads, int most) {
+    const int next = threads + (threads < 8 ? 1 : int(std::bit_floor(unsigned(threads))) / 4);
+    return threads < most && next > most ? most : next;
+}
+
+// What part of the time of a team a larger one may take to be worth its threads.
+double most_of_least(int threads, int more) {
+    return threads == 1 ? 1 : 1 - kWorth * double(more - threads) / double(more);
+}
+
+// The wanted way with as many threads as it can have.
+Choice wanted(const LayerShape& shape, std::initializer_list<Way> ways) {
+    for (int threads = shape.threads; threads > 1; --threads)
+        for (const Way way : ways)
+            if (way == shape.way && is_possible(shape, way, threads)) return {way, threads};
+    return {Way::alone, 1};
+}
+
+// The way out of `ways` and the number of threads with the smallest estimate; of equal ones, the fewest threads.
 Choice choose(const LayerShape& shape, std::initializer_list<Way> ways,
               double (&microseconds)(const LayerShape&, Way, int)) {
+    if (shape.way != Way::best) return wanted(shape, ways);
     Choice best{Way::alone, 1};
     double least = microseconds(shape, Way::alone, 1);
-    const double start = shape.is_awake ? kStartAwake : shape.steps == 1 ? kStartOneStep : kStart;
-    for (int threads = shape.threads; threads > 1; threads /= 2) {
+    for (int threads = 2; threads <= shape.threads; threads = next_team(threads, shape.threads)) {
+        const double start = start_microseconds(threads, shape.is_awake, shape.steps == 1 ? kStartOneStep : kStart);
+        if (start >= least) break;  // and more of them take even longer to start
         for (const Way way : ways) {
             if (!is_possible(shape, way, threads)) continue;
-            if (way == shape.way) return {way, threads};
             const double estimate = microseconds(shape, way, threads) + start;
-            if (shape.way != Way::best || estimate >= least) continue;
+            if (estimate >= least * most_of_least(best.threads, threads)) continue;
             least = estimate;
             best = {way, threads};
         }
@@ -159,9 +209,21 @@ BackwardPlan plan_backward(const LayerShape& shape) {
     LayerShape one_direction = shape;
     one_direction.directions = 1;
     const auto [way, threads] = choose(one_direction, {Way::rows, Way::columns}, backward_microseconds);
-    const ptrdiff_t row_bytes = 4 * shape.blocks() * shape.lanes * ptrdiff_t(shape.value_bytes);
-    const ptrdiff_t rows = larger(kGradientRows, kGradientBytes / row_bytes);
-    return {way, threads, smaller(shape.steps, larger(1, rows / shape.batch))};
+    return {way, threads, gradient_steps(shape)};
+}
+
+int threads_for_calls(ptrdiff_t calls, double microseconds, int most, bool is_awake) {
+    int best = 1;
+    double least = double(calls) * microseconds;
+    if (calls < most) most = int(calls);
+    for (int threads = 2; threads <= most; threads = next_team(threads, most)) {
+        const double estimate =
+            double(ceil_div(calls, threads)) * microseconds + start_microseconds(threads, is_awake);
+        if (estimate >= least * most_of_least(best, threads)) continue;
+        least = estimate;
+        best = threads;
+    }
+    return best;
 }
 
 int panel_vectors(ptrdiff_t columns, ptrdiff_t lanes) {

@@ -329,7 +329,7 @@ bool check_one() {
         if (!level->is_available) continue;
         const Results<T> alone = by_the_core(p, *level->table, 1, false);
         bool is_right = agrees(alone, wanted);
-        for (const int threads : {2, 3})
+        for (const int threads : {2, 3 + int(generator() % 5)})
             for (const Way way : {Way::best, Way::rows, Way::columns, Way::ahead})
                 is_right &= by_the_core(p, *level->table, threads, threads == 2, way) == alone;
         if (!is_right) {
@@ -488,7 +488,7 @@ int main(int argc, char** argv) {
     if (!check_concurrent_calls()) return printf("concurrent calls disturb each other\n"), 1;
     if (!check_fork()) return printf("a call in a forked child is wrong\n"), 1;
     printf("concurrent calls and a forked child agree\n");
-    if (!check_pool_in_children() || !check_team()) return 1;
-    printf("children share no lock of the pool, teams are as they should be\n");
+    if (!check_pool_in_children() || !check_team() || !check_plan()) return 1;
+    printf("children share no lock of the pool, teams and plans are as they should be\n");
     return 0;
 }

@@ -7,5 +7,7 @@ namespace fastgru {
 bool check_pool_in_children();
 // What calls learn from the calls before them: whether threads are awake, and whether the machine is crowded.
 bool check_team();
+// How many threads are taken where there are many.
+bool check_plan();
 
 }  // namespace fastgru
