@@ -116,9 +116,15 @@ nb::object Tensors::make_through_dlpack(DLDataType type, int32_t ndim, int64_t* 
     if (api_->allocate(&prototype, &managed, nullptr, ignore) != 0) throw NoMemory();
     data = static_cast<char*>(managed->tensor.data) + managed->tensor.byte_offset;
     void* object = nullptr;
-    if (api_->to_object(managed, &object) != 0) {
-        if (managed->deleter != nullptr) managed->deleter(managed);
-        throw nb::python_error();
+    // One that fails may have freed the tensor or not, by how far it came; so it gets nothing to free it with.
+    const auto deleter = managed->deleter;
+    managed->deleter = [](DLManagedTensorVersioned*) {};
+    const bool is_made = api_->to_object(managed, &object) == 0;
+    managed->deleter = deleter;
+    if (!is_made) {
+        const nb::python_error error;  // takes what is pending, before other code runs
+        deleter(managed);
+        throw error;
     }
     return nb::steal(static_cast<PyObject*>(object));
 }
