@@ -50,11 +50,11 @@ bool Tensors::load(nb::tuple types, const Maker& maker) {
         static_cast<const DLPackExchangeAPI*>(PyCapsule_GetPointer(capsule.ptr(), "dlpack_exchange_api"));
     if (api->major != 1 || api->describe == nullptr || api->allocate == nullptr || api->to_object == nullptr)
         return false;
-    is_neg_.load(types[0], "is_neg");
-    storage_.load(types[0], "untyped_storage");
-    const nb::object storages = nb::module_::import_("torch").attr("UntypedStorage");
-    bytes_.load(storages, "nbytes");
-    address_.load(storages, "data_ptr");
+    const nb::module_ torch = nb::module_::import_("torch");
+    is_neg_.load(torch.attr("Tensor"), "is_neg");
+    storage_.load(torch.attr("Tensor"), "untyped_storage");
+    bytes_.load(torch.attr("UntypedStorage"), "nbytes");
+    address_.load(torch.attr("UntypedStorage"), "data_ptr");
     maker_ = maker;
     types_ = types.release().ptr();  // kept as long as the process lives
     api_ = api;

@@ -86,7 +86,7 @@ def count_frees():
     new.argtypes, new.restype = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p], ctypes.py_object
     capsule = new(ctypes.addressof(ours), b"dlpack_exchange_api", None)
     type_ = type("Tensor", (), {"__dlpack_c_exchange_api__": capsule})
-    assert _core.load_tensors((type_, torch.Tensor, torch.nn.Parameter))
+    assert _core.load_tensors((type_, torch.Tensor, torch.nn.Parameter), None, None, None, False)
     with torch.no_grad(), pytest.raises(RuntimeError, match="99"):
         layer(x)
     return len(freed)
