@@ -23,6 +23,14 @@ from tiny import HOURS, wave_table
         (lambda t: t.rename(columns={"value": "v"}), "no column 'value'. Its columns are 'time', 'v'"),
         (lambda t: t.drop(index=5), "line 7: 2024-01-01 06:00:00 came where 2024-01-01 05:00:00 was expected"),
         (lambda t: t.iloc[[0, 1, 2, 2, *range(3, 60)]], "line 5: 2024-01-01 02:00:00 is there twice"),
+        (
+            lambda t: t.iloc[[0, 1, 3, 7, 8, 20, 21]],
+            "line 4: times have no regular distance: 2024-01-01 00:00:00, .*01:",
+        ),
+        (
+            lambda t: t.assign(time=t.time.mask(t.index == 5, t.time + pd.Timedelta("7min"))),
+            "05:00:00 .*Write the time",
+        ),
         (lambda t: t.iloc[[0, 1, 3, 2, *range(4, 60)]], "line 5: 2024-01-01 02:00:00 comes after"),
         (lambda t: t.assign(value=t.value.mask(t.index == 3)), "line 5, column 'value': the value is missing"),
         (
@@ -184,3 +192,202 @@ def test_a_new_series_is_scaled_by_its_history_alone():
         )
         scales.append(features.scale(replace(panel.series[0], start=100), "none", 24))
     assert scales[0] == scales[1]
+
+
+# ---- calendars
+
+FIRST = pd.Timestamp("1990-01-15")
+
+
+def each(first, count=80, **step):
+    return [
+        pd.Timestamp(first) + pd.DateOffset(**{name: n * number for name, n in step.items()}) for number in range(count)
+    ]
+
+
+def on_days(*days, months=1):
+    starts = pd.date_range("1990-01-01", periods=40, freq=f"{months}MS")
+    return [start + pd.Timedelta(days=min(day, start.days_in_month) - 1) for start in starts for day in days]
+
+
+def whole(frequency, first="1990-01-03"):
+    return pd.date_range(first, periods=80, freq=frequency)
+
+
+CALENDARS = [
+    (each("1990-01-15", months=1), "month on day 15", 12),
+    (each("1990-01-15 12:30", months=1), "month on day 15", 12),
+    (each("1990-01-30", months=1), "month on day 30", 12),
+    (each("1990-01-31", months=1), "ME", 12),
+    (each("1990-01-31", months=2), "2ME", 6),
+    (each("1990-01-01", months=2), "2MS", 6),
+    (each("1990-01-15", months=2), "2 months on day 15", 6),
+    (each("1990-02-15", months=3), "3 months on day 15", 4),
+    (each("1900-06-15", months=12), "12 months on day 15", 1),
+    (each("2021-06-15", count=3, months=12), "12 months on day 15", 1),
+    (each("2023-07-15", count=3, months=1), "month on day 15", 12),
+    (each("1920-02-29", months=12), "YE-FEB", 1),
+    (on_days(5, 20), "month on days 5, 20", 24),
+    (on_days(1, 11, 21), "month on days 1, 11, 21", 36),
+    (on_days(10, 20, 31), "month on days 10, 20, 31", 36),
+    (on_days(5, 20, months=2), "2 months on days 5, 20", 12),
+    (whole("SMS", "1990-01-01 06:00"), "SMS", 24),
+    (whole("BME"), "BME", 12),
+    (whole("WOM-3FRI"), "WOM-3FRI", 12),
+    (whole("LWOM-FRI"), "LWOM-FRI", 12),
+    (whole("B", "1990-01-03 09:30"), "B", 5),
+    (whole("28D"), "4W-WED", 13),
+    (whole("90D"), "90D", 1),
+    (whole("7h"), "7h", 3),
+]
+
+
+@pytest.mark.parametrize("zone", [None, "UTC", "Europe/Berlin"])
+@pytest.mark.parametrize(("times", "frequency", "season"), CALENDARS, ids=[str(each[1]) for each in CALENDARS])
+def test_a_calendar_is_told_from_its_times(times, frequency, season, zone):
+    times = pd.DatetimeIndex(times).tz_localize(None if frequency in ("7h", "90D") else zone)
+    panel = from_frame(pd.DataFrame({"time": times, "value": 1.0}), Forecast().columns)
+    assert (panel.frequency, panel.season) == (frequency, season)
+    known = panel.series[0].until(len(times) - 2)
+    assert panel.series[0].until(3).ahead(len(times) - 3, frequency).tolist() == times[3:].tolist()
+    assert known.ahead(2, frequency).tolist() == times[-2:].tolist()
+
+
+def test_a_forecast_goes_on_by_its_calendar(tmp_path):
+    table = pd.DataFrame({"time": each("1990-01-30", months=1), "value": np.arange(80) % 12.0})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    recipe = Forecast(context=12, horizon=3, hidden=4, epochs=1)
+    data = recipe.read(tmp_path / "t.csv")
+    run = work.train(recipe, data)
+    forecast = recipe.predict(run.model, run.state, data)
+    assert forecast["time"].dt.strftime("%F").tolist() == ["1996-09-30", "1996-10-30", "1996-11-30"]
+    tenth = recipe.read(tmp_path / "t.csv").series[0]
+    other = type(data)((replace(tenth, times=tenth.times - pd.Timedelta("1D")),), data.frequency)
+    with pytest.raises(DataError, match=r"training had a row each month on day 30\. Bring it to"):
+        recipe.predict(run.model, run.state, other)
+
+
+@pytest.mark.parametrize(
+    ("times", "words"),
+    [
+        (np.delete(each("1990-01-15", months=1), 50), "row 51: 1994-04-15 .* 1994-03-15 .*add a row for each time"),
+        (np.delete(each("1900-06-15", months=12), 31), "row 32: 1932-06-15 .* 1931-06-15 .*each 12 months on day 15"),
+        (np.delete(on_days(5, 20), 40), "row 41: 1991-09-20 .* 1991-09-05 .*each month on days 5, 20"),
+        (np.delete(whole("MS"), 40), "Fill the gap, for example with DataFrame.asfreq"),
+        (
+            each(FIRST, 40, months=1) + each("1993-05-16", 40, months=1),
+            "row 41: 1993-05-16 .*Write the time of each row",
+        ),
+    ],
+)
+def test_what_breaks_a_calendar_is_explained(times, words):
+    with pytest.raises(DataError, match=words):
+        from_frame(pd.DataFrame({"time": times, "value": 1.0}), Forecast().columns)
+
+
+def test_a_short_series_first_does_not_tell_the_calendar_of_others():
+    table = pd.DataFrame({"time": whole("B", "1990-01-01"), "value": 1.0, "series": "long"})
+    week = table.head(5).assign(series="week")  # Monday to Friday look like any days
+    panel = from_frame(pd.concat([week, table]), Forecast().columns)
+    assert (panel.frequency, [each.name for each in panel.series]) == ("B", ["week", "long"])
+
+
+# ---- changes of clocks
+
+
+@pytest.mark.parametrize("step", ["15min", "30min", "h", "2h", "6h", "24h"])
+@pytest.mark.parametrize(
+    ("zone", "day", "words"),
+    [
+        ("Europe/Berlin", "2024-10-25", "an hour twice. Keep both rows"),
+        ("Europe/Berlin", "2024-03-29", "leave an hour out. Add no row"),
+        ("America/New_York", "2024-11-01", "an hour twice. Keep both rows"),
+        ("America/New_York", "2024-03-08", "leave an hour out. Add no row"),
+        ("Asia/Beirut", "2024-03-28", "leave an hour out. Add no row"),
+        ("Australia/Lord_Howe", "2024-04-04", "an hour twice. Keep both rows"),
+    ],
+)
+def test_a_change_of_clocks_is_no_gap(zone, day, words, step):
+    local = pd.date_range(day, periods=400, freq=step, tz="UTC").tz_convert(zone)
+    table = pd.DataFrame({"time": local.tz_localize(None), "value": 1.0})
+    for rows in (table, table.sort_values("time"), table.drop(index=20)):
+        with pytest.raises(DataError, match=rf"at a change of clocks .*{words}.*in UTC.*offset.*tz_localize") as raised:
+            from_frame(rows, Forecast().columns)
+        assert not any(word in str(raised.value) for word in ("Keep one", "keep one", "Sort", "Fill", "asfreq"))
+    told = table.assign(time=local.strftime("%Y-%m-%dT%H:%M%z"))
+    assert from_frame(told, Forecast().columns).series[0].times.tolist() == local.tz_convert("UTC").tolist()
+
+
+def test_the_advice_on_clocks_helps():
+    local = pd.date_range("2024-10-25", periods=100, freq="h", tz="Europe/Berlin").tz_localize(None)
+    table = pd.DataFrame({"time": local, "value": 1.0})
+    with pytest.raises(DataError, match=r"times.dt.tz_localize\('Europe/Berlin', ambiguous='infer'\)"):
+        from_frame(table, Forecast().columns)
+    table["time"] = table["time"].dt.tz_localize("Europe/Berlin", ambiguous="infer")
+    assert from_frame(table, Forecast().columns).frequency == "h"
+
+
+def test_times_that_are_wrong_elsewhere_are_no_change_of_clocks():
+    hours = pd.date_range("2024-01-01", periods=400, freq="h")
+    for times in (hours.delete(50), hours.insert(50, hours[50]), hours.insert(50, hours[49] + pd.Timedelta("30min"))):
+        with pytest.raises(DataError) as raised:
+            from_frame(pd.DataFrame({"time": times, "value": 1.0}), Forecast().columns)
+        assert "clocks" not in str(raised.value)
+
+
+def test_days_at_an_hour_that_clocks_leave_out():
+    days = pd.date_range("2024-03-01 02:30", periods=60, freq="D").tz_localize(
+        "Europe/Berlin", nonexistent="shift_forward"
+    )
+    panel = from_frame(pd.DataFrame({"time": days, "value": 1.0}), Forecast().columns)
+    assert (panel.frequency, panel.series[0].until(20).ahead(40, "D").tolist()) == ("D", days[20:].tolist())
+
+
+def test_an_index_of_times_keeps_its_zone():
+    hours = pd.date_range("2024-10-25", periods=60, freq="h", tz="Europe/Berlin")
+    panel = from_frame(pd.DataFrame({"value": 1.0}, hours), Forecast().columns)
+    assert str(panel.series[0].times.tz) == "Europe/Berlin"
+
+
+# ---- names of columns
+
+TIMES = pd.date_range("2024", periods=30, freq="h")
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame({("value", "a"): 1.0, ("value", "b"): 2.0}, TIMES), None])
+def test_columns_of_two_levels_are_explained(frame, tmp_path):
+    frame = pd.DataFrame({("time", ""): TIMES, ("value", "b"): 2.0}) if frame is None else frame
+    with pytest.raises(DataError, match=r"the table has columns of 2 levels, such as .*Give each column one name"):
+        from_frame(frame, Forecast().columns)
+    frame.to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=r"t.parquet has columns of 2 levels"):
+        Forecast().read(tmp_path / "t.parquet")
+
+
+def test_one_column_beside_an_index_of_times_is_the_values():
+    expected = from_frame(pd.DataFrame({"value": range(30)}, TIMES), Forecast().columns)
+    for name in ("sales", 0, "series", pd.MultiIndex.from_tuples([("value",)])):
+        names = name if isinstance(name, pd.MultiIndex) else [name]
+        found = from_frame(pd.DataFrame({0: range(30)}, TIMES).set_axis(names, axis=1), Forecast().columns)
+        assert found.series[0].values.tolist() == expected.series[0].values.tolist()
+        assert found.series[0].times.tolist() == TIMES.tolist()
+    written = pd.DataFrame({"sales": range(30)}, pd.Index(TIMES.astype(str), name="time"))
+    assert from_frame(written, Forecast().columns).series[0].times.tolist() == TIMES.tolist()
+    with pytest.raises(DataError, match=r"no column 'time', 'value'\. Its columns are 'sales'"):
+        from_frame(pd.DataFrame({"sales": range(30)}), Forecast().columns)
+
+
+@pytest.mark.parametrize("meaning", ["target", "covariates", "known"])
+def test_a_column_of_numbers_may_be_called_series(meaning):
+    table = pd.DataFrame({"time": TIMES, "value": 1.0, "series": range(30)})
+    recipe = Forecast(**{meaning: ("series",)})
+    found = from_frame(table, recipe.columns).series
+    assert [each.name for each in found] == list(recipe.target)
+    both = pd.concat({"a": table.set_index("time"), "b": table.set_index("time")})
+    assert [each.name for each in from_frame(both, recipe.columns).series] == ["a", "b"]
+    with pytest.raises(ArgumentError, match="a column twice"):
+        Forecast(**{meaning: ("shop",)}, series="shop")
+
+
+def test_a_column_of_times_may_be_called_self():
+    assert len(from_frame(pd.DataFrame({"self": TIMES, "value": 1.0}), Forecast(time="self").columns).series) == 1

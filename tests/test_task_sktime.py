@@ -36,6 +36,7 @@ def rise(index):
         pd.period_range("2024-01", periods=80, freq="M"),
         pd.RangeIndex(80),
         pd.date_range("2024-01-31", periods=80, freq="ME"),
+        pd.date_range("2024-01-01", periods=80, freq="MS") + pd.Timedelta(days=14),
     ],
 )
 def test_a_forecast_goes_on_with_the_index_it_was_given(index):

@@ -204,7 +204,8 @@ class Forecaster(_Scored, recipe="forecast"):
     """The next values of one or many time series, with quantiles.
 
     Tables are as `fastgru train forecast` reads them: a column of times, one or more of values, and perhaps one of
-    names. A Series, or a table without the column of times, has its times in a DatetimeIndex.
+    names. A Series, or a table without the column of times, has its times in a DatetimeIndex; the one column beside
+    them may have any name.
 
     Example:
         >>> import numpy as np, pandas as pd

@@ -95,7 +95,9 @@ class Forecast(Recipe[Panel]):
     width: int = option(32, "Size of the vector of each step ahead.", least=1)
     embedding: int = option(0, "Size of a vector that is learned for each series; 0 learns none.", least=0)
     time: str = option("time", "Column of the times.")
-    target: tuple[str, ...] = option(("value",), "Column of the values; several of a wide table, with commas.")
+    target: tuple[str, ...] = option(
+        (time_series.VALUE,), "Column of the values; several of a wide table, with commas."
+    )
     series: str = option("series", "Column of the series' names in a long table; need not be there.")
     covariates: tuple[str, ...] = option((), "Columns known until the present, with commas.")
     known: tuple[str, ...] = option((), "Columns known ahead: rows without a value, at the end, tell the future.")
@@ -108,7 +110,7 @@ class Forecast(Recipe[Panel]):
             object.__setattr__(self, name, several(getattr(self, name), name, kind))
         if [*self.quantiles] != (shares := sorted({*self.quantiles, 0.5})) or not 0 < shares[0] <= shares[-1] < 1:
             raise ArgumentError(f"quantiles={self.quantiles} must rise, lie between 0 and 1, and have 0.5 among them.")
-        named = [self.time, self.series, *self.target, *self.covariates, *self.known]
+        named = [self.time, self.columns.series, *self.target, *self.covariates, *self.known]
         if not self.target or len({*named}) < len(named):
             raise ArgumentError(
                 f"time, series, target, covariates and known name {named}: a column twice, or no target."
@@ -117,7 +119,9 @@ class Forecast(Recipe[Panel]):
     @property
     def columns(self) -> time_series.Columns:
         """What the columns of a table mean."""
-        return time_series.Columns(self.time, self.series, self.target, self.covariates, self.known)
+        others = (self.time, *self.target, *self.covariates, *self.known)
+        series = "" if self.series == time_series.SERIES and self.series in others else self.series
+        return time_series.Columns(self.time, series, self.target, self.covariates, self.known)
 
     def read(self, path: Path | str) -> Panel:
         return time_series.read(path, self.columns)

@@ -129,6 +129,7 @@ def table(path: Path | str, texts: Sequence[str] = ()) -> pd.DataFrame:
     except (OSError, ValueError, KeyError) as error:  # pyarrow's own are both of the first two
         reason = str(error).splitlines()[0].rstrip(".")
         raise DataError(f"{path} cannot be read as Parquet: {reason}. Get it again, or write it as CSV.") from error
+    found = one_level(path, found)
     return found.astype({name: str for name in texts if name in found and found[name].notna().all()})
 
 
@@ -178,6 +179,16 @@ def _numbered(found: pd.DataFrame, path: Path | str) -> pd.DataFrame:
     if (empty := found.index[found.isna().all(axis=1)]).size:
         raise DataError(f"{path}, line {empty[0]} is empty. Remove it.")
     return found
+
+
+def one_level(path: Path | str, found: pd.DataFrame) -> pd.DataFrame:
+    """A table whose columns have one name each; raises where they have names on several levels."""
+    if found.columns.nlevels > 1:
+        raise DataError(
+            f"{path} has columns of {found.columns.nlevels} levels, such as {found.columns[0]}. Give each column one "
+            "name: table.columns = ['_'.join(map(str, names)) for names in table.columns]."
+        )
+    return found.set_axis(found.columns.get_level_values(0), axis=1)
 
 
 def require_columns(path: Path | str, found: pd.DataFrame, needed: list[str]) -> None:

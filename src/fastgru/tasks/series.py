@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,14 +12,13 @@ from numpy.typing import NDArray
 from pandas.api.types import is_datetime64_any_dtype, is_float_dtype, is_integer_dtype
 
 from fastgru.errors import DataError
-from fastgru.tasks import reading
+from fastgru.tasks import calendars, reading
 
+VALUE = "value"  # the column of values where no other is named
 SERIES = "series"  # the column of names that need not be there
 LARGEST = 1e30  # of values: squares of larger ones are no float32 any more
 NUMBERS = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d"}  # how times are written that are whole numbers, by the count of digits
 OFFSET = r"[T ]\d\d.*(?:Z|UTC|GMT|[+\-]\d\d(?::?\d\d)?)$"  # how times end that tell their zone
-SEMI_MONTHS = ("SMS", "SME")  # twice a month, which pandas knows but does not infer
-SEASONS = {"h": 24, "min": 1440, "D": 7, "B": 5, "W": 52, "SM": 24, "M": 12, "Q": 4, "Y": 1}
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class Columns:
 
     Attributes:
         time: of the times.
-        series: of the series' names in a long table; need not be there.
+        series: of the series' names in a long table; need not be there. Empty where that name means something else.
         targets: of the values: one, or several of a wide table.
         covariates: known until the present.
         known: covariates that are known ahead.
@@ -74,12 +72,12 @@ class Series:
 
     def ahead(self, steps: int, frequency: str) -> pd.DatetimeIndex:
         """The times of the next values."""
-        return pd.date_range(self.times[len(self.values) - 1], periods=steps + 1, freq=frequency)[1:]
+        return calendars.steps(self.times[len(self.values) - 1], steps + 1, frequency)[1:]
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Series of one frequency, as pandas names it."""
+    """Series of one frequency, as pandas names it, or as days of months: "month on day 15"."""
 
     series: tuple[Series, ...]
     frequency: str
@@ -87,10 +85,7 @@ class Panel:
     @property
     def season(self) -> int:
         """Steps after which such series tend to repeat: a day of hours, a week of days, a year of months."""
-        offset = pd.tseries.frequencies.to_offset(self.frequency)
-        name = offset.rule_code.split("-")[0]
-        steps = SEASONS.get(re.sub("^B(?=[MQY])|[SE]$", "", name), 1)  # days of business, starts and ends
-        return max(1, steps // int(offset.n))
+        return calendars.season(self.frequency)
 
 
 def read(path: Path | str, columns: Columns) -> Panel:
@@ -109,7 +104,10 @@ def from_frame(table: pd.DataFrame, columns: Columns) -> Panel:
         DataError: as `read` does, naming rows from 1.
     """
     try:
+        table = reading.one_level("the table", table)
         flat = _flat(table, columns)
+        if table.shape[1] == 1 and columns.time in flat and columns.time not in table and columns.targets == (VALUE,):
+            flat = flat.rename(columns={table.columns[0]: VALUE})  # what stands beside the times, whatever its name
         return from_table(flat.set_axis(range(1, len(flat) + 1)), columns, "the table")
     except DataError as error:
         raise DataError(str(error).replace(", line ", ", row ").replace(" from line ", " from row ")) from error
@@ -119,13 +117,13 @@ def _flat(table: pd.DataFrame, columns: Columns) -> pd.DataFrame:
     """A table whose times and names of series stand in columns; an index of other things stays."""
     index = table.index
     levels = [index.get_level_values(number) for number in range(index.nlevels)]
-    is_time = [isinstance(level, (pd.DatetimeIndex, pd.PeriodIndex)) for level in levels]
+    is_time = [isinstance(each, (pd.DatetimeIndex, pd.PeriodIndex)) or each.name == columns.time for each in levels]
     if columns.time in table.columns or not any(is_time):
         return table
     times = is_time.index(True)
     names = [level for number, level in enumerate(levels) if number != times]
     found = table.reset_index(drop=True)
-    found.insert(0, columns.time, levels[times].to_numpy() if is_datetime64_any_dtype(levels[times]) else levels[times])
+    found.insert(0, columns.time, levels[times])
     if names and columns.series not in found.columns:
         found.insert(0, columns.series, ["/".join(map(str, parts)) for parts in zip(*names, strict=True)])
     return found
@@ -134,26 +132,26 @@ def _flat(table: pd.DataFrame, columns: Columns) -> pd.DataFrame:
 def from_table(table: pd.DataFrame, columns: Columns, where: str) -> Panel:
     """Series of a table whose index tells the lines."""
     reading.require_columns(where, table, [columns.time, *columns.targets, *columns.covariates, *columns.known])
-    if columns.series not in table.columns and columns.series != SERIES:
+    if columns.series not in table.columns and columns.series not in ("", SERIES):
         reading.require_columns(where, table, [columns.series])
     if not len(table):
         raise DataError(f"{where} has no rows. Give at least one series.")
-    table = table.assign(**{columns.time: _times(table[columns.time], where)})
+    table = table.copy(deep=False)
+    table[columns.time] = _times(table[columns.time], where)
     if columns.series in table.columns and (bad := table.index[table[columns.series].isna()]).size:
         raise DataError(f"{where}, line {bad[0]}, column {columns.series!r}: the name of the series is missing.")
-    groups = (
-        table.groupby(table[columns.series].astype(str), sort=False)
-        if columns.series in table.columns
-        else [(None, table)]
-    )
+    groups: list[tuple[Any, pd.DataFrame]] = [(None, table)]
+    if columns.series in table.columns:
+        groups = list(table.groupby(table[columns.series].astype(str), sort=False))
+    longest, rows = max(groups, key=lambda group: len(group[1]))
+    frequency = _frequency(rows, columns.time, where if longest is None else f"{where}, series {longest}")
     several = len(columns.targets) > 1
-    series, frequency = [], ""
+    series = []
     for name, rows in groups:
         for target in columns.targets:
             parts = [str(part) for part in (name, target if several else None) if part is not None]
             label = " ".join(parts) or target
             place = f"{where}, series {label}" if parts else where
-            frequency = frequency or _frequency(rows, columns.time, place)
             series.append(_series(label, rows, target, columns, frequency, place))
     names = [each.name for each in series]
     if twice := [name for name in names if names.count(name) > 1]:
@@ -221,36 +219,57 @@ def _frequency(rows: pd.DataFrame, column: str, where: str) -> str:
     _check_order(rows, times, where)
     if len(times) < 3:
         raise DataError(f"{where}: {len(times)} rows are too few to see how far apart they are. Give three or more.")
-    for offset in SEMI_MONTHS:
-        if (pd.date_range(times[0], periods=len(times), freq=offset) == times).all():
-            return offset
     # Where there is a gap, a part without one tells; the gap is named when times are compared.
     for part in (times, *(some for count in (24, 12, 6, 3) for some in (times[:count], times[-count:]))):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that the answer will be an offset one day, which is taken too
-            found = pd.infer_freq(part) if len(part) >= 3 else None
-        if found:
-            return str(getattr(found, "freqstr", found))
+        if found := calendars.find(part):
+            return found
+    steps = np.diff(times.asi8)
+    index = int(np.flatnonzero(steps != steps[0])[0]) + 1
+    _check_clocks(rows, times, where)
+    shown = ", ".join(str(time) for time in times[max(0, index - 2) : index + 2])
     raise DataError(
-        f"{where}: times from line {rows.index[0]} on have no regular distance. Give one row each hour, day or month."
+        f"{where}, line {rows.index[index]}: times have no regular distance: {shown}. Give one row each hour or day, "
+        "or each month on the same day."
     )
 
 
 def _check_order(rows: pd.DataFrame, times: pd.DatetimeIndex, where: str) -> None:
     step = np.diff(times.asi8)
-    if (wrong := np.flatnonzero(step <= 0)).size:
-        line, time = rows.index[wrong[0] + 1], times[wrong[0] + 1]
-        kind = "is there twice" if step[wrong[0]] == 0 else f"comes after {times[wrong[0]]}"
-        remedy = (
-            f"{'Keep one of them' if 'twice' in kind else 'Sort the rows by time'}, or name the column of the series"
-        )
-        raise DataError(f"{where}, line {line}: {time} {kind}. {remedy}.")
+    if not (wrong := np.flatnonzero(step <= 0)).size:
+        return
+    index = int(wrong[0]) + 1
+    _check_clocks(rows, times, where)
+    is_twice = times[index] == times[index - 1]
+    kind = "is there twice" if is_twice else f"comes after {times[index - 1]}"
+    remedy = "keep one, or their mean" if is_twice else "sort the rows by time"
+    raise DataError(
+        f"{where}, line {rows.index[index]}: {times[index]} {kind}. If the rows are of several series, name the column "
+        f"that tells them apart; else {remedy}."
+    )
+
+
+def _check_clocks(rows: pd.DataFrame, times: pd.DatetimeIndex, where: str) -> None:
+    """Raises where local times go over a change of clocks: there no row is too many, and none is missing."""
+    if (found := calendars.change_of_clocks(times)) is None:
+        return
+    before, after = times[found.index - 1], times[found.index]
+    local = after.tz_localize(found.zone, ambiguous=False)
+    what, remedy, other = (
+        ("have an hour twice", "Keep both rows", "too many")
+        if found.is_back
+        else ("leave an hour out", "Add no row", "missing")
+    )
+    raise DataError(
+        f"{where}, line {rows.index[found.index]}: {after} follows {before}, as at a change of clocks (for example in "
+        f"{found.zone}), where local times {what}. {remedy}: write all times in UTC, such as "
+        f"{local.tz_convert('UTC').isoformat()}, or with their offset, {local.isoformat()}; in pandas "
+        f"times.dt.tz_localize({found.zone!r}, ambiguous='infer'). If these are no local times, a row is {other}."
+    )
 
 
 def require_frequency(each: Series, frequency: str) -> None:
     """Raises where a series steps in another way than those of training; a few days of work may look like any days."""
-    expected = pd.date_range(each.times[0], periods=len(each.times), freq=frequency)
-    if (expected != pd.DatetimeIndex(each.times)).any():  # of whatever unit
+    if not calendars.has(frequency, each.times):
         raise DataError(
             f"series {each.name} goes from {each.times[0]} to {each.times[1]}; training had a row each {frequency}. "
             "Bring it to the same times, for example with DataFrame.resample."
@@ -260,13 +279,7 @@ def require_frequency(each: Series, frequency: str) -> None:
 def _series(name: str, rows: pd.DataFrame, target: str, columns: Columns, frequency: str, where: str) -> Series:
     times = pd.DatetimeIndex(rows[columns.time])
     _check_order(rows, times, where)
-    expected = pd.date_range(times[0], periods=len(times), freq=frequency)
-    if expected[0] != times[0] or (gaps := np.flatnonzero(expected != times)).size:
-        index = 0 if expected[0] != times[0] else int(gaps[0])
-        raise DataError(
-            f"{where}, line {rows.index[index]}: {times[index]} came where {expected[index]} was expected (a row each "
-            f"{frequency}). Fill the gap, for example with DataFrame.asfreq and interpolate."
-        )
+    _check_steps(rows, times, frequency, where)
     values = _numbers(rows, target, where)
     count = len(values)
     if columns.known:  # rows without a value at the end tell what is known of the future
@@ -279,6 +292,25 @@ def _series(name: str, rows: pd.DataFrame, target: str, columns: Columns, freque
         _require_finite(rows, column, _numbers(rows, column, where), where)
     covariates = rows[list(columns.covariates)].to_numpy(np.float64)[:count]
     return Series(name, times, values[:count], covariates, rows[list(columns.known)].to_numpy(np.float64))
+
+
+def _check_steps(rows: pd.DataFrame, times: pd.DatetimeIndex, frequency: str, where: str) -> None:
+    """Raises for the first time that is not the next one of the calendar."""
+    expected = calendars.steps(times[0], len(times), frequency)
+    if not (wrong := np.flatnonzero(expected != times)).size:
+        return
+    index = int(wrong[0])
+    _check_clocks(rows, times, where)
+    if times[index] not in calendars.steps(expected[index], 1000, frequency):
+        remedy = "Write the time of each row as the others have it, or bring all to equal steps with DataFrame.resample"
+    elif calendars.is_of_pandas(frequency):
+        remedy = "Fill the gap, for example with DataFrame.asfreq and interpolate"
+    else:
+        remedy = "Fill the gap: add a row for each time that is missing"
+    raise DataError(
+        f"{where}, line {rows.index[index]}: {times[index]} came where {expected[index]} was expected (a row each "
+        f"{frequency}). {remedy}."
+    )
 
 
 def _numbers(rows: pd.DataFrame, column: str, where: str) -> NDArray[np.float64]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from fastgru.errors import ArgumentError, missing_extra
+from fastgru.tasks import calendars
 from fastgru.tasks.estimators import Forecaster, SequenceClassifier
 
 try:
@@ -116,8 +117,10 @@ class GRUForecaster(BaseForecaster):  # type: ignore[misc]  # sktime has no type
         for _, rows in self.y_.groupby(level=by, sort=False) if levels else [(None, self.y_)]:
             end = rows.index.get_level_values(-1)[-1:]
             if isinstance(end, pd.DatetimeIndex):
-                end.freq = self.forecaster_.trained_.state["frequency"]
-            times = ForecastingHorizon(steps, is_relative=True).to_absolute_index(end)
+                frequency = self.forecaster_.trained_.state["frequency"]
+                times = calendars.steps(end[0], max(steps) + 1, frequency)[np.asarray(steps)]
+            else:
+                times = ForecastingHorizon(steps, is_relative=True).to_absolute_index(end)
             names = rows.index[-1][:-1] if levels else ()
             yield pd.MultiIndex.from_tuples([(*names, t) for t in times], names=rows.index.names) if levels else times
 
