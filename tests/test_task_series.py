@@ -11,7 +11,8 @@ import pytest
 pytest.importorskip("lightning", reason="needs the extra tasks")
 
 from fastgru.errors import ArgumentError, DataError
-from fastgru.tasks import features, work
+from fastgru.tasks import Forecaster, features, tables, work
+from fastgru.tasks.baselines import forecast as baselines
 from fastgru.tasks.forecast import Forecast
 from fastgru.tasks.series import from_frame
 from tiny import HOURS, wave_table
@@ -391,3 +392,69 @@ def test_a_column_of_numbers_may_be_called_series(meaning):
 
 def test_a_column_of_times_may_be_called_self():
     assert len(from_frame(pd.DataFrame({"self": TIMES, "value": 1.0}), Forecast(time="self").columns).series) == 1
+
+
+# ---- MASE of what repeats
+
+WAVE = np.sin(np.arange(120) * np.pi / 12)
+NOISE = np.random.default_rng(0).normal(size=120) / 10
+OPTIONS = {"context": 24, "horizon": 4, "hidden": 4, "epochs": 1}
+
+
+def hourly(values):
+    return pd.Series(values, pd.date_range("2024-01-01", periods=120, freq="h"))
+
+
+@pytest.mark.parametrize(
+    ("values", "is_defined"),
+    [
+        (WAVE, False),
+        (WAVE + 1e6, False),
+        (np.float32(WAVE), False),
+        (np.round(WAVE * 100), False),
+        (np.full(120, 0.1), False),
+        (np.zeros(120), False),
+        (WAVE + NOISE, True),
+        (1e6 + NOISE, True),
+        (WAVE + NOISE / 1000, True),
+    ],
+)
+def test_mase_of_a_series_that_repeats_is_undefined(values, is_defined):
+    scale = features.scale(from_frame(hourly(values).to_frame("value"), Forecast().columns).series[0], "none", 24)
+    assert (scale["seasonal_error"] > 0) == is_defined
+    assert np.isfinite(features.by_seasonal_error(1.0, scale, values)) == is_defined
+    assert np.isnan(features.by_seasonal_error(1.0, {"seasonal_error": 1e-16}, WAVE))  # of an earlier version
+
+
+def test_scores_leave_out_what_is_undefined_and_say_so():
+    both = pd.DataFrame({"noise": hourly(WAVE + NOISE), "wave": hourly(WAVE)})
+    forecaster = Forecaster(**OPTIONS, target=("noise", "wave")).fit(both)
+    recipe, model, state = forecaster._parts()
+    panel = from_frame(both, recipe.columns)
+    scores = recipe.score(model, state, panel)
+    alone = recipe.score(model, state, replace(panel, series=panel.series[:1]))
+    assert (scores["MASE"], scores["scaled_pinball"]) == (alone["MASE"], alone["scaled_pinball"])
+    assert (scores["series_without_MASE"], "series_without_MASE" in alone) == (1, False)
+    nothing = recipe.score(model, state, replace(panel, series=panel.series[1:]))
+    assert np.isnan([nothing["MASE"], nothing["scaled_pinball"]]).all()
+    assert nothing["coverage"] >= 0
+    notes = [tables.scores(each, "of").caption for each in (scores, nothing, alone)]
+    assert notes == [tables.UNDEFINED, tables.UNDEFINED, None]
+
+
+def test_baselines_have_no_mase_of_what_repeats():
+    def mase(values):
+        panel = from_frame(hourly(values).to_frame("value"), Forecast().columns)
+        longer = replace(panel, series=(replace(panel.series[0], start=100),))
+        return baselines.rolling_mase(panel, longer, 4, 24, baselines.naive(24, 4))
+
+    assert np.isnan(mase(WAVE))
+    assert 0.5 < mase(WAVE + NOISE) < 2
+
+
+def test_a_constant_is_not_divided_by_its_rounding():
+    columns = np.c_[np.full(999, 0.1), 1e9 + NOISE[:111].repeat(9), np.zeros(999)]
+    assert columns.std(0)[0] > 0
+    deviation = features.deviation(columns)
+    assert deviation[[0, 2]].tolist() == [1, 1]
+    assert 0.05 < deviation[1] < 0.2

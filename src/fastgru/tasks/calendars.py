@@ -130,7 +130,7 @@ def _days(times: pd.DatetimeIndex) -> Iterator[str]:
 class Change(NamedTuple):
     """A change of clocks: which local time comes after it, in which zone it is, and whether an hour is there twice."""
 
-    index: int
+    after: int
     zone: str
     is_back: bool
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix, multiclass_f1_score
 
 from fastgru.errors import ArgumentError, DataError
-from fastgru.tasks import labelled, layers, plots, vocabulary
+from fastgru.tasks import features, labelled, layers, plots, vocabulary
 from fastgru.tasks.batching import answers, padded
 from fastgru.tasks.labelled import Labelled
 from fastgru.tasks.recipe import Batch, Example, Loss, Recipe, State, option
@@ -110,12 +110,11 @@ class Classify(Recipe[Labelled]):
         if len(widths := sorted({np.shape(series)[1] for series in data.sequences})) > 1:
             raise DataError(f"series have {widths} features. Give all the same ones.")
         steps = np.concatenate(data.sequences, dtype=np.float64)  # sums of many single numbers would drift
-        deviation = steps.std(axis=0)
         return {
             "labels": labels,
             "features": list(data.features),
             "mean": steps.mean(0).tolist(),
-            "deviation": np.where(deviation, deviation, 1).tolist(),
+            "deviation": features.deviation(steps).tolist(),
         }
 
     def examples(self, data: Labelled, state: State) -> list[Example]:

@@ -16,6 +16,9 @@ from fastgru.tasks.series import Panel, Series
 
 Transform = Literal["none", "sqrt", "log"]
 
+NOTHING = 1e-6  # of a series' deviation: an error of one season before that is smaller is one of rounding
+ROUNDING = 16 * float(np.finfo(np.float64).eps)  # of values: what they differ by less is rounding
+
 DAY = pd.Timedelta(days=1)
 # What a calendar column counts: the cycle's length, and where in it a time stands, from 0 to 1.
 CYCLES = {
@@ -49,9 +52,23 @@ def restored(scaled: Tensor, scale: dict[str, float], transform: Transform) -> T
 def scale(each: Series, transform: Transform, season: int) -> dict[str, float]:
     """Of the history: mean and deviation, transformed; and the mean error of saying what was one season before."""
     history, values = transformed(each, transform)[: each.start], each.values[: each.start]
-    seasonal = np.abs(values[season:] - values[:-season]).mean() if len(values) > season else 0.0
-    deviation = float(history.std()) or 1.0
-    return {"mean": float(history.mean()), "deviation": deviation, "seasonal_error": float(seasonal) or 1.0}
+    return {
+        "mean": float(history.mean()),
+        "deviation": float(deviation(history[:, None])[0]),
+        "seasonal_error": seasonal_error(values, season),
+    }
+
+
+def seasonal_error(values: NDArray[np.float64], season: int) -> float:
+    """The mean error of saying what was one season before; 0 where values repeat but for rounding, or are too few."""
+    error = float(np.abs(values[season:] - values[:-season]).mean()) if len(values) > season else 0.0
+    return error if error > max(NOTHING * values.std(), ROUNDING * np.abs(values).max()) else 0.0
+
+
+def by_seasonal_error(error: float, scale: dict[str, float], history: NDArray[np.float64]) -> float:
+    """An error in units of the seasonal one; nan where the history repeats, as there is no such unit then."""
+    unit = scale["seasonal_error"]  # a run of an earlier version may have kept one of rounding
+    return error / unit if unit > NOTHING * history.std() else float("nan")
 
 
 def known_scale(each: Series, state: State, transform: Transform) -> dict[str, float]:
@@ -78,8 +95,13 @@ def cycles(panel: Panel) -> list[str]:
 def moments(tables: Sequence[NDArray[np.float64]]) -> dict[str, list[float]]:
     """Mean and deviation of each column of all tables together."""
     columns = np.concatenate(tables)
-    deviation = columns.std(0)
-    return {"mean": columns.mean(0).tolist(), "deviation": np.where(deviation, deviation, 1).tolist()}
+    return {"mean": columns.mean(0).tolist(), "deviation": deviation(columns).tolist()}
+
+
+def deviation(columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of each column (T, C); 1 where it is constant but for rounding, so that nothing is divided by that."""
+    spread, size = np.ptp(columns, 0), np.abs(columns).max(0)
+    return np.where(spread > ROUNDING * size, columns.std(0), 1.0)
 
 
 def standardized(columns: NDArray[np.float64], moments: dict[str, list[float]]) -> NDArray[np.float64]:

@@ -208,7 +208,11 @@ class Forecast(Recipe[Panel]):
         return torch.stack(values) if values else torch.zeros(0, self.horizon)
 
     def score(self, model: nn.Module, state: State, data: Panel) -> dict[str, float]:
-        """A rolling back-test: a forecast from every origin, errors averaged over origins, steps and series."""
+        """A rolling back-test: a forecast from every origin, errors averaged over origins, steps and series.
+
+        MASE and scaled_pinball are undefined for a series that repeats exactly: their means leave it out, and it is
+        counted; they are nan where all series do.
+        """
         errors, inside, losses = [], [], []
         for each in time_series.begun(data, self.context, self.horizon).series:
             scale = features.known_scale(each, state, self.transform)
@@ -216,14 +220,16 @@ class Forecast(Recipe[Panel]):
             forecast = features.restored(self._quantiles(model, each, state, start, end), scale, self.transform)
             values = torch.tensor(each.values).unfold(0, self.horizon, 1)[start:]
             median = forecast[..., self.quantiles.index(0.5)]
-            errors.append(float((median - values).abs().mean()) / scale["seasonal_error"])
+            error, loss = (median - values).abs().mean(), pinball(forecast, values, self.quantiles).mean()
+            errors.append(features.by_seasonal_error(float(error), scale, each.values[:start]))
             inside.append(float(((values >= forecast[..., 0]) & (values <= forecast[..., -1])).double().mean()))
-            losses.append(float(pinball(forecast, values, self.quantiles).mean()) / scale["seasonal_error"])
+            losses.append(features.by_seasonal_error(float(loss), scale, each.values[:start]))
         return {
-            "MASE": float(np.mean(errors)),
+            "MASE": _mean(errors),
             "coverage": float(np.mean(inside)),
             "nominal_coverage": self.quantiles[-1] - self.quantiles[0],
-            "scaled_pinball": float(np.mean(losses)),
+            "scaled_pinball": _mean(losses),
+            **({"series_without_MASE": float(np.isnan(errors).sum())} if np.isnan(errors).any() else {}),
         }
 
     def predict(self, model: nn.Module, state: State, data: Panel, horizon: int | None = None) -> pd.DataFrame:
@@ -249,3 +255,9 @@ class Forecast(Recipe[Panel]):
         table = self.predict(model, state, replace(data, series=(cut,)))
         shown, times = min(len(each.values), 2 * self.context + self.horizon), each.times[: len(each.values)]
         return {"forecast": plots.bands(times[-shown:], each.values[-shown:], table, each.name)}
+
+
+def _mean(figures: Sequence[float]) -> float:
+    """Of those that are defined; nan where none is."""
+    defined = [each for each in figures if not np.isnan(each)]
+    return float(np.mean(defined)) if defined else float("nan")

@@ -252,7 +252,7 @@ def _check_clocks(rows: pd.DataFrame, times: pd.DatetimeIndex, where: str) -> No
     """Raises where local times go over a change of clocks: there no row is too many, and none is missing."""
     if (found := calendars.change_of_clocks(times)) is None:
         return
-    before, after = times[found.index - 1], times[found.index]
+    before, after = times[found.after - 1], times[found.after]
     local = after.tz_localize(found.zone, ambiguous=False)
     what, remedy, other = (
         ("have an hour twice", "Keep both rows", "too many")
@@ -260,7 +260,7 @@ def _check_clocks(rows: pd.DataFrame, times: pd.DatetimeIndex, where: str) -> No
         else ("leave an hour out", "Add no row", "missing")
     )
     raise DataError(
-        f"{where}, line {rows.index[found.index]}: {after} follows {before}, as at a change of clocks (for example in "
+        f"{where}, line {rows.index[found.after]}: {after} follows {before}, as at a change of clocks (for example in "
         f"{found.zone}), where local times {what}. {remedy}: write all times in UTC, such as "
         f"{local.tz_convert('UTC').isoformat()}, or with their offset, {local.isoformat()}; in pandas "
         f"times.dt.tz_localize({found.zone!r}, ambiguous='infer'). If these are no local times, a row is {other}."

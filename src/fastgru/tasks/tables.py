@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import isnan
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING
 
@@ -13,15 +14,25 @@ if TYPE_CHECKING:
     from fastgru.tasks.runs import Trained
     from fastgru.tasks.showcase import Outcome, Result
 
+UNDEFINED = (
+    "MASE divides by the error of saying what was one season before. A series that repeats exactly has none: MASE is "
+    "undefined there (nan), and means leave that series out."
+)
 LAYERS = {"fastgru": "fastgru.GRU", "torch": "torch.nn.GRU", "lstm": "torch.nn.LSTM"}
 
 
 def scores(figures: Mapping[str, float], of: str, title: str | None = None) -> Table:
     """A row for each score of what `of` names."""
-    table = Table("", of, title=title)
+    table = Table("", of, title=title, caption=_note([figures]))
     for name, value in figures.items():
         table.add_row(name, f"{value:.4g}")
     return table
+
+
+def _note(scores: Sequence[Mapping[str, float]]) -> str | None:
+    """What stands below a table with a score that is undefined for a series."""
+    is_undefined = any("series_without_MASE" in each or isnan(each.get("MASE", 0.0)) for each in scores)
+    return UNDEFINED if is_undefined else None
 
 
 def run(trained: Trained, directory: str) -> Table:
@@ -39,7 +50,8 @@ def beside_baselines(outcome: Outcome) -> Table:
     """An example and what it must beat."""
     best = "higher" if outcome.recipe.higher_is_better else "lower"
     others = [name for name in outcome.results[0].scores if name != outcome.metric]
-    table = Table("", f"{outcome.metric} ({best} is better)", *others, "training, seconds")
+    caption = _note([*outcome.baselines.values(), *(result.scores for result in outcome.results)])
+    table = Table("", f"{outcome.metric} ({best} is better)", *others, "training, seconds", caption=caption)
     for baseline, scores in outcome.baselines.items():
         shown = (f"{scores[name]:.4g}" if name in scores else "" for name in (outcome.metric, *others))
         table.add_row(baseline, *shown)
@@ -80,7 +92,8 @@ def examples(outcomes: Sequence[Outcome]) -> Table:
 
 def comparison(results: Sequence[Result], metric: str) -> Table:
     """Runs of ours and of another layer in turns: a row each, the means, and ours beside the other's."""
-    table = Table("", "parameters of the layers", "of the network", "training, seconds", metric)
+    columns = ("", "parameters of the layers", "of the network", "training, seconds", metric)
+    table = Table(*columns, caption=_note([result.scores for result in results]))
     for result in results:
         table.add_row(LAYERS[result.layer], *_figures(result))
     ours, other = results[0::2], results[1::2]

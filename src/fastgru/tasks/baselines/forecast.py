@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from statsmodels.tsa.exponential_smoothing.ets import ETSModel
 
+from fastgru.tasks.features import seasonal_error
 from fastgru.tasks.series import Panel
 
 Values = NDArray[np.float64]
@@ -19,7 +20,7 @@ Method = Callable[[Values, Values, int], Values]
 
 
 def rolling_mase(training: Panel, test: Panel, horizon: int, season: int, method: Method) -> float:
-    """MASE of a rolling back-test with the origins that the recipe's own `score` has.
+    """MASE of a rolling back-test with the origins that the recipe's own `score` has; nan where all series repeat.
 
     Args:
         training: what may be learned from; also gives the errors that scale others.
@@ -35,8 +36,10 @@ def rolling_mase(training: Panel, test: Panel, horizon: int, season: int, method
             np.abs(method(known.values, each.values, origin)[:horizon] - each.values[origin : origin + horizon])
             for origin in origins
         ]
-        scores.append(np.mean(errors) / np.abs(known.values[season:] - known.values[:-season]).mean())
-    return float(np.mean(scores))
+        unit = seasonal_error(known.values, season)
+        scores.append(float(np.mean(errors)) / unit if unit else float("nan"))
+    defined = [score for score in scores if not np.isnan(score)]
+    return float(np.mean(defined)) if defined else float("nan")
 
 
 def naive(season: int, horizon: int) -> Method:
