@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -10,12 +11,18 @@ import pytest
 
 pytest.importorskip("lightning", reason="needs the extra tasks")
 
+from typer.testing import CliRunner
+
+import fastgru.commands
+from fastgru.console import app
 from fastgru.errors import ArgumentError, DataError
-from fastgru.tasks import Forecaster, features, tables, work
+from fastgru.tasks import Forecaster, commands, features, tables, work
 from fastgru.tasks.baselines import forecast as baselines
 from fastgru.tasks.forecast import Forecast
 from fastgru.tasks.series import from_frame
 from tiny import HOURS, wave_table
+
+assert fastgru.commands, commands  # both add to the app
 
 
 @pytest.mark.parametrize(
@@ -440,6 +447,17 @@ def test_scores_leave_out_what_is_undefined_and_say_so():
     assert nothing["coverage"] >= 0
     notes = [tables.scores(each, "of").caption for each in (scores, nothing, alone)]
     assert notes == [tables.UNDEFINED, tables.UNDEFINED, None]
+
+
+def test_json_has_null_for_what_is_undefined(tmp_path):
+    hourly(WAVE).rename("value").rename_axis("time").to_csv(tmp_path / "t.csv")
+    Forecaster(**OPTIONS).fit(hourly(WAVE)).save(tmp_path / "run")
+    written = (tmp_path / "run/metrics.json").read_text()
+    arguments = ["evaluate", str(tmp_path / "run"), "--data", str(tmp_path / "t.csv"), "--json"]
+    printed = CliRunner().invoke(app, arguments).output
+    for text in (written, printed):
+        facts = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+        assert facts.get("scores", facts)["MASE"] is None
 
 
 def test_baselines_have_no_mase_of_what_repeats():

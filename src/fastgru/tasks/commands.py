@@ -183,7 +183,7 @@ def evaluate(
     with one_sentence():
         need("tasks", "fastgru evaluate")
         from fastgru.tasks import reading, tables
-        from fastgru.tasks.runs import Trained
+        from fastgru.tasks.runs import Trained, defined
 
         trained = Trained.load(directory)
         found = trained.recipe.read(data)
@@ -194,7 +194,7 @@ def evaluate(
 
             work.draw(trained, found, plots)
     if as_json:
-        typer.echo(json.dumps(scores, indent=2))
+        typer.echo(json.dumps(defined(scores), indent=2))
         return
     Console().print(tables.scores(scores, str(data)))
 

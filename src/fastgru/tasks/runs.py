@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -150,7 +151,14 @@ def read_facts(directory: Path) -> dict[str, Any]:
 def write_json(path: Path, facts: Any) -> None:
     """Writes a JSON file, whole or not at all."""
     with whole(path) as partial:
-        partial.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.write_text(json.dumps(defined(facts), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def defined(facts: Any) -> Any:
+    """The same with null for figures that are undefined: JSON has no nan."""
+    if isinstance(facts, dict):
+        return {name: defined(value) for name, value in facts.items()}
+    return None if isinstance(facts, float) and math.isnan(facts) else facts
 
 
 def read_json(path: Path) -> Any:
