@@ -1,4 +1,4 @@
-"""Every backend, type and instruction-set level against the reference in float64."""
+"""Every backend, door of the core, type and instruction-set level against the reference in float64."""
 
 from __future__ import annotations
 
@@ -12,107 +12,59 @@ from torch import nn
 from torch.nn.utils.rnn import pack_sequence
 
 import fastgru
-from fastgru import GRUSpec, dispatch
-from fastgru.backends import core_calls
-from fastgru.levels import use_level
-from strategies import batches, dtypes, laid_out, layouts, lengths, seeds, sizes, steps
-from tolerance import assert_agrees, assert_no_worse_than_torch
+from doors import CORE_DOORS, LONG_WAYS, WAYS, Call, check, numbers, packed_calls, padded_calls
+from fastgru import GRUSpec
+from strategies import laid_out, layouts, seeds
+from tolerance import assert_agrees
 
-NAMES = [backend.name for backend in dispatch.BACKENDS if backend.name != "onnx"]  # which draws, and computes nothing
-LEVELS = [level.name for level in fastgru.cpu_info() if level.available]
-PATHS = [("cpu", level) for level in LEVELS] + [(name, LEVELS[0]) for name in NAMES if name != "cpu"]
-every_path = pytest.mark.parametrize(("backend", "level"), PATHS)
-
-specs = st.builds(GRUSpec, sizes, sizes, st.integers(1, 2), st.booleans(), st.booleans())
+every_way = pytest.mark.parametrize(("door", "level"), WAYS)
+every_long_way = pytest.mark.parametrize(("door", "level"), LONG_WAYS)
 
 
-def numbers(spec, shape, rows, dtype):
-    """Input, h_0, weights and outer gradients in float64, of values that `dtype` has."""
-    cells, width = spec.num_layers * spec.num_directions, spec.num_directions * spec.hidden_size
-    bound = spec.hidden_size**-0.5
-    tensors = [
-        torch.randn(*shape, spec.input_size),
-        torch.randn(cells, rows, spec.hidden_size),
-        *(torch.empty(s).uniform_(-bound, bound) for s in spec.parameter_shapes),
-        torch.randn(*shape, width),
-        torch.randn(cells, rows, spec.hidden_size),
-    ]
-    return [t.to(dtype).double() for t in tensors]
+def check_seeded(door, level, call, seed):
+    torch.manual_seed(seed)
+    check(door, level, call._replace(with_reset=call.with_reset and door != "aten"))  # which refuses resets
 
 
-def results(run, tensors):
-    """Output, h_n and the gradient of every input."""
-    *inputs, d_output, d_h_n = tensors
-    inputs = [t.detach().requires_grad_() for t in inputs]
-    output, h_n = run(*inputs)
-    gradients = torch.autograd.grad([output, h_n], inputs, [d_output, d_h_n])
-    return [output.detach(), h_n.detach(), *gradients]
-
-
-def check(backend, level, dtype, spec, shape, rows, batch_sizes=None):
-    tensors = numbers(spec, shape, rows, dtype)
-    sizes_ = None if batch_sizes is None else torch.tensor(batch_sizes)
-    options = {"num_layers": spec.num_layers, "bias": spec.bias, "bidirectional": spec.bidirectional}
-
-    def truth(x, h_0, *weights):
-        with dispatch.use_backend("reference"):
-            return fastgru.functional.gru(x, h_0, weights, batch_sizes=sizes_, **options)
-
-    def ours(x, h_0, *weights):
-        with use_level(level), dispatch.use_backend(backend):
-            return fastgru.functional.gru(x, h_0, weights, batch_sizes=sizes_, **options)
-
-    def torchs(x, h_0, *weights):
-        with dispatch.use_backend("aten"):
-            return fastgru.functional.gru(x, h_0, weights, batch_sizes=sizes_, **options)
-
-    low = [t.to(dtype) for t in tensors]
-    with use_level(level):
-        got = results(ours, low)
-    names = ["output", "h_n", "d_x", "d_h_0", *("d_" + name for name in spec.parameter_names)]
-    for name, mine, other, want in zip(names, got, results(torchs, low), results(truth, tensors), strict=True):
-        assert_no_worse_than_torch(mine, other, want, f"{backend} {level} {name}")
-
-
-@every_path
+@every_way
 @settings(max_examples=25)
-@given(dtypes, specs, steps, batches, seeds)
-def test_conforms_to_the_reference(backend, level, dtype, spec, count, batch, seed):
-    torch.manual_seed(seed)
-    check(backend, level, dtype, spec, (count, batch), batch)
+@given(padded_calls(), seeds)
+def test_conforms_to_the_reference(door, level, call, seed):
+    check_seeded(door, level, call, seed)
 
 
-@every_path
+@every_long_way
 @settings(max_examples=15)
-@given(dtypes, specs, lengths, seeds)
-def test_ragged_conforms_to_the_reference(backend, level, dtype, spec, own, seed):
-    torch.manual_seed(seed)
-    own = sorted(own, reverse=True)
-    batch_sizes = [sum(n > t for n in own) for t in range(own[0])]
-    check(backend, level, dtype, spec, (sum(own),), len(own), batch_sizes)
+@given(packed_calls(), seeds)
+def test_packed_conforms_to_the_reference(door, level, call, seed):
+    check_seeded(door, level, call, seed)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(("door", "level"), [way for way in WAYS if way[0] in CORE_DOORS])
+@settings(max_examples=10)
+@given(padded_calls(), seeds)
+def test_half_precision_conforms_to_the_reference(door, level, dtype, call, seed):
+    check_seeded(door, level, call._replace(dtype=dtype), seed)
 
 
 @pytest.mark.slow
-@every_path
+@every_way
 @settings(max_examples=400)
-@given(dtypes, specs, steps, batches, seeds)
-def test_many_more_conform_to_the_reference(backend, level, dtype, spec, count, batch, seed):
-    torch.manual_seed(seed)
-    check(backend, level, dtype, spec, (count, batch), batch)
+@given(padded_calls(), seeds)
+def test_many_more_conform_to_the_reference(door, level, call, seed):
+    check_seeded(door, level, call, seed)
 
 
 @pytest.mark.slow
-@every_path
+@every_long_way
 @settings(max_examples=400)
-@given(dtypes, specs, lengths, seeds)
-def test_many_more_ragged_conform_to_the_reference(backend, level, dtype, spec, own, seed):
-    torch.manual_seed(seed)
-    own = sorted(own, reverse=True)
-    batch_sizes = [sum(n > t for n in own) for t in range(own[0])]
-    check(backend, level, dtype, spec, (sum(own),), len(own), batch_sizes)
+@given(packed_calls(), seeds)
+def test_many_more_packed_conform_to_the_reference(door, level, call, seed):
+    check_seeded(door, level, call, seed)
 
 
-@every_path
+@every_way
 @pytest.mark.parametrize(
     ("spec", "shape"),
     [
@@ -124,9 +76,9 @@ def test_many_more_ragged_conform_to_the_reference(backend, level, dtype, spec, 
         (GRUSpec(300, 33), (2, 70)),
     ],
 )
-def test_sizes_that_reach_every_plan(backend, level, spec, shape):
+def test_sizes_that_reach_every_plan(door, level, spec, shape):
     for dtype in (torch.float32, torch.float64):
-        check(backend, level, dtype, spec, shape, shape[1])
+        check(door, level, Call(spec, *shape, dtype))
 
 
 @pytest.mark.usefixtures("level")
@@ -173,9 +125,8 @@ def test_lazily_negated_tensors_are_read_right():
 @pytest.mark.parametrize("is_ragged", [False, True])
 def test_gradients_are_those_of_finite_differences(spec, is_ragged):
     batch_sizes = torch.tensor([3, 3, 1]) if is_ragged else None
-    shape = (7,) if is_ragged else (3, 3)
-    *inputs, _, _ = numbers(spec, shape, 3, torch.float64)
-    inputs = [t.requires_grad_() for t in inputs]
+    x, h_0, _, _, weights, _, _ = numbers(Call(spec, 3, 3, torch.float64, (3, 2, 2), is_packed=is_ragged))
+    inputs = [t.requires_grad_() for t in (x, h_0, *weights)]
 
     def run(x, h_0, *weights):
         return fastgru.functional.gru(
@@ -243,18 +194,6 @@ def test_a_functional_cell_takes_either_bias_both_or_none(given):
     x, h = torch.randn(5, 3), torch.randn(5, 4)
     got = fastgru.functional.gru_cell(x, h, weight_ih, weight_hh, *biases)
     assert_agrees({"": got.detach()}, {"": torch.gru_cell(x, h, weight_ih, weight_hh, *biases).detach()})
-
-
-def test_a_wrong_kernel_is_found(monkeypatch):
-    right = core_calls.forward
-
-    def wrong(*arguments, **options):
-        output, h_n, saved = right(*arguments, **options)
-        return output * 1.0001, h_n, saved
-
-    monkeypatch.setattr(core_calls, "forward", wrong)
-    with pytest.raises(AssertionError, match=r"cpu .* output: off by"):
-        check("cpu", LEVELS[0], torch.float32, GRUSpec(3, 4), (5, 2), 2)
 
 
 def test_packed_sequences_run_on_the_core():

@@ -12,8 +12,8 @@ from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_sequence
 
 import fastgru
+from doors import no_kernel
 from fastgru import errors
-from fastgru.backends import core_calls
 
 PACKED = pack_sequence([torch.randn(3, 3), torch.randn(2, 3)])
 
@@ -97,12 +97,11 @@ def words_of(text):
 
 @pytest.mark.parametrize("is_training", [False, True])
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_mistakes_raise_what_torch_raises_and_tell_more(mistake, is_training, monkeypatch):
+def test_mistakes_raise_what_torch_raises_and_tell_more(mistake, is_training):
     act, remedy = MISTAKES[mistake]
     with pytest.raises(Exception, match=r".") as torchs:
         act(nn)
-    monkeypatch.setattr(core_calls, "forward", None)  # no kernel may be reached
-    with torch.set_grad_enabled(is_training), pytest.raises(errors.FastGRUError) as ours:
+    with torch.set_grad_enabled(is_training), no_kernel(), pytest.raises(errors.FastGRUError) as ours:
         act(fastgru)
     assert isinstance(ours.value, type(torchs.value))
     text = str(ours.value)
@@ -174,7 +173,7 @@ FUNCTIONAL_CELL = {
 @pytest.mark.parametrize("mistake", FUNCTIONAL_CELL)
 def test_mistakes_in_the_functional_cell(mistake):
     act, words = FUNCTIONAL_CELL[mistake]
-    with pytest.raises(errors.FastGRUError) as caught:
+    with no_kernel(), pytest.raises(errors.FastGRUError) as caught:
         act(fastgru.functional.gru_cell)
     assert words in str(caught.value)
 
@@ -182,22 +181,25 @@ def test_mistakes_in_the_functional_cell(mistake):
 @pytest.mark.parametrize("sizes", [(5, 0), (6, -1), (2, 3), (4,), (3, 3), (2**62, 2**62)])
 @pytest.mark.parametrize("with_state", [False, True])
 @pytest.mark.parametrize("is_training", [False, True])
-def test_batch_sizes_that_lie_never_reach_the_core(sizes, with_state, is_training, monkeypatch):
-    monkeypatch.setattr(core_calls, "forward", None)
+def test_batch_sizes_that_lie_never_reach_the_core(sizes, with_state, is_training):
     h_0 = torch.randn(1, max(sizes) % 100, 4) if with_state else None
     rows = PackedSequence(DATA, torch.tensor(sizes), torch.tensor([0]), torch.tensor([0]))
     for sequence in (packed(*sizes), rows):
-        with torch.set_grad_enabled(is_training), pytest.raises(errors.ShapeError, match="`batch_sizes`"):
+        with (
+            torch.set_grad_enabled(is_training),
+            no_kernel(),
+            pytest.raises(errors.ShapeError, match="`batch_sizes`"),
+        ):
             fastgru.GRU(3, 4)(sequence, h_0)
 
 
 @pytest.mark.parametrize("attribute", [{"num_layers": 2}, {"bidirectional": True}, {"bias": False}])
 @pytest.mark.parametrize("is_training", [False, True])
-def test_an_attribute_that_no_longer_fits_the_weights(attribute, is_training, monkeypatch):
-    monkeypatch.setattr(core_calls, "forward", None)
+def test_an_attribute_that_no_longer_fits_the_weights(attribute, is_training):
     layer = fastgru.GRU(3, 4)
     vars(layer).update(attribute)
-    with torch.set_grad_enabled(is_training), pytest.raises(errors.ShapeError, match=r"got 4 weights, expected \d"):
+    told = pytest.raises(errors.ShapeError, match=r"got 4 weights, expected \d")
+    with torch.set_grad_enabled(is_training), no_kernel(), told:
         layer(X)
 
 
@@ -209,10 +211,9 @@ def test_a_parameter_that_was_taken_away():
 
 
 @pytest.mark.parametrize("mistake", FUNCTIONAL)
-def test_mistakes_in_the_functional_form(mistake, monkeypatch):
+def test_mistakes_in_the_functional_form(mistake):
     act, kind, words = FUNCTIONAL[mistake]
-    monkeypatch.setattr(core_calls, "forward", None)
-    with pytest.raises(kind) as caught:
+    with no_kernel(), pytest.raises(kind) as caught:
         act(fastgru.functional.gru)
     assert words in str(caught.value)
     assert isinstance(caught.value, errors.FastGRUError)
