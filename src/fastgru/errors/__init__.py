@@ -13,6 +13,7 @@
     |-- OutOfMemoryError (RuntimeError, MemoryError) a call for which the system has no memory left
     |-- FrozenError      (RuntimeError)              a write to a frozen layer, or one that cannot be frozen
     |-- ExportError      (RuntimeError)              a model that the target format has no words for
+    |-- StateError       (RuntimeError)              a stateful layer whose state would be lost or wrong
     |-- LevelError       (ValueError)                an instruction-set level that cannot run here
     |-- DataError        (ValueError)                a file or table that a recipe cannot learn from
     |-- RunError         (RuntimeError)              a run directory that exists, is incomplete or does not fit

@@ -14,6 +14,12 @@ from fastgru.errors.kinds import (
     OutOfMemoryError,
     ShapeError,
     SlowPathWarning,
+    StateError,
+)
+
+_STATE_BY_HAND = (
+    "Use fastgru.GRU with the state in and out: output, h_n = gru(input, h_n). "
+    "It takes the same parameters: gru.load_state_dict(stateful.state_dict())."
 )
 
 
@@ -55,6 +61,47 @@ def no_state_of_both_directions() -> ArgumentError:
 def carried_state(shape: Sequence[int], error: Exception) -> ShapeError:
     """For a call that does not fit the state of the call before it."""
     return ShapeError(f"{error} The state carried from the call before is {tuple(shape)}; call reset_state() first.")
+
+
+def no_such_state(got: Sequence[int], expected: str) -> ShapeError:
+    """For a tensor set as the state of a layer that has states of other sizes."""
+    return ShapeError(
+        f"`state` was set to a tensor of shape {tuple(got)}. Expected {expected}, or the same without B for sequences "
+        "without a batch. Set what was read from `state`, or None to start anew."
+    )
+
+
+def captured_state(tool: str) -> ExportError:
+    """For a stateful layer in a program that is being exported, scripted or traced."""
+    return ExportError(
+        f"a StatefulGRU was found by {tool}, and the program that is made would not carry its state from call to call. "
+        f"{_STATE_BY_HAND}"
+    )
+
+
+def state_under_vmap() -> StateError:
+    """For a stateful layer under vmap."""
+    return StateError(
+        "a StatefulGRU was called under torch.vmap, where one layer would have many states, one for each row that "
+        f"vmap takes apart. {_STATE_BY_HAND}"
+    )
+
+
+def state_moved_on() -> StateError:
+    """For a call that a backward pass makes again."""
+    return StateError(
+        "a StatefulGRU was called by a backward pass, as torch.utils.checkpoint does to compute a call again. The "
+        "state that the call began with is gone, and the gradients would be wrong. Keep the layer outside of it "
+        f"(recompute=True saves memory as well), or pass `hx`. {_STATE_BY_HAND}"
+    )
+
+
+def state_of_replicas() -> StateError:
+    """For the copies that DataParallel makes for each call."""
+    return StateError(
+        "a StatefulGRU was found by torch.nn.DataParallel, which copies the model for each call and drops the copies "
+        f"with their states. Use DistributedDataParallel, where every process has its own state. {_STATE_BY_HAND}"
+    )
 
 
 def no_option(option: str, tool: str) -> ArgumentError:

@@ -55,6 +55,10 @@ class ExportError(FastGRUError, RuntimeError):
     """A model that cannot be written in the format that was asked for."""
 
 
+class StateError(FastGRUError, RuntimeError):
+    """A call of a stateful layer whose state would be lost or wrong."""
+
+
 class LevelError(FastGRUError, ValueError):
     """An instruction-set level that cannot run here."""
 
