@@ -12,8 +12,10 @@ from compatibility import (
     living,
     numbers,
     onnx,
+    packages,
     processes,
     states,
+    tools,
     tracing,
     transforms,
 )
@@ -23,7 +25,7 @@ from compatibility.registry import GROUPS, OURS, STOCK, Capability, Entry, Libra
 MODULES = (
     *(compiling, exporting, onnx, tracing, transforms),
     *(lengths, states, numbers, errors),
-    *(living, processes, frameworks, gpu),
+    *(living, tools, processes, frameworks, packages, gpu),
 )
 CAPABILITIES: list[Capability] = [one for module in MODULES for one in GROUPS[module.__name__]]
 
