@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.modules import rnn as torch_rnn
 
-from fastgru import functional, symbols
+from fastgru import counting, functional, symbols
 from fastgru.quantization import Quantizable
 from fastgru.sharing import STOCK_CELL, sharing
 
@@ -97,3 +97,6 @@ class GRUCell(Quantizable, torch_rnn.RNNCellBase):
         except KeyError:  # parametrized, or a plain attribute for the moment
             weights = self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh  # type: ignore[assignment]
         return functional.gru_cell(input, hx, *weights)  # type: ignore[arg-type]
+
+
+counting.register(GRUCell, STOCK_CELL)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules import rnn as torch_rnn
 from torch.nn.utils.rnn import PackedSequence
 
-from fastgru import errors, functional, layouts, projection, symbols
+from fastgru import counting, errors, functional, layouts, projection, symbols
 from fastgru.backends.base import UNBOUNDED, Bounds
 from fastgru.base_layer import BaseGRU, spec_of
 from fastgru.quantization import Quantizable
@@ -319,3 +319,4 @@ GRU.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
     ]
     + [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value) for name, value in _OPTIONS.items()]
 )
+counting.register(GRU, STOCK_GRU)

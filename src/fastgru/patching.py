@@ -5,12 +5,8 @@ A model that exists already is served by `fastgru.replace`.
 
 from __future__ import annotations
 
-import sys
 import threading
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, ContextDecorator, nullcontext
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType, TracebackType
 from typing import Any
 
@@ -18,6 +14,7 @@ from torch import nn
 from torch.nn.modules import rnn
 
 from fastgru.cell import GRUCell
+from fastgru.importing import Change
 from fastgru.nn import GRU
 from fastgru.sharing import STOCK_CELL, STOCK_GRU
 
@@ -106,61 +103,7 @@ class _Patched(ContextDecorator):
         _PATCH.undo()
 
 
-class _Change(MetaPathFinder):
-    """A change to a module of torch's that takes long to import, and that most programs never need.
-
-    If it is not there yet, the change waits on `sys.meta_path` and is made when the module has been imported.
-    """
-
-    def __init__(self, module: str) -> None:
-        self.module = module
-
-    def make(self, module: Any) -> None:
-        """Makes the change."""
-        raise NotImplementedError
-
-    def undo(self, module: Any) -> None:
-        """Undoes what `make` did."""
-        raise NotImplementedError
-
-    def turn_on(self) -> None:
-        if self.module in sys.modules:
-            self.make(sys.modules[self.module])
-        else:
-            sys.meta_path.insert(0, self)
-
-    def turn_back(self) -> None:
-        if self in sys.meta_path:
-            sys.meta_path.remove(self)
-        if self.module in sys.modules:
-            self.undo(sys.modules[self.module])
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """Finds the module as usual, with a loader that makes the change."""
-        if fullname != self.module:
-            return None
-        spec = PathFinder.find_spec(fullname, path, target)
-        if spec is not None and spec.origin is not None:
-            spec.loader = _ChangingLoader(fullname, spec.origin, self)
-        return spec
-
-
-class _ChangingLoader(SourceFileLoader):
-    """Loads a module, then makes a change to it."""
-
-    def __init__(self, fullname: str, path: str, change: _Change) -> None:
-        super().__init__(fullname, path)
-        self._change = change
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Runs the module's own code first."""
-        super().exec_module(module)
-        self._change.make(module)
-
-
-class _CompilerSwitch(_Change):
+class _CompilerSwitch(Change):
     """Keeps `torch._dynamo.config.allow_rnn` on."""
 
     def __init__(self) -> None:
@@ -177,7 +120,7 @@ class _CompilerSwitch(_Change):
             self._before = None
 
 
-class _QuantizedClasses(_Change):
+class _QuantizedClasses(Change):
     """Has dynamic quantization, which goes by exact types, find our layers as it finds torch's."""
 
     def __init__(self) -> None:

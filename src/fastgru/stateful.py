@@ -11,8 +11,9 @@ from torch._subclasses import FakeTensor
 from torch.fx.experimental import proxy_tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from fastgru import checking, errors, symbols
+from fastgru import checking, counting, errors, symbols
 from fastgru.nn import GRU
+from fastgru.sharing import STOCK_GRU
 
 
 class StatefulGRU(GRU):
@@ -84,7 +85,7 @@ class StatefulGRU(GRU):
         self,
         input: Any,
         hx: Tensor | None = None,
-        lengths: Any = None,  # not by keyword alone: torch's older ONNX exporter is to come as far as the refusal
+        lengths: Any = None,
         reset: Tensor | None = None,
         reset_state: Tensor | None = None,
     ) -> tuple[Any, Tensor]:
@@ -211,3 +212,6 @@ def _is_recorded(input: Any) -> bool:
 def _is_repeated() -> bool:
     """Whether a backward pass is calling, which computes something again: the state has moved on since."""
     return not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1
+
+
+counting.register(StatefulGRU, STOCK_GRU)
