@@ -23,7 +23,7 @@ ROWS = [
     {"backends.base", "backends.taking", "convert.torch"},
     {"backends.reference", "backends.core_calls", "backends.onnx", "convert"},
     {"backends.side_by_side", "backends.guarding", "checking", "ops.inputs"},
-    {"ops.batching", "ops.checks", "backends.aten"},
+    {"ops.batching", "ops.checks", "ops.flops", "backends.aten"},
     {"ops.functions"},
     {"ops"},
     {"backends.cpu"},

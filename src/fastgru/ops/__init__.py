@@ -15,10 +15,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import register_flop_formula
 
 from fastgru.backends import core_calls, side_by_side
 from fastgru.backends.base import TRANSFORM, Bounds, Request
-from fastgru.ops import functions
+from fastgru.ops import flops, functions
 from fastgru.ops.batching import batched_backward, batched_forward
 from fastgru.ops.checks import check_outer, checked
 from fastgru.ops.inputs import Inputs, second_gradients
@@ -171,3 +172,7 @@ def _(info: Any, in_dims: Sequence[Any], *arguments: Any) -> tuple[Any, Any]:
 def _(info: Any, in_dims: Sequence[Any], *arguments: Any) -> tuple[list[Tensor], list[int | None]]:
     dims = Inputs(*in_dims[4:-1])
     return batched_backward(torch.ops.fastgru.backward, info.batch_size, in_dims[:4], dims, *arguments)
+
+
+register_flop_formula(torch.ops.fastgru.forward, get_raw=True)(flops.forward)
+register_flop_formula(torch.ops.fastgru.backward, get_raw=True)(flops.backward)
