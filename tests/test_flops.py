@@ -164,6 +164,19 @@ def test_recomputation_inside_a_layer_is_no_work_of_the_model():
     same(ours, stock, lambda layer: backward(layer(x)))
 
 
+@pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True}], ids=str)
+def test_a_backward_pass_alone_counts_as_torchs(options):
+    ours, stock = pair("GRU", F, H, **options)
+    x = torch.randn(T, B, F)
+    packed = pack_padded_sequence(x, [2, 5, 1], enforce_sorted=False)
+    totals = {layer: [layer(x)[0].sum(), layer(packed)[0].data.sum()] for layer in (ours, stock)}
+    for mine, torchs in zip(totals[ours], totals[stock], strict=True):
+        assert count(mine.backward) == count(torchs.backward) > 0
+    ragged = ours(x, lengths=[2, 5, 1])[0].sum()
+    again = stock(packed)[0].data.sum()
+    assert count(ragged.backward) == count(again.backward)
+
+
 def test_a_module_gets_its_own_count():
     model = nn.Sequential(fastgru.GRU(F, H))
     with FlopCounterMode(display=False) as counter:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from fastgru import ops
-from fastgru.backends import core_calls, reference
+from fastgru.backends import core_calls, reference, saving
 from fastgru.backends.base import (
     COMPILER,
     DISPATCH_MODE,
@@ -139,16 +140,16 @@ _NOTHING = {dtype: torch.empty(0, dtype=dtype, device="cpu") for dtype in core_c
 class _Written:
     """Tells whether a tensor was written to, without keeping its memory.
 
-    An alias shares the tensor's counter of writes; its memory is taken away.
+    The counter is an alias, which shares the tensor's count of writes; its memory is taken away.
     """
 
     def __init__(self, tensor: Tensor) -> None:
-        self._counter = tensor.detach()
-        self._counter.data = _NOTHING[tensor.dtype]
-        self._before = self._counter._version
+        self.counter = tensor.detach()
+        self.counter.data = _NOTHING[tensor.dtype]
+        self.before = self.counter._version
 
-    def __bool__(self) -> bool:
-        return self._counter._version != self._before
+    def __call__(self) -> bool:
+        return self.counter._version != self.before
 
 
 class _Gru(torch.autograd.Function):
@@ -167,9 +168,9 @@ class _Gru(torch.autograd.Function):
         spec, recompute, bounds, batch_first, request = call
         ctx.has_bounds = bounds is not UNBOUNDED
         if ctx.has_bounds:
-            ctx.save_for_backward(saved, output.data, x, h_0, reset_state, *weights, *bounds[:3])
+            saving.keep(ctx, saved, output.data, x, h_0, reset_state, *weights, *bounds[:3])
         else:
-            ctx.save_for_backward(saved, output.data, x, h_0, None, *weights)
+            saving.keep(ctx, saved, output.data, x, h_0, None, *weights)
         ctx.set_materialize_grads(False)
         ctx.call = spec, recompute, UNBOUNDED, batch_first, request
         ctx.written = _Written(output)
@@ -178,8 +179,10 @@ class _Gru(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, d_output: Tensor | None, d_h_n: Tensor | None) -> tuple[Any, ...]:
         call, wanted, outer = ctx.call, ctx.needs_input_grad[1:], (d_output, d_h_n)
+        if _is_watched():
+            return None, *_watched_backward(ctx, outer, wanted)
         is_followed = torch.is_grad_enabled() or not _are_plain(outer)
-        is_written = bool(ctx.written)
+        is_written = ctx.written()
         saved, output, *inputs = _unpacked(ctx, wanted, needs_all=is_followed or is_written or call[1])
         if d_output is None and d_h_n is None:
             return (None,) * (len(wanted) + 1)
@@ -188,7 +191,7 @@ class _Gru(torch.autograd.Function):
             call = (*call[:2], Bounds(batch_sizes, lengths, reset, inputs[2]), *call[3:])
             inputs = inputs[:-3]
         if is_followed:
-            request = call[4] or _plain_request(call, tuple(inputs))
+            request = call[4] or _plain_request(call, output)
             return None, *reference.gradients(request, tuple(inputs), call[2], outer, wanted)
         if is_written:
             x, h_0, _, *weights = inputs
@@ -196,30 +199,51 @@ class _Gru(torch.autograd.Function):
         return None, *_backward(call, tuple(inputs), output, saved, outer, wanted)
 
 
-def _unpacked(ctx: Any, wanted: tuple[bool, ...], needs_all: bool) -> tuple[Any, ...]:
+def _watched_backward(
+    ctx: Any, outer: tuple[Tensor | None, Tensor | None], wanted: tuple[bool, ...]
+) -> Sequence[Tensor | None]:
+    """The gradients by an operator that a compiler or a dispatch mode can see."""
+    spec, recompute, _, batch_first, _ = ctx.call
+    saved, output, *inputs = saving.kept(ctx)
+    if outer[0] is None and outer[1] is None:
+        return (None,) * len(wanted)
+    bounds = UNBOUNDED
+    if ctx.has_bounds:
+        bounds, inputs = Bounds(*inputs[-3:], inputs[2]), inputs[:-3]
+    kept = output, ctx.written.counter, ctx.written.before, saved
+    return ops.gradients.run(spec, inputs, bounds, (batch_first, recompute), kept, outer, wanted)
+
+
+def _is_watched() -> bool:
+    """Whether a compiler or a dispatch mode follows a backward pass, and only operators that it can see may run."""
+    if torch.is_grad_enabled():
+        return False
+    return torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0
+
+
+def _unpacked(ctx: Any, wanted: tuple[bool, ...], needs_all: bool) -> list[Any]:
     """What the forward pass saved.
 
     Torch refuses all when a part was written to since. Unless `needs_all`, a part that the gradients do not depend on
     is then given as it is now, for torch's layer would not have saved it.
     """
     try:
-        return ctx.saved_tensors  # type: ignore[no-any-return]
+        return saving.kept(ctx)
     except RuntimeError:
         if needs_all:
             raise
-        kept = ctx._raw_saved_tensors
-        needed = _needed(ctx.call, kept[_X].data, wanted)
-        return tuple([one.unpack() if i in needed else one.data for i, one in enumerate(kept)])
+        _, output, *_ = saving.kept(ctx, needed={_OUTPUT})
+        return saving.kept(ctx, _needed(ctx.call, output, wanted))
 
 
-_X, _FIRST_WEIGHT = 2, 5  # places among what is saved
+_OUTPUT, _X, _FIRST_WEIGHT = 1, 2, 5  # places among what is saved
 
 
-def _needed(call: _Parts, x: Tensor, wanted: tuple[bool, ...]) -> set[int]:
+def _needed(call: _Parts, output: Tensor, wanted: tuple[bool, ...]) -> set[int]:
     """The places of what the gradients depend on; the values of the biases never are."""
     spec, _, _, batch_first, request = call
     per_cell, count = 4 if spec.bias else 2, spec.num_layers * spec.num_directions
-    steps = request.steps if request is not None else x.shape[1 if batch_first else 0]
+    steps = request.steps if request is not None else output.shape[1 if batch_first else 0]
     needed = {0, 1, 3, 4, *range(_FIRST_WEIGHT + count * per_cell, _FIRST_WEIGHT + count * per_cell + 3)}
     for cell in range(count):
         own = cell * per_cell  # of the cell's first weight
@@ -268,19 +292,17 @@ def _backward(
         )
         if gradients is not None:
             return gradients
-        request = _plain_request(call, inputs)
+        request = _plain_request(call, output)
     return core_calls.backward(request, inputs, bounds, output, saved, outer, wanted)
 
 
-def _plain_request(call: _Parts, inputs: tuple[Tensor | None, ...]) -> Request:
+def _plain_request(call: _Parts, output: Tensor) -> Request:
     """What would have been asked for a call that went without a request."""
     spec, recompute, bounds, batch_first, _ = call
-    x = inputs[0]
-    assert x is not None
-    steps, rows = (x.shape[1], x.shape[0]) if batch_first else x.shape[:2]
+    steps, rows = (output.shape[1], output.shape[0]) if batch_first else output.shape[:2]
     return Request(
         spec,
-        x.dtype,
+        output.dtype,
         "cpu",
         steps,
         rows,

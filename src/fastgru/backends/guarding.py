@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import register_multi_grad_hook
 
-from fastgru.backends import reference
+from fastgru.backends import reference, saving
 from fastgru.backends.base import Bounds, Request, warn_once
 
 Run = Callable[[Request, Tensor, Tensor | None, tuple[Tensor, ...], Bounds], tuple[Tensor, Tensor]]
@@ -60,7 +60,7 @@ class _Guard(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, call: _Call, wanted: list[bool], *inputs: Tensor | None) -> tuple[Tensor, ...]:
         ctx.call, ctx.wanted = call, wanted
-        ctx.save_for_backward(*inputs)
+        saving.keep(ctx, *inputs)
         return tuple([t.view_as(t) for t, is_wanted in zip(inputs, wanted, strict=True) if is_wanted and t is not None])
 
     @staticmethod
@@ -71,7 +71,7 @@ class _Guard(torch.autograd.Function):
             own = iter(found)
             return None, None, *(next(own) if is_wanted else None for is_wanted in wanted)
         warn_once(_REASONS)
-        x, h_0, *weights = ctx.saved_tensors
+        x, h_0, *weights = saving.kept(ctx)
         x_wanted, h_0_wanted, *rest = wanted
         inputs, asked = (x, h_0, None, *weights), (x_wanted, h_0_wanted, False, *rest)
         d_x, d_h_0, _, *others = reference.gradients(call.request, inputs, call.bounds, outer, asked)

@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from fastgru.backends import core_calls, side_by_side
+from fastgru.backends import core_calls, saving, side_by_side
 from fastgru.backends.base import TRANSFORM, Bounds, Request
 from fastgru.ops import flops, functions
+from fastgru.ops import gradients as gradients
 from fastgru.ops.batching import batched_backward, batched_forward
 from fastgru.ops.checks import check_outer, checked
 from fastgru.ops.inputs import Inputs, second_gradients
@@ -124,11 +125,11 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tenso
     ctx.mark_non_differentiable(saved)
     ctx.options = own[6:]
     kept = (result, saved) if saves else (None, None)
-    ctx.save_for_backward(*kept, *own[:3], *own[4:6], *own.weights)
+    saving.keep(ctx, *kept, *own[:3], *own[4:6], *own.weights)
 
 
 def _gradients(ctx: Any, d_output: Tensor | None, d_h_n: Tensor | None, _: Tensor | None) -> tuple[Any, ...]:
-    output, saved, x, h_0, reset_state, lengths, reset, *weights = ctx.saved_tensors
+    output, saved, x, h_0, reset_state, lengths, reset, *weights = saving.kept(ctx)
     own = Inputs(x, h_0, reset_state, weights, lengths, reset, *ctx.options)
     if d_output is None and d_h_n is None:
         return None, None, None, [None] * len(weights), *(None,) * 7
@@ -176,3 +177,4 @@ def _(info: Any, in_dims: Sequence[Any], *arguments: Any) -> tuple[list[Tensor],
 
 register_flop_formula(torch.ops.fastgru.forward, get_raw=True)(flops.forward)
 register_flop_formula(torch.ops.fastgru.backward, get_raw=True)(flops.backward)
+register_flop_formula(torch.ops.fastgru.gradients, get_raw=True)(flops.gradients)

@@ -6,7 +6,7 @@ product multiplies, and nothing for gates. That a backward pass of ours computes
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from fastgru import checking
@@ -54,8 +54,22 @@ def backward(*arguments: Any, out_val: Any = None) -> int:
     """Of a call of `fastgru.ops.backward`."""
     *inputs, wanted = arguments[4:]
     own = Inputs(*inputs)
+    return _backward(own, _rows(own), wanted)
+
+
+def gradients(*arguments: Any, out_val: Any = None) -> int:
+    """Of a call of `fastgru.ops.gradients`."""
+    batch_sizes, *bounds, layers, bidirectional, batch_first, recompute, wanted = arguments[9:]
+    own = Inputs(*arguments[5:9], *bounds, layers, bidirectional, batch_first, recompute)
+    if batch_sizes is None:
+        return _backward(own, _rows(own), wanted)
+    rows = _Rows(own.x.shape[0], (int(batch_sizes[0]), int(batch_sizes[-1])))
+    return _backward(own, rows, wanted)
+
+
+def _backward(own: Inputs, rows: _Rows, wanted: Sequence[bool]) -> int:
     wants_input, wants_start, wants_weights = wanted[0], any(wanted[1:3]), wanted[3:]
-    rows, directions, per_cell = _rows(own), own.spec.num_directions, _per_cell(own)
+    directions, per_cell = own.spec.num_directions, _per_cell(own)
     total, follows = 0, []
     for cell, (direction, by_input, by_state) in enumerate(_products(own)):
         if cell > 0 and cell % directions == 0:  # a layer's input is what the one below gives

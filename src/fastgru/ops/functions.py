@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastgru.backends import saving
 from fastgru.ops.batching import batched_backward, batched_forward
 from fastgru.ops.inputs import Inputs, second_gradients
 
@@ -47,14 +48,14 @@ class _ForwardFunction(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
         ctx.options = inputs[0]
-        ctx.save_for_backward(*inputs[1:])
+        saving.keep(ctx, *inputs[1:])
         ctx.set_materialize_grads(False)
 
     @staticmethod
     def backward(ctx: Any, d_output: Tensor | None, d_h_n: Tensor | None) -> tuple[Any, ...]:
         if d_output is None and d_h_n is None:
             return (None,) * len(ctx.needs_input_grad)
-        own = _unflat(ctx.options, *ctx.saved_tensors)
+        own = _unflat(ctx.options, *saving.kept(ctx))
         wanted = (*ctx.needs_input_grad[1:4], *ctx.needs_input_grad[6:])
         found = backward(d_output, d_h_n, own, wanted)
         named = [gradient if is_wanted else None for gradient, is_wanted in zip(found, wanted, strict=True)]
@@ -78,14 +79,14 @@ class _BackwardFunction(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         ctx.wanted, d_output, d_h_n, ctx.options, *tensors = inputs
-        ctx.save_for_backward(d_output, d_h_n, *tensors)
+        saving.keep(ctx, d_output, d_h_n, *tensors)
         ctx.set_materialize_grads(False)
         unwanted = [t for t, is_wanted in zip(output, ctx.wanted, strict=True) if not is_wanted]
         ctx.mark_non_differentiable(*unwanted)
 
     @staticmethod
     def backward(ctx: Any, *outer: Tensor | None) -> tuple[Any, ...]:
-        d_output, d_h_n, *tensors = ctx.saved_tensors
+        d_output, d_h_n, *tensors = saving.kept(ctx)
         own = _unflat(ctx.options, *tensors)
         found = second_gradients(own, d_output, d_h_n, ctx.wanted, outer)
         return None, *found[:2], None, *found[2:5], None, None, *found[5:]

@@ -1,0 +1,117 @@
+"""The backward pass of a plain call as an operator of its own, for who looks on at it alone.
+
+A plain call leaves a node of autograd that calls the core by itself. Where the backward pass is compiled although the
+forward pass was not, or a dispatch mode watches it, something must be there to see: this operator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastgru.backends import core_calls
+from fastgru.backends.base import Bounds, Request
+from fastgru.spec import GRUSpec
+
+_INPUTS = "Tensor x, Tensor? h_0, Tensor? reset_state, Tensor[] weights"
+_BOUNDS = "Tensor? batch_sizes, Tensor? lengths, Tensor? reset"
+_OPTIONS = "int num_layers, bool bidirectional, bool batch_first, bool recompute, bool[] wanted"
+
+
+def run(
+    spec: GRUSpec,
+    inputs: Sequence[Tensor | None],
+    bounds: Bounds,
+    options: tuple[bool, bool],
+    kept: tuple[Tensor, Tensor, int, Tensor],
+    outer: tuple[Tensor | None, Tensor | None],
+    wanted: Sequence[bool],
+) -> list[Tensor | None]:
+    """The gradients of `inputs` by the operator; None where not wanted.
+
+    Args:
+        spec: of the layer.
+        inputs: x, h_0, reset_state and the weights.
+        bounds: of the sequences; the reset_state is taken from `inputs`.
+        options: batch_first, recompute.
+        kept: the output; a tensor with its counter of writes, and the count when it was new; what the forward pass
+            saved.
+        outer: gradients of output and h_n, at least one of them.
+        wanted: for each of the inputs.
+    """
+    x, h_0, reset_state, *weights = inputs
+    layers = spec.num_layers, spec.bidirectional
+    found = torch.ops.fastgru.gradients(
+        *outer, *kept, x, h_0, reset_state, weights, *bounds[:3], *layers, *options, list(wanted)
+    )
+    return [gradient if is_wanted else None for gradient, is_wanted in zip(found, wanted, strict=True)]
+
+
+def _request(x: Tensor, weights: Sequence[Tensor], bounds: Bounds, options: Sequence[Any]) -> Request:
+    """What would have been asked for the call."""
+    layers, bidirectional, batch_first, recompute = options
+    if bounds.batch_sizes is not None:
+        steps, rows = len(bounds.batch_sizes), int(bounds.batch_sizes[0])
+    else:
+        steps, rows = (x.shape[1], x.shape[0]) if batch_first else (x.shape[0], x.shape[1])
+    has_bias = len(weights) == 4 * layers * (2 if bidirectional else 1)
+    return Request(
+        GRUSpec(x.shape[-1], weights[1].shape[-1], layers, has_bias, bidirectional),
+        x.dtype,
+        "cpu",
+        steps,
+        rows,
+        is_packed=bounds.batch_sizes is not None,
+        needs_grad=True,
+        dropout=0.0,
+        context=None,
+        recompute=recompute,
+        batch_first=batch_first,
+        has_lengths=bounds.lengths is not None,
+        resets=bounds.reset is not None,
+    )
+
+
+@torch.library.custom_op(
+    "fastgru::gradients",
+    mutates_args=(),
+    device_types="cpu",
+    schema=(
+        "(Tensor? d_output, Tensor? d_h_n, Tensor output, Tensor counter, int before, Tensor saved,"
+        f" {_INPUTS}, {_BOUNDS}, {_OPTIONS}) -> Tensor[]"
+    ),
+)
+def gradients(
+    d_output: Tensor | None,
+    d_h_n: Tensor | None,
+    output: Tensor,
+    counter: Tensor,
+    before: int,
+    saved: Tensor,
+    x: Tensor,
+    h_0: Tensor | None,
+    reset_state: Tensor | None,
+    weights: list[Tensor],
+    *others: Any,
+) -> list[Tensor]:
+    """The gradients of x, h_0, reset_state and the weights; an empty tensor where not wanted."""
+    *given, layers, bidirectional, batch_first, recompute, wanted = others
+    bounds = Bounds(*given, reset_state)
+    request = _request(x, weights, bounds, (layers, bidirectional, batch_first, recompute))
+    if counter._version != before:
+        output, _, again = core_calls.forward(request, x, h_0, weights, bounds, saves=True)
+        assert again is not None
+        saved = again
+    inputs = x, h_0, reset_state, *weights
+    found = core_calls.backward(request, inputs, bounds, output, saved, (d_output, d_h_n), wanted)
+    return [x.new_empty(0) if gradient is None else gradient for gradient in found]
+
+
+@gradients.register_fake
+def _(*arguments: Any) -> list[Tensor]:
+    x, h_0, reset_state, weights = arguments[6:10]
+    wanted = zip((x, h_0, reset_state, *weights), arguments[-1], strict=True)
+    return [x.new_empty(tensor.shape if is_one and tensor is not None else 0) for tensor, is_one in wanted]

@@ -1,0 +1,123 @@
+"""Torch's own tools among our layers: compiled autograd, drawn graphs."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import pytest
+import torch
+from torch._dynamo import compiled_autograd
+from torch._dynamo.testing import CompileCounter
+from torch.nn.utils.rnn import pack_padded_sequence
+
+import fastgru
+from pairs import FORMS, example, of_form, results
+from tolerance import assert_agrees
+
+T, B, F, H = 5, 3, 4, 6
+LENGTHS = [5, 3, 1]
+every_form = pytest.mark.parametrize(("kind", "options"), FORMS, ids=str)
+
+
+def packed(x):
+    return pack_padded_sequence(x, LENGTHS)
+
+
+# -- compiled autograd -------------------------------------------------------------------------------
+
+
+def gradients(layer, call, compiler=None):
+    """Of the parameters, after a forward pass that nobody compiled."""
+    layer.zero_grad()
+    torch.manual_seed(0)
+    total = sum(t.square().sum() for t in results(call(layer)))
+    if compiler is None:
+        total.backward()
+    else:
+        with compiled_autograd._enable(torch.compile(backend=compiler, fullgraph=True)):
+            total.backward()
+    return {name: p.grad.clone() for name, p in layer.named_parameters()}
+
+
+def changed(layer, x):
+    output, h_n = layer(x)
+    output += 1
+    return output, h_n
+
+
+BACKWARD = {
+    "plain": ({}, lambda layer, x: layer(x)),
+    "two layers both ways": ({"num_layers": 2, "bidirectional": True}, lambda layer, x: layer(x)),
+    "a state": ({}, lambda layer, x: layer(x, torch.ones(1, B, H, dtype=x.dtype))),
+    "output alone": ({}, lambda layer, x: layer(x)[0]),
+    "h_n alone": ({}, lambda layer, x: layer(x)[1]),
+    "output changed in place": ({}, changed),
+    "packed": ({}, lambda layer, x: layer(packed(x))),
+    "frozen": ({}, lambda layer, x: layer.freeze()(x)),
+    "lengths": ({}, lambda layer, x: layer(x, lengths=[5, 3, 0])),
+    "resets": ({}, lambda layer, x: layer(x, reset=torch.arange(T * B).view(T, B) % 3 == 1)),
+    "a learned state": ({"learn_h0": True}, lambda layer, x: layer(x, reset=torch.arange(T * B).view(T, B) % 3 == 1)),
+    "recompute": ({"recompute": True}, lambda layer, x: layer(x, lengths=[5, 3, 0])),
+    "dropout": ({"num_layers": 2, "dropout": 0.5}, lambda layer, x: layer(x)),
+    "bfloat16": ({"dtype": torch.bfloat16}, lambda layer, x: layer(x.bfloat16())),
+    "double precision": ({"dtype": torch.float64}, lambda layer, x: layer(x.double())),
+}
+
+
+# Torch, making fake tensors of real ones, asks for gradients that it warns about.
+quietly = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
+
+
+@quietly
+@pytest.mark.parametrize("case", BACKWARD)
+def test_a_backward_pass_may_be_compiled_after_a_plain_forward_pass(case):
+    options, call = BACKWARD[case]
+    layer, x = fastgru.GRU(F, H, **options), torch.randn(T, B, F)
+    torch._dynamo.reset()
+    compiler = CompileCounter()
+    got = gradients(layer, lambda layer: call(layer, x), compiler)
+    assert compiler.frame_count == 1
+    assert_agrees(got, gradients(layer, lambda layer: call(layer, x)))
+
+
+@quietly
+def test_a_cells_backward_pass_may_be_compiled():
+    cell, x = fastgru.GRUCell(F, H), torch.randn(B, F)
+    torch._dynamo.reset()
+    assert_agrees(
+        gradients(cell, lambda cell: cell(x, cell(x)), "eager"), gradients(cell, lambda cell: cell(x, cell(x)))
+    )
+
+
+# -- graphs that are drawn ---------------------------------------------------------------------------
+
+
+@every_form
+@pytest.mark.parametrize("creates_graph", [False, True])
+def test_no_node_keeps_a_tensor_that_is_none(kind, options, creates_graph):
+    """As of torch's own nodes: programs that draw graphs ask each saved tensor for its size."""
+    ours, _ = of_form(kind, **options)
+    x = example(kind)
+    total = sum(t.sum() for t in results(ours(x)))
+    if creates_graph:
+        total = torch.autograd.grad(total, x, create_graph=True)[0].sum()
+    seen, left = set(), [total.grad_fn]
+    while left:
+        node = left.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            left += [after for after, _ in node.next_functions]
+    kept = [t for node in seen for t in getattr(node, "saved_tensors", ())]
+    assert all(isinstance(t, torch.Tensor) for t in kept)
+    assert kept or creates_graph
+
+
+@pytest.mark.skipif(find_spec("torchviz") is None, reason="torchviz is not installed")
+@every_form
+def test_torchviz_draws_a_layer(kind, options):
+    import torchviz
+
+    ours, _ = of_form(kind, **options)
+    total = sum(t.sum() for t in results(ours(example(kind))))
+    drawn = torchviz.make_dot(total, dict(ours.named_parameters()), show_attrs=True, show_saved=True)
+    assert "_Gru" in drawn.source
