@@ -1,4 +1,4 @@
-"""Torch's own tools among our layers: compiled autograd, drawn graphs."""
+"""Torch's own tools among our layers: the profiler, compiled autograd, drawn graphs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import torch
 from torch._dynamo import compiled_autograd
 from torch._dynamo.testing import CompileCounter
 from torch.nn.utils.rnn import pack_padded_sequence
+from torch.profiler import ProfilerActivity, profile
 
 import fastgru
+import fastgru.recording
 from pairs import FORMS, example, of_form, results
 from tolerance import assert_agrees
 
@@ -21,6 +23,41 @@ every_form = pytest.mark.parametrize(("kind", "options"), FORMS, ids=str)
 
 def packed(x):
     return pack_padded_sequence(x, LENGTHS)
+
+
+# -- the profiler ------------------------------------------------------------------------------------
+
+CALLS = {
+    "plain": lambda x: fastgru.GRU(F, H)(x),
+    "a state": lambda x: fastgru.GRU(F, H)(x, torch.zeros(1, B, H)),
+    "frozen": lambda x: fastgru.GRU(F, H).freeze()(x),
+    "packed": lambda x: fastgru.GRU(F, H)(packed(x)),
+    "lengths": lambda x: fastgru.GRU(F, H)(x, lengths=LENGTHS),
+    "dropout": lambda x: fastgru.GRU(F, H, 2, dropout=0.5)(x),
+    "bfloat16": lambda x: fastgru.GRU(F, H, dtype=torch.bfloat16)(x.bfloat16()),
+    "cell": lambda x: fastgru.GRUCell(F, H)(x[0]),
+    "stepper": lambda x: fastgru.GRU(F, H).stepper(B)(x[0]),
+}
+
+
+@pytest.mark.parametrize("trains", [False, True])
+@pytest.mark.parametrize("call", CALLS)
+def test_the_profiler_shows_every_call_with_its_shapes(call, trains):
+    x = torch.randn(T, B, F)
+    with torch.set_grad_enabled(trains), profile(activities=[ProfilerActivity.CPU], record_shapes=True) as seen:
+        CALLS[call](x)
+    shown = [event for event in seen.key_averages(group_by_input_shape=True) if event.key == "fastgru::gru"]
+    assert [event.count for event in shown] == [1]
+    assert shown[0].input_shapes[0][-1] == F
+
+
+def test_without_a_profiler_no_range_is_made(monkeypatch):
+    def forbidden(*_):
+        raise AssertionError("a range without a profiler")
+
+    monkeypatch.setattr(fastgru.recording, "span", forbidden)
+    for call in CALLS.values():
+        call(torch.randn(T, B, F))
 
 
 # -- compiled autograd -------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ SOURCE = Path(fastgru.__file__).parent
 
 # A file imports only from rows above its own (docs/architecture.md).
 ROWS = [
-    {"errors.kinds", "files", "importing", "_core"},
+    {"errors.kinds", "files", "importing", "recording", "_core"},
     {"errors.operands", "errors.features"},
     {"errors"},
     {"spec", "frozen_parameter"},

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from fastgru import _core, errors, functional
+from fastgru import _core, errors, functional, recording
 from fastgru.backends import core_calls, taking
 from fastgru.backends.base import UNBOUNDED, Bounds
 from fastgru.frozen_parameter import FrozenParameter
@@ -109,6 +109,8 @@ class Frozen:
         """
         if functional.is_unwatched() and not (torch.is_grad_enabled() and self._needs_grad(x, h_0, bounds.reset_state)):
             run, threads = self._packed.forward_tensors, torch.get_num_threads()
+            if recording.profiler._is_profiler_enabled:
+                run = recording.recorded(run)
             if bounds is UNBOUNDED:
                 results = run(x, h_0, parameters, None, None, None, batch_first, threads)
             else:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from fastgru import checking, dispatch, errors
+from fastgru import checking, dispatch, errors, recording
 from fastgru.backends import core_calls, cpu, onnx, taking
 from fastgru.backends.base import (
     COMPILER,
@@ -24,6 +24,7 @@ from fastgru.backends.base import (
     Bounds,
     Request,
 )
+from fastgru.recording import profiler
 from fastgru.spec import GRUSpec
 
 _CELL_ARGUMENTS = ("input", "hx", "weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -220,10 +221,11 @@ def run(
         batch_first: see `x`.
     """
     if (bounds is UNBOUNDED or bounds.batch_sizes is None) and dropout == 0.0 and is_unwatched():
-        if torch.is_grad_enabled() and needs_grad(x, h_0, weights, bounds.reset_state):
-            results = cpu.train_plain(spec, x, h_0, weights, bounds, batch_first, recompute)
+        if profiler._is_profiler_enabled:
+            with recording.span(x, h_0, *weights):
+                results = _run_plain(spec, x, h_0, weights, bounds, batch_first, recompute)
         else:
-            results = core_calls.forward_plain(spec, x, h_0, weights, bounds, batch_first)
+            results = _run_plain(spec, x, h_0, weights, bounds, batch_first, recompute)
         if results is not None:
             return results
     if x.is_cpu and torch.is_autocast_enabled("cpu"):
@@ -235,7 +237,26 @@ def run(
     request = request_for(spec, x, h_0, weights, bounds, dropout, recompute, batch_first)
     if request.steps == 0:
         return _run_nothing(request, x, h_0)
-    return dispatch.choose(request, warns=True).run(request, x, h_0, weights, bounds)
+    backend = dispatch.choose(request, warns=True)
+    if request.context is None and profiler._is_profiler_enabled:
+        with recording.span(x, h_0, *weights):
+            return backend.run(request, x, h_0, weights, bounds)
+    return backend.run(request, x, h_0, weights, bounds)
+
+
+def _run_plain(
+    spec: GRUSpec,
+    x: Tensor,
+    h_0: Tensor | None,
+    weights: tuple[Tensor, ...],
+    bounds: Bounds,
+    batch_first: bool,
+    recompute: bool,
+) -> tuple[Tensor, Tensor] | None:
+    """The short way: tensors as they are go to the core; None where it cannot take them so."""
+    if torch.is_grad_enabled() and needs_grad(x, h_0, weights, bounds.reset_state):
+        return cpu.train_plain(spec, x, h_0, weights, bounds, batch_first, recompute)
+    return core_calls.forward_plain(spec, x, h_0, weights, bounds, batch_first)
 
 
 def _autocast(tensor: Tensor | None, dtype: torch.dtype) -> Any:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from fastgru import _core, errors, freezing
+from fastgru import _core, errors, freezing, recording
 from fastgru.backends import taking
 from fastgru.backends.base import sum_dtype
 from fastgru.spec import GRUSpec
@@ -89,7 +89,11 @@ class Stepper:
             InputTypeError, OperandError, ShapeError: what does not fit, or a state or output that was changed from
                 outside to what a step cannot write to.
         """
-        result = self._step(input)
+        if recording.profiler._is_profiler_enabled:
+            with recording.span(input if isinstance(input, Tensor) else None):
+                result = self._step(input)
+        else:
+            result = self._step(input)
         return self._convert(input) if result is None else result  # type: ignore[return-value]
 
     def reset(self, h_0: Tensor | None = None) -> None:
