@@ -1,4 +1,4 @@
-"""Torch's own tools among our layers: the profiler, compiled autograd, drawn graphs."""
+"""Torch's own tools among our layers: the profiler, compiled autograd, ExpandedWeights, drawn graphs."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from importlib.util import find_spec
 
 import pytest
 import torch
+from torch import nn
 from torch._dynamo import compiled_autograd
 from torch._dynamo.testing import CompileCounter
+from torch.nn.utils._per_sample_grad import call_for_per_sample_grads
 from torch.nn.utils.rnn import pack_padded_sequence
 from torch.profiler import ProfilerActivity, profile
 
 import fastgru
 import fastgru.recording
-from pairs import FORMS, example, of_form, results
+from pairs import FORMS, example, of_form, pair, results
 from tolerance import assert_agrees
 
 T, B, F, H = 5, 3, 4, 6
@@ -124,6 +126,47 @@ def test_a_cells_backward_pass_may_be_compiled():
     assert_agrees(
         gradients(cell, lambda cell: cell(x, cell(x)), "eager"), gradients(cell, lambda cell: cell(x, cell(x)))
     )
+
+
+# -- per-sample gradients by ExpandedWeights ---------------------------------------------------------
+
+EXPANDED = {
+    "a batch": lambda x: x,
+    "packed": packed,
+}
+
+
+@pytest.mark.parametrize("kind", EXPANDED)
+@pytest.mark.parametrize("options", [{}, {"bias": False}, {"num_layers": 2, "bidirectional": True}], ids=str)
+def test_expanded_weights_get_torchs_gradients_of_each_sample(kind, options):
+    ours, stock = pair("GRU", F, H, **options)
+    x = EXPANDED[kind](torch.randn(T, B, F))
+    found = []
+    for layer in (ours, stock):
+        call = call_for_per_sample_grads(layer, batch_size=B, batch_first=False)
+        sum(t.square().sum() for t in results(call(x))).backward()
+        found.append({name: p.grad_sample for name, p in layer.named_parameters()})
+    assert_agrees(*found)
+
+
+def test_expanded_weights_of_a_model_with_a_frozen_bias():
+    found = []
+    stock = nn.GRU(F, H, batch_first=True)
+    for layer in (fastgru.GRU.from_torch(stock), stock):
+        layer.bias_ih_l0.requires_grad_(False)
+        layer.zero_grad()
+        for p in layer.parameters():
+            p.grad_sample = None
+        call_for_per_sample_grads(layer)(torch.ones(B, T, F))[0].sum().backward()
+        found.append({n: p.grad_sample.clone() for n, p in layer.named_parameters() if p.grad_sample is not None})
+    assert len(found[0]) == 3
+    assert_agrees(*found)
+
+
+def test_expanded_weights_with_lengths_are_refused():
+    call = call_for_per_sample_grads(fastgru.GRU(F, H), batch_size=B, batch_first=False)
+    with pytest.raises(fastgru.errors.ArgumentError, match=r"no per-sample gradients for a call with lengths"):
+        call(torch.randn(T, B, F), lengths=torch.tensor(LENGTHS))
 
 
 # -- graphs that are drawn ---------------------------------------------------------------------------

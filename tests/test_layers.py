@@ -24,7 +24,7 @@ ROWS = [
     {"backends.reference", "backends.core_calls", "backends.onnx", "convert"},
     {"backends.side_by_side", "backends.guarding", "checking", "ops.inputs"},
     {"ops.batching", "ops.checks", "ops.flops", "backends.aten"},
-    {"ops.functions", "ops.gradients"},
+    {"ops.functions", "ops.gradients", "backends.expanded"},
     {"ops"},
     {"backends.cpu"},
     {"backends", "dispatch"},

@@ -83,6 +83,13 @@ def check_tensors(**arguments: object) -> None:
             raise errors.not_a_tensor(name, value)
 
 
+def check_weights(spec: GRUSpec, weights: Sequence[object]) -> None:
+    """Raises when one of the weights of a layer is no tensor."""
+    for i, weight in enumerate(weights):
+        if not isinstance(weight, Tensor):
+            raise errors.no_parameter(spec.parameter_names[i], i, weight)
+
+
 def width(name: str, weight: Tensor) -> int:
     """How many values the weight matrix takes in."""
     if weight.dim() != 2:

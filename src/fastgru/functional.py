@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from fastgru import checking, dispatch, errors, recording
-from fastgru.backends import core_calls, cpu, onnx, taking
+from fastgru.backends import core_calls, cpu, expanded, onnx, taking
 from fastgru.backends.base import (
     COMPILER,
     DISPATCH_MODE,
@@ -187,7 +187,10 @@ def gru_cell(
     x = input.unsqueeze(0) if is_batched else input[None, None]
     h_0 = None if hx is None else hx.unsqueeze(0) if is_batched else hx[None, None]
     spec = GRUSpec(features, hidden, 1, len(weights) == 4, False)
-    _, h_n = run(spec, x, h_0, weights)
+    try:
+        _, h_n = run(spec, x, h_0, weights)
+    except errors.DTypeError:  # torch's cell has another type of error for it than torch's layer
+        raise errors.operand_dtype("input", input.dtype, weight_ih.dtype) from None
     return h_n.squeeze_(0) if is_batched else h_n[0, 0]  # in place: torch's cell returns no view of a batch
 
 
@@ -228,6 +231,12 @@ def run(
             results = _run_plain(spec, x, h_0, weights, bounds, batch_first, recompute)
         if results is not None:
             return results
+    if not checking.PLAIN.issuperset(map(type, weights)):
+        checking.check_weights(spec, weights)
+        plain = expanded.originals(weights)
+        if plain is not None:
+            request = request_for(spec, x, h_0, plain, bounds, dropout, recompute, batch_first)
+            return expanded.run(request, x, h_0, weights, bounds)
     if x.is_cpu and torch.is_autocast_enabled("cpu"):
         dtype = torch.get_autocast_dtype("cpu")
         x, h_0, anew, *cast = [_autocast(t, dtype) for t in (x, h_0, bounds.reset_state, *weights)]
@@ -329,7 +338,10 @@ def needs_grad(x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...], reset
         return True
     if reset_state is not None and reset_state.requires_grad:
         return True
-    return any([weight.requires_grad for weight in weights])  # noqa: C419  (a generator takes twice as long)
+    try:
+        return any([weight.requires_grad for weight in weights])  # noqa: C419  (a generator takes twice as long)
+    except (AttributeError, RuntimeError):  # no tensor, or one that answers to few functions: told apart later
+        return True
 
 
 def _context(x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...]) -> str | None:

@@ -204,6 +204,16 @@ def parameter_shape(name: str, got: Sequence[int], expected: Sequence[int], rows
     )
 
 
+def no_parameter(name: str, index: int, value: object) -> InputTypeError:
+    """For a parameter that is no tensor; `index` is its place among the layer's."""
+    kind = type(value).__name__
+    return InputTypeError(
+        f"expected Tensor as element {index} in argument 2, but got {kind} ({kind!r} object has no attribute 'dtype'): "
+        f"parameter `{name}` of the layer is {value!r}. Give it a torch.nn.Parameter; for a layer without biases pass "
+        "bias=False to the constructor."
+    )
+
+
 def parameter_rank(name: str, got: Sequence[int]) -> ShapeError:
     """For a weight that is no matrix."""
     return ShapeError(
