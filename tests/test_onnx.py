@@ -7,6 +7,7 @@ import onnxruntime
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import fastgru
 from fastgru.backends.base import Bounds
@@ -206,3 +207,64 @@ def test_the_exporter_before_the_present_one_writes_torchs_operator(tmp_path):
     )
     assert written(path)[0]["GRU"] == 2
     check(model, path, *[{"input": torch.randn(*sizes, FEATURES)} for sizes in SIZES])
+
+
+LEGACY = {
+    "plain": ({}, False),
+    "a state": ({}, True),
+    "batch first": ({"batch_first": True}, True),
+    "two layers both ways": ({"num_layers": 2, "bidirectional": True}, True),
+    "without biases": ({"bias": False}, False),
+}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
+@pytest.mark.filterwarnings("ignore:Exporting a model to ONNX with a batch_size other than 1")  # of torch's layer too
+@pytest.mark.parametrize("case", LEGACY)
+def test_the_exporter_before_the_present_one_takes_a_layer_alone(tmp_path, case):
+    options, has_state = LEGACY[case]
+    layer, path = fastgru.GRU(FEATURES, HIDDEN, **options).eval(), tmp_path / "m.onnx"
+    cells = layer.num_layers * layer.spec.num_directions
+    steps, rows = (1, 0) if layer.batch_first else (0, 1)
+
+    def example(t, b):
+        x = torch.randn(*((b, t) if layer.batch_first else (t, b)), FEATURES)
+        return {"input": x, "hx": torch.randn(cells, b, HIDDEN)} if has_state else {"input": x}
+
+    call = example(7, 2)
+    axes = {"input": {steps: "steps", rows: "batch"}, "hx": {1: "batch"}}
+    axes = {name: axes[name] for name in call}
+    torch.onnx.export(
+        layer, tuple(call.values()), path, dynamo=False, input_names=list(call), dynamic_axes=axes, opset_version=17
+    )
+    assert written(path)[0]["GRU"] == layer.num_layers
+    check(layer, path, call, example(4, 3))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
+@pytest.mark.filterwarnings("ignore:Exporting a model to ONNX with a batch_size other than 1")
+def test_the_exporter_before_the_present_one_takes_a_cell(tmp_path):
+    cell, path = fastgru.GRUCell(FEATURES, HIDDEN).eval(), tmp_path / "m.onnx"
+    call = {"input": torch.randn(3, FEATURES), "hx": torch.randn(3, HIDDEN)}
+    torch.onnx.export(cell, tuple(call.values()), path, dynamo=False, input_names=list(call))
+    check(cell, path, call)
+
+
+class Packing(nn.Module):
+    """A layer that packs its input itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.gru = fastgru.GRU(FEATURES, HIDDEN)
+
+    def forward(self, input, lengths):
+        output, h_n = self.gru(pack_padded_sequence(input, lengths))
+        return pad_packed_sequence(output)[0], h_n
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning", "ignore::UserWarning")
+def test_the_exporter_before_the_present_one_takes_packed_sequences(tmp_path):
+    model, path = Packing().eval(), tmp_path / "m.onnx"
+    call = {"input": torch.randn(5, 3, FEATURES), "lengths": torch.tensor([5, 4, 1])}
+    torch.onnx.export(model, tuple(call.values()), path, dynamo=False, input_names=list(call))
+    check(model, path, call)
