@@ -1,7 +1,8 @@
-"""Torch's own tools among our layers: the profiler, compiled autograd, ExpandedWeights, drawn graphs."""
+"""Torch's own tools among our layers: the profiler, compiled autograd, ExpandedWeights, ScriptModule, drawn graphs."""
 
 from __future__ import annotations
 
+import io
 from importlib.util import find_spec
 
 import pytest
@@ -167,6 +168,43 @@ def test_expanded_weights_with_lengths_are_refused():
     call = call_for_per_sample_grads(fastgru.GRU(F, H), batch_size=B, batch_first=False)
     with pytest.raises(fastgru.errors.ArgumentError, match=r"no per-sample gradients for a call with lengths"):
         call(torch.randn(T, B, F), lengths=torch.tensor(LENGTHS))
+
+
+# -- torch.jit.ScriptModule --------------------------------------------------------------------------
+
+
+def scripted(library):
+    class Scripted(torch.jit.ScriptModule):
+        def __init__(self):
+            super().__init__()
+            self.gru = library.GRU(F, H)
+            self.deep = nn.Sequential(nn.ModuleList([library.GRUCell(H, H)])[0], nn.Tanh())
+
+        @torch.jit.script_method
+        def forward(self, x):
+            return self.gru(x)[0]
+
+    return Scripted()
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.:DeprecationWarning")
+def test_a_script_module_takes_our_layers(tmp_path):
+    ours, stock = scripted(fastgru), scripted(nn)
+    ours.load_state_dict(stock.state_dict())
+    x = torch.randn(T, B, F)
+    assert_agrees({"": ours(x).detach()}, {"": stock(x).detach()})
+    file = io.BytesIO()
+    torch.jit.save(ours, file)
+    file.seek(0)
+    assert torch.equal(torch.jit.load(file)(x), ours(x))
+
+
+def test_other_modules_keep_our_layers():
+    layer = fastgru.GRU(F, H)
+    model = nn.Sequential(layer)
+    assert model[0] is layer
+    model.more = layer
+    assert type(model.more) is fastgru.GRU
 
 
 # -- graphs that are drawn ---------------------------------------------------------------------------

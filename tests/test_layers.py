@@ -30,7 +30,7 @@ ROWS = [
     {"backends", "dispatch"},
     {"functional"},
     {"freezing", "stacking", "layouts"},
-    {"streaming", "projection", "quantization", "sharing", "symbols"},
+    {"streaming", "projection", "quantization", "scripting", "sharing", "symbols"},
     {"base_layer", "counting"},
     {"nn", "cell"},
     {"stateful", "explanation", "replace", "patching", "onnx", "opacus"},

@@ -10,10 +10,11 @@ from torch.nn.modules import rnn as torch_rnn
 
 from fastgru import counting, functional, symbols
 from fastgru.quantization import Quantizable
+from fastgru.scripting import Scriptable
 from fastgru.sharing import STOCK_CELL, sharing
 
 
-class GRUCell(Quantizable, torch_rnn.RNNCellBase):
+class GRUCell(Quantizable, Scriptable, torch_rnn.RNNCellBase):
     """One step of a GRU: `torch.nn.GRUCell`, number for number.
 
     The equations are those of `GRU`.

@@ -20,6 +20,7 @@ from fastgru import counting, errors, functional, layouts, projection, symbols
 from fastgru.backends.base import UNBOUNDED, Bounds
 from fastgru.base_layer import BaseGRU, spec_of
 from fastgru.quantization import Quantizable
+from fastgru.scripting import Scriptable
 from fastgru.sharing import STOCK_GRU, sharing
 from fastgru.stacking import run_by_layer
 
@@ -33,7 +34,7 @@ _OPTIONS = {
 }
 
 
-class GRU(Quantizable, BaseGRU):
+class GRU(Quantizable, Scriptable, BaseGRU):
     """A stacked, bidirectional GRU: `torch.nn.GRU`, number for number, several times faster on a CPU.
 
     For each layer and step, with W, b the parameters and rows r, z, n::
