@@ -8,15 +8,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import Parameter
 
 from fastgru import errors
-from fastgru.backends import onnx
+from fastgru.backends import onnx, taking
 from fastgru.backends.base import Bounds
-from fastgru.frozen_parameter import FrozenParameter
+from fastgru.backends.taking import PLAIN as PLAIN
 from fastgru.spec import GRUSpec
 
-PLAIN = frozenset({Tensor, Parameter, torch.nn.Buffer, FrozenParameter})
 _MAY_BE_NONE = ("h_0", "hx", "bias_ih", "bias_hh")
 _SHAPES: dict[GRUSpec, tuple[torch.Size, ...]] = {}
 
@@ -106,6 +104,7 @@ def batch_sizes_of(data: Tensor, batch_sizes: Tensor) -> Tensor:
     """
     if onnx.is_exporting():  # what packing gives there has no sizes that could be right or wrong
         raise errors.no_packing_in_onnx()
+    check_tensors(input=data)
     if data.dim() != 2:
         raise errors.packed_rank(data.dim())
     if not isinstance(batch_sizes, Tensor):
@@ -113,9 +112,10 @@ def batch_sizes_of(data: Tensor, batch_sizes: Tensor) -> Tensor:
     if batch_sizes.dtype != torch.int64:
         raise errors.batch_sizes_type(batch_sizes.dtype)
     if not batch_sizes.is_cpu or batch_sizes.dim() != 1:
-        raise errors.batch_sizes(f"has {batch_sizes.dim()} dimensions and lies on {batch_sizes.device}")
+        raise errors.batch_sizes_layout(batch_sizes.dim(), batch_sizes.device)
     if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None or type(data) not in PLAIN:
         return batch_sizes  # The sizes are not numbers yet; whoever computes with them checks them.
+    taking.check_memory("batch_sizes", batch_sizes)
     own = batch_sizes.clone(memory_format=torch.contiguous_format)
     sizes = own.tolist()
     if not sizes or sizes[-1] < 1:
@@ -162,6 +162,7 @@ def lengths_of(lengths: Tensor | Sequence[int] | Any, steps: int, batch: int) ->
         raise errors.lengths_type(tensor.dtype)
     if tensor.dim() != 1 or tensor.shape[0] != batch:
         raise errors.lengths_count(tensor.shape, batch)
+    taking.check_memory("lengths", tensor)
     own = tensor.to("cpu", torch.int64, copy=True, memory_format=torch.contiguous_format)
     if are_numbers(own):
         check_lengths(own, steps)
@@ -197,6 +198,7 @@ def reset_of(reset: Tensor | Any, shape: tuple[int, ...], device: torch.device, 
     """
     tensor = reset if isinstance(reset, Tensor) else _as_tensor("reset", reset)
     check_reset(tensor, shape, layout)
+    taking.check_memory("reset", tensor)
     return tensor.to(device, copy=True)
 
 

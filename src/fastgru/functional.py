@@ -190,7 +190,7 @@ def gru_cell(
     try:
         _, h_n = run(spec, x, h_0, weights)
     except errors.DTypeError:  # torch's cell has another type of error for it than torch's layer
-        raise errors.operand_dtype("input", input.dtype, weight_ih.dtype) from None
+        raise errors.operand_dtype("input", input.dtype, weight_ih.dtype, "weight_ih") from None
     return h_n.squeeze_(0) if is_batched else h_n[0, 0]  # in place: torch's cell returns no view of a batch
 
 

@@ -10,6 +10,7 @@ from torch.nn import Parameter
 from torch.nn.utils.rnn import PackedSequence
 
 from fastgru import checking, errors, functional
+from fastgru.backends import taking
 from fastgru.backends.base import UNBOUNDED, Bounds
 
 
@@ -54,6 +55,7 @@ def run_packed(
     rows_at = 0 if layer.state_batch_first else 1
     if hx is not None and hx.dim() == 3 and order is not None:
         _check_state(layer, hx, int(own_sizes[0]))  # or picking rows would fail on an index
+        taking.check_memory("hx", hx)
         hx = hx.index_select(rows_at, order)
     if reset is not None:
         steps, rows = len(own_sizes), int(own_sizes[0])
@@ -61,7 +63,8 @@ def run_packed(
         mask = checking.reset_of(reset, shape, data.device, layout)
         mask = mask.transpose(0, 1) if layer.batch_first else mask
         reset = mask if order is None else mask.index_select(1, order)
-    if reset_state is not None and reset_state.dim() == 3 and order is not None:
+    if isinstance(reset_state, Tensor) and reset_state.dim() == 3 and order is not None:
+        taking.check_memory("reset_state", reset_state)
         reset_state = reset_state.index_select(1, order)
     bounds = functional.bounds_of(data, False, own_sizes, None, reset, reset_state)
     output, h_n = layer._run(data, hx, bounds)

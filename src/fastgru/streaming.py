@@ -121,7 +121,7 @@ class Stepper:
         if not isinstance(input, Tensor):
             raise errors.not_a_tensor("input", input)
         if input.dtype != self._dtype:
-            raise errors.operand_dtype("input", input.dtype, self._dtype)
+            raise errors.operand_dtype("input", input.dtype, self._dtype, "state")
         if input.device.type != "cpu":
             raise errors.device("parameter", input.device, torch.device("cpu"))
         expected = self._shapes["input"]

@@ -95,18 +95,21 @@ class _Arranged:
     def __init__(
         self, request: Request, x: Tensor, h_0: Tensor | None, weights: Sequence[Tensor], bounds: Bounds
     ) -> None:
-        spec = request.spec
+        spec, dtype = request.spec, request.dtype
         sizes, lengths, reset, state = bounds
         states = (spec.num_layers * spec.num_directions, request.batch, spec.hidden_size)
-        self.x = vectors("input", x, x.shape)
-        self.h_0 = None if h_0 is None else dense("hx", h_0, states)
+        lead = (request.batch, request.steps) if request.batch_first else (request.steps, request.batch)
+        shape = (x.shape[0] if x.dim() > 0 else 0,) if sizes is not None else lead
+        self.x = vectors("input", x, (*shape, spec.input_size), dtype)
+        self.h_0 = None if h_0 is None else dense("hx", h_0, states, dtype)
         self.weights = [
-            dense(name, weight, shape)
+            dense(name, weight, shape, dtype)
             for name, weight, shape in zip(spec.parameter_names, weights, spec.parameter_shapes, strict=True)
         ]
-        own = [None if t is None else dense("lengths", t) for t in (sizes, lengths)]
-        marks = None if reset is None else taken("reset", reset)
-        state = None if state is None else dense("reset_state", state)
+        rows = None if sizes is None else dense("batch_sizes", sizes, (request.steps,), torch.int64)
+        own = rows, None if lengths is None else dense("lengths", lengths, (request.batch,), torch.int64)
+        marks = None if reset is None else taken("reset", reset, reset.shape, torch.bool)
+        state = None if state is None else dense("reset_state", state, _shape_of(state, states), dtype)
         self.kept = *own, marks, state
         vectors_of_data = self.x.shape[0] if sizes is not None else 0
         self.sizes: _Sizes = (request.steps, request.batch, vectors_of_data, _address(own[0]), _address(own[1]))
@@ -114,6 +117,11 @@ class _Arranged:
         self.input = _place(self.x, request.batch_first)
         self.reset = _place(marks, request.batch_first), _address(state), stride
         self.parameters = tuple([weight.data_ptr() for weight in self.weights])
+
+
+def _shape_of(state: Tensor, states: tuple[int, int, int]) -> tuple[int, ...]:
+    """What a state that resets put in has to have: one for all rows, or one for each."""
+    return states if state.dim() == 3 else (states[0], states[2])
 
 
 def _total(request: Request, x: Tensor, bounds: Bounds) -> tuple[int, int]:
@@ -285,10 +293,11 @@ def backward(
         for tensor, shape, is_wanted in zip(inputs, shapes, wanted, strict=True)
     ]
     d_x, d_h_0, d_reset_state, *d_weights = gradients
-    output = vectors("output", output, (*arranged.x.shape[:-1], spec.num_directions * spec.hidden_size))
-    saved = dense("saved", saved)
-    d_output = None if outer[0] is None else vectors("gradient of output", outer[0], output.shape)
-    d_h_n = None if outer[1] is None else dense("gradient of h_n", outer[1], states)
+    results = (*arranged.x.shape[:-1], spec.num_directions * spec.hidden_size)
+    output = vectors("output", output, results, x.dtype)
+    saved = dense("saved", saved, (saved.numel(),), sum_dtype(x.dtype))
+    d_output = None if outer[0] is None else vectors("gradient of output", outer[0], results, x.dtype)
+    d_h_n = None if outer[1] is None else dense("gradient of h_n", outer[1], states, x.dtype)
     core_for(spec, request.dtype).backward(
         arranged.sizes,
         arranged.input,

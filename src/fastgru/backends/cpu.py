@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fastgru import ops
-from fastgru.backends import core_calls, reference, saving
+from fastgru.backends import core_calls, reference, saving, taking
 from fastgru.backends.base import (
     COMPILER,
     DISPATCH_MODE,
@@ -114,15 +114,19 @@ class _NotPlain(Exception):  # noqa: N818  (not an error: the call goes another 
 def _kept_by_torch(
     x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...], batch_first: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """The input and h_0, or copies where `torch.nn.GRU` keeps copies too: programs write to what it does not look at again.
+    """The input and h_0, or copies where `torch.nn.GRU` keeps copies too: programs write to what it reads no more.
 
     Torch multiplies x as one matrix of all steps, copied where its memory is not that. Of h_0 it keeps the difference
     to the first new gate, and h_0 itself only for the gradient of weight_hh.
     """
-    if x.layout is torch.strided and x.dim() == 3 and weights[0].requires_grad and not _is_matrix(x, batch_first):
-        x = x.clone()
-    if h_0 is not None and not weights[1].requires_grad:
-        h_0 = h_0.clone()
+    try:
+        copies_x, copies_h_0 = weights[0].requires_grad, h_0 is not None and not weights[1].requires_grad
+    except (AttributeError, RuntimeError):  # no tensors, or such that answer to few functions: told apart later
+        return x, h_0
+    if copies_x and x.layout is torch.strided and x.dim() == 3 and not x.is_nested and not _is_matrix(x, batch_first):
+        x = taking.clone("input", x)
+    if copies_h_0 and h_0 is not None:
+        h_0 = taking.clone("hx", h_0)
     return x, h_0
 
 

@@ -10,9 +10,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from fastgru import _core, errors
 from fastgru.frozen_parameter import FrozenParameter
+
+# Tensors that are no more than their values: no subclass that has its own ways.
+PLAIN = frozenset({Tensor, Parameter, torch.nn.Buffer, FrozenParameter})
 
 _LIBRARY = {"darwin": "libtorch_cpu.dylib", "win32": "torch_cpu.dll"}
 _DTYPES = ("float32", "float64", "bfloat16", "float16")
@@ -43,16 +47,17 @@ def _functions_of_torch() -> tuple[list[int], list[int], Any, bool] | tuple[None
 
 
 # False with a torch that has no table of C functions for its tensors; then everything goes by addresses.
-READS_TENSORS: bool = _core.load_tensors((Tensor, torch.nn.Parameter, FrozenParameter), *_functions_of_torch())
+READS_TENSORS: bool = _core.load_tensors((Tensor, Parameter, FrozenParameter), *_functions_of_torch())
 
 
-def taken(name: str, tensor: Tensor, shape: Sequence[int] | None = None) -> Tensor:
+def taken(name: str, tensor: Tensor, shape: Sequence[int] | None = None, dtype: torch.dtype | None = None) -> Tensor:
     """The tensor as it is now, under a name of the call's own: other threads cannot give it other memory.
 
     Args:
         name: for the words of an error.
         tensor: on the CPU.
         shape: what it must have, which was looked at before but may have changed since; None: any.
+        dtype: likewise.
 
     Raises:
         OperandError: it is sparse, or its memory was given back.
@@ -62,7 +67,9 @@ def taken(name: str, tensor: Tensor, shape: Sequence[int] | None = None) -> Tens
     if own.layout is not torch.strided:
         raise errors.layout(name, own.layout)
     if shape is not None and own.shape != tuple(shape):
-        raise errors.changed_meanwhile(name, own.shape, tuple(shape))
+        raise errors.changed_meanwhile(name, tuple(own.shape), tuple(shape))
+    if dtype is not None and own.dtype is not dtype:
+        raise errors.changed_meanwhile(name, own.dtype, dtype)
     if is_wrapper(name, own):
         raise errors.no_memory(name)
     if own._is_zerotensor():
@@ -77,11 +84,34 @@ def is_wrapper(name: str, tensor: Tensor) -> bool:
         OperandError: its memory was given back, or is too small. (Torch's operators do not always look.)
     """
     if not torch._C._has_storage(tensor) or torch._is_functional_tensor(tensor):
+        if isinstance(tensor, Parameter):  # `.data` was set to a wrapper: torch's operators may die of it
+            raise errors.no_memory(name)
         return True
-    is_written = not tensor._is_zerotensor()
-    if is_written and _bytes_reached(tensor) > tensor.untyped_storage().nbytes():
-        raise errors.no_memory(name)
+    check_memory(name, tensor)
     return False
+
+
+def check_memory(name: str, tensor: Tensor) -> None:
+    """Raises where a tensor on the CPU lacks memory for its values: torch's operators do not always look.
+
+    Raises:
+        OperandError: the memory was given back, or is too small.
+    """
+    if type(tensor) not in PLAIN or torch.compiler.is_compiling():
+        return
+    if tensor.layout is not torch.strided or tensor.is_nested or not tensor.is_cpu:
+        return
+    if not torch._C._has_storage(tensor) or torch._is_functional_tensor(tensor) or tensor._is_zerotensor():
+        return
+    reached = _bytes_reached(tensor)
+    if reached > tensor.untyped_storage().nbytes() or (reached > 0 and tensor.data_ptr() == 0):
+        raise errors.no_memory(name)
+
+
+def clone(name: str, tensor: Tensor) -> Tensor:
+    """A copy that autograd follows; an error where there is nothing to copy, as of `check_memory`."""
+    check_memory(name, tensor)
+    return tensor.clone()
 
 
 def _bytes_reached(tensor: Tensor) -> int:
@@ -92,12 +122,12 @@ def _bytes_reached(tensor: Tensor) -> int:
     return (int(tensor.storage_offset()) + last + 1) * tensor.itemsize
 
 
-def dense(name: str, tensor: Tensor, shape: Sequence[int] | None = None) -> Tensor:
+def dense(name: str, tensor: Tensor, shape: Sequence[int] | None = None, dtype: torch.dtype | None = None) -> Tensor:
     """The same values, row-major without gaps; arguments and errors as of `taken`."""
-    return taken(name, tensor, shape).contiguous()
+    return taken(name, tensor, shape, dtype).contiguous()
 
 
-def vectors(name: str, tensor: Tensor, shape: Sequence[int] | None = None) -> Tensor:
+def vectors(name: str, tensor: Tensor, shape: Sequence[int] | None = None, dtype: torch.dtype | None = None) -> Tensor:
     """The same values, with those of the last dimension side by side; other strides as they are."""
-    own = taken(name, tensor, shape)
+    own = taken(name, tensor, shape, dtype)
     return own if own.stride(-1) == 1 or own.shape[-1] <= 1 else own.contiguous()

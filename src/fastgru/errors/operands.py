@@ -76,12 +76,12 @@ def input_dtype(got: object, expected: object) -> DTypeError:
     )
 
 
-def operand_dtype(name: str, got: object, expected: object) -> OperandError:
-    """For a state or parameter whose type is not the input's."""
+def operand_dtype(name: str, got: object, expected: object, other: str = "input") -> OperandError:
+    """For a state or parameter whose type is not the input's, or an input whose type is not the other's."""
     return OperandError(
         f"mat1 and mat2 must have the same dtype, but got {_scalar_name(got)} and {_scalar_name(expected)} "
         f"(self and mat2 must have the same dtype, but got {_scalar_name(expected)} and {_scalar_name(got)}): "
-        f"`{name}` is {got}, `input` is {expected}. Convert one of them with `.to`."
+        f"`{name}` is {got}, `{other}` is {expected}. Convert one of them with `.to`."
     )
 
 
@@ -247,6 +247,14 @@ def batch_sizes_type(got: object) -> ShapeError:
     return batch_sizes(f"is of type {got}", f"expected scalar type Long but found {name}: ")
 
 
+def batch_sizes_layout(dims: int, where: object) -> BoundsTypeError:
+    """For batch sizes that are no vector on the CPU."""
+    return BoundsTypeError(
+        f"`batch_sizes` has {dims} dimensions and lies on {where}. Expected one count for each step: (T,), on the CPU. "
+        "Take them from torch.nn.utils.rnn.pack_padded_sequence."
+    )
+
+
 def batch_sizes_sum(sizes: Sequence[int], rows: int) -> ShapeError:
     """For batch sizes that together make more or fewer rows than the data has."""
     torchs, start = "", 0
@@ -340,11 +348,11 @@ def layout(name: str, got: object) -> OperandError:
     )
 
 
-def changed_meanwhile(name: str, got: Sequence[int], expected: Sequence[int]) -> ShapeError:
-    """For a tensor that another thread changed between the checks of a call and its beginning."""
+def changed_meanwhile(name: str, got: object, expected: object) -> ShapeError:
+    """For a tensor that became another after the checks of a call, or between forward and backward pass."""
     return ShapeError(
-        f"`{name}` became {tuple(got)} while the call began; it was {tuple(expected)}. "
-        "Let one thread change a tensor at a time, and none while a call reads it."
+        f"`{name}` is {got} now; it was {expected} when it was checked. "
+        "Leave a tensor's size and type alone while a call reads it, and until its backward pass has run."
     )
 
 

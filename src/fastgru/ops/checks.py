@@ -14,6 +14,7 @@ from torch import Tensor
 from fastgru import checking, errors
 from fastgru.backends import core_calls
 from fastgru.ops.inputs import Inputs
+from fastgru.spec import GRUSpec
 
 
 def checked(own: Inputs) -> Inputs:
@@ -40,37 +41,47 @@ def checked(own: Inputs) -> Inputs:
 
 def _check_options(own: Inputs) -> None:
     """What has to be right before the sizes can be asked for."""
+    checking.check_tensors(x=own.x)
     if own.x.dtype not in (torch.float32, torch.float64):
         raise errors.operator_dtype(own.x.dtype)
     if own.x.dim() not in (3, 4):
         raise errors.input_rank("fastgru::forward", own.x.dim(), (3, 4), "(T, B, I), or with models in front")
-    cells = own.num_layers * (2 if own.bidirectional else 1)
+    for name, tensor in own.named_tensors():
+        if tensor.layout is not torch.strided:
+            raise errors.operator_arguments(f"layout of `{name}`", tensor.layout, torch.strided)
+    check_weights(own.weights, own.num_layers, own.bidirectional, own.x.dim() - 1)
+
+
+def check_weights(weights: Sequence[Tensor], num_layers: int, bidirectional: bool, rank: int) -> None:
+    """Raises when weights are too few or too many, or not of so many dimensions that sizes can be read off them."""
+    cells = num_layers * (2 if bidirectional else 1)
     if not 1 <= cells <= core_calls.MOST_CELLS:
-        raise errors.layer_count(own.num_layers)
-    if len(own.weights) not in (2 * cells, 4 * cells):
-        raise errors.parameter_count(len(own.weights), 4 * cells)
-    rank = own.x.dim() - 1
-    for i, weight in enumerate(own.weights[:2]):
+        raise errors.layer_count(num_layers)
+    if len(weights) not in (2 * cells, 4 * cells):
+        raise errors.parameter_count(len(weights), 4 * cells)
+    for i, weight in enumerate(weights[:2]):
         if weight.dim() != rank:
             raise errors.parameter_rank(f"weights[{i}]", weight.shape)
-    if own.weights[1].shape[-1] < 1:
-        raise errors.operator_arguments("hidden_size", own.weights[1].shape[-1], "at least 1")
+    if weights[1].shape[-1] < 1:
+        raise errors.operator_arguments("hidden_size", weights[1].shape[-1], "at least 1")
 
 
 def _check_one(own: Inputs, lengths: Tensor | None) -> Tensor | None:
     """Checks what one model is given; its lengths, copied."""
     request = own.request
     steps, batch = request.steps, request.batch
-    for name, tensor in own.named_tensors():
-        if tensor.layout is not torch.strided:
-            raise errors.operator_arguments(f"layout of `{name}`", tensor.layout, torch.strided)
-    with torch.autocast("cpu", enabled=False):  # no mixed types here, whoever calls
-        checking.check_operands(own.spec, own.x, own.h_0, tuple(own.weights), batch)
+    check_types(own.spec, own.x, own.h_0, own.weights, batch)
     checking.check_reset_state(own.spec, own.bounds, own.x, batch)
     if own.reset is not None:
         shape, layout = ((batch, steps), "(B, T)") if own.batch_first else ((steps, batch), "(T, B)")
         checking.check_reset(own.reset, shape, layout)
     return None if lengths is None else checking.lengths_of(lengths, steps, batch)
+
+
+def check_types(spec: GRUSpec, x: Tensor, h_0: Tensor | None, weights: Sequence[Tensor], batch: int) -> None:
+    """As `fastgru.checking.check_operands`, without the mixed types that autocast allows the layer."""
+    with torch.autocast("cpu", enabled=False):
+        checking.check_operands(spec, x, h_0, tuple(weights), batch)
 
 
 def check_outer(

@@ -59,8 +59,8 @@ def backward(*arguments: Any, out_val: Any = None) -> int:
 
 def gradients(*arguments: Any, out_val: Any = None) -> int:
     """Of a call of `fastgru.ops.gradients`."""
-    batch_sizes, *bounds, layers, bidirectional, batch_first, recompute, wanted = arguments[9:]
-    own = Inputs(*arguments[5:9], *bounds, layers, bidirectional, batch_first, recompute)
+    batch_sizes, *bounds, layers, bidirectional, batch_first, recompute, wanted = arguments[10:]
+    own = Inputs(*arguments[6:10], *bounds, layers, bidirectional, batch_first, recompute)
     if batch_sizes is None:
         return _backward(own, _rows(own), wanted)
     rows = _Rows(own.x.shape[0], (int(batch_sizes[0]), int(batch_sizes[-1])))

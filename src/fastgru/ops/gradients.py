@@ -12,8 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastgru import checking, errors
 from fastgru.backends import core_calls
 from fastgru.backends.base import Bounds, Request
+from fastgru.ops import checks
 from fastgru.spec import GRUSpec
 
 _INPUTS = "Tensor x, Tensor? h_0, Tensor? reset_state, Tensor[] weights"
@@ -50,16 +52,37 @@ def run(
     return [gradient if is_wanted else None for gradient, is_wanted in zip(found, wanted, strict=True)]
 
 
-def _request(x: Tensor, weights: Sequence[Tensor], bounds: Bounds, options: Sequence[Any]) -> Request:
-    """What would have been asked for the call."""
+def _checked(
+    x: Tensor, h_0: Tensor | None, weights: Sequence[Tensor], bounds: Bounds, options: Sequence[Any]
+) -> tuple[Request, Bounds]:
+    """What would have been asked for the call; everything is checked, as the operator is public.
+
+    Raises:
+        FastGRUError: what does not fit.
+    """
     layers, bidirectional, batch_first, recompute = options
+    if x.dtype not in core_calls.DTYPES or x.layout is not torch.strided:
+        raise errors.operator_arguments("type of `x`", (x.dtype, x.layout), (list(core_calls.DTYPES), torch.strided))
+    checks.check_weights(weights, layers, bidirectional, 2)
     if bounds.batch_sizes is not None:
+        bounds = bounds._replace(batch_sizes=checking.batch_sizes_of(x, bounds.batch_sizes), lengths=None)
         steps, rows = len(bounds.batch_sizes), int(bounds.batch_sizes[0])
+    elif x.dim() != 3:
+        raise errors.input_rank("fastgru::gradients", x.dim(), (3,), "(T, B, I), or (B, T, I) with batch_first")
     else:
         steps, rows = (x.shape[1], x.shape[0]) if batch_first else (x.shape[0], x.shape[1])
-    has_bias = len(weights) == 4 * layers * (2 if bidirectional else 1)
-    return Request(
-        GRUSpec(x.shape[-1], weights[1].shape[-1], layers, has_bias, bidirectional),
+    spec = GRUSpec(
+        x.shape[-1], weights[1].shape[-1], layers, len(weights) == 4 * layers * (1 + bidirectional), bidirectional
+    )
+    checks.check_types(spec, x, h_0, weights, rows)
+    checking.check_reset_state(spec, bounds, x, rows)
+    if bounds.lengths is not None:
+        bounds = bounds._replace(lengths=checking.lengths_of(bounds.lengths, steps, rows))
+    if bounds.reset is not None:
+        shape, layout = ((rows, steps), "(B, T)") if batch_first else ((steps, rows), "(T, B)")
+        bounds = bounds._replace(reset=checking.reset_of(bounds.reset, shape, x.device, layout))
+    request = Request(
+        spec,
         x.dtype,
         "cpu",
         steps,
@@ -73,6 +96,7 @@ def _request(x: Tensor, weights: Sequence[Tensor], bounds: Bounds, options: Sequ
         has_lengths=bounds.lengths is not None,
         resets=bounds.reset is not None,
     )
+    return request, bounds
 
 
 @torch.library.custom_op(
@@ -99,8 +123,10 @@ def gradients(
 ) -> list[Tensor]:
     """The gradients of x, h_0, reset_state and the weights; an empty tensor where not wanted."""
     *given, layers, bidirectional, batch_first, recompute, wanted = others
-    bounds = Bounds(*given, reset_state)
-    request = _request(x, weights, bounds, (layers, bidirectional, batch_first, recompute))
+    options = layers, bidirectional, batch_first, recompute
+    request, bounds = _checked(x, h_0, weights, Bounds(*given, reset_state), options)
+    if len(wanted) != 3 + len(weights):
+        raise errors.operator_arguments("values of `wanted`", len(wanted), 3 + len(weights))
     if counter._version != before:
         output, _, again = core_calls.forward(request, x, h_0, weights, bounds, saves=True)
         assert again is not None
