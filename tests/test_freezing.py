@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils.rnn import pack_sequence
+from torch.utils.flop_counter import FlopCounterMode
 
 import fastgru
 from fastgru.errors import FrozenError
@@ -220,4 +221,13 @@ def test_a_frozen_layer_compiles():
     layer, x = fastgru.GRU(3, 5).freeze(), torch.randn(4, 1, 3)
     compiled = torch.compile(layer, backend="eager")
     with torch.no_grad():
+        torch.testing.assert_close(compiled(x)[0], layer(x)[0])
+
+
+def test_a_frozen_layer_compiles_after_another_was_compiled_in_a_dispatch_mode():
+    first, layer, x = fastgru.GRU(3, 5), fastgru.GRU(3, 5).freeze(), torch.randn(4, 1, 3)
+    with FlopCounterMode(display=False), torch.no_grad():
+        torch.compile(lambda x: first(x), backend="eager")(x)
+    compiled = torch.compile(layer, backend="eager")
+    with torch.no_grad():  # the compiler begins anew below the layer: it must not follow into the core
         torch.testing.assert_close(compiled(x)[0], layer(x)[0])

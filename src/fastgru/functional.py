@@ -23,6 +23,7 @@ from fastgru.backends.base import (
     UNBOUNDED,
     Bounds,
     Request,
+    not_compiled,
 )
 from fastgru.recording import profiler
 from fastgru.spec import GRUSpec
@@ -253,6 +254,7 @@ def run(
     return backend.run(request, x, h_0, weights, bounds)
 
 
+@not_compiled
 def _run_plain(
     spec: GRUSpec,
     x: Tensor,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -102,6 +102,24 @@ class Backend(Protocol):
         Returns:
             output (T, B, D*H), (B, T, D*H) or (N, D*H), zeros past the ends, and h_n (L*D, B, H).
         """
+
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def not_compiled(function: _Function) -> _Function:
+    """Marks a function that calls the core as one that torch.compile leaves alone when it meets it by itself.
+
+    Compiled code never comes here: it goes by our operators. But a frame whose caller was not compiled is one that
+    the compiler may begin with. The mark costs nothing at a call, unlike `torch.compiler.disable`.
+    """
+    frames: Any = torch._C._dynamo.eval_frame
+    if hasattr(frames, "skip_code"):  # until torch 2.7
+        frames.skip_code(function.__code__)
+    else:
+        skip = frames._FrameAction.SKIP
+        frames.set_code_exec_strategy(function.__code__, frames._FrameExecStrategy(skip, skip))
+    return function
 
 
 _warned: set[str] = set()

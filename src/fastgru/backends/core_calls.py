@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fastgru import _core, levels  # noqa: F401  (levels applies FASTGRU_ISA before the first call)
-from fastgru.backends.base import UNBOUNDED, Bounds, Request, sum_dtype
+from fastgru.backends.base import UNBOUNDED, Bounds, Request, not_compiled, sum_dtype
 from fastgru.backends.taking import READS_TENSORS, dense, taken, vectors
 from fastgru.spec import GRUSpec
 
@@ -147,6 +147,7 @@ def _first_core_for_plain(spec: GRUSpec, dtype: torch.dtype) -> _core.Core | Non
     return core_for(spec, dtype)
 
 
+@not_compiled
 def forward_plain(
     spec: GRUSpec,
     x: Tensor,
@@ -180,6 +181,7 @@ def saved_for_plain(core: _core.Core, x: Tensor, lengths: Tensor | None, recompu
     return buffer_to_save(core, x.dtype, slots, total, recompute)
 
 
+@not_compiled
 def backward_plain(
     spec: GRUSpec,
     inputs: tuple[Tensor | None, ...],
@@ -225,6 +227,7 @@ def _of_reset_state(gradients: Any, reset_state: Tensor | None) -> tuple[Tensor 
     return d_x, d_h_0, d_reset_state, *d_weights
 
 
+@not_compiled
 def forward(
     request: Request,
     x: Tensor,
@@ -241,6 +244,7 @@ def forward(
     return *forward_into(request, x, h_0, weights, bounds, saved), saved
 
 
+@not_compiled
 def forward_into(
     request: Request,
     x: Tensor,
@@ -272,6 +276,7 @@ def forward_into(
     return output, h_n
 
 
+@not_compiled
 def backward(
     request: Request,
     inputs: tuple[Tensor | None, ...],

@@ -19,6 +19,7 @@ from fastgru.backends.base import (
     Bounds,
     Request,
     layerwise,
+    not_compiled,
     sum_dtype,
 )
 from fastgru.spec import GRUSpec
@@ -83,6 +84,7 @@ class CpuBackend:
         return output.to(request.dtype), h_n.to(request.dtype)
 
 
+@not_compiled
 def train_plain(
     spec: GRUSpec,
     x: Tensor,
