@@ -53,15 +53,14 @@ def test_cells_are_explained_too():
     assert fastgru.explain(fastgru.GRUCell(3, 4), X[0]).chosen == "cpu"
 
 
-def test_forward_mode_goes_to_torch():
+def test_forward_mode_is_ours():
     with forward_ad.dual_level():
         x = forward_ad.make_dual(X, torch.ones_like(X))
         told = fastgru.explain(fastgru.GRU(3, 4), x)
-    assert told.chosen == "aten"
-    assert "forward-mode AD" in told.reasons["cpu"]
+    assert told.chosen == "cpu"
 
 
-def test_transforms_go_to_our_operators_and_with_tangents_to_the_reference():
+def test_transforms_are_ours_with_tangents_too():
     layer, told = fastgru.GRU(3, 4), []
 
     def watch(x):
@@ -71,9 +70,7 @@ def test_transforms_go_to_our_operators_and_with_tangents_to_the_reference():
     torch.func.vmap(watch)(torch.randn(2, 5, 2, 3))
     assert told[0].chosen == "cpu"
     torch.func.jvp(watch, (torch.randn(5, 2, 3),), (torch.randn(5, 2, 3),))
-    assert told[1].chosen == "reference"
-    assert "forward-mode AD" in told[1].reasons["cpu"]
-    assert "torch.func" in told[1].reasons["aten"]
+    assert told[1].chosen == "cpu"
 
 
 class Watching(TorchDispatchMode):

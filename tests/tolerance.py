@@ -40,6 +40,8 @@ ACTIVATION_ABSOLUTE = {torch.float32: 1e-7, torch.float64: 3e-16}
 
 # A step through the recurrence of a single step, in seconds of noise: memory may grow by what the allocator keeps.
 GROWTH_BYTES = 8 << 20
+# Operators that a derivative of higher order may take, of those that torch's layer takes for 24 steps.
+MOST_OF_TORCHS_OPERATORS = 0.75
 
 
 def size_of(tensor: Tensor) -> float:

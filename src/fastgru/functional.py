@@ -18,6 +18,7 @@ from fastgru.backends.base import (
     COMPILER,
     DISPATCH_MODE,
     FORWARD_MODE,
+    FORWARD_TRANSFORM,
     JIT_TRACING,
     TRANSFORM,
     UNBOUNDED,
@@ -349,10 +350,10 @@ def needs_grad(x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...], reset
 def _context(x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...]) -> str | None:
     """Why only operators that torch can see may work on these tensors now; None where anything may."""
     if torch._C._are_functorch_transforms_active():
-        # No rule of ours serves a call that is compiled inside a transform, or one with tangents.
+        # No rule of ours serves a call that is compiled inside a transform.
         if torch.compiler.is_compiling():
             return f"{COMPILER} of {TRANSFORM}"
-        return f"{FORWARD_MODE} in {TRANSFORM}" if forward_ad._current_level >= 0 else TRANSFORM
+        return FORWARD_TRANSFORM if forward_ad._current_level >= 0 else TRANSFORM
     if torch.compiler.is_compiling():
         return onnx.EXPORT if onnx.is_exporting() else COMPILER
     tensors = (x, *weights) if h_0 is None else (x, h_0, *weights)

@@ -36,6 +36,7 @@ COMPILER = "torch.compile"
 TRANSFORM = "a torch.func transform"
 DISPATCH_MODE = "a TorchDispatchMode"
 FORWARD_MODE = "forward-mode AD"
+FORWARD_TRANSFORM = f"{FORWARD_MODE} in {TRANSFORM}"
 JIT_TRACING = "torch.jit tracing"
 FAKE = "tensors of type FakeTensor"
 

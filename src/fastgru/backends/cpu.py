@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 
 from fastgru import ops
-from fastgru.backends import core_calls, reference, saving, taking
+from fastgru.backends import core_calls, saving, taking
 from fastgru.backends.base import (
     COMPILER,
     DISPATCH_MODE,
     FAKE,
+    FORWARD_MODE,
+    FORWARD_TRANSFORM,
     TRANSFORM,
     UNBOUNDED,
     Bounds,
@@ -24,7 +26,7 @@ from fastgru.backends.base import (
 )
 from fastgru.spec import GRUSpec
 
-_FOLLOWERS = (COMPILER, TRANSFORM, DISPATCH_MODE, FAKE)
+_FOLLOWERS = (COMPILER, TRANSFORM, FORWARD_MODE, FORWARD_TRANSFORM, DISPATCH_MODE, FAKE)
 
 
 class CpuBackend:
@@ -198,7 +200,8 @@ class _Gru(torch.autograd.Function):
             inputs = inputs[:-3]
         if is_followed:
             request = call[4] or _plain_request(call, output)
-            return None, *reference.gradients(request, tuple(inputs), call[2], outer, wanted)
+            wanted = tuple(ops.recorded.still_wanted(ctx, ctx.needs_input_grad)[1:])
+            return None, *ops.functions.gradients(request, tuple(inputs), call[2], outer, wanted)
         if is_written:
             x, h_0, _, *weights = inputs
             output, _, saved = _forward(call, x, h_0, tuple(weights))

@@ -17,15 +17,19 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from fastgru.backends import core_calls, saving, side_by_side
-from fastgru.backends.base import TRANSFORM, Bounds, Request
+from fastgru.backends import saving
+from fastgru.backends.base import FORWARD_MODE, FORWARD_TRANSFORM, TRANSFORM, Bounds, Request
 from fastgru.ops import flops, functions
 from fastgru.ops import gradients as gradients
+from fastgru.ops import recorded as recorded
 from fastgru.ops.batching import batched_backward, batched_forward
 from fastgru.ops.checks import check_outer, checked
-from fastgru.ops.inputs import Inputs, second_gradients
+from fastgru.ops.computing import compute, compute_gradients
+from fastgru.ops.derivatives import second_gradients
+from fastgru.ops.inputs import Inputs
 
 _INPUTS = "Tensor x, Tensor? h_0, Tensor? reset_state, Tensor[] weights, Tensor? lengths, Tensor? reset"
+_TRANSFORMS = (TRANSFORM, FORWARD_MODE, FORWARD_TRANSFORM)
 _OPTIONS = "int num_layers, bool bidirectional, bool batch_first, bool recompute"
 
 
@@ -35,7 +39,7 @@ def run(
     """Output and h_n by the operators; as `fastgru.backends.base.Backend.run`."""
     options = request.spec.num_layers, request.spec.bidirectional, request.batch_first, request.recompute
     own = Inputs(x, h_0, bounds.reset_state, list(weights), bounds.lengths, bounds.reset, *options)
-    if request.context == TRANSFORM:
+    if request.context in _TRANSFORMS:
         return functions.forward(own)
     # An exported program is for inference; trained all the same, its backward pass runs the forward pass again.
     saves = request.needs_grad and not torch.compiler.is_exporting()
@@ -55,16 +59,8 @@ def forward(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
     own = checked(Inputs(*inputs))
     models = own.x.shape[:-3]
     saved = own.x.new_empty(*models, own.saved_values() if saves else 0)
-    output, h_n = _forward(own, saved if saves else None)
+    output, h_n = compute(own, saved if saves else None)
     return output, h_n, saved
-
-
-def _forward(own: Inputs, saved: Tensor | None) -> tuple[Tensor, Tensor]:
-    if own.is_empty:
-        return own.nothing()
-    if own.is_side_by_side:
-        return side_by_side.forward(own.request, own.x, own.h_0, own.weights, own.bounds, saved)
-    return core_calls.forward_into(own.request, own.x, own.h_0, own.weights, own.bounds, saved)
 
 
 @forward.register_fake
@@ -97,14 +93,7 @@ def backward(
     *inputs, wanted = arguments
     own = checked(Inputs(*inputs))
     check_outer(own, d_output, d_h_n, output, saved, wanted)
-    if own.is_empty:
-        return own.gradients_of_nothing(d_h_n, wanted)
-    if output is None or saved is None:
-        saved = own.x.new_empty(*own.x.shape[:-3], own.saved_values())
-        output, _ = _forward(own, saved)
-    run_backward = side_by_side.backward if own.is_side_by_side else core_calls.backward
-    found = run_backward(own.request, own.differentiable, own.bounds, output, saved, (d_output, d_h_n), wanted)
-    return [own.x.new_empty(0) if gradient is None else gradient for gradient in found]
+    return compute_gradients((d_output, d_h_n), output, saved, own, wanted)
 
 
 @backward.register_fake
@@ -155,7 +144,8 @@ def _keep_for_second(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) ->
 def _second(ctx: Any, outer: Sequence[Tensor | None]) -> tuple[Any, ...]:
     d_output, d_h_n, x, h_0, reset_state, lengths, reset, *weights = ctx.saved_tensors
     own = Inputs(x, h_0, reset_state, weights, lengths, reset, *ctx.options)
-    d_outer, d_states, *found = second_gradients(own, d_output, d_h_n, ctx.wanted, outer)
+    asked = [*ctx.needs_input_grad[4:7], *ctx.needs_input_grad[7]]
+    d_outer, d_states, *found = second_gradients(own, (d_output, d_h_n), ctx.wanted, outer, asked)
     return d_outer, d_states, None, None, *found[:3], found[3:], *(None,) * 7
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
-from fastgru.backends import reference
 from fastgru.backends.base import Bounds, Request
 from fastgru.spec import GRUSpec
 
@@ -118,57 +116,7 @@ class Inputs(NamedTuple):
         inner = (spec.num_layers - 1) * spec.num_directions
         return request.steps * request.batch * spec.hidden_size * (gates + inner)
 
-
-def _by_the_reference(own: Inputs, differentiable: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
-    """Output and h_n as functions that any transform can follow."""
-
-    def one(given: Sequence[Tensor | None], lengths: Tensor | None, reset: Tensor | None) -> tuple[Tensor, Tensor]:
-        x, h_0, reset_state, *weights = given
-        bounds = Bounds(None, lengths, reset, reset_state)
-        assert x is not None
-        return reference.BACKEND.run(own.request, x, h_0, tuple(weights), bounds)  # type: ignore[arg-type]
-
-    call = torch.vmap(one) if own.is_side_by_side else one
-    return call(list(differentiable), own.lengths, own.reset)
-
-
-def second_gradients(
-    own: Inputs,
-    d_output: Tensor | None,
-    d_h_n: Tensor | None,
-    wanted: Sequence[bool],
-    outer: Sequence[Tensor | None],
-) -> list[Tensor | None]:
-    """The gradients of `backward` by d_output, d_h_n and what is differentiable: the reference's, differentiated twice.
-
-    Args:
-        own: the inputs.
-        d_output: as for `backward`.
-        d_h_n: as for `backward`.
-        wanted: as for `backward`.
-        outer: gradients of what `backward` gave.
-    """
-    variables = (d_output, d_h_n, *own.differentiable)
-    is_there = [t is not None for t in variables]
-
-    def first(*given: Tensor) -> list[Tensor]:
-        left = iter(given)
-        d_output, d_h_n, *differentiable = [next(left) if there else None for there in is_there]
-
-        def results(*asked: Tensor) -> tuple[Tensor, Tensor]:
-            own_left = iter(asked)
-            mixed = [next(own_left) if is_one else t for t, is_one in zip(differentiable, wanted, strict=True)]
-            return _by_the_reference(own, mixed)
-
-        asked = [t for t, is_one in zip(differentiable, wanted, strict=True) if is_one]
-        values, pull = torch.func.vjp(results, *asked)  # type: ignore[misc]  # (typed for auxiliary results too)
-        return list(pull(_or_zeros((d_output, d_h_n), values)))
-
-    values, pull = torch.func.vjp(first, *[t for t in variables if t is not None])  # type: ignore[misc]
-    asked = [d for d, is_one in zip(outer, wanted, strict=True) if is_one]
-    found = iter(pull(list(_or_zeros(asked, values))))
-    return [next(found) if there else None for there in is_there]
-
-
-def _or_zeros(gradients: Sequence[Tensor | None], values: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    return tuple([torch.zeros_like(v) if d is None else d for d, v in zip(gradients, values, strict=True)])
+    def size_of_gates(self) -> int:
+        """Bytes of a layer's gates at every step."""
+        gates = 3 * self.spec.num_directions * self.spec.hidden_size
+        return int(self.x.numel() // max(1, self.x.shape[-1])) * gates * self.x.itemsize
