@@ -192,7 +192,7 @@ def gru_cell(
     try:
         _, h_n = run(spec, x, h_0, weights)
     except errors.DTypeError:  # torch's cell has another type of error for it than torch's layer
-        raise errors.operand_dtype("input", input.dtype, weight_ih.dtype, "weight_ih") from None
+        raise errors.cell_dtype(input.dtype, weight_ih.dtype) from None
     return h_n.squeeze_(0) if is_batched else h_n[0, 0]  # in place: torch's cell returns no view of a batch
 
 
@@ -227,10 +227,11 @@ def run(
     """
     if (bounds is UNBOUNDED or bounds.batch_sizes is None) and dropout == 0.0 and is_unwatched():
         if profiler._is_profiler_enabled:
-            with recording.span(x, h_0, *weights):
-                results = _run_plain(spec, x, h_0, weights, bounds, batch_first, recompute)
+            results = _run_recorded(spec, x, h_0, weights, bounds, batch_first, recompute)
+        elif torch.is_grad_enabled() and needs_grad(x, h_0, weights, bounds.reset_state):
+            results = cpu.train_plain(spec, x, h_0, weights, bounds, batch_first, recompute)
         else:
-            results = _run_plain(spec, x, h_0, weights, bounds, batch_first, recompute)
+            results = core_calls.forward_plain(spec, x, h_0, weights, bounds, batch_first)
         if results is not None:
             return results
     if not checking.PLAIN.issuperset(map(type, weights)):
@@ -256,7 +257,7 @@ def run(
 
 
 @not_compiled
-def _run_plain(
+def _run_recorded(
     spec: GRUSpec,
     x: Tensor,
     h_0: Tensor | None,
@@ -265,10 +266,11 @@ def _run_plain(
     batch_first: bool,
     recompute: bool,
 ) -> tuple[Tensor, Tensor] | None:
-    """The short way: tensors as they are go to the core; None where it cannot take them so."""
-    if torch.is_grad_enabled() and needs_grad(x, h_0, weights, bounds.reset_state):
-        return cpu.train_plain(spec, x, h_0, weights, bounds, batch_first, recompute)
-    return core_calls.forward_plain(spec, x, h_0, weights, bounds, batch_first)
+    """The short way of `run` under a profiler, apart from it: a call more would be felt in a single step."""
+    with recording.span(x, h_0, *weights):
+        if torch.is_grad_enabled() and needs_grad(x, h_0, weights, bounds.reset_state):
+            return cpu.train_plain(spec, x, h_0, weights, bounds, batch_first, recompute)
+        return core_calls.forward_plain(spec, x, h_0, weights, bounds, batch_first)
 
 
 def _autocast(tensor: Tensor | None, dtype: torch.dtype) -> Any:

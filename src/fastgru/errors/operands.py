@@ -85,6 +85,16 @@ def operand_dtype(name: str, got: object, expected: object, other: str = "input"
     )
 
 
+def cell_dtype(got: object, expected: object) -> OperandError:
+    """For a cell's input whose type is not its weights'."""
+    return OperandError(
+        f"mat1 and mat2 must have the same dtype, but got {_scalar_name(got)} and {_scalar_name(expected)} "
+        f"(self and mat2 must have the same dtype, but got {_scalar_name(got)} and {_scalar_name(expected)}): "
+        f"`input` is {got}, the weights are {expected}. Convert the input: input.to({expected}), or the cell: "
+        f"cell.to({got})."
+    )
+
+
 def _scalar_name(dtype: object) -> str:
     names = {
         "float64": "Double",

@@ -36,7 +36,8 @@ def _products(own: Inputs) -> Iterator[tuple[int, int, int]]:
     """Of each layer and direction: the direction, and what one row costs by weight_ih and by weight_hh."""
     for cell in range(own.num_layers * own.spec.num_directions):
         weight_ih, weight_hh = own.weights[cell * _per_cell(own) :][:2]
-        yield cell % own.spec.num_directions, *(2 * w.shape[-2] * w.shape[-1] for w in (weight_ih, weight_hh))
+        by_input, by_state = (2 * w.shape[-2] * w.shape[-1] for w in (weight_ih, weight_hh))
+        yield cell % own.spec.num_directions, by_input, by_state
 
 
 def _per_cell(own: Inputs) -> int:
@@ -59,8 +60,8 @@ def backward(*arguments: Any, out_val: Any = None) -> int:
 
 def gradients(*arguments: Any, out_val: Any = None) -> int:
     """Of a call of `fastgru.ops.gradients`."""
-    batch_sizes, *bounds, layers, bidirectional, batch_first, recompute, wanted = arguments[10:]
-    own = Inputs(*arguments[6:10], *bounds, layers, bidirectional, batch_first, recompute)
+    batch_sizes, *others, wanted = arguments[10:]
+    own = Inputs(*arguments[6:10], *others)
     if batch_sizes is None:
         return _backward(own, _rows(own), wanted)
     rows = _Rows(own.x.shape[0], (int(batch_sizes[0]), int(batch_sizes[-1])))
@@ -70,7 +71,8 @@ def gradients(*arguments: Any, out_val: Any = None) -> int:
 def _backward(own: Inputs, rows: _Rows, wanted: Sequence[bool]) -> int:
     wants_input, wants_start, wants_weights = wanted[0], any(wanted[1:3]), wanted[3:]
     directions, per_cell = own.spec.num_directions, _per_cell(own)
-    total, follows = 0, []
+    total = 0
+    follows: list[bool] = []
     for cell, (direction, by_input, by_state) in enumerate(_products(own)):
         if cell > 0 and cell % directions == 0:  # a layer's input is what the one below gives
             wants_input = any(follows[-directions:])

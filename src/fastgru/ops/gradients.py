@@ -122,9 +122,9 @@ def gradients(
     *others: Any,
 ) -> list[Tensor]:
     """The gradients of x, h_0, reset_state and the weights; an empty tensor where not wanted."""
-    *given, layers, bidirectional, batch_first, recompute, wanted = others
+    batch_sizes, lengths, reset, layers, bidirectional, batch_first, recompute, wanted = others
     options = layers, bidirectional, batch_first, recompute
-    request, bounds = _checked(x, h_0, weights, Bounds(*given, reset_state), options)
+    request, bounds = _checked(x, h_0, weights, Bounds(batch_sizes, lengths, reset, reset_state), options)
     if len(wanted) != 3 + len(weights):
         raise errors.operator_arguments("values of `wanted`", len(wanted), 3 + len(weights))
     if counter._version != before:
