@@ -23,10 +23,10 @@ constexpr int kIdleBlocks = 16;
 constexpr size_t kIdleBytes = size_t(256) << 20;
 constexpr size_t kHugePage = size_t(2) << 20;
 // Blocks beyond this size hold what long training steps save, and are kept apart: they may take a part of the
-// machine's memory, the system may have their pages back whenever it lacks some, and they are freed when no call
-// asked for one while so many blocks came back.
+// machine's memory, and are freed when no call asked for one while so many blocks came back. Leaving their pages to
+// the system meanwhile (MADV_FREE) costs as much as fresh ones.
 constexpr size_t kLargeBytes = kIdleBytes / 2;
-constexpr size_t kPartOfMemory = 4;
+constexpr size_t kPartOfMemory = 8;
 constexpr long kPatience = 1000;
 
 std::mutex mutex;
@@ -108,7 +108,6 @@ void put_idle(Idle block) {
     const bool large = is_large(block.bytes);
     const size_t most = most_idle_bytes(large);
     if (block.bytes > most) return free(block.data);
-    if (large) madvise(block.data, block.bytes, MADV_FREE);  // where this is unknown, the pages just stay
     Leaving leaving;
     const std::lock_guard<std::mutex> lock(mutex);
     ++returns;
