@@ -1,0 +1,16 @@
+"""A fuzzer of the doors: strange arguments into every entrance, each batch of cases in a process of its own.
+
+Run it by `scripts/fuzz-doors`. A case has a name that says all of it, such as `layer.12` or `layer.12.x.zero_tensor`:
+the entrance, a seed, and, where only one argument is to be strange, which and how. The same name makes the same case
+again on the same sources.
+
+strange.py      tensors and other things that nobody should pass, by name
+bounds.py       lengths, reset masks and packed sequences, likewise
+draw.py         what a case draws from its seed
+sides.py        ours, torch's layer, and our reference: what builds the layers of a case
+entrances/      what a case does with a layer, an operator, a stepper
+meanwhile.py    what happens to the arguments during a call, or between forward and backward pass
+oracle.py       what came of a case on two sides, and whether that is right
+exemptions.py   where the two may differ, with a reason each
+driver.py       forks a child for each batch and survives whatever becomes of it
+"""

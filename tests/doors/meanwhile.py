@@ -1,0 +1,125 @@
+"""What happens to the arguments of a call while it runs, or between the forward and the backward pass."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from doors.draw import Draw
+
+Change = Callable[[Tensor], None]
+
+
+def _written(t: Tensor) -> None:
+    t.add_(1)
+
+
+def _written_behind(t: Tensor) -> None:
+    t.data.add_(1)
+
+
+def _written_by_numpy(t: Tensor) -> None:
+    t.detach().numpy()[...] = 3
+
+
+def _given_other_data(t: Tensor) -> None:
+    t.data = torch.ones_like(t)
+
+
+def _given_smaller_data(t: Tensor) -> None:
+    t.data = torch.ones(1, dtype=t.dtype)
+
+
+def _set_to_other_memory(t: Tensor) -> None:
+    t.set_(torch.ones_like(t))
+
+
+def _freed(t: Tensor) -> None:
+    t.untyped_storage().resize_(0)
+
+
+def _resized(t: Tensor) -> None:
+    t.resize_(1)
+
+
+def _moved_to_shared_memory(t: Tensor) -> None:
+    t.share_memory_()
+
+
+# Of a write that torch counts, stock's outcome is asked; of one that nobody can see, only that nothing crashes.
+SEEN: dict[str, Change] = {"written": _written}
+UNSEEN: dict[str, Change] = {
+    "written_behind": _written_behind,
+    "written_by_numpy": _written_by_numpy,
+    "given_other_data": _given_other_data,
+    "given_smaller_data": _given_smaller_data,
+    "set_to_other_memory": _set_to_other_memory,
+    "freed": _freed,
+    "resized": _resized,
+    "moved_to_shared_memory": _moved_to_shared_memory,
+}
+
+
+def between(draw: Draw, things: dict[str, Any], share: float = 0.2) -> None:
+    """Perhaps changes one of the things that a call was given, or returned, before its backward pass."""
+    if not draw.chance(share) or (draw.name.argument and draw.name.argument != "between"):
+        return
+    name, change = draw.one_of(*sorted(things)), draw.one_of(*SEEN, *UNSEEN, "written", "written")
+    thing = things[name]
+    if not isinstance(thing, Tensor):
+        return
+    draw.is_loose |= change in UNSEEN
+    draw.note(f"between={name} {change}")
+    with contextlib.suppress(RuntimeError, TypeError, NotImplementedError), torch.no_grad():
+        {**SEEN, **UNSEEN}[change](thing)
+
+
+def free_saved(draw: Draw, output: Tensor) -> None:
+    """Perhaps frees the memory of a tensor that the node of `output` has saved."""
+    if not draw.chance(0.1) or output.grad_fn is None or draw.name.argument:
+        return
+    node: Any = output.grad_fn
+    while node is not None and not getattr(node, "saved_tensors", ()) and node.next_functions:
+        node = node.next_functions[0][0]  # past views
+    saved = [one for one in getattr(node, "saved_tensors", ()) if one is not None]
+    draw.is_loose = True
+    draw.note("between=saved freed")
+    if saved:
+        with contextlib.suppress(RuntimeError):
+            draw.one_of(*saved).untyped_storage().resize_(0)
+
+
+@contextlib.contextmanager
+def during(draw: Draw, things: dict[str, Any], share: float = 0.05) -> Iterator[None]:
+    """Perhaps changes one of the things again and again, from another thread, while the block runs."""
+    usable = {name: thing for name, thing in things.items() if isinstance(thing, Tensor) and thing.numel()}
+    if not draw.chance(share) or not usable or draw.name.argument:
+        yield
+        return
+    name, change = draw.one_of(*sorted(usable)), draw.one_of("values", "data")
+    draw.is_loose = True
+    draw.note(f"during={name} {change}")
+    ends = threading.Event()
+    thread = threading.Thread(target=_unrest, args=(usable[name], change, ends), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ends.set()
+        thread.join()
+
+
+def _unrest(thing: Tensor, change: str, ends: threading.Event) -> None:
+    with contextlib.suppress(RuntimeError, TypeError), torch.no_grad():
+        one, other = thing.detach().clone(), torch.full_like(thing, 1_000_000)
+        while not ends.is_set():
+            for values in (other, one):
+                if change == "data":
+                    thing.data = values.clone()
+                else:
+                    thing.detach().copy_(values)
