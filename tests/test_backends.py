@@ -12,10 +12,10 @@ from torch import nn
 from torch.nn.utils.rnn import pack_sequence
 
 import fastgru
-from doors import CORE_DOORS, LONG_WAYS, WAYS, Call, check, numbers, packed_calls, padded_calls
 from fastgru import GRUSpec
 from strategies import laid_out, layouts, seeds
 from tolerance import assert_agrees
+from ways import CORE_DOORS, LONG_WAYS, WAYS, Call, check, numbers, packed_calls, padded_calls
 
 every_way = pytest.mark.parametrize(("door", "level"), WAYS)
 every_long_way = pytest.mark.parametrize(("door", "level"), LONG_WAYS)

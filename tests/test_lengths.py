@@ -11,10 +11,10 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import fastgru
-from doors import no_kernel
 from pairs import pair
 from strategies import dtypes, seeds, sizes
 from tolerance import assert_agrees
+from ways import no_kernel
 
 own_lengths = st.lists(st.integers(0, 9), min_size=1, max_size=9)
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from doors import strange, subclasses  # noqa: F401  (the classes add kinds)
+from doors import misfits, strange, subclasses  # noqa: F401  (each adds kinds)
 
 Makers = Mapping[str, Callable[["Draw", Any], Any]]
 

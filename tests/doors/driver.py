@@ -17,6 +17,7 @@ from typing import Any
 from doors import worker
 from doors.draw import Name
 from doors.entrances import ENTRANCES
+from doors.oracle import PACKAGE
 from doors.sides import OURS
 
 
@@ -130,7 +131,7 @@ def run(names: list[Name], patience: float, report: Report, sides: str = "both")
     finally:
         how = child.end()
     if not how:
-        return []
+        return names[finished:]  # where a case has left something behind
     if last is None or "verdict" in last:  # what a case did to memory may show later
         last = {
             "case": str(names[min(finished, len(names) - 1)]),
@@ -139,7 +140,10 @@ def run(names: list[Name], patience: float, report: Report, sides: str = "both")
         report.add({**last, "verdict": last["verdict"] + _place(child.story)})
         return names[finished + 1 :]
     name = Name.parse(last["case"])
-    if last["begins"] == OURS:
+    if last["begins"] == OURS and not is_ours(child.story) and _death(name, "theirs", patience):
+        report.deaths_of_others += 1  # an operator of torch, by itself
+        report.cases += 1
+    elif last["begins"] == OURS:
         is_alone = len(names) == 1 or bool(_death(name, "ours", patience))
         verdict = f"ours {how}{'' if is_alone else ' after the cases before it'}{_place(child.story)}"
         report.add({**last, "verdict": verdict})
@@ -149,6 +153,12 @@ def run(names: list[Name], patience: float, report: Report, sides: str = "both")
         report.deaths_of_others += 1
         run([name], patience, report, "ours")
     return names[finished + 1 :]
+
+
+def is_ours(story: str) -> bool:
+    """Whether the process died inside a function of the package that does more than call torch's operators."""
+    frames = re.findall(r'File "(.*?)", line', story)
+    return bool(frames) and frames[0].startswith(PACKAGE) and not frames[0].endswith("/reference.py")
 
 
 def _death(name: Name, sides: str, patience: float) -> str:
@@ -174,7 +184,7 @@ def _place(story: str) -> str:
 def random_names(seed: int, entrances: list[str]) -> Iterator[Name]:
     """Cases without end."""
     chooser = random.Random(seed)
-    weights = [ENTRANCES[name].share for name in entrances]
+    weights = [ENTRANCES[name].share or 1 for name in entrances]
     while True:
         yield Name(chooser.choices(entrances, weights)[0], chooser.getrandbits(40))
 

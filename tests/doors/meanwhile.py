@@ -65,18 +65,23 @@ UNSEEN: dict[str, Change] = {
 }
 
 
-def between(draw: Draw, things: dict[str, Any], share: float = 0.2) -> None:
-    """Perhaps changes one of the things that a call was given, or returned, before its backward pass."""
-    if not draw.chance(share) or (draw.name.argument and draw.name.argument != "between"):
-        return
+def between(draw: Draw, things: dict[str, Any], share: float = 0.2) -> bool:
+    """Perhaps changes one of the things that a call was given, or returned, before its backward pass.
+
+    Returns:
+        Whether torch's own operators may still read them all.
+    """
+    if not draw.chance(share) or draw.name.argument:
+        return True
     name, change = draw.one_of(*sorted(things)), draw.one_of(*SEEN, *UNSEEN, "written", "written")
     thing = things[name]
     if not isinstance(thing, Tensor):
-        return
+        return True
     draw.is_loose |= change in UNSEEN
     draw.note(f"between={name} {change}")
     with contextlib.suppress(RuntimeError, TypeError, NotImplementedError), torch.no_grad():
         {**SEEN, **UNSEEN}[change](thing)
+    return change in SEEN
 
 
 def free_saved(draw: Draw, output: Tensor) -> None:

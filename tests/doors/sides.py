@@ -21,11 +21,13 @@ class Side:
     Attributes:
         name: which one.
         found: what came out so far, by name; an entrance adds to it as it goes, so an error later on loses nothing.
+        left: what the case left behind for those that follow, in words.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.found: dict[str, Any] = {}
+        self.left = ""
 
     @property
     def is_stock(self) -> bool:

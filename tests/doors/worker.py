@@ -17,7 +17,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
+import torch._inductor.config
 
+import fastgru
 from doors.draw import Draw, Name
 from doors.entrances import ENTRANCES
 from doors.oracle import Outcome, judge
@@ -27,6 +29,11 @@ from fastgru import _core
 MEMORY = 4 << 30
 PR_SET_PDEATHSIG = 1
 M_PERTURB = -6
+
+
+# Likewise what of ours is imported when it is first used.
+for _name in set(fastgru.__all__) - {"onnx", "opacus"}:
+    getattr(fastgru, _name)
 
 
 def attempt(name: Name, side: Side, tell: Callable[[dict[str, Any]], Any] = bool) -> tuple[Draw, Outcome]:
@@ -39,7 +46,24 @@ def attempt(name: Name, side: Side, tell: Callable[[dict[str, Any]], Any] = bool
             ENTRANCES[name.entrance].run(draw, side)
     except Exception as raised:
         error = raised
+    side.left = left_behind()
     return draw, Outcome(side.found, error)
+
+
+def left_behind() -> str:
+    """What a case has changed for all that follows, in words; puts it right again."""
+    found = {
+        "gradients are off": not torch.is_grad_enabled(),
+        "inference mode": torch.is_inference_mode_enabled(),
+        "autocast": torch.is_autocast_enabled("cpu"),
+        "another default type": torch.get_default_dtype() is not torch.float32,
+        "a transform": torch._C._are_functorch_transforms_active(),
+        "a mode of dispatch": torch._C._len_torch_dispatch_stack() > 0,
+        "autograd is left out": torch._C._dispatch_tls_is_dispatch_key_excluded("AutogradCPU"),
+    }
+    torch.set_grad_enabled(True)
+    torch.set_default_dtype(torch.float32)
+    return ", ".join(word for word, is_there in found.items() if is_there)
 
 
 def run_case(name: Name, tell: Any, sides: str = "both") -> dict[str, Any]:
@@ -52,18 +76,24 @@ def run_case(name: Name, tell: Any, sides: str = "both") -> dict[str, Any]:
     """
     other, began = ENTRANCES[name.entrance].other, time.monotonic()
     told: dict[str, Any] = {"case": str(name)}
-    ours = theirs = None
+    ours, theirs, left, has_left = None, None, "", ""
     if sides != "theirs":
-        draw, ours = attempt(name, Side(OURS), tell)
+        side = Side(OURS)
+        draw, ours = attempt(name, side, tell)
+        left = has_left = side.left
         told |= {"notes": draw.notes, "ours": str(ours)}
     if other is not None and sides != "ours" and not (ours is not None and _would_take_for_ever(draw, other)):
-        second, theirs = attempt(name, Side(other), tell)
+        other_side = Side(other)
+        second, theirs = attempt(name, other_side, tell)
+        has_left = other_side.left or left
         told |= {"theirs": str(theirs)}
         if ours is not None:
             draw.is_loose |= second.is_loose
     verdict = None if ours is None else judge(draw, ours, theirs)
+    if verdict is None and left:
+        verdict = f"ours leaves behind: {left}"
     tell({**told, "verdict": verdict, "seconds": time.monotonic() - began})
-    return {"ours": ours, "theirs": theirs, "verdict": verdict}
+    return {"ours": ours, "theirs": theirs, "verdict": verdict, "left": has_left}
 
 
 def _would_take_for_ever(draw: Draw, other: str) -> bool:
@@ -91,9 +121,7 @@ def settle(patience: float) -> None:
     """Undoes what a case may have left behind."""
     faulthandler.cancel_dump_traceback_later()
     faulthandler.dump_traceback_later(max(1.0, patience - 1), repeat=True)
-    torch.set_default_dtype(torch.float32)
     torch.set_num_threads(2)
-    torch.use_deterministic_algorithms(False)
     gc.collect(1)
 
 
@@ -109,7 +137,8 @@ def serve(names: Iterable[Name], pipe: int, errors: int, sides: str, patience: f
 
         for name in names:
             settle(patience)
-            run_case(name, tell, sides)
+            if run_case(name, tell, sides)["left"]:
+                break  # the cases to come deserve a process that is as it was
         code = 0
     sys.stderr.flush()
     os._exit(code)

@@ -152,6 +152,7 @@ def stateful(draw: Draw, side: Side) -> None:
             output, h_n = made(x)
         keep(side, (f"output {call}", f"h_n {call}"), (output, h_n))
         if what == "train" and output.requires_grad:
+            gradient = torch.ones_like(output)
             meanwhile.between(draw, {"state": made.state, "h_n": h_n, "output": output, "x": x})
-            output.sum().backward()
+            output.backward(gradient)
     side.found["gradient"] = snapshot(made.weight_hh_l0.grad)

@@ -150,9 +150,9 @@ def backwards(
     draw: Draw, side: Side, results: tuple[Tensor, ...], things: dict[str, Any], leaves: dict[str, Tensor]
 ) -> None:
     """A backward pass by one of several ways, after something may have happened to what it needs."""
-    meanwhile.between(draw, things)
+    can_be_read = meanwhile.between(draw, things)
     meanwhile.free_saved(draw, results[0])
-    way = draw.one_of("sum", "gradient", "gradient", "twice", "second", "last state")
+    way = draw.one_of("sum" if can_be_read else "gradient", "gradient", "gradient", "twice", "second", "last state")
     draw.note(f"backward by {way}")
     result = results[-1] if way == "last state" else results[0]
     gradient = draw.normal(*result.shape, dtype=result.dtype)

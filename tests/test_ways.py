@@ -1,0 +1,235 @@
+"""The check of test_backends can fail: one argument or result of the core is broken at a time, on each door."""
+
+from __future__ import annotations
+
+import ast
+import ctypes
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+
+import fastgru
+from fastgru import GRUSpec
+from fastgru.backends import core_calls
+from ways import CORE_DOORS, LEVELS, PLAIN, Call, check, no_kernel, replaced_cores, through
+
+# Together they use whatever may be broken.
+CALLS = [
+    Call(GRUSpec(3, 5, 2, True, True), 4, 4, own=(4, 2, 0, 3), batch_first=True, with_reset=True),
+    Call(GRUSpec(5, 5, 2, True, True), 4, 4, recompute=True),
+    Call(GRUSpec(5, 5), 3, 3, with_grad=False),
+]
+METHODS = {PLAIN: ("forward_tensors", "backward_tensors"), "cpu": ("forward", "backward")}
+every_core_door = pytest.mark.parametrize("door", CORE_DOORS)
+
+
+def _names_of_arguments():
+    """Of the methods of the core, in their order, as the stub has them."""
+    stub = ast.parse(Path(fastgru.__file__).with_name("_core.pyi").read_text())
+    (core,) = (node for node in stub.body if isinstance(node, ast.ClassDef) and node.name == "Core")
+    methods = (node for node in core.body if isinstance(node, ast.FunctionDef))
+    return {method.name: [argument.arg for argument in method.args.args[1:]] for method in methods}
+
+
+KEPT = []  # tensors whose addresses were handed out
+NAMES = _names_of_arguments()
+
+
+class BrokenCore:
+    """A core, one of whose methods gets what `change` makes of its arguments."""
+
+    def __init__(self, core, method, change, applied):
+        self._core, self._method, self._change, self._applied = core, method, change, applied
+
+    def __getattr__(self, name):
+        right = getattr(self._core, name)
+        if name != self._method:
+            return right
+
+        def wrong(*arguments):
+            given = dict(zip(NAMES[name], arguments, strict=True))
+            changed = self._change(dict(given))
+            if changed is not None:
+                self._applied.append(name)
+                given |= changed
+            return right(*given.values())
+
+        return wrong
+
+
+@contextmanager
+def broken_argument(method, change):
+    """Inside, the core's method gets wrong arguments; the list that is given out tells how often."""
+    applied = []
+    with replaced_cores(lambda core: BrokenCore(core, method, change, applied)):
+        yield applied
+
+
+def emptied(value):
+    """What stands for an argument that was not given: None, or the address or place of nothing."""
+    if isinstance(value, tuple):
+        return tuple(map(emptied, value))
+    return 0 if isinstance(value, int) else None
+
+
+def without(name):
+    def change(given):
+        nothing = emptied(given[name])
+        return None if nothing is given[name] or nothing == given[name] else {name: nothing}
+
+    return change
+
+
+def with_others_lengths(given):
+    """Every sequence gets the length of another: the sum stays, and with it the memory that is needed."""
+    if "lengths" in given:
+        return None if given["lengths"] is None else {"lengths": given["lengths"].flip(0)}
+    *sizes, lengths = given["bounds"]
+    if lengths == 0:
+        return None
+    here = (ctypes.c_int64 * sizes[1]).from_address(lengths)
+    KEPT.append(torch.tensor(here[::-1]))
+    return {"bounds": (*sizes, KEPT[-1].data_ptr())}
+
+
+def without_state_of_resets(given):
+    if "reset_state" in given:
+        return without("reset_state")(given)
+    place, state, _ = given["reset"]
+    return {"reset": (place, 0, 0)} if state else None
+
+
+def with_turned_input(given):
+    """As if the other of the two dimensions came first; both are as long, so that all memory is the call's own."""
+    if "batch_first" in given:
+        return {"batch_first": not given["batch_first"]}
+    address, step, row = given["input"]
+    return {"input": (address, row, step)}
+
+
+def with_swapped(kind):
+    """The parameters of this place in two cells of the last layer, which have the same shape."""
+
+    def change(given):
+        parameters = list(given["parameters"])
+        if len(parameters) < 16:
+            return None
+        parameters[8 + kind], parameters[12 + kind] = parameters[12 + kind], parameters[8 + kind]
+        return {"parameters": tuple(parameters)}
+
+    return change
+
+
+def with_flipped_recompute(given):
+    return None if given["recomputes"] else {"recomputes": True}  # the other way it would want memory that is not there
+
+
+def with_altered_saved(given):
+    """One number of what the forward pass left; by address or as a tensor."""
+    if isinstance(given["saved"], int):
+        ctypes.c_float.from_address(given["saved"]).value += 0.5
+    else:
+        given["saved"].view(-1)[0] += 0.5
+    return {}
+
+
+def with_altered_output(given):
+    """What the backward pass reads of the output."""
+    output = given["output"]
+    if isinstance(output, tuple):
+        ctypes.c_float.from_address(output[0]).value += 0.5
+        return {}
+    output = output.clone()
+    output.view(-1)[0] += 0.5
+    return {"output": output}
+
+
+FORWARD = {
+    "no h_0": without("h_0"),
+    "lengths of others": with_others_lengths,
+    "no resets": without("reset"),
+    "no state of resets": without_state_of_resets,
+    "input turned": with_turned_input,
+    "recompute flipped": with_flipped_recompute,
+    **{f"parameter {kind} swapped": with_swapped(kind) for kind in range(4)},
+}
+BACKWARD = FORWARD | {
+    "saved altered": with_altered_saved,
+    "output altered": with_altered_output,
+    "no d_output": without("d_output"),
+    "no d_h_n": without("d_h_n"),
+}
+ARGUMENTS = [(0, name) for name in FORWARD] + [(1, name) for name in BACKWARD if name != "parameter 2 swapped"]
+
+
+def check_all(door):
+    for number, call in enumerate(CALLS):
+        torch.manual_seed(number)
+        check(door, LEVELS[0], call)
+
+
+def is_found(door):
+    """Whether the check tells of a result that is off."""
+    with pytest.raises(AssertionError, match=r": off by .*, allowed"):
+        check_all(door)
+
+
+@every_core_door
+def test_what_is_not_broken_passes(door):
+    with broken_argument(METHODS[door][0], lambda _: {}) as applied:
+        check_all(door)
+    assert len(applied) == len(CALLS)
+
+
+@every_core_door
+@pytest.mark.parametrize(("place", "name"), ARGUMENTS)
+def test_a_wrong_argument_is_found(door, place, name):
+    with broken_argument(METHODS[door][place], (FORWARD, BACKWARD)[place][name]) as applied:
+        is_found(door)
+    assert applied
+
+
+FUNCTIONS = {PLAIN: ("forward_plain", "backward_plain"), "cpu": ("forward", "backward")}
+RESULTS = [(0, 0), (0, 1), *((1, index) for index in (0, 1, 2, 3, 4, 5, 6, -1))]
+
+
+@every_core_door
+@pytest.mark.parametrize(("place", "index"), RESULTS)
+def test_a_wrong_result_is_found(door, place, index, monkeypatch):
+    name = FUNCTIONS[door][place]
+    right, applied = getattr(core_calls, name), []
+
+    def wrong(*arguments, **options):
+        found = list(right(*arguments, **options))
+        if found[index] is not None:
+            applied.append(name)
+            found[index] = found[index] * 1.001
+        return tuple(found)
+
+    monkeypatch.setattr(core_calls, name, wrong)
+    is_found(door)
+    assert applied
+
+
+@pytest.mark.parametrize("method", METHODS[PLAIN])
+def test_a_call_that_leaves_the_plain_door_is_found(method):
+    class Refusing(BrokenCore):
+        def __getattr__(self, name):
+            return (lambda *_: None) if name == method else getattr(self._core, name)
+
+    told = pytest.raises(AssertionError, match="took the long way")
+    with replaced_cores(lambda core: Refusing(core, method, None, [])), told:
+        check_all(PLAIN)
+
+
+@every_core_door
+@pytest.mark.parametrize("is_training", [False, True])
+@pytest.mark.parametrize("kind", ["GRU", "GRUCell"])
+def test_a_call_that_reaches_a_kernel_is_found(door, is_training, kind):
+    layer, x = getattr(fastgru, kind)(3, 4), torch.randn(*((5, 2, 3) if kind == "GRU" else (2, 3)))
+    told = pytest.raises(AssertionError, match=r"a kernel was reached, by forward(_tensors)?$")
+    with torch.set_grad_enabled(is_training), through(door), no_kernel(), told:
+        layer(x)
+    layer(x)
