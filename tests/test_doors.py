@@ -33,7 +33,7 @@ def test_strange_arguments_never_crash_and_end_as_with_torch(seed):
 
 
 BROKEN = {
-    "crashing": "crashes: SIGSEGV (entrances/broken.py",
+    "crashing": "crashes: SIGSEGV (ctypes",
     "hanging": f"hangs, for {PATIENCE} seconds",
     "leaving": "ends its process with 3",
     "lying": "output: apart by",

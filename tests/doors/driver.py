@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -140,7 +141,7 @@ def run(names: list[Name], patience: float, report: Report, sides: str = "both")
         report.add({**last, "verdict": last["verdict"] + _place(child.story)})
         return names[finished + 1 :]
     name = Name.parse(last["case"])
-    if last["begins"] == OURS and not is_ours(child.story) and _death(name, "theirs", patience):
+    if last["begins"] == OURS and not is_ours(child.story) and _is_torchs(name, patience):
         report.deaths_of_others += 1  # an operator of torch, by itself
         report.cases += 1
     elif last["begins"] == OURS:
@@ -155,10 +156,20 @@ def run(names: list[Name], patience: float, report: Report, sides: str = "both")
     return names[finished + 1 :]
 
 
+def _own_thread(story: str) -> str:
+    """What a story of several threads tells of the one that died."""
+    return story.split("Current thread")[-1]
+
+
 def is_ours(story: str) -> bool:
     """Whether the process died inside a function of the package that does more than call torch's operators."""
-    frames = re.findall(r'File "(.*?)", line', story)
+    frames = re.findall(r'File "(.*?)", line', _own_thread(story))
     return bool(frames) and frames[0].startswith(PACKAGE) and not frames[0].endswith("/reference.py")
+
+
+def _is_torchs(name: Name, patience: float) -> bool:
+    """Whether the other side of a case dies too, or there is none, so that torch is all that could have died."""
+    return ENTRANCES[name.entrance].other is None or bool(_death(name, "theirs", patience))
 
 
 def _death(name: Name, sides: str, patience: float) -> str:
@@ -174,7 +185,7 @@ def _death(name: Name, sides: str, patience: float) -> str:
 
 def _place(story: str) -> str:
     """Where a child died, by its last words."""
-    found = re.findall(r'File ".*?([^/]+/[^/]+\.py)", line (\d+) in (\w+)', story)
+    found = re.findall(r'File ".*?([^/]+/[^/]+\.py)", line (\d+) in (\w+)', _own_thread(story))
     sanitizer = re.findall(r"ERROR: AddressSanitizer: (\S+)|runtime error: (.*)", story)
     words = [" ".join(filter(None, one)) for one in sanitizer[:1]]
     frames = [f"{path}:{line} {function}" for path, line, function in found[:1]]
@@ -194,7 +205,7 @@ def fuzz(names: Iterator[Name], patience: float, batch: int, seconds: float | No
     report, end = Report(tells=True), None if seconds is None else time.monotonic() + seconds
     left: list[Name] = []
     while end is None or time.monotonic() < end:
-        left += [name for name, _ in zip(names, range(batch - len(left)), strict=False)]
+        left += itertools.islice(names, batch - len(left))
         if not left:
             break
         left = run(left, patience, report)

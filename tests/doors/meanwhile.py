@@ -84,10 +84,14 @@ def between(draw: Draw, things: dict[str, Any], share: float = 0.2) -> bool:
     return change in SEEN
 
 
-def free_saved(draw: Draw, output: Tensor) -> None:
-    """Perhaps frees the memory of a tensor that the node of `output` has saved."""
+def free_saved(draw: Draw, output: Tensor) -> bool:
+    """Perhaps frees the memory of a tensor that the node of `output` has saved.
+
+    Returns:
+        Whether torch's own operators may still read them all.
+    """
     if not draw.chance(0.1) or output.grad_fn is None or draw.name.argument:
-        return
+        return True
     node: Any = output.grad_fn
     while node is not None and not getattr(node, "saved_tensors", ()) and node.next_functions:
         node = node.next_functions[0][0]  # past views
@@ -97,6 +101,7 @@ def free_saved(draw: Draw, output: Tensor) -> None:
     if saved:
         with contextlib.suppress(RuntimeError):
             draw.one_of(*saved).untyped_storage().resize_(0)
+    return False
 
 
 @contextlib.contextmanager

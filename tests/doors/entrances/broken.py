@@ -15,19 +15,22 @@ from doors.registry import entrance
 from doors.sides import OURS, STOCK, Side
 
 
-@entrance(None, share=0)
+@entrance(STOCK, share=0)
 def crashing(draw: Draw, side: Side) -> None:
-    ctypes.string_at(0)
+    if side.name == OURS:
+        ctypes.string_at(0)
 
 
-@entrance(None, share=0)
+@entrance(STOCK, share=0)
 def hanging(draw: Draw, side: Side) -> None:
-    time.sleep(3600)
+    if side.name == OURS:
+        time.sleep(3600)
 
 
-@entrance(None, share=0)
+@entrance(STOCK, share=0)
 def leaving(draw: Draw, side: Side) -> None:
-    os._exit(3)
+    if side.name == OURS:
+        os._exit(3)
 
 
 @entrance(STOCK, share=0)

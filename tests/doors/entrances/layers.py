@@ -151,8 +151,8 @@ def backwards(
 ) -> None:
     """A backward pass by one of several ways, after something may have happened to what it needs."""
     can_be_read = meanwhile.between(draw, things)
-    meanwhile.free_saved(draw, results[0])
-    way = draw.one_of("sum" if can_be_read else "gradient", "gradient", "gradient", "twice", "second", "last state")
+    can_be_read &= meanwhile.free_saved(draw, results[0])
+    way = draw.one_of("gradient", "gradient", "twice", "last state", *(("sum", "second") if can_be_read else ()))
     draw.note(f"backward by {way}")
     result = results[-1] if way == "last state" else results[0]
     gradient = draw.normal(*result.shape, dtype=result.dtype)
