@@ -48,7 +48,7 @@ bool read_backward(Arguments& arguments, const Core& core, nb::handle input, nb:
         return false;
     call.output = dense_sequence(output_data, call.batch, features, batch_first);
     const size_t needed = saved_values<T>(spec, call.batch, call.recomputes);
-    return read_saved(arguments, saved, needed, call.saved) && call.saved != nullptr && output_data != nullptr;
+    return !saved.is_none() && read_saved(arguments, saved, needed, call.saved) && output_data != nullptr;
 }
 
 // Tensors for the gradients that are wanted, None for the others.

@@ -128,8 +128,8 @@ def with_flipped_recompute(given):
 
 def with_altered_saved(given):
     """One number of what the forward pass left; by address or as a tensor."""
-    if isinstance(given["saved"], int):
-        ctypes.c_float.from_address(given["saved"]).value += 0.5
+    if isinstance(given["saved"], tuple):
+        ctypes.c_float.from_address(given["saved"][0]).value += 0.5
     else:
         given["saved"].view(-1)[0] += 0.5
     return {}
