@@ -18,7 +18,7 @@ ROWS = [
     {"errors.kinds", "files", "importing", "recording", "_core"},
     {"errors.operands", "errors.features"},
     {"errors"},
-    {"spec", "frozen_parameter"},
+    {"spec", "frozen_parameter", "interruption"},
     {"reference", "weights", "levels", "data"},
     {"backends.base", "backends.saving", "backends.taking", "convert.torch"},
     {"backends.reference", "backends.core_calls", "backends.onnx", "convert"},

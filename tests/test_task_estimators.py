@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import signal
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -22,6 +23,7 @@ from sklearn.utils import estimator_checks, get_tags
 import fastgru.tasks
 from fastgru import errors
 from fastgru.tasks import Forecaster, Generator, SequenceClassifier, Tagger, Translator
+from tiny import CLASSIFIER, texts
 
 X, Y = ["aa", "bb", "ab", "ba"] * 8, [1, 2, 1, 2] * 8
 
@@ -368,3 +370,20 @@ def test_help_tells_the_options():
     assert {"Forecaster", "Tagger"} <= {*dir(fastgru.tasks)}
     with pytest.raises(NotFittedError):
         _ = Forecaster().history_
+
+
+def test_a_search_ends_with_ctrl_c(monkeypatch):
+    """It goes on after any error of one fit."""
+    fits = []
+
+    def interrupted(*_):
+        fits.append(1)
+        signal.raise_signal(signal.SIGINT)
+        return 0.0
+
+    monkeypatch.setattr(SequenceClassifier.recipe, "score", interrupted)
+    data = texts()
+    search = GridSearchCV(SequenceClassifier(**CLASSIFIER), {"hidden": [4, 8]}, cv=2, error_score=float("nan"))
+    with pytest.raises(KeyboardInterrupt):
+        search.fit(data.sequences, data.labels)
+    assert len(fits) == 1

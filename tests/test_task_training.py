@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 
 pytest.importorskip("lightning", reason="needs the extra tasks")
 
+import processes
 from fastgru import errors
 from fastgru.tasks import recipe_class, runs, work
 from fastgru.tasks.batching import Batches, loader
@@ -211,20 +211,60 @@ def test_a_run_that_goes_on_ends_in_the_same_bits(recipe, tmp_path, monkeypatch,
 
 def test_ctrl_c_on_the_command_line_leaves_a_checkpoint_that_goes_on(tmp_path):
     data, out = write_csv(tmp_path / "data.csv", texts(400)), tmp_path / "run"
-    process = subprocess.Popen(command("--data", data, "--out", out, epochs=400), stderr=subprocess.PIPE, text=True)
-    deadline = time.time() + 60
-    while not (out / "checkpoints/best.ckpt").exists():
-        assert time.time() < deadline
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    asked = command("--data", data, "--out", out, epochs=4000)
+    with processes.started(asked, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        processes.wait_for((out / "checkpoints/best.ckpt").exists, process)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
     assert process.returncode == 1
+    assert "Ending after this batch. Once more ends at once." in said
     assert "--resume to go on" in said
     assert "Traceback" not in said
     torch.load(out / "checkpoints/last.ckpt", weights_only=True)
     with pytest.raises(errors.RunError, match="this run was not finished"):
         runs.Trained.load(out)
+
+
+class InFinaliser(Interrupting):
+    """The signal itself, where Python must ignore an exception."""
+
+    class Last:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    def __call__(self, *arguments):
+        self.left -= 1
+        if self.left == 0:
+            self.Last()
+        return self.loss(*arguments)
+
+
+@pytest.mark.parametrize("batch", [1, 6, 7, 21])  # in training, in validation, in the last batch of all
+def test_a_signal_within_a_finaliser_is_not_lost(recipe, tmp_path, monkeypatch, batch):
+    handler = signal.getsignal(signal.SIGINT)
+    InFinaliser(monkeypatch, batch)
+    with pytest.raises(errors.TrainingInterrupted, match=r"--resume"):
+        work.train(recipe, texts(), directory=tmp_path / "run")
+    assert signal.getsignal(signal.SIGINT) == handler
+
+
+def test_a_signal_that_comes_when_all_is_done_is_told(recipe, tmp_path, monkeypatch):
+    save = runs.Trained.save
+    monkeypatch.setattr(runs.Trained, "save", lambda *given: (save(*given), signal.raise_signal(signal.SIGINT)))
+    with pytest.raises(errors.TrainingInterrupted, match=r"when all was done. The run is whole"):
+        work.train(recipe, texts(), directory=tmp_path / "run")
+    assert runs.Trained.load(tmp_path / "run").metrics["scores"]
+
+
+def test_two_signals_end_also_what_does_not_come_to_its_next_batch(recipe, monkeypatch):
+    def endless(*_):
+        for _ in range(2):
+            signal.raise_signal(signal.SIGINT)
+        pytest.fail("it went on")
+
+    monkeypatch.setattr(Classify, "loss", endless)
+    with pytest.raises(errors.TrainingInterrupted):
+        work.train(recipe, texts())
 
 
 @pytest.mark.parametrize("when", ["written", "renamed"])
@@ -354,7 +394,7 @@ def test_two_processes_learn_what_one_learns(tmp_path):
     for devices in (1, 2):
         out = tmp_path / f"run{devices}"
         asked = command("--data", data, "--out", out, "--devices", devices, dropout=0.0, batch=7)
-        done = subprocess.run(asked, capture_output=True, text=True, timeout=120, env=alone())
+        done = processes.run(asked, env=alone())
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("accuracy") == 1  # one of them prints
         histories.append(pd.read_csv(out / "metrics.csv").drop(columns="seconds"))
@@ -364,20 +404,21 @@ def test_two_processes_learn_what_one_learns(tmp_path):
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_two_processes_end_together(tmp_path, ending):
     data, out = write_csv(tmp_path / "data.csv", texts(64)), tmp_path / "run"
-    asked = command("--data", data, "--out", out, "--devices", 2, epochs=4000)
-    process = subprocess.Popen(asked, stderr=subprocess.PIPE, text=True, env=alone(), start_new_session=True)
-    deadline = time.time() + 60
-    while not (out / "checkpoints/best.ckpt").exists():
-        assert time.time() < deadline
-        assert process.poll() is None
-        time.sleep(0.05)
-    others = psutil.Process(process.pid).children()
-    assert len(others) == 1
-    os.killpg(process.pid, ending) if ending == signal.SIGINT else process.send_signal(ending)  # Ctrl-C reaches both
-    _, said = process.communicate(timeout=60)
+    asked = command("--data", data, "--out", out, "--devices", 2, epochs=40000)
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": alone()}
+    with processes.started(asked, **options) as process:
+        processes.wait_for((out / "checkpoints/best.ckpt").exists, process)
+        others = psutil.Process(process.pid).children()
+        assert len(others) == 1
+        if ending == signal.SIGINT:
+            os.killpg(process.pid, ending)  # Ctrl-C reaches both
+        else:
+            process.send_signal(ending)
+        _, said = process.communicate(timeout=60)
+        _, alive = psutil.wait_procs(others, timeout=10)
     assert process.returncode == 1
     assert said.count("--resume to go on") == 1
-    _, alive = psutil.wait_procs(others, timeout=10)
+    assert "Traceback" not in said
     assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []  # whoever collects them
 
 
@@ -385,7 +426,7 @@ def test_torchrun_starts_the_same_command(tmp_path):
     data, out = write_csv(tmp_path / "data.csv", texts(64)), tmp_path / "run"
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     asked = [*launcher, *command("--data", data, "--out", out)[1:]]
-    done = subprocess.run(asked, capture_output=True, text=True, timeout=120, env=alone())
+    done = processes.run(asked, env=alone())
     assert done.returncode == 0, done.stderr
     assert len(pd.read_csv(out / "metrics.csv")) == 3
 

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from collections.abc import Callable
+
+from fastgru import interruption
 
 
 def main() -> None:
-    """Runs the command line; one sentence and exit status 1 when its extra is missing."""
+    """Runs the command line; one sentence and exit status 1 when its extra is missing.
+
+    Ctrl-C ends it at once, but for trainings, which end at their next batch.
+    """
+    if not interruption.is_first_process():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first one ends the others, and tells
+        interruption.end_with_parent()
+    with interruption.ends_at_once():
+        _application()()
+
+
+def _application() -> Callable[[], None]:
     try:
         import fastgru.commands
         import fastgru.tasks.commands  # noqa: F401  (both add their commands)
@@ -15,4 +30,4 @@ def main() -> None:
         if missing.name not in ("typer", "rich"):
             raise
         sys.exit(f"The command fastgru needs {missing.name}, which is not installed. Run: pip install 'fastgru[cli]'")
-    app()
+    return app

@@ -7,6 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_unfinished: set[Path] = set()
+
+
+def remove_unfinished() -> None:
+    """Removes what `whole` has begun: for a process that ends without leaving its blocks."""
+    for partial in tuple(_unfinished):
+        partial.unlink(missing_ok=True)
+
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
@@ -36,6 +44,7 @@ def whole(path: Path) -> Iterator[Path]:
             f"{path}: there is no directory {target.parent}. Make it first, or choose another name."
         )
     partial = target.with_name(f".partial-{target.name[-60:]}")
+    _unfinished.add(partial)
     try:
         yield partial
         with partial.open("rb+") as file:
@@ -47,3 +56,4 @@ def whole(path: Path) -> Iterator[Path]:
         raise
     finally:
         partial.unlink(missing_ok=True)
+        _unfinished.discard(partial)

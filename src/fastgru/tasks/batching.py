@@ -10,6 +10,7 @@ from torch import Tensor, distributed
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from fastgru import interruption
 from fastgru.tasks.recipe import Batch, Data, Recipe
 
 # Batches whose examples are sorted by length together: enough that a batch has little padding, few enough that
@@ -95,6 +96,7 @@ def answers(recipe: Recipe[Data], examples: Sequence[Any], call: Callable[[Batch
     found: list[Any] = [None] * len(examples)
     with torch.inference_mode():
         for indices, batch in zip(batches.sampler, batches, strict=True):
+            interruption.check()
             for index, answer in zip(indices, call(batch), strict=True):
                 found[index] = answer
     return found

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from fastgru import interruption
 from fastgru.tasks.layers import HiddenState, selected
 from fastgru.tasks.vocabulary import END_ID, PAD_ID, START_ID, UNKNOWN_ID
 
@@ -32,6 +33,7 @@ def search(step: Step, state: HiddenState, batch: int, beam: int, longest: int) 
     ended = torch.zeros(batch * beam, dtype=torch.bool)
     first = torch.arange(batch)[:, None] * beam
     for _ in range(longest):
+        interruption.check()
         scores, state = step(tokens[:, -1], state)
         steps = scores.float().log_softmax(-1)
         steps[:, [START_ID, UNKNOWN_ID, PAD_ID]] = float("-inf")

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import inspect
 import json
-import signal
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import Field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_origin, get_type_hints
@@ -17,8 +18,9 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
+from fastgru import interruption
 from fastgru.console import app, need, one_sentence
-from fastgru.errors import ArgumentError
+from fastgru.errors import ArgumentError, TrainingInterrupted
 from fastgru.tasks import RECIPES, recipe_class
 
 if TYPE_CHECKING:
@@ -72,7 +74,7 @@ def _train_command(kind: type[Recipe[Any]]) -> Callable[..., None]:
         ] = False,
         **options: Any,
     ) -> None:
-        with one_sentence():
+        with one_sentence(), _beside_the_first():
             files = {"data": data, "validation_data": validation_data, "test_data": test_data}
             _train(kind(**options), files, out, resume, devices=devices, tensorboard=tensorboard)
 
@@ -94,11 +96,24 @@ def _flag(each: Field[Any], hint: Any) -> inspect.Parameter:
     return inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=described)
 
 
+@contextmanager
+def _beside_the_first() -> Iterator[None]:
+    """Where the first of several processes ends the others end with it, and leave it to tell why."""
+    if interruption.is_first_process():
+        yield
+        return
+    try:
+        yield
+    except TrainingInterrupted as error:
+        raise typer.Exit from error  # without an error, for which Lightning would kill the first
+    except RuntimeError:
+        time.sleep(2)  # where the first has ended this one is over before that
+        raise
+
+
 def _train(recipe: Recipe[Any], files: dict[str, Path | None], out: Path, resume: bool, **options: Any) -> None:
     from fastgru.tasks import reading, tables, work
 
-    if not work.is_first_process():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first one ends the others, and tells
     work.check_directory(out, resume)
     parts = {name: None if path is None else recipe.read(path) for name, path in files.items()}
     facts = {name: {"path": str(path), "sha256": reading.fingerprint(path)} for name, path in files.items() if path}
@@ -110,10 +125,10 @@ def _train(recipe: Recipe[Any], files: dict[str, Path | None], out: Path, resume
         directory=out,
         resume=resume,
         facts=facts,
-        progress=work.is_first_process(),
+        progress=interruption.is_first_process(),
         **options,
     )
-    if work.is_first_process():
+    if interruption.is_first_process():
         Console().print(tables.run(trained, str(out)))
 
 

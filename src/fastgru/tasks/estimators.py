@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastgru.errors import ArgumentError, DataError, RunError
+from fastgru.errors import ArgumentError, DataError, RunError, TrainingInterrupted
 from fastgru.tasks import inputs, reading, recipe_class, work
 from fastgru.tasks.labelled import Labelled
 from fastgru.tasks.recipe import Recipe
@@ -45,7 +45,10 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
 
     def _fit(self, data: Any, directory: Path | str | None, progress: bool) -> Self:
         place = None if directory is None else Path(directory)
-        self.trained_ = work.train(self.recipe(**self.get_params()), data, directory=place, progress=progress)
+        try:
+            self.trained_ = work.train(self.recipe(**self.get_params()), data, directory=place, progress=progress)
+        except TrainingInterrupted as error:  # searches over options go on after an error, but must not after Ctrl-C
+            raise KeyboardInterrupt(str(error)) from error
         return self
 
     def _parts(self) -> tuple[Any, Any, Any]:

@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fastgru import interruption
 from fastgru.errors import ArgumentError, DataError
 from fastgru.tasks import layers, plots, reading, vocabulary
 from fastgru.tasks.recipe import Batch, Example, Loss, Recipe, State, option
@@ -122,6 +123,7 @@ class Generate(Recipe[str]):
         ids = torch.tensor([START_ID, *encoding.ids])
         costs, hits, hidden = [], 0, None
         for start in range(0, len(ids) - 1, PIECE):
+            interruption.check()
             read, targets = ids[start : start + PIECE][: len(ids) - 1 - start], ids[start + 1 : start + 1 + PIECE]
             scores, hidden = model(read[None], hidden)
             costs.append(F.cross_entropy(scores[0].float(), targets, reduction="none") / math.log(2))

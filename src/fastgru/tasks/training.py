@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import signal
 import tempfile
 import threading
 import time
@@ -24,6 +23,7 @@ from torch import Tensor, distributed, nn
 from torch.utils.data import DataLoader
 from torchmetrics import MaxMetric, MeanMetric
 
+from fastgru import interruption
 from fastgru.errors import TrainingDiverged, TrainingInterrupted
 from fastgru.tasks import checkpoints
 from fastgru.tasks.batching import counts, loader
@@ -53,9 +53,16 @@ class Learner(L.LightningModule):
         self.training_loss.update(total.detach() / max(1, terms), terms)
         self.log("training_loss", self.training_loss, on_step=False, on_epoch=True)
         # Processes get equal weight when their gradients are averaged, so each divides by the mean number of terms.
-        mean_terms = self.trainer.strategy.reduce(torch.tensor(float(terms)), reduce_op="mean")
-        mean_loss: Tensor = total / mean_terms
+        mean_loss: Tensor = total / self._agreed(terms)
         return mean_loss
+
+    def _agreed(self, terms: int) -> Tensor:
+        """The mean number of terms of all processes; raises in all of them where one was asked to end."""
+        own = torch.tensor([float(terms), float(interruption.is_asked())])
+        mean, asked = self.trainer.strategy.reduce(own, reduce_op="mean")
+        if asked > 0:
+            raise KeyboardInterrupt
+        return mean
 
     def on_train_epoch_end(self) -> None:
         for name, parameter in self.model.named_parameters():
@@ -71,6 +78,7 @@ class Learner(L.LightningModule):
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         total, terms = self._loss(batch)
+        self._agreed(terms)
         self.validation_loss.update(total / max(1, terms), terms)
         self.log("validation_loss", self.validation_loss, on_step=False, on_epoch=True, prog_bar=True)
 
@@ -133,16 +141,25 @@ class _Kept(ModelCheckpoint):
 class _Start(Callback):
     """A checkpoint before the first step, so that an interrupted run has one whenever it ends.
 
-    And SIGTERM is what Ctrl-C is: Lightning's own handler waits for the other processes, which wait for this one. Its
-    trainer puts back what was there before.
+    And signals stay ours. Lightning's handler of SIGTERM waits for the other processes, which wait for this one, and
+    once it has seen a Ctrl-C it ignores the next.
     """
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
+        interruption.watch_again()
         directory = trainer.checkpoint_callback.dirpath  # type: ignore[union-attr]
         if trainer.current_epoch == 0:
             trainer.save_checkpoint(Path(str(directory)) / checkpoints.LAST)
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Ends the processes that wait for this one, before Lightning notices that one has ended and kills all."""
+        interruption.watch_again()
+        watched = getattr(trainer.strategy.launcher, "procs", [])
+        others = [*watched]
+        watched.clear()
+        for process in others:
+            process.kill()
+            process.wait()
 
 
 def fresh(recipe: Recipe[Any], state: State) -> nn.Module:
@@ -181,9 +198,9 @@ def fit(
         The network of the best epoch, in evaluation mode, and the figures of all epochs.
 
     Raises:
-        TrainingInterrupted: on Ctrl-C; the last whole epoch is in `directory`.
+        TrainingInterrupted: on Ctrl-C or SIGTERM, within `interruption.noted`; the last whole epoch is in `directory`.
     """
-    with _scratch(directory) as place, _quiet(), _interruptible():
+    with _scratch(directory) as place, _quiet():
         had_others = distributed.is_available() and distributed.is_initialized()
         torch.manual_seed(recipe.seed)
         learner, history = Learner(recipe, model), History()
@@ -195,7 +212,9 @@ def fit(
         if not (goes_on and _has_stopped(last, recipe, history, batches)):
             try:
                 trainer.fit(learner, batches, held_out, ckpt_path=last if goes_on else None, weights_only=True)
-            except SystemExit as error:  # how Lightning ends a run on Ctrl-C
+            except (SystemExit, RuntimeError) as error:  # the first is how Lightning ends a run on Ctrl-C
+                if isinstance(error, RuntimeError) and not interruption.is_asked():
+                    raise
                 raise _interrupted(recipe, history, directory) from error
         if distributed.is_initialized() and not had_others:
             distributed.destroy_process_group()  # what follows is each process's own affair
@@ -294,17 +313,6 @@ def own_state() -> Iterator[None]:
     """
     with _ONE_AT_A_TIME, torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
         yield
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Ctrl-C works again afterwards: Lightning turns it off when it has seen one."""
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, handler)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,15 +11,12 @@ from typing import Any
 import pandas as pd
 from torch import nn
 
+from fastgru import interruption
 from fastgru.errors import DataError, RunError, TrainingInterrupted
+from fastgru.interruption import is_first_process
 from fastgru.tasks import layers, plots, reading, runs
 from fastgru.tasks.recipe import Data, Example, Recipe, State
-from fastgru.tasks.training import fit, fresh, own_state
-
-
-def is_first_process() -> bool:
-    """Whether this process is the one that writes and prints; Lightning and torchrun number them."""
-    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
+from fastgru.tasks.training import History, fit, fresh, own_state
 
 
 @own_state()
@@ -51,6 +47,7 @@ def train(
     Raises:
         DataError: for data that the recipe cannot learn from, before anything is written.
         RunError: for a directory that exists, or a run that is resumed with other options.
+        TrainingInterrupted: on Ctrl-C or SIGTERM, at the next batch; a second one does what it does elsewhere.
     """
     if directory is not None:
         directory = Path(directory)
@@ -64,18 +61,34 @@ def train(
     parts = {"training": learned, "validation": held_out, "test": test}
     examples = {name: _examples(recipe, state, name, part, facts) for name, part in parts.items()}
     model = fresh(recipe, state)
-    if directory is not None and is_first_process():
-        _claim(directory, recipe, state, facts)
-    model, history = fit(
-        recipe, model, examples["training"], examples["validation"], directory, resume=resume, **options
-    )
+    scored = {name: part for name, part in parts.items() if part is not None}
+    with interruption.noted():
+        if directory is not None and is_first_process():
+            _claim(directory, recipe, state, facts)
+        fitted = fit(recipe, model, examples["training"], examples["validation"], directory, resume=resume, **options)
+        return _finished(recipe, state, *fitted, scored, directory)
+
+
+def _finished(
+    recipe: Recipe[Any],
+    state: State,
+    model: nn.Module,
+    history: History,
+    parts: dict[str, Any],
+    directory: Path | None,
+) -> runs.Trained:
+    """What comes after training: scores, pictures, files. An end that was asked for is not passed over."""
     trained = runs.Trained(recipe, state, model, pd.DataFrame(history.rows), _metrics(model, history.seconds))
-    if is_first_process():
-        try:
-            _score(trained, {name: part for name, part in parts.items() if part is not None}, directory)
-        except KeyboardInterrupt as error:
-            remedy = f" Run the same command with --resume to do so in {directory}." if directory else ""
-            raise TrainingInterrupted(f"Training has ended, but its result was not scored.{remedy}") from error
+    if not is_first_process():
+        return trained
+    try:
+        _score(trained, parts, directory)
+    except KeyboardInterrupt as error:
+        remedy = f" Run the same command with --resume to do so in {directory}." if directory else ""
+        raise TrainingInterrupted(f"Training has ended, but its result was not scored.{remedy}") from error
+    if interruption.is_asked():
+        kept = f"The run is whole: {directory}." if directory else "Nothing was kept."
+        raise TrainingInterrupted(f"Training was interrupted when all was done. {kept}")
     return trained
 
 
@@ -103,6 +116,7 @@ def _examples(
 
 def _score(trained: runs.Trained, parts: dict[str, Any], directory: Path | None) -> None:
     """On the test part, or else the one for validation, or else the one that was learned from."""
+    interruption.check()  # also where a recipe scores in one go
     name, part = list(parts.items())[-1]
     since = time.perf_counter()
     trained.metrics["scores"] = trained.recipe.score(trained.model, trained.state, part)
