@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 
 import pytest
 import torch
@@ -34,6 +35,16 @@ def _nan_in_scratch_memory():
     _core.set_poison(True)
     yield
     _core.set_poison(False)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _default_handler_of_ctrl_c():
+    """Also where the tests run in the background of a script, which ignores it."""
+    before = signal.getsignal(signal.SIGINT)
+    if before == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,6 @@ import math
 import os
 import re
 import shutil
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -19,6 +18,7 @@ import pytest
 import torch
 
 import fastgru
+import processes
 from fastgru import _core, bench
 from fastgru.backends import core_calls
 from fastgru.bench import Case, Figure, Limits, Record, limits, measuring, plotting, records
@@ -311,7 +311,7 @@ def run_script(name, tree, path):
     shutil.copy(ROOT / "scripts" / name, tree / "scripts")
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     command = [sys.executable, str(tree / "scripts" / name), str(path)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    return processes.run(command, env=environment)
 
 
 @pytest.fixture

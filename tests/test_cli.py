@@ -7,7 +7,6 @@ import json
 import math
 import os
 import re
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -19,6 +18,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import fastgru
+import processes
 from fastgru import _core, bench, commands, console
 from fastgru.bench import Case, Figure, Limits, Record, report
 from fastgru.bench.limits import ThreadLimits
@@ -324,11 +324,8 @@ def test_losses_are_red_and_disturbed_cells_yellow(ratio, spread, code):
 
 @pytest.mark.parametrize(("variable", "words"), [("FASTGRU_ISA", "level 'odd'"), ("FASTGRU_BACKEND", "backend 'odd'")])
 def test_a_wrong_environment_is_one_sentence(variable, words):
-    finished = subprocess.run(
+    finished = processes.run(
         [sys.executable, "-m", "fastgru", "info"],
-        capture_output=True,
-        text=True,
-        check=False,
         env={**os.environ, variable: "odd"},
     )
     assert finished.returncode == 1
@@ -337,7 +334,7 @@ def test_a_wrong_environment_is_one_sentence(variable, words):
 
 
 def run_in_a_fresh_process(code: str) -> str:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    return processes.run([sys.executable, "-c", code], check=True).stdout
 
 
 def test_help_loads_nothing_heavy():
@@ -376,7 +373,7 @@ def test_without_its_extra_the_command_says_what_to_install():
         "from fastgru.cli import main\n"
         "main()"
     )
-    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    finished = processes.run([sys.executable, "-c", code])
     assert finished.returncode == 1
     assert finished.stderr.strip() == (
         "The command fastgru needs typer, which is not installed. Run: pip install 'fastgru[cli]'"
@@ -384,9 +381,7 @@ def test_without_its_extra_the_command_says_what_to_install():
 
 
 def test_runs_as_a_module():
-    finished = subprocess.run(
-        [sys.executable, "-m", "fastgru", "--version"], capture_output=True, text=True, check=True
-    )
+    finished = processes.run([sys.executable, "-m", "fastgru", "--version"], check=True)
     assert finished.stdout.strip() == f"fastgru {fastgru.__version__}"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import types
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 import torch
 
 import fastgru
+import processes
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 STOCK, OURS = {"torch": 3, "fastgru": 0}, {"torch": 0, "fastgru": 3}
@@ -185,7 +185,7 @@ def test_a_call_that_goes_on_to_torchs_operator_is_seen(runner):
     )
     environment = os.environ | {"FASTGRU_BACKEND": "aten"}
     environment["PYTHONPATH"] = os.pathsep.join([str(BENCHMARKS), *filter(None, sys.path)])
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    done = processes.run([sys.executable, "-c", code], env=environment, check=True)
     calls = json.loads(done.stdout)
     assert calls == {"torch": 1, "fastgru": 1}
     assert "torch's operator 1 times" in runner.calls_fault("patch", calls)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 import torch
 
 import fastgru
+import processes
 from fastgru import _core
 from fastgru.levels import use_level
 from tolerance import ACTIVATION_ABSOLUTE, ACTIVATION_ULP, GROWTH_BYTES
@@ -114,7 +114,7 @@ def test_an_impossible_level_is_an_error():
 def run_with(isa):
     code = "import fastgru; print([l.name for l in fastgru.cpu_info() if l.active][0])"
     environment = {**os.environ, "FASTGRU_ISA": isa}
-    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    return processes.run([sys.executable, "-c", code], env=environment)
 
 
 @pytest.mark.parametrize("name", [row.name for row in fastgru.cpu_info() if row.available])

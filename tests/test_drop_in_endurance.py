@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import subprocess
 import sys
 import threading
 import traceback
@@ -14,6 +13,7 @@ import pytest
 import torch
 
 import fastgru
+import processes
 from tolerance import GROWTH_BYTES
 
 
@@ -116,6 +116,6 @@ def test_memory_does_not_grow_over_many_calls(call):
     program = f"from test_drop_in_endurance import growth, stream, train; print(growth({call}))"
     paths = Path(fastgru.__file__).parents[1], Path(__file__).parent
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))}
-    child = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    child = processes.run([sys.executable, "-c", program], env=environment)
     assert child.returncode == 0, child.stderr
     assert int(child.stdout) < GROWTH_BYTES

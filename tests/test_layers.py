@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import fastgru
+import processes
 
 SOURCE = Path(fastgru.__file__).parent
 
@@ -118,7 +119,7 @@ def test_imports_go_one_way(name):
 
 def test_importing_the_package_alone_imports_nothing_heavy():
     code = "import sys, fastgru; print([m for m in ('torch', 'numpy', 'rich', 'typer', 'onnx') if m in sys.modules])"
-    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+    assert processes.run([sys.executable, "-c", code], check=True).stdout.strip() == "[]"
 
 
 BLOCK_TORCH = """
@@ -132,7 +133,7 @@ sys.meta_path.insert(0, Blocker())
 
 
 def without_torch(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", BLOCK_TORCH + code], capture_output=True, text=True, check=False)
+    return processes.run([sys.executable, "-c", BLOCK_TORCH + code])
 
 
 @pytest.mark.parametrize("name", WITHOUT_TORCH)

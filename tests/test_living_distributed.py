@@ -15,6 +15,7 @@ if not (distributed.is_available() and distributed.is_gloo_available()):
     pytest.skip("this build of torch has no processes that talk over gloo", allow_module_level=True)
 
 import distributed_training
+from processes import run
 from tolerance import assert_agrees
 
 SECONDS = 120
@@ -27,18 +28,9 @@ def run_in_two_processes(folder: Path) -> str:
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     if sys.platform == "linux":
         environment["GLOO_SOCKET_IFNAME"] = "lo"  # also where the machine's own name leads nowhere
-    running = subprocess.Popen(
-        [*launcher, count, distributed_training.__file__, str(folder)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        printed, _ = running.communicate(timeout=SECONDS)
-    except subprocess.TimeoutExpired:
-        running.terminate()  # it ends the processes that it started
-        printed, _ = running.communicate(timeout=SECONDS)
+    command = [*launcher, count, distributed_training.__file__, folder]
+    running = run(command, env=environment, stderr=subprocess.STDOUT, timeout=SECONDS)
+    printed = running.stdout
     assert running.returncode == 0, printed
     return printed
 

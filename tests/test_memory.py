@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import pytest
 
+import processes
 from tolerance import GROWTH_BYTES
 
 CODE = """
@@ -26,7 +26,7 @@ print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
 
 
 def peak_bytes(kind, *sizes):
-    return int(subprocess.check_output([sys.executable, "-c", CODE, kind, *map(str, sizes)], text=True))
+    return int(processes.run([sys.executable, "-c", CODE, kind, *map(str, sizes)], check=True).stdout)
 
 
 @pytest.mark.parametrize(
@@ -50,5 +50,5 @@ def test_a_graph_that_outlives_the_program_says_nothing():
 import torch, fastgru
 output, _ = fastgru.GRU(64, 64)(torch.randn(100, 32, 64))  # what it saves comes from the core's pool
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = processes.run([sys.executable, "-c", code], check=True)
     assert done.stderr == ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import pytest
@@ -11,6 +10,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import fastgru
+import processes
 from fastgru import errors
 from onnx_files import FREE, exported
 
@@ -126,4 +126,4 @@ def test_without_its_extra_it_says_what_to_install(tmp_path, monkeypatch, packag
 
 def test_only_exporting_imports_onnx():
     code = "import sys, fastgru; fastgru.onnx, fastgru.GRU(1, 1); print([m for m in sys.modules if m[:4] == 'onnx'])"
-    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+    assert processes.run([sys.executable, "-c", code], check=True).stdout.strip() == "[]"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import pickle
-import subprocess
 import sys
 import threading
 
@@ -13,6 +12,7 @@ import torch
 from torch import nn
 
 import fastgru
+import processes
 from pairs import results
 from tolerance import assert_agrees
 
@@ -26,7 +26,7 @@ def close(got, want) -> None:
 
 def python(code: str) -> str:
     """What a fresh interpreter prints; a patch for ever must not reach the other tests."""
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    done = processes.run([sys.executable, "-W", "error", "-c", code])
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

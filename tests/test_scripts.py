@@ -3,11 +3,12 @@
 import importlib.machinery
 import importlib.util
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import processes
 
 ROOT = Path(__file__).parent.parent
 
@@ -142,11 +143,8 @@ def test_a_failed_command_shows_its_last_lines(bench):
 
 
 def test_an_unknown_revision_ends_with_2_and_one_sentence():
-    done = subprocess.run(
+    done = processes.run(
         [sys.executable, "-B", ROOT / "scripts/bench", "no-such-revision", "WORKTREE"],
-        capture_output=True,
-        text=True,
-        check=False,
     )
     assert done.returncode == 2
     assert done.stderr.startswith("No revision 'no-such-revision'")
@@ -205,8 +203,6 @@ def test_a_worker_runs_its_own_sources_and_no_installed_ones(has_sources, tmp_pa
     (hooks / "sitecustomize.py").write_text(FINDER.format(elsewhere=str(elsewhere / "fastgru.py")))
     path = os.pathsep.join([str(hooks), str(elsewhere)])
     command = [sys.executable, "-B", ROOT / "scripts/bench-worker", tree]
-    done = subprocess.run(
-        command, env={**os.environ, "PYTHONPATH": path}, input="", capture_output=True, text=True, check=False
-    )
+    done = processes.run(command, env={**os.environ, "PYTHONPATH": path})
     assert done.returncode == (0 if has_sources else 1), done.stderr
     assert has_sources or f"not from {tree}" in done.stderr
