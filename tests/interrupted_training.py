@@ -109,6 +109,8 @@ def interrupted(place, out, processes, number):
     sys.argv = [*command, "--devices", str(processes or 1)]
     said = Path(f"{out}.txt")
     training = Fork(train if processes else start, dict(os.environ), said)
+    with contextlib.suppress(OSError):
+        os.setpgid(training.pid, training.pid)  # as a shell does: in the child it may come after the signal
     time.sleep(random.uniform(0.05, 1.5 * processes or 6))
     (os.killpg if random.random() < 0.5 and processes > 1 else os.kill)(training.pid, number)
     training.wait()

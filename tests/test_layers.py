@@ -17,9 +17,10 @@ SOURCE = Path(fastgru.__file__).parent
 # A file imports only from rows above its own (docs/architecture.md).
 ROWS = [
     {"errors.kinds", "files", "importing", "recording", "_core"},
-    {"errors.operands", "errors.features"},
+    {"errors.operands", "errors.features", "errors.writing"},
     {"errors"},
-    {"spec", "frozen_parameter", "interruption"},
+    {"spec", "frozen_parameter", "files"},
+    {"interruption"},
     {"reference", "weights", "levels", "data"},
     {"backends.base", "backends.saving", "backends.taking", "convert.torch"},
     {"backends.reference", "backends.core_calls", "backends.onnx", "convert"},

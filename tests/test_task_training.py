@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -270,25 +271,29 @@ def test_two_signals_end_also_what_does_not_come_to_its_next_batch(recipe, monke
 @pytest.mark.parametrize("when", ["written", "renamed"])
 def test_an_interrupted_save_leaves_the_checkpoint_before_it(recipe, tmp_path, monkeypatch, when):
     saves = []
-    save, rename = torch.save, Path.replace
+    write, rename = Path.write_bytes, Path.replace
+    full = OSError(errno.ENOSPC, "No space left on device")
 
-    def failing(checkpoint, path):
-        saves.append(path)
+    def failing(path, content):
+        if path.suffix == ".ckpt":
+            saves.append(path)
         if len(saves) < 5 or when == "renamed":
-            return save(checkpoint, path)
-        Path(path).write_bytes(b"half of")
-        raise OSError("no space left on device")
+            return write(path, content)
+        write(path, b"half of")
+        raise full
 
     def renaming(path, target):
         if len(saves) == 5:
-            raise OSError("no space left on device")
+            raise full
         return rename(path, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(torch, "save", failing)
+        patch.setattr(Path, "write_bytes", failing)
         patch.setattr(Path, "replace", renaming)
-        with pytest.raises(OSError, match="no space"):
+        words = r"run/checkpoints/\w+.ckpt cannot be written: No space left on device. Make room .* --resume to go on"
+        with pytest.raises(OSError, match=words) as caught:
             work.train(recipe, texts(), directory=tmp_path / "run")
+    assert isinstance(caught.value, errors.WriteError)
     checkpoints = tmp_path / "run/checkpoints"
     assert {path.name for path in checkpoints.iterdir()} == {"best.ckpt", "last.ckpt"}
     for path in checkpoints.iterdir():

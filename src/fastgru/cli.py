@@ -25,9 +25,9 @@ def _application() -> Callable[[], None]:
     try:
         import fastgru.commands
         import fastgru.tasks.commands  # noqa: F401  (both add their commands)
-        from fastgru.console import app
+        from fastgru.console import run
     except ModuleNotFoundError as missing:
         if missing.name not in ("typer", "rich"):
             raise
         sys.exit(f"The command fastgru needs {missing.name}, which is not installed. Run: pip install 'fastgru[cli]'")
-    return app
+    return run

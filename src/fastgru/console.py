@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import codecs
+import io
+import os
+import sys
+import unicodedata
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import fastgru
-from fastgru.errors import FastGRUError, missing_extra
+from fastgru.errors import CutWarning, FastGRUError, RunWarning, cannot_write, missing_extra, remedy
 
 app = typer.Typer(
     name="fastgru",
@@ -66,24 +72,92 @@ def options(
     """The GRU layer of PyTorch, number for number, several times faster on a CPU."""
 
 
+# What stands in for letters that a terminal lacks; of others, what is left without their accents.
+_SIMILAR = {"•": "-", "↑": "^", "↓": "v", "±": "~", "°": " ", "\N{EN DASH}": "-", "“": '"', "”": '"'}
+
+
+def similar(error: UnicodeError) -> tuple[str, int]:
+    """For `codecs`: writes what the encoding has instead of what it lacks."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end]
+    plain = (unicodedata.normalize("NFKD", letter).encode("ascii", "ignore").decode() for letter in missing)
+    found = (_SIMILAR.get(letter) or other or "?" for letter, other in zip(missing, plain, strict=True))
+    return "".join(found), error.end
+
+
+def run() -> None:
+    """The application, on a terminal of any encoding; also what goes wrong with the output itself is told."""
+    codecs.register_error("fastgru.similar", similar)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="fastgru.similar")
+    try:
+        with one_sentence():
+            app()
+    except typer.Exit as ended:
+        sys.exit(ended.exit_code)
+
+
+def write(text: str) -> None:
+    """Prints a text as it is, at once; says so where the output has no letters for some of it."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError as error:
+        letter = error.object[error.start]
+        said = f"The output's encoding, {encoding}, has no {letter!a}: others stand in for what it lacks."
+        Console(stderr=True).print(said, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
 @contextmanager
 def one_sentence() -> Iterator[Console]:
     """Errors that a user can mend end the command with their text and status 1."""
     console = Console(stderr=True, highlight=False)
     try:
-        yield console
+        with _short_warnings(console):
+            yield console
     except FastGRUError as error:
         console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from error
+    except BrokenPipeError:
+        raise  # whoever read the output, such as head, has ended: Typer ends quietly
     except OSError as error:
-        said = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
-        console.print(f"error: {said}. Check the path, and who may use it.", style="red", markup=False, soft_wrap=True)
+        console.print(f"error: {_told(error)}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from error
     except RuntimeError as error:
         if not any(words in str(error) for words in _TOO_BIG):
             raise
         console.print("error: sizes this large need more memory than there is. Choose smaller ones.", style="red")
         raise typer.Exit(1) from error
+
+
+@contextmanager
+def _short_warnings(console: Console) -> Iterator[None]:
+    """Our own warnings without file and line, which say nothing to who works on the command line."""
+    show = warnings.showwarning
+
+    def shown(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, (CutWarning, RunWarning)):
+            console.print(f"warning: {message}", style="yellow", markup=False, soft_wrap=True)
+        else:
+            show(message, category, *place, **more)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = shown
+        yield
+
+
+def _told(error: OSError) -> str:
+    """An error of the system in a sentence: what has no name is the output itself."""
+    if error.errno is None:
+        return f"{error}"
+    if error.filename is None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would try once more to write what is left
+        return str(cannot_write("the standard output", error))
+    return f"{error.filename}: {error.strerror}. {remedy(error)}"
 
 
 def need(extra: str, purpose: str) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+
+from fastgru.errors import cannot_write
 
 _unfinished: set[Path] = set()
 
@@ -13,7 +15,8 @@ _unfinished: set[Path] = set()
 def remove_unfinished() -> None:
     """Removes what `whole` has begun: for a process that ends without leaving its blocks."""
     for partial in tuple(_unfinished):
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -24,7 +27,7 @@ def whole(path: Path) -> Iterator[Path]:
     replaced; what is no file, such as /dev/stdout, is written to as it is.
 
     Raises:
-        OSError: naming `path`, when it cannot be written.
+        WriteError: an OSError that names `path`, when it cannot be written.
 
     Example:
         >>> import tempfile
@@ -36,24 +39,37 @@ def whole(path: Path) -> Iterator[Path]:
         '{}'
     """
     target = path.resolve()
-    if target.exists() and not (target.is_file() or target.is_dir()):
-        yield path
-        return
-    if not target.parent.is_dir():
+    is_file = not target.exists() or target.is_file() or target.is_dir()
+    if is_file and not target.parent.is_dir():
         raise FileNotFoundError(
             f"{path}: there is no directory {target.parent}. Make it first, or choose another name."
         )
-    partial = target.with_name(f".partial-{target.name[-60:]}")
+    partial = target.with_name(f".partial-{target.name[-60:]}") if is_file else path
+    try:
+        with _unfinished_until_done(partial) if is_file else nullcontext():
+            yield partial
+            if is_file:
+                _rename(partial, target)
+    except BrokenPipeError:
+        raise  # whoever read it has ended, which is no mistake
+    except OSError as error:
+        if error.filename not in (None, str(partial), str(target)):
+            raise
+        raise cannot_write(path, error) from error
+
+
+@contextmanager
+def _unfinished_until_done(partial: Path) -> Iterator[None]:
     _unfinished.add(partial)
     try:
-        yield partial
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())  # the name must not be there before the content is
-        partial.replace(target)
-    except OSError as error:
-        if error.filename == str(partial):
-            error.filename = str(path)
-        raise
+        yield
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # where it could not be made it cannot be removed, and that was told
+            partial.unlink(missing_ok=True)
         _unfinished.discard(partial)
+
+
+def _rename(partial: Path, target: Path) -> None:
+    with partial.open("rb+") as file:
+        os.fsync(file.fileno())  # the name must not be there before the content is
+    partial.replace(target)

@@ -17,7 +17,8 @@
     |-- LevelError       (ValueError)                an instruction-set level that cannot run here
     |-- DataError        (ValueError)                a file or table that a recipe cannot learn from
     |-- RunError         (RuntimeError)              a run directory that exists, is incomplete or does not fit
-    |-- TrainingInterrupted (RuntimeError)           training that was stopped by Ctrl-C
+    |-- WriteError       (OSError)                   a file that cannot be written
+    |-- TrainingInterrupted (RuntimeError)           training that was stopped by Ctrl-C or SIGTERM
     |-- TrainingDiverged (ArithmeticError)           training whose loss is no number any more
     `-- MissingExtra     (ImportError)               an optional dependency that is not installed
 
@@ -32,6 +33,7 @@ from fastgru.errors import kinds
 from fastgru.errors.features import *  # noqa: F403
 from fastgru.errors.kinds import *  # noqa: F403
 from fastgru.errors.operands import *  # noqa: F403
+from fastgru.errors.writing import *  # noqa: F403
 
 for _kind in vars(kinds).values():
     if isinstance(_kind, type):

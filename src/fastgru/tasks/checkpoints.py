@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,22 @@ class WholeFiles(TorchCheckpointIO):
         """Replaces the file at `path`, or leaves it as it was."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)  # which would tell of a full disk in words of its own, and as no OSError
         with whole(path) as partial:
-            torch.save(checkpoint, partial)
+            partial.write_bytes(buffer.getbuffer())
+
+
+def is_begun(directory: Path) -> bool:
+    """Whether a run has a checkpoint to go on from.
+
+    Raises:
+        RunError: where the one to go on from is missing, but another is there.
+    """
+    last, best = (directory / DIRECTORY / name for name in (LAST, BEST))
+    if best.exists() and not last.exists():
+        raise RunError(f"{last} is missing, though {best.name} is there. Bring it back, or start another run.")
+    return last.exists()
 
 
 def read(path: Path, *parts: str) -> dict[str, Any]:

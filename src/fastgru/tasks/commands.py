@@ -19,7 +19,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from fastgru import interruption
-from fastgru.console import app, need, one_sentence
+from fastgru.console import app, need, one_sentence, write
 from fastgru.errors import ArgumentError, TrainingInterrupted
 from fastgru.tasks import RECIPES, recipe_class
 
@@ -152,7 +152,7 @@ def predict(
         with reading.about(data):
             table = trained.recipe.predict(trained.model, trained.state, trained.recipe.read_inputs(data))
         if out is None:
-            typer.echo(table.to_csv(index=False), nl=False)
+            write(table.to_csv(index=False))
             return
         with whole(out) as partial:
             table.to_csv(partial, index=False)
@@ -181,10 +181,10 @@ def generate(
             raise ArgumentError(f"{directory} is a run of {trained.recipe.name}; only one of generate writes text.")
         drawn: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
         pieces = trained.recipe.sample(trained.model, trained.state, prompt, length, **drawn)
-        typer.echo(prompt, nl=False)
+        write(prompt)
         for piece in pieces:
-            typer.echo(piece, nl=False)
-        typer.echo()
+            write(piece)
+        write("\n")
 
 
 @app.command()

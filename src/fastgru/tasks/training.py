@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import rich
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, distributed, nn
 from torch.utils.data import DataLoader
@@ -59,10 +60,10 @@ class Learner(L.LightningModule):
     def _agreed(self, terms: int) -> Tensor:
         """The mean number of terms of all processes; raises in all of them where one was asked to end."""
         own = torch.tensor([float(terms), float(interruption.is_asked())])
-        mean, asked = self.trainer.strategy.reduce(own, reduce_op="mean")
-        if asked > 0:
+        agreed: Tensor = self.trainer.strategy.reduce(own, reduce_op="mean")
+        if agreed[1] > 0:
             raise KeyboardInterrupt
-        return mean
+        return agreed[0]
 
     def on_train_epoch_end(self) -> None:
         for name, parameter in self.model.named_parameters():
@@ -129,6 +130,17 @@ class History(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows, self.seconds = state_dict["rows"], state_dict["seconds"]
+
+
+class _Bar(RichProgressBar):
+    """On the error stream: a pipe gets results alone, and Python shows any letter there in some way."""
+
+    def __init__(self) -> None:
+        super().__init__(console_kwargs={"stderr": True})
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        super().teardown(trainer, pl_module, stage)
+        rich.reconfigure()  # Lightning's bar takes the console that belongs to all
 
 
 class _Kept(ModelCheckpoint):
@@ -208,7 +220,7 @@ def fit(
         batches = loader(recipe, training, shuffle=True)
         held_out = loader(recipe, validation) if len(validation) else None
         last = place / checkpoints.DIRECTORY / checkpoints.LAST
-        goes_on = resume and last.exists()
+        goes_on = resume and checkpoints.is_begun(place)
         if not (goes_on and _has_stopped(last, recipe, history, batches)):
             try:
                 trainer.fit(learner, batches, held_out, ckpt_path=last if goes_on else None, weights_only=True)
@@ -262,6 +274,8 @@ def _trainer(
     callbacks: list[Callback] = [history, _Start(), *([best] if validated else []), last]
     if validated and recipe.patience:
         callbacks.append(_stopper(recipe))
+    if progress:
+        callbacks.append(_Bar())
     return L.Trainer(
         **_processes(devices),
         max_epochs=recipe.epochs,

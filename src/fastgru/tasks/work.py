@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pandas as pd
 from torch import nn
 
 from fastgru import interruption
-from fastgru.errors import DataError, RunError, TrainingInterrupted
+from fastgru.errors import DataError, RunError, TrainingInterrupted, WriteError
 from fastgru.interruption import is_first_process
 from fastgru.tasks import layers, plots, reading, runs
 from fastgru.tasks.recipe import Data, Example, Recipe, State
@@ -65,8 +66,21 @@ def train(
     with interruption.noted():
         if directory is not None and is_first_process():
             _claim(directory, recipe, state, facts)
-        fitted = fit(recipe, model, examples["training"], examples["validation"], directory, resume=resume, **options)
-        return _finished(recipe, state, *fitted, scored, directory)
+        with _can_go_on(directory):
+            both = examples["training"], examples["validation"]
+            fitted = fit(recipe, model, *both, directory, resume=resume, **options)
+            return _finished(recipe, state, *fitted, scored, directory)
+
+
+@contextmanager
+def _can_go_on(directory: Path | None) -> Iterator[None]:
+    """What cannot be written ends a run, but the last whole epoch is there."""
+    try:
+        yield
+    except WriteError as error:
+        if directory is not None:
+            error.args = (f"{error} Then run the same command with --resume to go on in {directory}.",)
+        raise
 
 
 def _finished(
@@ -151,7 +165,7 @@ def check_directory(directory: Path, resume: bool) -> None:
         raise RunError(f"{directory} exists and is not empty. Choose another directory, or --resume the run in it.")
     if resume and not (directory / runs.CONFIG).exists():
         raise RunError(f"{directory} holds no run to resume: it has no {runs.CONFIG}. Leave out --resume to start one.")
-    if resume and (directory / runs.METRICS).exists():
+    if resume and all((directory / name).exists() for name in (runs.METRICS, runs.WEIGHTS)):
         raise RunError(f"the run in {directory} is finished: there is nothing to resume. Choose another --out.")
 
 
@@ -161,7 +175,12 @@ def _claim(directory: Path, recipe: Recipe[Any], state: State, facts: dict[str, 
         _check_same(directory, recipe, state, facts)
         return
     directory.mkdir(parents=True, exist_ok=True)
-    runs.write_config(directory, recipe, state, **facts)
+    try:
+        runs.write_config(directory, recipe, state, **facts)
+    except BaseException:
+        for name in (recipe.state_file, runs.CONFIG):  # neither a run that goes on, nor a directory in the way
+            (directory / name).unlink(missing_ok=True)
+        raise
 
 
 def _check_same(directory: Path, recipe: Recipe[Any], state: State, facts: dict[str, Any]) -> None:
