@@ -16,7 +16,7 @@ SOURCE = Path(fastgru.__file__).parent
 
 # A file imports only from rows above its own (docs/architecture.md).
 ROWS = [
-    {"errors.kinds", "files", "importing", "recording", "_core"},
+    {"errors.kinds", "importing", "recording", "_core"},
     {"errors.operands", "errors.features", "errors.writing"},
     {"errors"},
     {"spec", "frozen_parameter", "files"},

@@ -98,8 +98,6 @@ def test_bad_data_leave_no_directory(recipe, tmp_path):
         ("config.json", '{"recipe": "classify", "options": {"hidden": 0}}', "hidden=0 is too small"),
         ("vocabulary.json", None, "is missing"),
         ("vocabulary.json", "[]", "is not what weights.safetensors was trained with"),
-        ("metrics.csv", "", "metrics.csv is damaged"),
-        ("weights.safetensors", None, "was not finished"),
         ("weights.safetensors", "none", "is damaged"),
     ],
 )
@@ -108,6 +106,73 @@ def test_a_broken_run_directory_is_explained(finished, tmp_path, file, content, 
     path.unlink() if content is None else path.write_text(content)
     with pytest.raises(errors.RunError, match=words):
         runs.Trained.load(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        *(("metrics.json", content) for content in (b"", b"{", b"[]", b"\xff")),
+        *(("metrics.csv", c) for c in (b"", b"\xff")),
+    ],
+)
+def test_damaged_figures_are_left_out(finished, tmp_path, name, content):
+    path = tmp_path / "run" / name
+    path.write_bytes(content)
+    with pytest.warns(errors.RunWarning, match=rf"{name} is damaged .*: its figures are left out"):
+        loaded = runs.Trained.load(tmp_path / "run")
+    assert same_weights(loaded.model, finished.model)
+    assert {} in (loaded.metrics, loaded.history.to_dict())
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "metrics.csv"])
+def test_figures_may_be_missing(finished, tmp_path, name):
+    (tmp_path / "run" / name).unlink()
+    (tmp_path / "run" / name).mkdir()
+    with pytest.warns(errors.RunWarning, match=rf"{name} is damaged"):
+        runs.Trained.load(tmp_path / "run")
+    (tmp_path / "run" / name).rmdir()
+    assert same_weights(runs.Trained.load(tmp_path / "run").model, finished.model)
+
+
+@pytest.mark.parametrize("validation", [0.25, 0.0])
+def test_a_finished_run_without_its_weights_has_those_of_its_checkpoint(recipe, tmp_path, validation):
+    recipe = replace(recipe, validation=validation, rate=0.5, epochs=6, clip=0.0)  # the last epoch is not the best
+    finished = work.train(recipe, texts(), directory=tmp_path / "run")
+    (tmp_path / "run/weights.safetensors").unlink()
+    kept = "best.ckpt" if validation else "last.ckpt"
+    with pytest.warns(errors.RunWarning, match=rf"weights.safetensors is missing; .*{kept}, which has"):
+        loaded = runs.Trained.load(tmp_path / "run")
+    assert same_weights(loaded.model, finished.model)
+    resumed = work.train(recipe, texts(), directory=tmp_path / "run", resume=True)
+    assert same_weights(resumed.model, finished.model)
+    assert same_weights(runs.Trained.load(tmp_path / "run").model, finished.model)
+
+
+@pytest.mark.parametrize("left", [[], ["last.ckpt"]])
+def test_a_finished_run_without_any_weights_says_so(finished, tmp_path, left):
+    (tmp_path / "run/weights.safetensors").unlink()
+    for path in (tmp_path / "run/checkpoints").iterdir():
+        if path.name not in left:
+            path.unlink()
+    with pytest.raises(errors.RunError, match=r"weights.safetensors is missing, and .*best.ckpt too"):
+        runs.Trained.load(tmp_path / "run")
+
+
+def test_damaged_weights_name_the_checkpoint_that_serves(finished, tmp_path):
+    path = tmp_path / "run/weights.safetensors"
+    path.write_bytes(b"")
+    with pytest.raises(errors.RunError, match=r"is damaged .*Remove it, and .*best.ckpt serves instead"):
+        runs.Trained.load(tmp_path / "run")
+    path.unlink()
+    with pytest.warns(errors.RunWarning, match="serves instead"):
+        assert same_weights(runs.Trained.load(tmp_path / "run").model, finished.model)
+
+
+def test_a_run_that_lacks_its_last_checkpoint_does_not_begin_anew_in_silence(finished, recipe, tmp_path):
+    for name in ("weights.safetensors", "checkpoints/last.ckpt"):
+        (tmp_path / "run" / name).unlink()
+    with pytest.raises(errors.RunError, match=r"last.ckpt is missing, though best.ckpt is there"):
+        work.train(recipe, texts(), directory=tmp_path / "run", resume=True)
 
 
 def test_a_vocabulary_of_another_run_is_noticed(finished, tmp_path):

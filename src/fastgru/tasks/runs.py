@@ -5,19 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import warnings
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
-from torch import nn
+from safetensors.torch import load_file
+from safetensors.torch import save as serialized
+from torch import Tensor, nn
 
 import fastgru
-from fastgru.errors import ArgumentError, RunError
+from fastgru.errors import ArgumentError, RunError, RunWarning
 from fastgru.files import whole
-from fastgru.tasks import RECIPES, recipe_class
+from fastgru.tasks import RECIPES, checkpoints, recipe_class
 from fastgru.tasks.plots import learning_curve, save
 from fastgru.tasks.recipe import Recipe, State
 
@@ -53,7 +55,7 @@ class Trained:
         write_config(directory, self.recipe, self.state)
         with whole(directory / WEIGHTS) as partial:
             weights = {name: value.contiguous() for name, value in self.model.state_dict().items()}
-            save_file(weights, partial, {"state": digest(self.state)})
+            partial.write_bytes(serialized(weights, {"state": digest(self.state)}))
         with whole(directory / HISTORY) as partial:
             self.history.to_csv(partial, index=False)
         save(learning_curve(self.history), directory / PLOTS / "learning.png")
@@ -69,22 +71,16 @@ class Trained:
 
         Raises:
             RunError: when a file is missing, damaged, or of another run.
+
+        Warns:
+            RunWarning: when figures of the training are damaged; and when the weights come from a checkpoint.
         """
         directory = Path(directory)
         recipe, state = read_config(directory, kind)
         path = directory / WEIGHTS
-        if not path.is_file():
-            raise RunError(f"{path} is missing: this run was not finished. Go on with fastgru train … --resume.")
-        try:
-            with safe_open(path, "pt") as file:
-                belongs_to = (file.metadata() or {}).get("state")
-            weights = load_file(path)
-        except (SafetensorError, OSError) as error:
-            raise RunError(f"{path} is damaged ({error}). Train again, or bring it back from a copy.") from error
+        weights = _weights(path, directory / recipe.state_file, state) if path.is_file() else _best(directory)
         if not all(value.isfinite().all() for value in weights.values()):
             raise RunError(f"{path} has numbers that are none (nan). Train again, with a smaller rate.")
-        if belongs_to not in (None, digest(state)):
-            raise RunError(f"{directory / recipe.state_file} is not what {path.name} was trained with. Bring it back.")
         try:
             model = recipe.network(state)
             model.load_state_dict(weights)
@@ -93,17 +89,66 @@ class Trained:
                 f"{path} does not fit {recipe.state_file} and {CONFIG} beside it: they are of different runs. Bring "
                 "back those of one run."
             ) from error
-        return cls(recipe, state, model.eval(), _history(directory), read_json(directory / METRICS))
+        return cls(recipe, state, model.eval(), _history(directory), _metrics(directory))
+
+
+def _weights(path: Path, state_file: Path, state: State) -> dict[str, Tensor]:
+    try:
+        with safe_open(path, "pt") as file:
+            belongs_to = (file.metadata() or {}).get("state")
+        weights: dict[str, Tensor] = load_file(path)
+    except (SafetensorError, OSError) as error:
+        kept = path.parent / checkpoints.DIRECTORY / checkpoints.BEST
+        remedy = f"Remove it, and {kept} serves instead" if kept.exists() else "Train again"
+        raise RunError(f"{path} is damaged ({error}). {remedy}, or bring it back from a copy.") from error
+    if belongs_to not in (None, digest(state)):
+        raise RunError(f"{state_file} is not what {path.name} was trained with. Bring it back.")
+    return weights
+
+
+def _best(directory: Path) -> dict[str, Tensor]:
+    """The weights of the best epoch from its checkpoint, for a finished run that has lost its own file of them."""
+    path, place = directory / WEIGHTS, directory / checkpoints.DIRECTORY
+    if not (directory / METRICS).exists():
+        raise RunError(f"{path} is missing: this run was not finished. Go on with fastgru train … --resume.")
+    kept = next((place / name for name in (checkpoints.BEST, checkpoints.LAST) if (place / name).exists()), None)
+    found = {} if kept is None else checkpoints.read(kept, "state_dict")
+    chosen_by_validation = any("validation_loss" in key for key in found.get("callbacks", ()))
+    if kept is None or (kept.name == checkpoints.LAST and chosen_by_validation):
+        raise RunError(
+            f"{path} is missing, and {place / checkpoints.BEST} too. Bring one of them back from a copy, or train "
+            "again with another --out."
+        )
+    warnings.warn(RunWarning(f"{path} is missing; {kept}, which has the same weights, serves instead."), stacklevel=3)
+    return {name.removeprefix("model."): value for name, value in found["state_dict"].items() if name[:6] == "model."}
 
 
 def _history(directory: Path) -> pd.DataFrame:
     path = directory / HISTORY
-    if not path.exists():
-        return pd.DataFrame()
     try:
-        return pd.read_csv(path)
-    except ValueError as error:  # no UTF-8, no table, nothing at all
-        raise RunError(f"{path} is damaged ({str(error).strip()}). Bring it back from a copy, or remove it.") from error
+        return pd.read_csv(path) if path.exists() else pd.DataFrame()
+    except (OSError, ValueError) as error:  # no UTF-8, no table, nothing at all
+        _leave_out(path, error)
+        return pd.DataFrame()
+
+
+def _metrics(directory: Path) -> dict[str, Any]:
+    path = directory / METRICS
+    try:
+        found = read_json(path) if path.exists() else {}
+    except (OSError, RunError) as error:
+        _leave_out(path, error)
+        return {}
+    if not isinstance(found, dict):
+        _leave_out(path, f"it holds {type(found).__name__}, no object")
+        return {}
+    return found
+
+
+def _leave_out(path: Path, reason: object) -> None:
+    """Figures of the training: answers do not need them."""
+    said = f"{path} is damaged ({str(reason).strip()}): its figures are left out. Bring it back, or remove it."
+    warnings.warn(RunWarning(said), stacklevel=4)
 
 
 def digest(state: State) -> str:
@@ -151,7 +196,9 @@ def read_facts(directory: Path) -> dict[str, Any]:
 def write_json(path: Path, facts: Any) -> None:
     """Writes a JSON file, whole or not at all."""
     with whole(path) as partial:
-        partial.write_text(json.dumps(defined(facts), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        content = json.dumps(defined(facts), indent=2, ensure_ascii=False) + "\n"
+        # Paths may have bytes that are no UTF-8; JSON has an escape for what Python makes of them.
+        partial.write_bytes(content.encode("utf-8", errors="backslashreplace"))
 
 
 def defined(facts: Any) -> Any:
