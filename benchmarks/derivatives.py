@@ -72,7 +72,7 @@ MATRICES: dict[str, Call] = {
 
 
 def measure(kind: str, is_ours: bool, cell: list[object], seconds: float) -> tuple[float, float]:
-    """Least seconds of a call, and MiB by which the peak of memory grew; None where torch's layer refuses."""
+    """Least seconds of a call, and MiB by which the peak of memory grew."""
     layers, directions, steps, hidden, rows, dtype = cell
     torch.set_num_threads(1)
     torch.manual_seed(0)

@@ -17,7 +17,7 @@ from fastgru.ops.inputs import Inputs
 from fastgru.ops.recurrence import keep, rule
 
 # Size of the largest tensors of a piece; around it, times differ little.
-_PIECE_BYTES = 4 << 20
+_PIECE_BYTES = 16 << 20
 
 
 def run(call: Callable[..., tuple[Tensor, ...]], own: Inputs, *parts: Sequence[Tensor | None]) -> tuple[Tensor, ...]:

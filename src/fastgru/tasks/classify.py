@@ -21,7 +21,7 @@ from torchmetrics.functional.classification import multiclass_accuracy, multicla
 
 from fastgru.errors import ArgumentError, DataError
 from fastgru.tasks import features, labelled, layers, plots, vocabulary
-from fastgru.tasks.batching import answers, padded
+from fastgru.tasks.batching import answers, cut, padded
 from fastgru.tasks.labelled import Labelled
 from fastgru.tasks.recipe import Batch, Example, Loss, Recipe, State, option
 
@@ -68,6 +68,7 @@ class Classify(Recipe[Labelled]):
     unit: vocabulary.Unit = option("characters", "What a text is cut into.")
     tokens: int = option(8000, "Largest vocabulary.", least=5)
     embedding: int = option(48, "Size of a token's vector.", least=1)
+    steps: int = option(10_000, "Steps of a text or series that are read; a warning tells of longer ones.", least=1)
     text_column: str = option("text", "Column or key of the text.")
     label_column: str = option("label", "Column or key of the label.")
     series_column: str = option("series", "Column that numbers the series of a long table.")
@@ -138,7 +139,8 @@ class Classify(Recipe[Labelled]):
             )
         if data.is_text:
             tokenizer = vocabulary.from_state(state["tokenizer"])
-            return [torch.tensor(encoding.ids or [1]) for encoding in tokenizer.encode_batch(list(data.sequences))]
+            encodings = tokenizer.encode_batch(list(data.sequences))
+            return [torch.tensor(ids or [1]) for ids in cut([each.ids for each in encodings], self.steps, "texts")]
         mean, deviation = np.array(state["mean"]), np.array(state["deviation"])
         order = _order(data.features, state["features"])
         for sequence in data.sequences:
@@ -146,7 +148,10 @@ class Classify(Recipe[Labelled]):
                 raise DataError(
                     f"a series has {np.shape(sequence)[1]} features; training was on {mean.size}. Give the same ones."
                 )
-        scaled = ((np.asarray(sequence)[:, order] - mean) / deviation for sequence in data.sequences)
+        scaled = (
+            (np.asarray(sequence)[:, order] - mean) / deviation
+            for sequence in cut(data.sequences, self.steps, "series")
+        )
         return [torch.from_numpy(sequence).to(self.dtype) for sequence in scaled]
 
     def length(self, example: Example) -> int:

@@ -173,6 +173,9 @@ class Forecast(Recipe[Panel]):
             for origin in range(each.start or 0, len(each.values) - self.horizon + 1, self.stride)
         ]
 
+    def size(self, example: Window) -> int:
+        return 14 * self.layers * self.hidden * (self.context + self.horizon)
+
     def collate(self, examples: Sequence[Window]) -> Batch:
         return {
             "past": torch.stack([past[at - self.context : at] for past, _, _, at in examples]),

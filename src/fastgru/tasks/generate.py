@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 CODE_POINTS = 0x110000  # of Unicode
-PIECE = 2048  # tokens that are scored in one call of the layer; the state goes from one to the next
+PIECE = 2048  # tokens that are read in one call of the layer; the state goes from one to the next
 
 
 class LanguageModel(nn.Module):
@@ -95,6 +95,10 @@ class Generate(Recipe[str]):
 
     def length(self, example: Example) -> int:
         return len(example)
+
+    def size(self, example: Example) -> int:
+        """Besides the layers': scores of all tokens at each step."""
+        return (14 * self.layers * self.hidden + 3 * self.tokens) * len(example)
 
     def collate(self, examples: Sequence[Example]) -> Batch:
         return {"tokens": nn.utils.rnn.pad_sequence(list(examples), batch_first=True, padding_value=PAD_ID)}
@@ -204,7 +208,9 @@ class Generate(Recipe[str]):
     @torch.inference_mode()
     def _pieces(self, model: nn.Module, state: State, prompt: str, length: int, drawing: Any) -> Iterator[str]:
         tokenizer = vocabulary.from_state(state["tokenizer"])
-        scores, hidden = model(torch.tensor([[START_ID, *tokenizer.encode(prompt).ids]]))
+        hidden = None
+        for piece in torch.split(torch.tensor([START_ID, *tokenizer.encode(prompt).ids]), PIECE):
+            scores, hidden = model(piece[None], hidden)
         written: list[int] = []
         shown = ""
         for _ in range(length):

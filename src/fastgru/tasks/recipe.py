@@ -81,7 +81,7 @@ class Recipe(ABC, Generic[Data]):
         "fastgru", "The recurrent layer: ours, torch.nn.GRU, or torch.nn.LSTM of the same size for comparison."
     )
     epochs: int = option(10, "Passes over the training part.", least=1)
-    batch: int = option(32, "Examples per step of the optimizer.", least=1)
+    batch: int = option(32, "Examples per step of the optimizer; fewer where they are very long.", least=1)
     rate: float = option(3e-3, "Learning rate of Adam at the start; it falls to zero along a cosine.", least=0)
     clip: float = option(1.0, "Largest norm of the gradient; 0 does not clip.", least=0)
     patience: int = option(0, "Epochs without a better validation loss before training stops; 0 never stops.", least=0)
@@ -122,6 +122,10 @@ class Recipe(ABC, Generic[Data]):
     def length(self, example: Example) -> int:
         """Steps of an example; batches are made of similar lengths."""
         return 1
+
+    def size(self, example: Example) -> int:
+        """Roughly the numbers that training keeps of an example; batches with too many of them are divided."""
+        return 14 * self.layers * self.hidden * self.length(example)
 
     @abstractmethod
     def collate(self, examples: Sequence[Example]) -> Batch:

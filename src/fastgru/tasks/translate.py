@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from fastgru.errors import DataError
 from fastgru.tasks import layers, plots, reading, vocabulary
-from fastgru.tasks.batching import answers, padded
+from fastgru.tasks.batching import answers, cut, padded
 from fastgru.tasks.beam import search
 from fastgru.tasks.recipe import Batch, Example, Loss, Recipe, State, option
 from fastgru.tasks.vocabulary import END_ID, PAD_ID, START_ID, UNKNOWN_ID
@@ -102,6 +102,7 @@ class Translate(Recipe[Pairs]):
         0.1, "Share of the target that all tokens have, so that none is certain.", least=0, most=0.9
     )
     beam: int = option(4, "Translations that are followed side by side.", least=1)
+    steps: int = option(1000, "Tokens of a sentence that are read; a warning tells of longer ones.", least=1)
     longest: int = option(200, "Tokens after which a translation is cut.", least=1)
 
     def read(self, path: Path | str) -> Pairs:
@@ -142,12 +143,21 @@ class Translate(Recipe[Pairs]):
         targets = data.targets if data.targets is not None else [""] * len(sources)
         encoded = vocabulary.from_state(state["target"]).encode_batch(list(targets))
         return [
-            (torch.tensor(source.ids or [UNKNOWN_ID]), torch.tensor([START_ID, *target.ids, END_ID]))
-            for source, target in zip(sources, encoded, strict=True)
+            (torch.tensor(source or [UNKNOWN_ID]), torch.tensor([START_ID, *target, END_ID]))
+            for source, target in zip(
+                cut([each.ids for each in sources], self.steps, "sentences"),
+                cut([each.ids for each in encoded], self.steps, "translations"),
+                strict=True,
+            )
         ]
 
     def length(self, example: Example) -> int:
         return len(example[0])
+
+    def size(self, example: Example) -> int:
+        """Besides the layers': scores of all tokens, and the attention, for each that is written."""
+        read, written = map(len, example)
+        return 14 * self.layers * self.hidden * (read + written) + 3 * written * (self.tokens + read)
 
     def collate(self, examples: Sequence[Example]) -> Batch:
         sources, lengths = padded([source for source, _ in examples], PAD_ID)
