@@ -218,7 +218,8 @@ def _watched_backward(
         return (None,) * len(wanted)
     bounds = UNBOUNDED
     if ctx.has_bounds:
-        bounds, inputs = Bounds(*inputs[-3:], inputs[2]), inputs[:-3]
+        batch_sizes, lengths, reset = inputs[-3:]
+        bounds, inputs = Bounds(batch_sizes, lengths, reset, inputs[2]), inputs[:-3]
     kept = output, ctx.written.counter, ctx.written.before, saved
     return ops.gradients.run(spec, inputs, bounds, (batch_first, recompute), kept, outer, wanted)
 

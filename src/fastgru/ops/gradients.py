@@ -65,8 +65,9 @@ def _checked(
         raise errors.operator_arguments("type of `x`", (x.dtype, x.layout), (list(core_calls.DTYPES), torch.strided))
     checks.check_weights(weights, layers, bidirectional, 2)
     if bounds.batch_sizes is not None:
-        bounds = bounds._replace(batch_sizes=checking.batch_sizes_of(x, bounds.batch_sizes), lengths=None)
-        steps, rows = len(bounds.batch_sizes), int(bounds.batch_sizes[0])
+        sizes = checking.batch_sizes_of(x, bounds.batch_sizes)
+        bounds = bounds._replace(batch_sizes=sizes, lengths=None)
+        steps, rows = len(sizes), int(sizes[0])
     elif x.dim() != 3:
         raise errors.input_rank("fastgru::gradients", x.dim(), (3,), "(T, B, I), or (B, T, I) with batch_first")
     else:
