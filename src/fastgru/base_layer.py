@@ -60,8 +60,8 @@ class BaseGRU(torch_rnn.RNNBase):
         """Packs the parameters once, for all inference calls until `unfreeze`: short sequences gain most.
 
         Results have the same bits. Calls that take gradients go on as before. While the layer is frozen its parameters
-        must stay as they are: a call after a write to one of them raises, and so does setting `.data` of one. Writes that
-        torch does not count (through a NumPy array that shares memory, or to the storage) are not seen. A copy of
+        must stay as they are: a call after a write to one of them raises, and so does setting `.data` of one. Writes
+        that torch does not count (through a NumPy array that shares memory, or to the storage) are not seen. A copy of
         the layer, by `deepcopy` or from a file, is not frozen. Parameters made under `torch.inference_mode()` have no
         counter of writes: their values are compared at each call.
 
