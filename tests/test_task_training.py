@@ -26,7 +26,7 @@ from fastgru.tasks import recipe_class, runs, work
 from fastgru.tasks.batching import Batches, loader
 from fastgru.tasks.classify import Classify, Labelled
 from fastgru.tasks.training import Learner
-from tiny import CLASSIFIER, same_weights, texts
+from tiny import CLASSIFIER, Interrupting, same_weights, texts
 
 
 @pytest.fixture
@@ -178,20 +178,6 @@ def test_torchs_layer_learns_the_same(recipe):
 # ---- interruptions
 
 
-class Interrupting:
-    """Ctrl-C in the batch of that number."""
-
-    def __init__(self, monkeypatch, batch):
-        self.left, self.loss = batch, Classify.loss
-        monkeypatch.setattr(Classify, "loss", lambda *arguments: self(*arguments))
-
-    def __call__(self, *arguments):
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
-        return self.loss(*arguments)
-
-
 @pytest.mark.parametrize(("batch", "precision"), [(2, "32-true"), (9, "32-true"), (20, "32-true"), (9, "64-true")])
 def test_a_run_that_goes_on_ends_in_the_same_bits(recipe, tmp_path, monkeypatch, batch, precision):
     recipe = replace(recipe, precision=precision)
@@ -224,48 +210,6 @@ def test_ctrl_c_on_the_command_line_leaves_a_checkpoint_that_goes_on(tmp_path):
     torch.load(out / "checkpoints/last.ckpt", weights_only=True)
     with pytest.raises(errors.RunError, match="this run was not finished"):
         runs.Trained.load(out)
-
-
-class InFinaliser(Interrupting):
-    """The signal itself, where Python must ignore an exception."""
-
-    class Last:
-        def __del__(self):
-            signal.raise_signal(signal.SIGINT)
-
-    def __call__(self, *arguments):
-        self.left -= 1
-        if self.left == 0:
-            self.Last()
-        return self.loss(*arguments)
-
-
-@pytest.mark.parametrize("batch", [1, 6, 7, 21])  # in training, in validation, in the last batch of all
-def test_a_signal_within_a_finaliser_is_not_lost(recipe, tmp_path, monkeypatch, batch):
-    handler = signal.getsignal(signal.SIGINT)
-    InFinaliser(monkeypatch, batch)
-    with pytest.raises(errors.TrainingInterrupted, match=r"--resume"):
-        work.train(recipe, texts(), directory=tmp_path / "run")
-    assert signal.getsignal(signal.SIGINT) == handler
-
-
-def test_a_signal_that_comes_when_all_is_done_is_told(recipe, tmp_path, monkeypatch):
-    save = runs.Trained.save
-    monkeypatch.setattr(runs.Trained, "save", lambda *given: (save(*given), signal.raise_signal(signal.SIGINT)))
-    with pytest.raises(errors.TrainingInterrupted, match=r"when all was done. The run is whole"):
-        work.train(recipe, texts(), directory=tmp_path / "run")
-    assert runs.Trained.load(tmp_path / "run").metrics["scores"]
-
-
-def test_two_signals_end_also_what_does_not_come_to_its_next_batch(recipe, monkeypatch):
-    def endless(*_):
-        for _ in range(2):
-            signal.raise_signal(signal.SIGINT)
-        pytest.fail("it went on")
-
-    monkeypatch.setattr(Classify, "loss", endless)
-    with pytest.raises(errors.TrainingInterrupted):
-        work.train(recipe, texts())
 
 
 @pytest.mark.parametrize("when", ["written", "renamed"])

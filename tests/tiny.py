@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from fastgru.tasks.classify import Classify
 from fastgru.tasks.labelled import Labelled
 
 HOURS = 24 * 30
@@ -30,3 +31,17 @@ def texts(count=48, seed=0):
 def same_weights(one, other):
     pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
     return all(torch.equal(a, b) for a, b in pairs)
+
+
+class Interrupting:
+    """Ctrl-C in the batch of that number."""
+
+    def __init__(self, monkeypatch, batch):
+        self.left, self.loss = batch, Classify.loss
+        monkeypatch.setattr(Classify, "loss", lambda *arguments: self(*arguments))
+
+    def __call__(self, *arguments):
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+        return self.loss(*arguments)
