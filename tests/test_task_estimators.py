@@ -109,7 +109,7 @@ def test_sequences_come_in_several_forms():
 
 def test_a_forecaster_goes_on_from_its_own_data_and_from_others():
     hours = pd.date_range("2024-01-01", periods=120, freq="h")
-    table = pd.DataFrame({"time": hours, "value": np.sin(np.arange(120) * np.pi / 12)})
+    table = pd.DataFrame({"time": hours, "value": np.sin(np.arange(120) / 4)})
     forecaster = Forecaster(context=24, horizon=6, hidden=4, epochs=1).fit(table)
     assert forecaster.predict()["time"].tolist() == pd.date_range("2024-01-06", periods=6, freq="h").tolist()
     pd.testing.assert_frame_equal(forecaster.predict(horizon=2), forecaster.predict(table).head(2))

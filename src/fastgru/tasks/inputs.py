@@ -28,7 +28,7 @@ def sequences(given: Any) -> Labelled | None:
     """
     if isinstance(given, (str, bytes)):
         raise DataError(f"X is one {type(given).__name__}; give a list of texts, [X].")
-    if isinstance(given, (Mapping, Set)):
+    if isinstance(given, (Mapping, Set)) and not hasattr(given, "shape"):  # a sparse matrix may be one, too
         raise DataError(f"X is {type(given).__name__}; give a list of texts or of series.")
     if _holds_texts(given):
         return Labelled(reading.require_texts(given, "text"), None)
