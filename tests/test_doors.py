@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import processes
+
 ROOT = Path(__file__).parent.parent
 CASES = 250  # that are the same each time
 SECONDS = 10  # of those that are not
@@ -19,12 +21,8 @@ PATIENCE = 6  # with a case that hangs on purpose; others take hundredths of a s
 def fuzz(*arguments):
     """Status and output of the fuzzer, which is ended in any case."""
     command = [sys.executable, "-B", "-W", "ignore", str(ROOT / "scripts/fuzz-doors"), *map(str, arguments)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as child:
-        try:
-            told, _ = child.communicate(timeout=LIMIT)
-        finally:
-            child.kill()  # its children die with it
-    return child.returncode, told
+    done = processes.run(command, timeout=LIMIT, stderr=subprocess.STDOUT)
+    return done.returncode, done.stdout
 
 
 @pytest.mark.parametrize(

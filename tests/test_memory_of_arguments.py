@@ -430,11 +430,14 @@ def test_a_stepper_made_in_inference_mode_serves_outside_of_it():
     stepper(x)
 
 
-def test_a_layer_made_in_inference_mode_is_frozen_like_others():
+@pytest.mark.parametrize("is_frozen_inside", [True, False])
+def test_a_layer_made_in_inference_mode_is_frozen_like_others(is_frozen_inside):
     with torch.inference_mode():
         layer, x = fastgru.GRU(3, 4), torch.randn(5, 2, 3)
         want = layer(x)[0]
+    with torch.inference_mode(is_frozen_inside):
         layer.freeze()
+    with torch.inference_mode():
         assert torch.equal(layer(x)[0], want)
         layer.weight_hh_l0.add_(1)
         with pytest.raises(FrozenError, match="unfreeze"):

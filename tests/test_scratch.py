@@ -7,7 +7,6 @@ import ctypes
 import json
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence
 
 import fastgru
+import processes
 from fastgru import _core, errors
 
 MB = 1 << 20
@@ -115,7 +115,7 @@ def alone(code):
     # All that is larger than a MB goes back to the system once it is freed, and no room is reserved for threads.
     environment |= {"MALLOC_MMAP_THRESHOLD_": str(MB), "MALLOC_ARENA_MAX": "1"}
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    done = processes.run(command, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout.split("\n")[:-1]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 import torch
 
 import fastgru
+import processes
 from fastgru import _core
 
 DELETER = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
@@ -96,6 +96,6 @@ def test_a_result_that_becomes_no_tensor_is_freed_once():
     code = "import test_table; print(test_table.count_frees())"
     paths = Path(fastgru.__file__).parents[1], Path(__file__).parent
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300)
+    done = processes.run([sys.executable, "-c", code], env=environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "1\n"

@@ -64,12 +64,18 @@ def pack(spec: GRUSpec, parameters: tuple[Parameter, ...]) -> _core.Packed:
     Watches are aliases of the parameters, never copies: a copy would count its own writes.
     """
     core = core_calls.core_for(spec, parameters[0].dtype)
-    watches = tuple([parameter.detach() for parameter in parameters])
+    watches = tuple([_alias(parameter) for parameter in parameters])
     values = [
         taking.dense(name, watch, shape)
         for name, watch, shape in zip(spec.parameter_names, watches, spec.parameter_shapes, strict=True)
     ]
     return _core.Packed(core, parameters, watches, tuple(values))
+
+
+def _alias(parameter: Parameter) -> Tensor:
+    """The parameter's memory under another name, with its counter of writes, or without one if it has none."""
+    with torch.inference_mode(parameter.is_inference()):  # outside of the mode, detach() would begin a count of its own
+        return parameter.detach()
 
 
 class Frozen:

@@ -99,10 +99,12 @@ def run_jagged(
     offsets = nested_input.offsets()
     if nested_input.lengths() is not None:
         raise errors.nested_with_holes()
+    values = input.values()
+    for name, tensor in (("input", values), ("input.offsets()", offsets)):
+        taking.check_memory(name, tensor)
     own = offsets.diff()
     steps = int(own.max()) if len(own) > 0 else 0
     is_there = torch.arange(steps, device=offsets.device) < own.unsqueeze(1)  # (B, T)
-    values = input.values()
     x = values.new_zeros(len(own), steps, values.shape[1]).index_put((is_there,), values)
     flips = not layer.batch_first
     x = x.transpose(0, 1) if flips else x

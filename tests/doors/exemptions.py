@@ -135,6 +135,28 @@ def _keeps_inference_tensors(draw: Any, ours: Any, theirs: Any) -> bool:
     return is_reference and "Inference tensors cannot be saved" in str(ours.error)
 
 
+def _keeps_another_copy(draw: Any, ours: Any, theirs: Any) -> bool:
+    is_reference = ENTRANCES[draw.name.entrance].other == REFERENCE
+    return is_reference and "modified by an inplace operation" in str(ours.error)
+
+
+def _survives(draw: Any, ours: Any, theirs: Any) -> bool:
+    return ours.error is None and "modified by an inplace operation" in str(theirs.error)
+
+
+def _is_a_bias_of_inference(draw: Any, ours: Any, theirs: Any) -> bool:
+    return _noted(draw, "of bias") and "Inference tensors cannot be saved" in str(ours.error)
+
+
+def _has_no_counter(draw: Any, ours: Any, theirs: Any) -> bool:
+    return _noted(draw, "ambient") and "do not track version counter" in str(ours.error)
+
+
+def _is_wrapped_carelessly(draw: Any, ours: Any, theirs: Any) -> bool:
+    words = ("Mismatch in shape", "invalid gradient")
+    return _noted(draw, "wrapper_subclass") and any(word in str(ours.error) for word in words)
+
+
 EXEMPTIONS: list[Exemption] = [
     Exemption("frozen layers and steppers refuse what they cannot pack or watch: docs/streaming.md", _refuses),
     Exemption("a step of a stream has words of its own for what does not fit", _is_a_step),
@@ -163,5 +185,12 @@ EXEMPTIONS: list[Exemption] = [
     ),
     Exemption(
         "torch keeps no inference tensors for a backward pass; the reference needs fewer", _keeps_inference_tensors
+    ),
+    Exemption("as torch's layer, ours keeps its input as it is; the reference keeps copies", _keeps_another_copy),
+    Exemption("ours may survive a write that torch's layer does not, with the gradients from before", _survives),
+    Exemption("a second derivative needs the bias, and torch keeps no inference tensors", _is_a_bias_of_inference),
+    Exemption("a mode that counts writes, and tensors that have no count: torch refuses its own", _has_no_counter),
+    Exemption(
+        "a wrapper that reports sizes from before a transposition; torch's layer dies too", _is_wrapped_carelessly
     ),
 ]

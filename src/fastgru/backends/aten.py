@@ -82,10 +82,11 @@ def _run(
     needs_telling = request.device in CUDNN_DEVICES and request.context != JIT_TRACING
     trains = request.dropout > 0 or (needs_telling and request.needs_grad)
     options = (spec.bias, spec.num_layers, request.dropout, trains, spec.bidirectional)
+    listed = list(weights)  # torch knows its operator by it where a weight has ways of its own
     if bounds.batch_sizes is not None:
-        output, h_n = torch_gru(x, bounds.batch_sizes, h_0.contiguous(), weights, *options)
+        output, h_n = torch_gru(x, bounds.batch_sizes, h_0.contiguous(), listed, *options)
     else:
-        output, h_n = torch_gru(x, h_0.contiguous(), weights, *options, request.batch_first)
+        output, h_n = torch_gru(x, h_0.contiguous(), listed, *options, request.batch_first)
     return output, h_n
 
 

@@ -39,5 +39,4 @@ def run(
     if request.has_lengths or request.resets:
         hint = "Pack the sequences, or take gradients of single samples by torch.func.vmap"
         raise errors.no_samples("a call with lengths or resets, by torch's ExpandedWeights", hint)
-    # A list, for torch tells by it which of its two operators this is.
-    return aten.BACKEND.run(request, x, h_0, list(weights), bounds)  # type: ignore[arg-type]
+    return aten.BACKEND.run(request, x, h_0, weights, bounds)
