@@ -87,8 +87,13 @@ bool Tensors::has_memory(nb::handle object, size_t value_bytes, const DLTensor& 
     // Null: zeros that torch has not written down, or memory that was given back.
     if (seen.data == nullptr) return bytes == 0;
     storage = storage_(object);
-    const size_t offset = reinterpret_cast<size_t>(seen.data) - number(address_(storage));
-    return offset + bytes <= number(bytes_(storage));
+    try {
+        const size_t offset = reinterpret_cast<size_t>(seen.data) - number(address_(storage));
+        return offset + bytes <= number(bytes_(storage));
+    } catch (nb::python_error& error) {  // a part of zeros that torch has not written down: no storage behind it
+        if (!error.matches(PyExc_RuntimeError)) throw;
+        return false;
+    }
 }
 
 nb::object Tensors::make(DLDataType type, int32_t ndim, int64_t* shape, void*& data) const {

@@ -111,6 +111,8 @@ def batch_sizes_of(data: Tensor, batch_sizes: Tensor) -> Tensor:
         raise errors.not_a_tensor("batch_sizes", batch_sizes)
     if batch_sizes.dtype != torch.int64:
         raise errors.batch_sizes_type(batch_sizes.dtype)
+    if batch_sizes.is_nested:
+        raise errors.nested_operand("batch_sizes")
     if not batch_sizes.is_cpu or batch_sizes.dim() != 1:
         raise errors.batch_sizes_layout(batch_sizes.dim(), batch_sizes.device)
     if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None or type(data) not in PLAIN:

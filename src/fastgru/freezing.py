@@ -43,6 +43,8 @@ def _why_not(parameter: object, shape: tuple[int, ...], dtype: torch.dtype | Non
     if type(parameter) not in (Parameter, FrozenParameter):
         return f"is a {type(parameter).__name__} and not a plain Parameter"
     own = cast("Parameter", parameter)
+    if not torch._C._has_storage(own) or torch._is_functional_tensor(own):
+        return "has no values of its own: it was given those of a wrapper"
     if not own.is_cpu or own.layout is not torch.strided or own.dtype not in core_calls.DTYPES:
         what = f"{own.dtype} on {own.device}, {own.layout}"
         return f"is {what}; packed are float32, float64, bfloat16 and float16 on the CPU, torch.strided"
@@ -50,7 +52,7 @@ def _why_not(parameter: object, shape: tuple[int, ...], dtype: torch.dtype | Non
         return f"is {own.dtype}, and the first parameter {dtype}"
     if own.shape != shape:
         return f"has shape {tuple(own.shape)}; expected {tuple(shape)}"
-    if own.is_inference() and not own.is_contiguous():
+    if not taking.is_counted(own) and not own.is_contiguous():
         return (
             "was made in inference mode, where torch counts no writes, and is not contiguous: make the layer outside "
             "of inference mode, or its parameters contiguous"
@@ -74,7 +76,7 @@ def pack(spec: GRUSpec, parameters: tuple[Parameter, ...]) -> _core.Packed:
 
 def _alias(parameter: Parameter) -> Tensor:
     """The parameter's memory under another name, with its counter of writes, or without one if it has none."""
-    with torch.inference_mode(parameter.is_inference()):  # outside of the mode, detach() would begin a count of its own
+    with torch.inference_mode(not taking.is_counted(parameter)):  # else detach() would begin a count of its own
         return parameter.detach()
 
 

@@ -82,6 +82,8 @@ def check_state(layer: Layer, hx: Tensor, x: Tensor, bounds: Bounds) -> None:
 
 
 def _check_state(layer: Layer, hx: Tensor, batch: int) -> None:
+    if hx.is_nested:
+        raise errors.nested_operand("hx")
     cells = layer.num_layers * (2 if layer.bidirectional else 1)
     first, second = (batch, cells) if layer.state_batch_first else (cells, batch)
     expected = (first, second, layer.hidden_size)

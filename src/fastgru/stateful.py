@@ -12,6 +12,7 @@ from torch.fx.experimental import proxy_tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from fastgru import checking, counting, errors, symbols
+from fastgru.backends import taking
 from fastgru.nn import GRU
 from fastgru.sharing import STOCK_GRU
 
@@ -123,6 +124,7 @@ class StatefulGRU(GRU):
         if rows is None or state is None:
             self._state = None
             return
+        taking.check_memory("state", state)
         start: Tensor | float = self.h_0.detach().to(state.device, state.dtype) if self.learn_h0 else 0.0
         if state.dim() == 2:
             mask = checking.reset_of(rows, (), state.device, "() without a batch")
@@ -173,6 +175,7 @@ class StatefulGRU(GRU):
 
 def _owned(tensor: Tensor) -> Tensor:
     """A copy without gradients that shares memory with nobody, and good for training wherever it was made."""
+    taking.check_memory("state", tensor)
     if torch.compiler.is_compiling() or torch.is_inference_mode_enabled():
         with torch.inference_mode(False):  # in what is compiled always: it may run in either mode
             return tensor.detach().clone()

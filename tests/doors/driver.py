@@ -148,7 +148,7 @@ def run(names: list[Name], patience: float, report: Report, sides: str = "both")
         is_alone = len(names) == 1 or bool(_death(name, "ours", patience))
         verdict = f"ours {how}{'' if is_alone else ' after the cases before it'}{_place(child.story)}"
         report.add({**last, "verdict": verdict})
-    elif not _death(name, "theirs", patience):
+    elif not _dies_alone(name, last, patience):
         report.add({**last, "verdict": f"theirs {how} after ours{_place(child.story)}"})
     else:
         report.deaths_of_others += 1
@@ -170,6 +170,15 @@ def is_ours(story: str) -> bool:
 def _is_torchs(name: Name, patience: float) -> bool:
     """Whether the other side of a case dies too, or there is none, so that torch is all that could have died."""
     return ENTRANCES[name.entrance].other is None or bool(_death(name, "theirs", patience))
+
+
+RACES = 30  # runs in which torch's layer may lose a race against a thread that takes its memory away
+
+
+def _dies_alone(name: Name, last: dict[str, Any], patience: float) -> bool:
+    """Whether the other side dies without ours before it; in a race, in one of many runs."""
+    races = any(note.startswith("during=") for note in last.get("notes", ()))
+    return any(_death(name, "theirs", patience) for _ in range(RACES if races else 1))
 
 
 def _death(name: Name, sides: str, patience: float) -> str:

@@ -65,7 +65,8 @@ def _as_parameter(layer: nn.Module, name: str, made: Any) -> None:
 
 
 def _as_data(layer: nn.Module, name: str, made: Any) -> None:
-    getattr(layer, name).data = made
+    if not made.is_nested:  # of such a parameter every Function of torch's dies
+        getattr(layer, name).data = made
 
 
 def _as_attribute(layer: nn.Module, name: str, made: Any) -> None:

@@ -26,6 +26,7 @@ from fastgru.backends.base import (
 )
 from fastgru.spec import GRUSpec
 
+_has_storage = torch._C._has_storage
 _FOLLOWERS = (COMPILER, TRANSFORM, FORWARD_MODE, FORWARD_TRANSFORM, DISPATCH_MODE, FAKE)
 
 
@@ -97,6 +98,11 @@ def train_plain(
     recompute: bool,
 ) -> tuple[Tensor, Tensor] | None:
     """Output and h_n with gradients to come, of a batch that is not packed; None where a tensor is not plain."""
+    try:
+        if x.is_nested or not all(map(_has_storage, weights)):
+            return None  # autograd itself may die of such weights
+    except TypeError:  # no tensors: told apart later
+        return None
     try:
         x, h_0 = _kept_by_torch(x, h_0, weights, batch_first)
         call = spec, recompute, bounds, batch_first, None
@@ -329,7 +335,9 @@ def _plain_request(call: _Parts, output: Tensor) -> Request:
 
 def _are_plain(outer: tuple[Tensor | None, Tensor | None]) -> bool:
     """Whether outer gradients have memory of their own; those of vmap over a backward pass have none."""
-    return not torch._C._are_functorch_transforms_active() and all(d is None or torch._C._has_storage(d) for d in outer)
+    if torch._C._are_functorch_transforms_active():
+        return False
+    return all(d is None or (type(d) is Tensor and torch._C._has_storage(d)) for d in outer)
 
 
 BACKEND = CpuBackend()

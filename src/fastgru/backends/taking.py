@@ -63,7 +63,11 @@ def taken(name: str, tensor: Tensor, shape: Sequence[int] | None = None, dtype: 
         OperandError: it is sparse, or its memory was given back.
         ShapeError: it has another shape by now.
     """
+    if not torch._C._has_storage(tensor):
+        raise errors.no_memory(name)
     own = tensor.detach()
+    if type(own) is not Tensor:
+        own = own.as_subclass(Tensor)
     if own.layout is not torch.strided:
         raise errors.layout(name, own.layout)
     if shape is not None and own.shape != tuple(shape):
@@ -106,6 +110,14 @@ def check_memory(name: str, tensor: Tensor) -> None:
     reached = _bytes_reached(tensor)
     if reached > tensor.untyped_storage().nbytes() or (reached > 0 and tensor.data_ptr() == 0):
         raise errors.no_memory(name)
+
+
+def is_counted(tensor: Tensor) -> bool:
+    """Whether torch counts the writes to a tensor: not to one that was made in inference mode."""
+    try:
+        return tensor._version >= 0
+    except RuntimeError:
+        return False
 
 
 def clone(name: str, tensor: Tensor) -> Tensor:

@@ -358,6 +358,11 @@ def layout(name: str, got: object) -> OperandError:
     )
 
 
+def nested_operand(name: str) -> OperandError:
+    """For a nested tensor where only the input may be one."""
+    return OperandError(f"`{name}` is a nested tensor; only the input may be one. Expected a dense tensor: pad it.")
+
+
 def changed_meanwhile(name: str, got: object, expected: object) -> ShapeError:
     """For a tensor that became another after the checks of a call, or between forward and backward pass."""
     return ShapeError(
