@@ -90,6 +90,8 @@ def check_weights(spec: GRUSpec, weights: Sequence[object]) -> None:
 
 def width(name: str, weight: Tensor) -> int:
     """How many values the weight matrix takes in."""
+    if weight.is_nested:
+        raise errors.nested_operand(name)
     if weight.dim() != 2:
         raise errors.parameter_rank(name, weight.shape)
     return weight.shape[1]
@@ -165,10 +167,17 @@ def lengths_of(lengths: Tensor | Sequence[int] | Any, steps: int, batch: int) ->
     if tensor.dim() != 1 or tensor.shape[0] != batch:
         raise errors.lengths_count(tensor.shape, batch)
     taking.check_memory("lengths", tensor)
+    if type(tensor) not in PLAIN and _are_modes_off():
+        tensor = torch.tensor(tensor.tolist(), dtype=torch.int64)  # of a class that may keep its values elsewhere
     own = tensor.to("cpu", torch.int64, copy=True, memory_format=torch.contiguous_format)
     if are_numbers(own):
         check_lengths(own, steps)
     return own
+
+
+def _are_modes_off() -> bool:
+    """Whether no compiler and no mode stands between a tensor and its values."""
+    return not torch.compiler.is_compiling() and torch._C._len_torch_dispatch_stack() == 0
 
 
 def are_numbers(tensor: Tensor) -> bool:
@@ -199,6 +208,8 @@ def reset_of(reset: Tensor | Any, shape: tuple[int, ...], device: torch.device, 
         BoundsTypeError: not booleans.
     """
     tensor = reset if isinstance(reset, Tensor) else _as_tensor("reset", reset)
+    if type(tensor) not in PLAIN and _are_modes_off():
+        tensor = torch.tensor(tensor.tolist())  # as lengths
     check_reset(tensor, shape, layout)
     taking.check_memory("reset", tensor)
     return tensor.to(device, copy=True)

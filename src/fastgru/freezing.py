@@ -52,7 +52,7 @@ def _why_not(parameter: object, shape: tuple[int, ...], dtype: torch.dtype | Non
         return f"is {own.dtype}, and the first parameter {dtype}"
     if own.shape != shape:
         return f"has shape {tuple(own.shape)}; expected {tuple(shape)}"
-    if not taking.is_counted(own) and not own.is_contiguous():
+    if not taking.is_counted(own) and (own._is_zerotensor() or not own.is_contiguous()):
         return (
             "was made in inference mode, where torch counts no writes, and is not contiguous: make the layer outside "
             "of inference mode, or its parameters contiguous"

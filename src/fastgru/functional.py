@@ -302,7 +302,7 @@ def request_for(
         bounds.batch_sizes is not None,
         needs_grad(x, h_0, weights, bounds.reset_state),
         dropout,
-        "autocast of mixed types" if is_mixed else _context(x, h_0, weights),
+        "autocast of mixed types" if is_mixed else _context(x, h_0, weights, bounds.reset_state),
         recompute,
         batch_first,
         bounds.lengths is not None,
@@ -350,7 +350,9 @@ def needs_grad(x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...], reset
         return True
 
 
-def _context(x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...]) -> str | None:
+def _context(
+    x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...], reset_state: Tensor | None = None
+) -> str | None:
     """Why only operators that torch can see may work on these tensors now; None where anything may."""
     if torch._C._are_functorch_transforms_active():
         # No rule of ours serves a call that is compiled inside a transform.
@@ -359,7 +361,9 @@ def _context(x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...]) -> str 
         return FORWARD_TRANSFORM if forward_ad._current_level >= 0 else TRANSFORM
     if torch.compiler.is_compiling():
         return onnx.EXPORT if onnx.is_exporting() else COMPILER
-    tensors = (x, *weights) if h_0 is None else (x, h_0, *weights)
+    named = {"input": x, "hx": h_0, "reset_state": reset_state}
+    states = {name: tensor for name, tensor in named.items() if tensor is not None}
+    tensors = (*states.values(), *weights)
     if forward_ad._current_level >= 0 and any(
         forward_ad.unpack_dual(t).tangent is not None  # type: ignore[no-untyped-call]
         for t in tensors
@@ -374,6 +378,6 @@ def _context(x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...]) -> str 
         return f"tensors of type {strange.pop().__name__}"
     if any(t.layout is not torch.strided for t in tensors):
         return "tensors of other layouts than torch.strided"
-    names = ("input", *(["hx"] if h_0 is not None else []), *("a parameter" for _ in weights))
+    names = (*states, *("a parameter" for _ in weights))
     wrappers = [taking.is_wrapper(name, t) for name, t in zip(names, tensors, strict=True) if t.is_cpu]
     return "tensors without memory of their own" if any(wrappers) else None

@@ -29,6 +29,8 @@ class Layer(Protocol):
 
 def first_state(layer: Layer, x: Tensor, bounds: Bounds) -> Tensor:
     """The learned state for every row of a batch, (L*D, B, H)."""
+    if not torch.compiler.is_compiling():
+        taking.is_wrapper("h_0", layer.h_0)  # an error if it was made one: torch's operators may die of it
     batch = int(bounds.batch_sizes[0]) if bounds.batch_sizes is not None else x.shape[0 if layer.batch_first else 1]
     return layer.h_0.unsqueeze(1).expand(-1, batch, -1)
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from fastgru import functional
+from fastgru.backends import taking
 from fastgru.backends.base import Bounds
 from fastgru.spec import GRUSpec
 
@@ -70,5 +71,7 @@ def _unprojected(cell: Sequence[Tensor], per_cell: int) -> Sequence[Tensor]:
     """A cell without its projection: (W_hh, 3H x P) on projected states is W_hh W_hr, 3H x H, on the states."""
     if len(cell) == per_cell:
         return cell
+    if not torch.compiler.is_compiling():
+        taking.is_wrapper("weight_hr", cell[per_cell])  # an error if it was made one: torch's operators may die of it
     weight_ih, weight_hh, *biases = cell[:per_cell]
     return weight_ih, weight_hh @ cell[per_cell], *biases

@@ -114,7 +114,7 @@ class Stepper:
                 raise errors.not_a_tensor("h_0", h_0)
             if h_0.shape != self._shapes["state"]:
                 raise errors.hidden_shape(h_0.shape, self._shapes["state"])
-            self._state.copy_(taking.taken("h_0", h_0) if h_0.is_cpu and h_0.layout is torch.strided else h_0)
+            self._state.copy_(_looked_at("h_0", h_0))
 
     def _convert(self, input: Tensor) -> Tensor:
         """The step for a tensor that has the right values in another layout."""
@@ -130,7 +130,7 @@ class Stepper:
         self._check_own()
         plain = torch.empty(expected, dtype=input.dtype, device="cpu")
         with torch.no_grad():
-            plain.copy_(taking.taken("input", input) if input.layout is torch.strided else input)
+            plain.copy_(_looked_at("input", input))
         result = self._step(plain)
         if result is None:
             raise errors.step_input(f"a {type(input).__name__} without memory of its own", "a plain tensor")
@@ -144,6 +144,11 @@ class Stepper:
             if not is_plain or tensor.shape != self._shapes[name] or not tensor.is_contiguous():
                 raise errors.stepper_tensor(name, self._dtype, self._shapes[name])
             taking.taken(name, tensor)
+
+
+def _looked_at(name: str, tensor: Tensor) -> Tensor:
+    """The tensor; an error where it has no memory to copy from."""
+    return taking.taken(name, tensor) if type(tensor) is Tensor and tensor.layout is torch.strided else tensor
 
 
 def _zeros_to_stay(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:

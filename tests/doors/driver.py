@@ -164,7 +164,7 @@ def _own_thread(story: str) -> str:
 def is_ours(story: str) -> bool:
     """Whether the process died inside a function of the package that does more than call torch's operators."""
     frames = re.findall(r'File "(.*?)", line', _own_thread(story))
-    return bool(frames) and frames[0].startswith(PACKAGE) and not frames[0].endswith("/reference.py")
+    return bool(frames) and frames[0].startswith(PACKAGE) and not frames[0].endswith(("/reference.py", "/aten.py"))
 
 
 def _is_torchs(name: Name, patience: float) -> bool:
@@ -172,7 +172,7 @@ def _is_torchs(name: Name, patience: float) -> bool:
     return ENTRANCES[name.entrance].other is None or bool(_death(name, "theirs", patience))
 
 
-RACES = 30  # runs in which torch's layer may lose a race against a thread that takes its memory away
+RACES = 150  # runs in which torch's layer may lose a race against a thread that takes its memory away
 
 
 def _dies_alone(name: Name, last: dict[str, Any], patience: float) -> bool:

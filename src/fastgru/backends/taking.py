@@ -67,6 +67,8 @@ def taken(name: str, tensor: Tensor, shape: Sequence[int] | None = None, dtype: 
         raise errors.no_memory(name)
     own = tensor.detach()
     if type(own) is not Tensor:
+        if type(own).__torch_dispatch__ is not Tensor.__torch_dispatch__:
+            raise errors.no_memory(name)  # such a class keeps its values elsewhere
         own = own.as_subclass(Tensor)
     if own.layout is not torch.strided:
         raise errors.layout(name, own.layout)
