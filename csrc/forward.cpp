@@ -300,12 +300,18 @@ void run_with_panels(const KernelTable& table, const Forward<T, S>& call, void* 
 
 }  // namespace
 
+// More than any machine has memory for, and few enough that their bytes can still be counted.
+constexpr size_t kMostValues = size_t(1) << 59;
+
 template <class T>
 size_t saved_values(const Spec& spec, ptrdiff_t slots, ptrdiff_t total, bool recomputes) {
     const ptrdiff_t gates = recomputes ? 0 : 4 * spec.cells();
     const ptrdiff_t per_row = gates + (spec.num_layers - 1) * spec.num_directions;
-    const ptrdiff_t output = Half<T> ? slots * spec.num_directions : 0;
-    return size_t((total * per_row + output) * spec.hidden_size);
+    const ptrdiff_t per_slot = Half<T> ? spec.num_directions : 0;
+    const double about =
+        (double(total) * double(per_row) + double(slots) * double(per_slot)) * double(spec.hidden_size);
+    if (about > double(kMostValues)) return kMostValues;  // instead of a number that went past the end of its type
+    return size_t((total * per_row + slots * per_slot) * spec.hidden_size);
 }
 
 template <class T, class S>

@@ -12,8 +12,8 @@ import pytest
 import processes
 
 ROOT = Path(__file__).parent.parent
-CASES = 250  # that are the same each time
-SECONDS = 10  # of those that are not
+CASES = 4000  # that are the same each time: half a minute
+SECONDS = 60  # of those that are not
 LIMIT = 600  # on a machine that does other things too
 PATIENCE = 6  # with a case that hangs on purpose; others take hundredths of a second
 
@@ -25,13 +25,15 @@ def fuzz(*arguments):
     return done.returncode, done.stdout
 
 
-@pytest.mark.parametrize(
-    ("seed", "limit"),
-    [(1, ("--cases", CASES)), (random.SystemRandom().getrandbits(32), ("--seconds", SECONDS))],
-    ids=["known", "new"],
-)
-def test_strange_arguments_never_crash_and_end_as_with_torch(seed, limit):
-    status, told = fuzz(*limit, "--seed", seed)
+def test_strange_arguments_never_crash_and_end_as_with_torch():
+    status, told = fuzz("--cases", CASES, "--seed", 1)
+    assert status == 0, f"scripts/fuzz-doors --seed 1\n{told}"
+
+
+@pytest.mark.slow
+def test_nor_do_others_each_time():
+    seed = random.SystemRandom().getrandbits(32)
+    status, told = fuzz("--seconds", SECONDS, "--seed", seed)
     assert status == 0, f"scripts/fuzz-doors --seed {seed}\n{told}"
 
 
