@@ -172,13 +172,14 @@ def _is_torchs(name: Name, patience: float) -> bool:
     return ENTRANCES[name.entrance].other is None or bool(_death(name, "theirs", patience))
 
 
-RACES = 150  # runs in which torch's layer may lose a race against a thread that takes its memory away
+RACES = 40  # runs that tell who loses a race against a thread that takes memory away
 
 
 def _dies_alone(name: Name, last: dict[str, Any], patience: float) -> bool:
-    """Whether the other side dies without ours before it; in a race, in one of many runs."""
-    races = any(note.startswith("during=") for note in last.get("notes", ()))
-    return any(_death(name, "theirs", patience) for _ in range(RACES if races else 1))
+    """Whether the other side dies without ours before it; in a race, whether ours lives in all of many runs."""
+    if any(note.startswith("during=") for note in last.get("notes", ())):
+        return not any(_death(name, "ours", patience) for _ in range(RACES))
+    return bool(_death(name, "theirs", patience))
 
 
 def _death(name: Name, sides: str, patience: float) -> str:
