@@ -194,7 +194,8 @@ def gru_cell(
         _, h_n = run(spec, x, h_0, weights)
     except errors.DTypeError:  # torch's cell has another type of error for it than torch's layer
         raise errors.cell_dtype(input.dtype, weight_ih.dtype) from None
-    return h_n.squeeze_(0) if is_batched else h_n[0, 0]  # in place: torch's cell returns no view of a batch
+    h_n.squeeze_(0)  # in place: torch's cell returns no view
+    return h_n if is_batched else h_n.squeeze_(0)
 
 
 def _biases(bias_ih: Tensor | None, bias_hh: Tensor | None) -> tuple[Tensor, ...]:

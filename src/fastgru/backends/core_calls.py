@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from fastgru import _core, levels  # noqa: F401  (levels applies FASTGRU_ISA before the first call)
+from fastgru.backends import taking
 from fastgru.backends.base import UNBOUNDED, Bounds, Request, not_compiled, sum_dtype
 from fastgru.backends.taking import READS_TENSORS, dense, taken, vectors
 from fastgru.spec import GRUSpec
@@ -211,12 +212,18 @@ def backward_plain(
         output,
         saved,
         recompute,
-        d_output if d_output is None or d_output.stride(-1) == 1 else d_output.contiguous(),  # a sum's has strides of 0
-        None if d_h_n is None else d_h_n.contiguous(),
+        d_output if d_output is None or d_output.stride(-1) == 1 else _whole(d_output),  # a sum's has strides of 0
+        d_h_n if d_h_n is None or d_h_n.is_contiguous() else _whole(d_h_n),
         wanted,
         torch.get_num_threads(),
     )
     return None if gradients is None else _of_reset_state(gradients, reset_state)
+
+
+def _whole(gradient: Tensor) -> Tensor:
+    """The same values without gaps."""
+    taking.check_memory("gradient", gradient)
+    return gradient.contiguous()
 
 
 def _of_reset_state(gradients: Any, reset_state: Tensor | None) -> tuple[Tensor | None, ...]:

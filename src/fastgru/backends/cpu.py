@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastgru import ops
+from fastgru import errors, ops
 from fastgru.backends import core_calls, saving, taking
 from fastgru.backends.base import (
     COMPILER,
@@ -205,6 +205,7 @@ class _Gru(torch.autograd.Function):
             call = (*call[:2], Bounds(batch_sizes, lengths, reset, inputs[2]), *call[3:])
             inputs = inputs[:-3]
         if is_followed:
+            _check_input(call[0], inputs[0], output)
             request = call[4] or _plain_request(call, output)
             wanted = tuple(ops.recorded.still_wanted(ctx, ctx.needs_input_grad)[1:])
             return None, *ops.functions.gradients(request, tuple(inputs), call[2], outer, wanted)
@@ -212,6 +213,13 @@ class _Gru(torch.autograd.Function):
             x, h_0, _, *weights = inputs
             output, _, saved = _forward(call, x, h_0, tuple(weights))
         return None, *_backward(call, tuple(inputs), output, saved, outer, wanted)
+
+
+def _check_input(spec: GRUSpec, x: Tensor, output: Tensor) -> None:
+    """Raises when the input has another size than in the forward pass: `.data` can be set behind torch's back."""
+    expected = (*output.shape[:-1], spec.input_size)
+    if x.shape != expected:
+        raise errors.changed_meanwhile("input", tuple(x.shape), expected)
 
 
 def _watched_backward(
