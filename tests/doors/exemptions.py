@@ -146,8 +146,7 @@ def _keeps_another_copy(draw: Any, ours: Any, theirs: Any) -> bool:
 
 
 def _is_saved_without_a_count(draw: Any, ours: Any, theirs: Any) -> bool:
-    is_reference = ENTRANCES[draw.name.entrance].other == REFERENCE
-    return is_reference and _noted(draw, "ambient saved") and _noted(draw, "written")
+    return _noted(draw, "ambient saved") and _noted(draw, "written")
 
 
 def _survives(draw: Any, ours: Any, theirs: Any) -> bool:
@@ -192,7 +191,7 @@ def _has_no_counter(draw: Any, ours: Any, theirs: Any) -> bool:
 
 
 def _is_wrapped_carelessly(draw: Any, ours: Any, theirs: Any) -> bool:
-    words = ("Mismatch in shape", "invalid gradient")
+    words = ("Mismatch in shape", "invalid gradient", "is not allocated yet")
     return _noted(draw, "wrapper_subclass") and any(word in str(ours.error) for word in words)
 
 
