@@ -142,11 +142,12 @@ def _keeps_inference_tensors(draw: Any, ours: Any, theirs: Any) -> bool:
 
 def _keeps_another_copy(draw: Any, ours: Any, theirs: Any) -> bool:
     is_reference = ENTRANCES[draw.name.entrance].other == REFERENCE
-    return is_reference and "modified by an inplace operation" in str(ours.error)
+    words = ("modified by an inplace operation", "has been modified inplace")
+    return is_reference and any(word in str(ours.error) for word in words)
 
 
 def _is_saved_without_a_count(draw: Any, ours: Any, theirs: Any) -> bool:
-    return _noted(draw, "ambient saved") and _noted(draw, "written")
+    return _noted(draw, "ambient saved") and _noted(draw, "written", "one_of_unbound")
 
 
 def _survives(draw: Any, ours: Any, theirs: Any) -> bool:

@@ -128,7 +128,12 @@ def _shape_of(state: Tensor, states: tuple[int, int, int]) -> tuple[int, ...]:
 def _total(request: Request, x: Tensor, bounds: Bounds) -> tuple[int, int]:
     """Vectors of the input, and how many of them are computed."""
     slots = x.shape[0] if bounds.batch_sizes is not None else request.steps * request.batch
-    return slots, slots if bounds.lengths is None else int(bounds.lengths.sum())
+    return slots, slots if bounds.lengths is None else _sum_of(bounds.lengths)
+
+
+def _sum_of(lengths: Tensor) -> int:
+    taking.check_memory("lengths", lengths)
+    return int(lengths.sum())
 
 
 def core_for_plain(spec: GRUSpec, x: Tensor) -> _core.Core | None:
@@ -178,7 +183,7 @@ def forward_plain(
 def saved_for_plain(core: _core.Core, x: Tensor, lengths: Tensor | None, recompute: bool) -> Tensor:
     """The buffer that `forward_plain` takes for the backward pass."""
     slots = x.shape[0] * x.shape[1]
-    total = slots if lengths is None else int(lengths.sum())
+    total = slots if lengths is None else _sum_of(lengths)
     return buffer_to_save(core, x.dtype, slots, total, recompute)
 
 

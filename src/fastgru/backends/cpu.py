@@ -26,7 +26,11 @@ from fastgru.backends.base import (
 )
 from fastgru.spec import GRUSpec
 
+# Functions that every training step asks, by names of our own.
 _has_storage = torch._C._has_storage
+_modes_active = torch._C._len_torch_dispatch_stack
+_is_compiling = torch.compiler.is_compiling
+_are_transforms_active = torch._C._are_functorch_transforms_active
 _FOLLOWERS = (COMPILER, TRANSFORM, FORWARD_MODE, FORWARD_TRANSFORM, DISPATCH_MODE, FAKE)
 
 
@@ -98,10 +102,7 @@ def train_plain(
     recompute: bool,
 ) -> tuple[Tensor, Tensor] | None:
     """Output and h_n with gradients to come, of a batch that is not packed; None where a tensor is not plain."""
-    try:
-        if x.is_nested or not all(map(_has_storage, weights)):
-            return None  # autograd itself may die of such weights
-    except TypeError:  # no tensors: told apart later
+    if x.is_nested:
         return None
     try:
         x, h_0 = _kept_by_torch(x, h_0, weights, batch_first)
@@ -130,40 +131,38 @@ def _kept_by_torch(
     to the first new gate, and h_0 itself only for the gradient of weight_hh.
     """
     try:
-        copies_x, copies_h_0 = weights[0].requires_grad, h_0 is not None and not weights[1].requires_grad
-    except (AttributeError, RuntimeError):  # no tensors, or such that answer to few functions: told apart later
-        return x, h_0
-    if copies_x and x.layout is torch.strided and x.dim() == 3 and not x.is_nested and not _is_matrix(x, batch_first):
-        x = taking.clone("input", x)
-    if copies_h_0 and h_0 is not None:
-        h_0 = taking.clone("hx", h_0)
+        if not _is_matrix(x, batch_first) and weights[0].requires_grad:
+            x = taking.clone("input", x)
+        if h_0 is not None and not weights[1].requires_grad:
+            h_0 = taking.clone("hx", h_0)
+    except (
+        AttributeError,
+        RuntimeError,
+    ) as error:  # no tensors, or such that answer to few functions: told apart later
+        if isinstance(error, errors.FastGRUError):
+            raise
     return x, h_0
 
 
 def _is_matrix(x: Tensor, batch_first: bool) -> bool:
     """Whether all steps of a batch, one behind the other, stand as one matrix in memory."""
+    shape = x.shape
+    if shape[0] == 1 or shape[1] == 1 or len(shape) == 2:
+        return True
     rows, steps = (0, 1) if batch_first else (1, 0)
-    shape, strides = x.shape, x.stride()
-    return shape[0] == 1 or shape[1] == 1 or strides[steps] == strides[rows] * shape[rows]
+    strides = x.stride()
+    return strides[steps] == strides[rows] * shape[rows]
 
 
 # Tensors without memory of their own, one of each type.
 _NOTHING = {dtype: torch.empty(0, dtype=dtype, device="cpu") for dtype in core_calls.DTYPES}
 
 
-class _Written:
-    """Tells whether a tensor was written to, without keeping its memory.
-
-    The counter is an alias, which shares the tensor's count of writes; its memory is taken away.
-    """
-
-    def __init__(self, tensor: Tensor) -> None:
-        self.counter = tensor.detach()
-        self.counter.data = _NOTHING[tensor.dtype]
-        self.before = self.counter._version
-
-    def __call__(self) -> bool:
-        return self.counter._version != self.before
+def _counter_of(tensor: Tensor) -> Tensor:
+    """What shares a new tensor's count of writes, which is 0, and not its memory: an alias that was given other."""
+    counter = tensor.detach()
+    counter.data = _NOTHING[tensor.dtype]
+    return counter
 
 
 class _Gru(torch.autograd.Function):
@@ -183,20 +182,23 @@ class _Gru(torch.autograd.Function):
         ctx.has_bounds = bounds is not UNBOUNDED
         if ctx.has_bounds:
             saving.keep(ctx, saved, output.data, x, h_0, reset_state, *weights, *bounds[:3])
+        elif h_0 is None:  # so common that it is not found out anew
+            saving.keep_all(ctx, _NO_STATES, saved, output.data, x, *weights)
         else:
-            saving.keep(ctx, saved, output.data, x, h_0, None, *weights)
+            saving.keep_all(ctx, _NO_RESET_STATE, saved, output.data, x, h_0, *weights)
         ctx.set_materialize_grads(False)
         ctx.call = spec, recompute, UNBOUNDED, batch_first, request
-        ctx.written = _Written(output)
+        ctx.counter = _counter_of(output)
         return output, h_n
 
     @staticmethod
     def backward(ctx: Any, d_output: Tensor | None, d_h_n: Tensor | None) -> tuple[Any, ...]:
         call, wanted, outer = ctx.call, ctx.needs_input_grad[1:], (d_output, d_h_n)
-        if _is_watched():
+        is_followed = torch.is_grad_enabled()
+        if not is_followed and (_is_compiling() or _modes_active() > 0):
             return None, *_watched_backward(ctx, outer, wanted)
-        is_followed = torch.is_grad_enabled() or not _are_plain(outer)
-        is_written = ctx.written()
+        is_followed = is_followed or not _are_plain(outer)
+        is_written = ctx.counter._version > 0
         saved, output, *inputs = _unpacked(ctx, wanted, needs_all=is_followed or is_written or call[1])
         if d_output is None and d_h_n is None:
             return (None,) * (len(wanted) + 1)
@@ -225,7 +227,7 @@ def _check_input(spec: GRUSpec, x: Tensor, output: Tensor) -> None:
 def _watched_backward(
     ctx: Any, outer: tuple[Tensor | None, Tensor | None], wanted: tuple[bool, ...]
 ) -> Sequence[Tensor | None]:
-    """The gradients by an operator that a compiler or a dispatch mode can see."""
+    """The gradients by an operator that can be seen by the compiler or the dispatch mode that follows."""
     spec, recompute, _, batch_first, _ = ctx.call
     saved, output, *inputs = saving.kept(ctx)
     if outer[0] is None and outer[1] is None:
@@ -234,15 +236,8 @@ def _watched_backward(
     if ctx.has_bounds:
         batch_sizes, lengths, reset = inputs[-3:]
         bounds, inputs = Bounds(batch_sizes, lengths, reset, inputs[2]), inputs[:-3]
-    kept = output, ctx.written.counter, ctx.written.before, saved
+    kept = output, ctx.counter, saved
     return ops.gradients.run(spec, inputs, bounds, (batch_first, recompute), kept, outer, wanted)
-
-
-def _is_watched() -> bool:
-    """Whether a compiler or a dispatch mode follows a backward pass, and only operators that it can see may run."""
-    if torch.is_grad_enabled():
-        return False
-    return torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0
 
 
 def _unpacked(ctx: Any, wanted: tuple[bool, ...], needs_all: bool) -> list[Any]:
@@ -261,6 +256,7 @@ def _unpacked(ctx: Any, wanted: tuple[bool, ...], needs_all: bool) -> list[Any]:
 
 
 _OUTPUT, _X, _FIRST_WEIGHT = 1, 2, 5  # places among what is saved
+_NO_STATES, _NO_RESET_STATE = (3, 4), (4,)  # and places that are empty
 
 
 def _needed(call: _Parts, output: Tensor, wanted: tuple[bool, ...]) -> set[int]:
@@ -343,9 +339,9 @@ def _plain_request(call: _Parts, output: Tensor) -> Request:
 
 def _are_plain(outer: tuple[Tensor | None, Tensor | None]) -> bool:
     """Whether outer gradients have memory of their own; those of vmap over a backward pass have none."""
-    if torch._C._are_functorch_transforms_active():
+    if _are_transforms_active():
         return False
-    return all(d is None or (type(d) is Tensor and torch._C._has_storage(d)) for d in outer)
+    return all([d is None or (type(d) is Tensor and _has_storage(d)) for d in outer])  # noqa: C419  (twice as quick)
 
 
 BACKEND = CpuBackend()

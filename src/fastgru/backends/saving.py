@@ -9,9 +9,15 @@ from torch import Tensor
 
 
 def keep(ctx: Any, *tensors: Tensor | None) -> None:
-    """Saves those that are there for the backward pass, and remembers where they stood."""
-    ctx.is_there = [tensor is not None for tensor in tensors]
-    ctx.save_for_backward(*[tensor for tensor in tensors if tensor is not None])
+    """Saves those that are there for the backward pass, and remembers where none stood."""
+    gaps = tuple([place for place, tensor in enumerate(tensors) if tensor is None])
+    keep_all(ctx, gaps, *[tensor for tensor in tensors if tensor is not None])
+
+
+def keep_all(ctx: Any, gaps: tuple[int, ...], *tensors: Tensor) -> None:
+    """The same for who knows the places that are empty."""
+    ctx.gaps = gaps
+    ctx.save_for_backward(*tensors)
 
 
 def kept(ctx: Any, needed: Container[int] | None = None) -> list[Any]:
@@ -22,11 +28,14 @@ def kept(ctx: Any, needed: Container[int] | None = None) -> list[Any]:
         needed: places whose tensors must be as they were; torch's error tells of one that was written to since. Others
             are given as they are now. None: all are needed.
     """
-    saved = iter(ctx.saved_tensors if needed is None else _one_by_one(ctx, needed))
-    return [next(saved) if is_there else None for is_there in ctx.is_there]
+    saved: list[Any] = list(ctx.saved_tensors if needed is None else _one_by_one(ctx, needed))
+    for gap in ctx.gaps:
+        saved.insert(gap, None)
+    return saved
 
 
 def _one_by_one(ctx: Any, needed: Container[int]) -> Iterator[Tensor]:
-    places = (place for place, is_there in enumerate(ctx.is_there) if is_there)
-    for place, one in zip(places, ctx._raw_saved_tensors, strict=True):
+    own = ctx._raw_saved_tensors
+    places = [place for place in range(len(own) + len(ctx.gaps)) if place not in ctx.gaps]
+    for place, one in zip(places, own, strict=True):
         yield one.unpack() if place in needed else one.data

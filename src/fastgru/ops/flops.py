@@ -60,8 +60,8 @@ def backward(*arguments: Any, out_val: Any = None) -> int:
 
 def gradients(*arguments: Any, out_val: Any = None) -> int:
     """Of a call of `fastgru.ops.gradients`."""
-    batch_sizes, *others, wanted = arguments[10:]
-    own = Inputs(*arguments[6:10], *others)
+    batch_sizes, *others, wanted = arguments[9:]
+    own = Inputs(*arguments[5:9], *others)
     if batch_sizes is None:
         return _backward(own, _rows(own), wanted)
     rows = _Rows(own.x.shape[0], (int(batch_sizes[0]), int(batch_sizes[-1])))

@@ -28,7 +28,7 @@ def run(
     inputs: Sequence[Tensor | None],
     bounds: Bounds,
     options: tuple[bool, bool],
-    kept: tuple[Tensor, Tensor, int, Tensor],
+    kept: tuple[Tensor, Tensor, Tensor],
     outer: tuple[Tensor | None, Tensor | None],
     wanted: Sequence[bool],
 ) -> list[Tensor | None]:
@@ -39,8 +39,7 @@ def run(
         inputs: x, h_0, reset_state and the weights.
         bounds: of the sequences; the reset_state is taken from `inputs`.
         options: batch_first, recompute.
-        kept: the output; a tensor with its counter of writes, and the count when it was new; what the forward pass
-            saved.
+        kept: the output; a tensor with its count of writes, which was 0 after the forward pass; what that saved.
         outer: gradients of output and h_n, at least one of them.
         wanted: for each of the inputs.
     """
@@ -105,7 +104,7 @@ def _checked(
     mutates_args=(),
     device_types="cpu",
     schema=(
-        "(Tensor? d_output, Tensor? d_h_n, Tensor output, Tensor counter, int before, Tensor saved,"
+        "(Tensor? d_output, Tensor? d_h_n, Tensor output, Tensor counter, Tensor saved,"
         f" {_INPUTS}, {_BOUNDS}, {_OPTIONS}) -> Tensor[]"
     ),
 )
@@ -114,7 +113,6 @@ def gradients(
     d_h_n: Tensor | None,
     output: Tensor,
     counter: Tensor,
-    before: int,
     saved: Tensor,
     x: Tensor,
     h_0: Tensor | None,
@@ -128,7 +126,7 @@ def gradients(
     request, bounds = _checked(x, h_0, weights, Bounds(batch_sizes, lengths, reset, reset_state), options)
     if len(wanted) != 3 + len(weights):
         raise errors.operator_arguments("values of `wanted`", len(wanted), 3 + len(weights))
-    if counter._version != before:
+    if counter._version > 0:
         output, _, again = core_calls.forward(request, x, h_0, weights, bounds, saves=True)
         assert again is not None
         saved = again
@@ -139,6 +137,6 @@ def gradients(
 
 @gradients.register_fake
 def _(*arguments: Any) -> list[Tensor]:
-    x, h_0, reset_state, weights = arguments[6:10]
+    x, h_0, reset_state, weights = arguments[5:9]
     wanted = zip((x, h_0, reset_state, *weights), arguments[-1], strict=True)
     return [x.new_empty(tensor.shape if is_one and tensor is not None else 0) for tensor, is_one in wanted]
