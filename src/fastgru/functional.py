@@ -98,7 +98,7 @@ def gru(
     if not isinstance(num_layers, int) or num_layers < 1:
         raise errors.layer_count(num_layers)
     num_layers = int(num_layers)  # True is one, but not to torch's operator
-    if not 0 <= dropout <= 1:
+    if not isinstance(dropout, (int, float)) or not 0 <= dropout <= 1:
         raise errors.dropout_range(dropout)
     expected = num_layers * (2 if bidirectional else 1) * (4 if bias else 2)
     if len(weights) != expected:

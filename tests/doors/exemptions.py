@@ -173,6 +173,10 @@ def _is_elsewhere(draw: Any, ours: Any, theirs: Any) -> bool:
     return _noted(draw, "lengths=wrapper_subclass", "weight=wrapper_subclass") and _says_so(ours)
 
 
+def _has_no_values(draw: Any, ours: Any, theirs: Any) -> bool:
+    return _noted(draw, "empty_storage_of_meta")
+
+
 def _is_fake(draw: Any, ours: Any, theirs: Any) -> bool:
     return _noted(draw, "=fake") and ours.error is not None and theirs.error is not None
 
@@ -234,6 +238,7 @@ EXEMPTIONS: list[Exemption] = [
     Exemption("what has its values elsewhere is no length, and no weight of models side by side", _is_elsewhere),
     Exemption("a wrapper outside of its transform is refused; torch may go on", _is_outside_its_transform),
     Exemption("of a tangent on another device torch's operators ask each, ours none", _is_a_tangent_elsewhere),
+    Exemption("memory that nobody has written to holds any values", _has_no_values),
     Exemption("fake tensors where values are needed: torch's own error on both sides", _is_fake),
     Exemption("torch's assertion on a tensor without memory of its own", _is_asserted_by_torch),
     Exemption("a second derivative needs all weights, and torch keeps no inference tensors", _is_a_bias_of_inference),

@@ -146,5 +146,5 @@ def _unrest(thing: Tensor, change: str, ends: threading.Event) -> None:
             for values in (other, one):
                 if change == "data":
                     thing.data = values.clone()
-                else:
+                elif _is_whole(thing):
                     thing.detach().copy_(values)
