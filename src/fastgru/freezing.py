@@ -52,7 +52,8 @@ def _why_not(parameter: object, shape: tuple[int, ...], dtype: torch.dtype | Non
         return f"is {own.dtype}, and the first parameter {dtype}"
     if own.shape != shape:
         return f"has shape {tuple(own.shape)}; expected {tuple(shape)}"
-    if not taking.is_counted(own) and (own._is_zerotensor() or not own.is_contiguous()):
+    is_as_it_lies = own.is_contiguous() and not own.is_neg() and not own._is_zerotensor()
+    if not taking.is_counted(own) and not is_as_it_lies:
         return (
             "was made in inference mode, where torch counts no writes, and is not contiguous: make the layer outside "
             "of inference mode, or its parameters contiguous"

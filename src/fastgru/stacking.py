@@ -72,6 +72,7 @@ def _unprojected(cell: Sequence[Tensor], per_cell: int) -> Sequence[Tensor]:
     if len(cell) == per_cell:
         return cell
     if not torch.compiler.is_compiling():
-        taking.is_wrapper("weight_hr", cell[per_cell])  # an error if it was made one: torch's operators may die of it
+        for name, weight in (("weight_hh", cell[1]), ("weight_hr", cell[per_cell])):
+            taking.is_wrapper(name, weight)  # an error if it was made one: torch's operators may die of it
     weight_ih, weight_hh, *biases = cell[:per_cell]
     return weight_ih, weight_hh @ cell[per_cell], *biases

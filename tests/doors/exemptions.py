@@ -170,7 +170,9 @@ def _is_a_second_derivative(draw: Any, ours: Any, theirs: Any) -> bool:
 
 
 def _is_elsewhere(draw: Any, ours: Any, theirs: Any) -> bool:
-    return _noted(draw, "lengths=wrapper_subclass", "weight=wrapper_subclass") and _says_so(ours)
+    return _noted(
+        draw, "lengths=wrapper_subclass", "weight=wrapper_subclass", "gradient=wrapper_subclass"
+    ) and _says_so(ours)
 
 
 def _has_no_values(draw: Any, ours: Any, theirs: Any) -> bool:
