@@ -102,7 +102,10 @@ def train_plain(
     recompute: bool,
 ) -> tuple[Tensor, Tensor] | None:
     """Output and h_n with gradients to come, of a batch that is not packed; None where a tensor is not plain."""
-    if x.is_nested:
+    try:
+        if x.is_nested or not all(map(_has_storage, weights)):
+            return None  # autograd itself dies of a weight whose `.data` was set to a wrapper
+    except TypeError:  # no tensors: told apart later
         return None
     try:
         x, h_0 = _kept_by_torch(x, h_0, weights, batch_first)
