@@ -75,6 +75,28 @@ class Request(NamedTuple):
     resets: bool = False
 
 
+def unwatched_request(
+    spec: GRUSpec,
+    dtype: torch.dtype,
+    sizes: tuple[int, int],
+    bounds: Bounds,
+    recompute: bool,
+    batch_first: bool,
+) -> Request:
+    """The request of a call with gradients and without dropout, which the core serves by itself.
+
+    Args:
+        spec: of the layer.
+        dtype: of the input.
+        sizes: steps and rows.
+        bounds: of the sequences.
+        recompute: see `Request`.
+        batch_first: see `Request`.
+    """
+    is_packed, has_lengths, resets = [t is not None for t in bounds[:3]]
+    return Request(spec, dtype, "cpu", *sizes, is_packed, True, 0.0, None, recompute, batch_first, has_lengths, resets)
+
+
 class Backend(Protocol):
     """A way to compute a GRU, with its own gradients."""
 

@@ -23,6 +23,7 @@ from fastgru.backends.base import (
     layerwise,
     not_compiled,
     sum_dtype,
+    unwatched_request,
 )
 from fastgru.spec import GRUSpec
 
@@ -323,21 +324,7 @@ def _plain_request(call: _Parts, output: Tensor) -> Request:
     """What would have been asked for a call that went without a request."""
     spec, recompute, bounds, batch_first, _ = call
     steps, rows = (output.shape[1], output.shape[0]) if batch_first else output.shape[:2]
-    return Request(
-        spec,
-        output.dtype,
-        "cpu",
-        steps,
-        rows,
-        is_packed=False,
-        needs_grad=True,
-        dropout=0.0,
-        context=None,
-        recompute=recompute,
-        batch_first=batch_first,
-        has_lengths=bounds.lengths is not None,
-        resets=bounds.reset is not None,
-    )
+    return unwatched_request(spec, output.dtype, (steps, rows), bounds, recompute, batch_first)
 
 
 def _are_plain(outer: tuple[Tensor | None, Tensor | None]) -> bool:

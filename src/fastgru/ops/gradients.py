@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fastgru import checking, errors
 from fastgru.backends import core_calls
-from fastgru.backends.base import Bounds, Request
+from fastgru.backends.base import Bounds, Request, unwatched_request
 from fastgru.ops import checks
 from fastgru.spec import GRUSpec
 
@@ -81,22 +81,7 @@ def _checked(
     if bounds.reset is not None:
         shape, layout = ((rows, steps), "(B, T)") if batch_first else ((steps, rows), "(T, B)")
         bounds = bounds._replace(reset=checking.reset_of(bounds.reset, shape, x.device, layout))
-    request = Request(
-        spec,
-        x.dtype,
-        "cpu",
-        steps,
-        rows,
-        is_packed=bounds.batch_sizes is not None,
-        needs_grad=True,
-        dropout=0.0,
-        context=None,
-        recompute=recompute,
-        batch_first=batch_first,
-        has_lengths=bounds.lengths is not None,
-        resets=bounds.reset is not None,
-    )
-    return request, bounds
+    return unwatched_request(spec, x.dtype, (steps, rows), bounds, recompute, batch_first), bounds
 
 
 @torch.library.custom_op(
