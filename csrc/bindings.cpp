@@ -75,6 +75,7 @@ NB_MODULE(_core, m) {
         .def("__init__", [](Block* self, size_t bytes) { new (self) Block(borrow(bytes)); }, nb::arg("bytes"));
 
     m.attr("MOST_CELLS") = kMostCells;
+    m.attr("POOLED_BYTES") = kPooledBytes;
     bind_address_calls(m, core);
     bind_tensor_calls(m, core);
     bind_packed_calls(m);

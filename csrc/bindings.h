@@ -77,6 +77,10 @@ struct OutOfMemory {
     size_t bytes;
 };
 
+// What a forward pass saves in blocks from this size on is of the pool: the allocator would give their pages back to
+// the system after every step, and touching fresh ones costs more than the kernels that fill them.
+constexpr size_t kPooledBytes = size_t(1) << 20;
+
 // A block of the pool, of at least so many bytes.
 inline Block borrow(size_t bytes) {
     Block block(bytes);

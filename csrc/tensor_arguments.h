@@ -158,34 +158,46 @@ bool read_bounds(Arguments& arguments, const Bounds& bounds, const Spec& spec, b
     return read_optional(arguments, bounds.reset_state, {spec.cells(), batch.rows, H}, resets.state);
 }
 
-// Fills in what comes from h_0, bounds and `saved` (the input has been read), makes the results' tensors, and runs
-// the call. None where a tensor is not plain, or there is no memory for results.
+// Memory for what a training forward leaves to the backward pass: a new tensor. From kPooledBytes on, `from_pool`
+// makes it, a function of the number of values and the size of one.
+template <class T>
+nb::object make_saved(Forward<T>& call, nb::handle from_pool) {
+    int64_t shape[] = {int64_t(saved_values<T>(call.spec, call.batch, call.recomputes))};
+    if (size_t(shape[0]) * sizeof(Sum<T>) < kPooledBytes) return make(shape, call.saved);
+    nb::object tensor = from_pool(shape[0], sizeof(Sum<T>));
+    Arguments arguments;
+    if (!read_saved(arguments, tensor, size_t(shape[0]), call.saved) || call.saved == nullptr)
+        throw nb::value_error("the memory for what the backward pass needs is too small");
+    return tensor;
+}
+
+// Fills in what comes from h_0 and bounds (the input has been read), makes the results' tensors, and runs the call.
+// Output and h_n, and what the backward pass needs unless `from_pool` is None. None where a tensor is not plain, or
+// there is no memory for results.
 template <class T>
 nb::object forward_with(Forward<T>& call, Arguments& arguments, nb::handle h_0, const Bounds& bounds,
-                        bool batch_first, nb::handle saved) {
+                        bool batch_first, nb::handle from_pool) {
     const Spec& spec = call.spec;
     const int64_t steps = call.batch.steps, rows = call.batch.rows, H = spec.hidden_size;
     const int64_t features = spec.num_directions * H;
     if (!read_optional(arguments, h_0, {spec.cells(), rows, H}, call.h_0) ||
         !read_bounds(arguments, bounds, spec, batch_first, call.batch, call.resets))
         return nb::none();
-    if (!saved.is_none() &&
-        !read_saved(arguments, saved, saved_values<T>(spec, call.batch, call.recomputes), call.saved))
-        return nb::none();
     int64_t output_shape[] = {batch_first ? rows : steps, batch_first ? steps : rows, features};
     int64_t state_shape[] = {spec.cells(), rows, H};
     T* data;
-    nb::object output, h_n;
+    nb::object output, h_n, saved;
     try {
+        if (!from_pool.is_none()) saved = make_saved(call, from_pool);
         output = make(output_shape, data), h_n = make(state_shape, call.h_n);
     } catch (const tensors::NoMemory&) {
         return nb::none();
     }
     call.output = dense_sequence(data, call.batch, features, batch_first);
     run_in_workspace(call);
-    PyObject* both = PyTuple_Pack(2, output.ptr(), h_n.ptr());
-    if (both == nullptr) throw nb::python_error();
-    return nb::steal(both);
+    PyObject* results = PyTuple_Pack(saved.is_valid() ? 3 : 2, output.ptr(), h_n.ptr(), saved.ptr());
+    if (results == nullptr) throw nb::python_error();
+    return nb::steal(results);
 }
 
 }  // namespace fastgru::python

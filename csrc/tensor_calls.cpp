@@ -11,7 +11,8 @@ namespace {
 
 template <class T>
 nb::object forward_tensors(const Core& core, nb::handle input, nb::handle h_0, nb::handle parameters,
-                           const Bounds& bounds, bool batch_first, nb::handle saved, bool recomputes, int threads) {
+                           const Bounds& bounds, bool batch_first, nb::handle from_pool, bool recomputes,
+                           int threads) {
     Arguments arguments;
     Cell<T> cells[kMostCells];
     Forward<T> call{};
@@ -21,7 +22,7 @@ nb::object forward_tensors(const Core& core, nb::handle input, nb::handle h_0, n
     call.threads = threads;
     if (!read_input(arguments, input, batch_first, call) || !read_parameters(arguments, core, parameters, cells))
         return nb::none();
-    return forward_with(call, arguments, h_0, bounds, batch_first, saved);
+    return forward_with(call, arguments, h_0, bounds, batch_first, from_pool);
 }
 
 // Everything that a backward pass reads; false where a tensor is not plain.
@@ -142,19 +143,19 @@ void bind_tensor_calls(nb::module_& m, nb::class_<Core>& core) {
     core.def(
             "forward_tensors",
             [](const Core& self, nb::handle input, nb::handle h_0, nb::handle parameters, nb::handle lengths,
-               nb::handle reset, nb::handle reset_state, bool batch_first, nb::handle saved, bool recomputes,
+               nb::handle reset, nb::handle reset_state, bool batch_first, nb::handle from_pool, bool recomputes,
                int threads) {
                 return with_type(self.type, [&]<class T>(Tag<T>) {
                     return forward_tensors<T>(self, input, h_0, parameters, {lengths, reset, reset_state},
-                                              batch_first, saved, recomputes, threads);
+                                              batch_first, from_pool, recomputes, threads);
                 });
             },
             nb::arg("input"), nb::arg("h_0").none(), nb::arg("parameters"), nb::arg("lengths").none(),
-            nb::arg("reset").none(), nb::arg("reset_state").none(), nb::arg("batch_first"), nb::arg("saved").none(),
-            nb::arg("recomputes"), nb::arg("threads"),
+            nb::arg("reset").none(), nb::arg("reset_state").none(), nb::arg("batch_first"),
+            nb::arg("from_pool").none(), nb::arg("recomputes"), nb::arg("threads"),
             "Output and h_n, or None where a tensor is not plain, dense and of the right size, or there is no "
-            "memory; "
-            "what backward needs goes into the tensor `saved`.")
+            "memory. With a function `from_pool` also what backward needs, as a tensor; the function makes large "
+            "ones (POOLED_BYTES) of a number of values and the size of one.")
         .def(
             "backward_tensors",
             [](const Core& self, nb::handle input, nb::handle h_0, nb::handle parameters, nb::handle lengths,

@@ -168,12 +168,15 @@ def test_the_core_refuses_memory_that_is_too_small():
     layer, x = fastgru.GRU(3, 4), torch.randn(5, 2, 3)
     weights = tuple(layer.parameters())
     needed = core.saved_values(10, 10, False)
+    output, h_n, own = core.forward_tensors(x, None, weights, None, None, None, False, torch.empty, False, 1)
+    assert own.shape == (needed,)
+    rest = (False, torch.ones_like(output), None, (True, False, False, *(True,) * 4), 1)
     for count, is_enough in ((needed, True), (needed - 1, False)):
         saved = torch.empty(count)
-        got = core.forward_tensors(x, None, weights, None, None, None, False, saved, False, 1)
+        saved[:] = own[:count]
+        got = core.backward_tensors(x, None, weights, None, None, None, False, output, saved, *rest)
         assert (got is not None) == is_enough
         address = (saved.data_ptr(), count)
-        output, h_n = torch.empty(5, 2, 4), torch.empty(1, 2, 4)
         places = ((x.data_ptr(), 6, 3), 0, ((0, 0, 0), 0, 0), tuple(w.data_ptr() for w in weights))
         call = ((5, 2, 0, 0, 0), *places, (output.data_ptr(), 8, 4), h_n.data_ptr(), address, False, 1)
         models = _core.Models(1, [], [], [])
@@ -182,6 +185,21 @@ def test_the_core_refuses_memory_that_is_too_small():
         else:
             with pytest.raises(ValueError, match="too small"):
                 core.forward(*call, models)
+
+
+def test_the_core_refuses_a_pool_that_gives_too_little():
+    core, weights = _core.Core(3, 64, 1, 1, True, "float32"), tuple(fastgru.GRU(3, 64).parameters())
+    x = torch.randn(2000, 2, 3)
+    needed = core.saved_values(4000, 4000, False)
+    assert needed * 4 >= _core.POOLED_BYTES
+
+    def run(from_pool):
+        return core.forward_tensors(x, None, weights, None, None, None, False, from_pool, False, 1)
+
+    assert run(lambda values, _: torch.empty(values))[2].shape == (needed,)
+    for given in (torch.empty(needed - 1), torch.empty(needed, dtype=torch.float64), torch.empty(needed, 1), None):
+        with pytest.raises(ValueError, match="too small"):
+            run(lambda _, __, given=given: given)
 
 
 @pytest.mark.parametrize("sizes", [[0, 2], [2, 3], [2, 0], [3, 1], [2, 1, 1], [-1, 1], [2**62, 2]])

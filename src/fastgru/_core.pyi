@@ -1,6 +1,6 @@
 """The native core of fastgru: a stacked, bidirectional GRU on raw memory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 class Core:
     """Sizes and element type of a layer."""
@@ -60,13 +60,14 @@ class Core:
         reset: object | None,
         reset_state: object | None,
         batch_first: bool,
-        saved: object | None,
+        from_pool: Callable[[int, int], object] | None,
         recomputes: bool,
         threads: int,
     ) -> object:
         """Output and h_n, or None where a tensor is not plain, dense and of the right size, or there is no memory.
 
-        What backward needs goes into the tensor `saved`.
+        With a function `from_pool` also what backward needs, as a tensor; from POOLED_BYTES on the function makes it,
+        of a number of values and the size of one.
         """
 
     def backward_tensors(
@@ -97,6 +98,7 @@ class Block:
     def __init__(self, bytes: int) -> None: ...
 
 MOST_CELLS: int = 256
+POOLED_BYTES: int = 1048576
 
 class Models:
     """Calls of several models of one size, side by side in memory."""

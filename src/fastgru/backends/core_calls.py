@@ -21,10 +21,6 @@ from fastgru.spec import GRUSpec
 
 MOST_CELLS: int = _core.MOST_CELLS
 
-# Blocks from this size on come from the core's pool: the allocator would give their pages back to the system
-# after every step, and touching fresh ones costs more than the kernels that fill them.
-_POOLED_BYTES = 1 << 20
-
 _Place = tuple[int, int, int]  # address, step stride, row stride
 _Sizes = tuple[int, int, int, int, int]  # steps, rows, vectors of packed data, addresses of batch sizes and of lengths
 
@@ -65,10 +61,15 @@ def buffer_to_save(core: _core.Core, dtype: torch.dtype, slots: int, total: int,
     """
     dtype = sum_dtype(dtype)
     values = core.saved_values(slots, total, recompute)
-    size = values * dtype.itemsize
-    if size < _POOLED_BYTES:
+    if values * dtype.itemsize < _core.POOLED_BYTES:
         return torch.empty(values, dtype=dtype, device="cpu")
-    return torch.frombuffer(_core.Block(size), dtype=dtype, count=values)
+    return _from_pool(values, dtype.itemsize)
+
+
+def _from_pool(values: int, value_bytes: int) -> Tensor:
+    """A block that its next user finds warm, of single or double precision."""
+    dtype = torch.float64 if value_bytes == torch.float64.itemsize else torch.float32
+    return torch.frombuffer(_core.Block(values * value_bytes), dtype=dtype, count=values)
 
 
 def _address(tensor: Tensor | None) -> int:
@@ -161,30 +162,24 @@ def forward_plain(
     weights: tuple[Tensor, ...],
     bounds: Bounds = UNBOUNDED,
     batch_first: bool = False,
-    saved: Tensor | None = None,
+    saves: bool = False,
     recompute: bool = False,
-) -> tuple[Tensor, Tensor] | None:
+) -> tuple[Any, ...] | None:
     """Output and h_n of a batch that is not packed, everything looked at by the core itself.
 
-    None when a tensor is not a plain, dense one of the right size, type and device on the CPU; `forward` takes all that
-    can be computed, after checks that find the words for what cannot.
+    With `saves` also what the backward pass needs. None when a tensor is not a plain, dense one of the right size,
+    type and device on the CPU; `forward` takes all that can be computed, after checks that find the words for what
+    cannot.
     """
     core = core_for_plain(spec, x)
     if core is None:
         return None
-    threads = torch.get_num_threads()
+    from_pool, threads = _from_pool if saves else None, torch.get_num_threads()
     if bounds is UNBOUNDED:  # so common that taking it apart would be felt in a single step
-        results = core.forward_tensors(x, h_0, weights, None, None, None, batch_first, saved, recompute, threads)
+        results = core.forward_tensors(x, h_0, weights, None, None, None, batch_first, from_pool, recompute, threads)
     else:
-        results = core.forward_tensors(x, h_0, weights, *bounds[1:], batch_first, saved, recompute, threads)
-    return cast("tuple[Tensor, Tensor] | None", results)
-
-
-def saved_for_plain(core: _core.Core, x: Tensor, lengths: Tensor | None, recompute: bool) -> Tensor:
-    """The buffer that `forward_plain` takes for the backward pass."""
-    slots = x.shape[0] * x.shape[1]
-    total = slots if lengths is None else _sum_of(lengths)
-    return buffer_to_save(core, x.dtype, slots, total, recompute)
+        results = core.forward_tensors(x, h_0, weights, *bounds[1:], batch_first, from_pool, recompute, threads)
+    return cast("tuple[Any, ...] | None", results)
 
 
 @not_compiled

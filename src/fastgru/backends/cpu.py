@@ -290,14 +290,10 @@ def _forward(call: _Parts, x: Tensor, h_0: Tensor | None, weights: tuple[Tensor,
         output, h_n, saved = core_calls.forward(request, x, h_0, weights, bounds, saves=True)
         assert saved is not None
         return output, h_n, saved
-    core = core_calls.core_for_plain(spec, x)
-    if core is None:
-        raise _NotPlain
-    saved = core_calls.saved_for_plain(core, x, bounds.lengths, recompute)
-    results = core_calls.forward_plain(spec, x, h_0, weights, bounds, batch_first, saved, recompute)
+    results = core_calls.forward_plain(spec, x, h_0, weights, bounds, batch_first, True, recompute)
     if results is None:
         raise _NotPlain
-    return *results, saved
+    return results
 
 
 def _backward(
