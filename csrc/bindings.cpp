@@ -77,6 +77,7 @@ NB_MODULE(_core, m) {
     m.attr("MOST_CELLS") = kMostCells;
     m.attr("POOLED_BYTES") = kPooledBytes;
     bind_address_calls(m, core);
+    bind_tangent_calls(core);
     bind_tensor_calls(m, core);
     bind_packed_calls(m);
     m.def(

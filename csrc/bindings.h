@@ -77,8 +77,8 @@ struct OutOfMemory {
     size_t bytes;
 };
 
-// What a forward pass saves in blocks from this size on is of the pool: the allocator would give their pages back to
-// the system after every step, and touching fresh ones costs more than the kernels that fill them.
+// What a forward pass saves in blocks from this size on is of the pool: the allocator would give their pages back
+// to the system after every step, and touching fresh ones costs more than the kernels that fill them.
 constexpr size_t kPooledBytes = size_t(1) << 20;
 
 // A block of the pool, of at least so many bytes.
@@ -103,6 +103,8 @@ void run_in_workspace(Call call) {
 
 // Calls on memory by address: address_calls.cpp.
 void bind_address_calls(nb::module_& m, nb::class_<Core>& core);
+// Second derivatives, by address: tangent_calls.cpp.
+void bind_tangent_calls(nb::class_<Core>& core);
 // Calls from tensors to tensors: tensor_calls.cpp.
 void bind_tensor_calls(nb::module_& m, nb::class_<Core>& core);
 // Likewise with packed parameters: packed_calls.cpp.

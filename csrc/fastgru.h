@@ -152,6 +152,17 @@ void run(const KernelTable& table, const Forward<S>& call, void* workspace);
 template <Half S>
 void run(const KernelTable& table, const Backward<S>& call, void* workspace);
 
+// A tangent through one direction of one layer, and a gradient with its tangent back again (kernels.h). Weights are
+// [3H][H], as the user has them; rows are shared among threads, and results do not depend on these.
+template <class T>
+size_t workspace_bytes(const KernelTable& table, const TangentSteps<T>& call);
+template <class T>
+void run(const KernelTable& table, TangentSteps<T> call, int threads, void* workspace);
+template <class T>
+size_t workspace_bytes(const KernelTable& table, const TangentBackSteps<T>& call);
+template <class T>
+void run(const KernelTable& table, TangentBackSteps<T> call, int threads, void* workspace);
+
 // The levels of this build, best first.
 struct Level {
     const KernelTable* table;

@@ -5,6 +5,7 @@
 #include "forward_kernels.h"
 #include "gradient_kernels.h"
 #include "limits_kernels.h"
+#include "tangent_kernels.h"
 
 namespace fastgru::FASTGRU_LEVEL {
 
@@ -40,8 +41,9 @@ constexpr ForwardKernels<T, S> forward_kernels() {
 
 template <class T>
 constexpr Kernels<T> kernels() {
-    return {forward_kernels<T>(), pack_rows<T>,   backward_steps<T>, input_gradient<T>, weight_gradient<T>,
-            bias_gradient<T>,     sigmoid_all<T>, tanh_all<T>,       fma_chains<T>,     read_all<T>};
+    return {forward_kernels<T>(), pack_rows<T>,     backward_steps<T>, input_gradient<T>,
+            weight_gradient<T>,   bias_gradient<T>, tangent_steps<T>,  tangent_back_steps<T>,
+            sigmoid_all<T>,       tanh_all<T>,      fma_chains<T>,     read_all<T>};
 }
 
 template <class S>

@@ -128,6 +128,35 @@ struct BackwardSteps {
     int threads;
 };
 
+// One direction of one layer and a tangent to it, in its own order of steps, row-major without gaps. Tangents are
+// named d_; where one is null, it is zero.
+template <class T>
+struct TangentSteps {
+    ptrdiff_t steps, rows, hidden_size;  // T, B, H
+    ptrdiff_t row_begin, row_end;
+    const unsigned char* alive;  // [T][B]: elsewhere a step leaves the state as it is; null: everywhere
+    const T *weight, *d_weight;  // of the hidden projection: [Hb][H][3][L]
+    const T *bias, *d_bias;      // [3][H], of the hidden projection; null: none
+    const T *a, *d_a;            // [T][B][3][H]: projected inputs
+    const T *start,
+        *d_start;  // [B][H]: the first state; the tangent's rows stand d_start_stride apart, neither null
+    ptrdiff_t d_start_stride;
+    T *states, *d_states;  // [T][B][H]: results
+    T* gates;              // [T][B][8][H]: r, z, n, c_n and their tangents: for the way back
+};
+
+// The way back: the gradients of the sums, and how they move along the tangent. Gradients are named g_.
+template <class T>
+struct TangentBackSteps {
+    const TangentSteps<T>* there;    // results and all; its weights are not read
+    int panel_vectors;               // W
+    const T *weight, *d_weight;      // [panel][3H][W][L]
+    const T *g_states, *d_g_states;  // [T][B][H]: from outside
+    T* carry;                        // [B][2][Hp], scratch
+    T *g_a, *d_g_a, *g_c, *d_g_c;    // [T][B][3][H]: of the projected inputs, and of the hidden projection
+    T* d_g_start;                    // [B][H]
+};
+
 // Whether batch row b starts anew at time t. Run is ForwardSteps or BackwardSteps.
 template <class Run>
 FASTGRU_INLINE bool is_reset(const Run& run, ptrdiff_t t, ptrdiff_t b) {
@@ -180,6 +209,9 @@ struct Kernels : ForwardKernels<T> {
     // d_bias[block][L] += sum over rows of d_gates[block].
     void (*bias_gradient)(const T* d_gates, ptrdiff_t capacity, ptrdiff_t rows, T* d_bias, ptrdiff_t begin,
                           ptrdiff_t end);
+    // All steps of the rows [row_begin, row_end).
+    void (*tangent_steps)(const TangentSteps<T>&);
+    void (*tangent_back_steps)(const TangentBackSteps<T>&);
     // Elementwise, for the tests of their error bounds.
     void (*sigmoid)(const T* x, T* y, ptrdiff_t n);
     void (*tanh)(const T* x, T* y, ptrdiff_t n);

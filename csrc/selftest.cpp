@@ -490,5 +490,7 @@ int main(int argc, char** argv) {
     printf("concurrent calls and a forked child agree\n");
     if (!check_pool_in_children() || !check_team() || !check_plan()) return 1;
     printf("children share no lock of the pool, teams and plans are as they should be\n");
+    if (!check_tangents()) return 1;
+    printf("second derivatives agree with differences of gradients, at every level\n");
     return 0;
 }

@@ -9,5 +9,7 @@ bool check_pool_in_children();
 bool check_team();
 // How many threads are taken where there are many.
 bool check_plan();
+// Second derivatives, at every level: selftest_tangents.cpp.
+bool check_tangents();
 
 }  // namespace fastgru

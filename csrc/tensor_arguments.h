@@ -120,6 +120,7 @@ bool read_saved(Arguments& arguments, nb::handle object, size_t needed, T*& data
 
 template <class T, size_t N>
 nb::object make(int64_t (&shape)[N], T*& data) {
+    static_assert(N >= 1 && N <= tensors::kMostDimensions);
     void* at;
     nb::object tensor = torch_tensors.make(tensors::kType<T>, N, shape, at);
     data = static_cast<T*>(at);

@@ -98,7 +98,8 @@ bool Tensors::has_memory(nb::handle object, size_t value_bytes, const DLTensor& 
 
 nb::object Tensors::make(DLDataType type, int32_t ndim, int64_t* shape, void*& data) const {
     if (maker_.from_capsule == nullptr) return make_through_dlpack(type, ndim, shape, data);
-    int64_t strides[3] = {1, 1, 1};
+    int64_t strides[kMostDimensions];
+    strides[ndim - 1] = 1;
     for (int32_t i = ndim - 1; i > 0; --i) strides[i - 1] = strides[i] * shape[i];
     void* handle = nullptr;
     const int32_t dtype = maker_.dtypes[dtype_index(type)];

@@ -81,6 +81,9 @@ class Method {
     PyCFunction function_ = nullptr;
 };
 
+// Of the tensors that are made.
+constexpr int32_t kMostDimensions = 5;
+
 // Lack of memory for a tensor: the caller has another way, which raises what torch raises.
 struct NoMemory {};
 

@@ -10,10 +10,11 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import fastgru
-from fastgru.ops import functions, short
+from fastgru import _core
+from fastgru.ops import core_tangents, functions, short
 from fastgru.ops.inputs import Inputs
 from pairs import pair
-from tolerance import MOST_OF_TORCHS_OPERATORS, assert_agrees
+from tolerance import HIGHER_ORDER_UNITS, MOST_OF_TORCHS_OPERATORS, assert_agrees
 
 
 class Count(TorchDispatchMode):
@@ -85,7 +86,6 @@ def test_rules_for_sequences_and_for_a_few_steps(monkeypatch, config, is_short):
     torch.manual_seed(0)
     config = dict(config)
     monkeypatch.setattr(short, "MOST_STEPS", 10 * is_short)
-    monkeypatch.setattr(short, "MOST_STEPS_TRANSFORMED", 10 * is_short)
     is_bounded = config.pop("bounded", False)
     layer = fastgru.GRU(2, 2, dtype=torch.float64, **config)
     lead = (2, 3) if layer.batch_first else (3, 2)
@@ -134,34 +134,164 @@ def test_second_derivatives_of_packed_sequences_equal_torchs(steps):
 
 
 def test_only_gradients_that_are_asked_for_are_computed(monkeypatch):
-    layer, x = fastgru.GRU(2, 3), torch.randn(16, 2, 2, requires_grad=True)
-    asked = []
+    layer, leaf = fastgru.GRU(2, 3), torch.randn(16, 2, 2, requires_grad=True)
+    seen = []
     right = functions.backward
     monkeypatch.setattr(
-        functions, "backward", lambda d, e, own, wanted: asked.append(wanted) or right(d, e, own, wanted)
+        functions, "backward", lambda d, e, own, asked: seen.append(asked.wanted) or right(d, e, own, asked)
     )
+    x = leaf * 1
     torch.autograd.grad(layer(x)[0].sum(), x, create_graph=True)
     torch.autograd.grad(layer(x)[0].sum(), layer.weight_hh_l0, create_graph=True)
-    torch.autograd.grad(layer(x)[0].sum(), [x, *layer.parameters()], create_graph=True)
-    assert [tuple(map(bool, wanted)) for wanted in asked] == [
-        (True, False, False, False, False, False, False),
-        (False, False, False, False, True, False, False),
-        (True, False, False, True, True, True, True),
+    torch.autograd.grad(layer(leaf)[0].sum(), leaf, create_graph=True)
+    torch.autograd.grad(layer(leaf)[0].sum(), [leaf, *layer.parameters()], create_graph=True)
+    of_x, of_weights, none = (True, False, False), (True,) * 4, (False,) * 4
+    assert [tuple(map(bool, wanted)) for wanted in seen] == [
+        (*of_x, *none),
+        (False, False, False, *of_weights),
+        (*of_x, *none),
+        (*of_x, *of_weights),
     ]
 
 
-def test_third_derivatives_by_autograd_alone():
-    ours, stock = pair("GRU", 2, 3, bidirectional=True, dtype=torch.float64)
-    x = torch.randn(16, 2, 2, dtype=torch.float64)
-    found = []
-    for layer in (ours, stock):
-        own = x.clone().requires_grad_()
-        total = loss(layer)(own)
-        for _ in range(3):
-            (gradient,) = torch.autograd.grad(total, own, create_graph=True)
-            total = gradient.square().sum()
-        found.append({"third": gradient.detach()})
-    assert_agrees(*found)
+def of_higher_order(layer, x, h_0, options):
+    """Second gradients, those of these and so on, and products of the matrix of second derivatives with vectors."""
+    leaves = {"x": x.clone().requires_grad_(), "h_0": h_0.clone().requires_grad_(), **dict(layer.named_parameters())}
+    numbers = torch.Generator().manual_seed(2)
+
+    def along(tensors):
+        return [torch.randn(t.shape, generator=numbers, dtype=torch.float64).to(t) for t in tensors]
+
+    output, h_n = layer(leaves["x"], leaves["h_0"], **options)
+    total, found, own = output.sin().sum() + h_n.cos().sum(), {}, list(leaves.values())
+    first = torch.autograd.grad(total, own, create_graph=True)
+    gradients = first
+    for order in ("second", "third", "fourth"):
+        total = sum((t * u).sum() for t, u in zip(gradients, along(own), strict=True))
+        gradients = torch.autograd.grad(total, own, create_graph=True)
+        found |= {f"{order} of {name}": t for name, t in zip(leaves, gradients, strict=True)}
+    towards = [torch.zeros_like(t, requires_grad=True) for t in own]
+    moved = torch.autograd.grad(first, own, towards, create_graph=True)
+    product = torch.autograd.grad(moved, towards, along(own), create_graph=True)
+    found |= {f"product, {name}": t for name, t in zip(leaves, product, strict=True)}
+    last = torch.autograd.grad(sum(t.square().sum() for t in product), own, allow_unused=True)
+    found |= {f"of the product, {name}": t for name, t in zip(leaves, last, strict=True) if t is not None}
+    return {name: t.detach() for name, t in found.items()}
+
+
+SHAPES = [
+    ({}, 1, 3, 5),
+    ({"bias": False}, 7, 2, 4),
+    ({"num_layers": 2, "bidirectional": True}, 5, 3, 9),
+    ({"num_layers": 3}, 3, 17, 17),
+]
+
+
+@pytest.mark.parametrize(("config", "steps", "rows", "hidden"), SHAPES, ids=str)
+def test_autograd_to_the_fourth_order(level, config, steps, rows, hidden):
+    ours, stock = pair("GRU", 2, hidden, dtype=torch.float64, **config)
+    x = torch.randn(steps, rows, 2, dtype=torch.float64)
+    h_0 = torch.randn(len(ours.all_weights), rows, hidden, dtype=torch.float64)
+    assert_agrees(*[of_higher_order(layer, x, h_0, {}) for layer in (ours, stock)], HIGHER_ORDER_UNITS)
+
+
+def without_the_core(monkeypatch, call):
+    with monkeypatch.context() as changed:
+        changed.setattr(core_tangents, "pass_through", lambda *_: None)
+        return call()
+
+
+@pytest.fixture
+def passes(monkeypatch):
+    """What the core answered to each request for a pass."""
+    seen, right = [], core_tangents.pass_through
+    monkeypatch.setattr(core_tangents, "pass_through", lambda *a: seen.append(right(*a)) or seen[-1])
+    return seen
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("lengths", [None, [6, 0, 3, 1, 6, 2, 5, 6, 4]])
+def test_the_core_and_operators_agree(level, passes, monkeypatch, dtype, lengths):
+    layer = fastgru.GRU(2, 19, 2, bidirectional=True, dtype=dtype)
+    x, h_0 = torch.randn(6, 9, 2, dtype=dtype), torch.randn(4, 9, 19, dtype=dtype)
+    call = lambda: of_higher_order(layer, x, h_0, {"lengths": lengths})  # noqa: E731
+    found = call()
+    assert any(one is not None for one in passes)
+    assert_agrees(found, without_the_core(monkeypatch, call), HIGHER_ORDER_UNITS)
+
+
+def test_threads_and_rows_do_not_change_the_bits(passes):
+    layer = fastgru.GRU(3, 40, 2, bidirectional=True)
+    x = torch.randn(30, 16, 3)
+
+    def second(rows, threads):
+        torch.set_num_threads(threads)
+        own = x[:, :rows].clone().requires_grad_()
+        (first,) = torch.autograd.grad(loss(layer)(own), own, create_graph=True)
+        return torch.autograd.grad(first.square().sum(), own)[0]
+
+    whole = second(16, 1)
+    assert torch.equal(second(16, 2), whole)
+    for rows in (1, 3, 8):
+        apart = second(rows, 2) - whole[:, :rows]
+        assert apart.abs().max() <= 1e-5 * whole.abs().max()
+    assert all(one is not None for one in passes)
+
+
+def test_the_core_leaves_what_it_cannot_read_to_operators(passes, monkeypatch):
+    class Own(torch.Tensor):
+        pass
+
+    layer = fastgru.GRU(2, 3, dtype=torch.float64)
+    x = torch.randn(5, 2, 2, dtype=torch.float64)
+
+    def second(x):
+        x = x.clone().requires_grad_()
+        (first,) = torch.autograd.grad(layer(x)[0].sin().sum(), x, create_graph=True)
+        return {"x": torch.autograd.grad(first.square().sum(), x)[0].as_subclass(torch.Tensor)}
+
+    expected = without_the_core(monkeypatch, lambda: second(x))
+    assert_agrees(second(x.as_subclass(Own)), expected)
+    assert_agrees(second(x), expected)
+    assert passes[-1] is not None
+
+
+def test_the_core_takes_tangents_of_the_right_sizes_only():
+    core = _core.Core(5, 5, 1, 1, True, "float32")
+    weight, bias, a, start = (
+        torch.randn(1, 15, 5),
+        torch.randn(1, 15),
+        torch.randn(1, 4, 1, 2, 15),
+        torch.zeros(1, 1, 1, 2, 5),
+    )
+    nothing = (None,) * 4
+    right = (weight, bias, a, start, weight, bias, a, start)
+    passed = core.forward_tangent(None, right, 1)
+    assert [t.shape for t in passed] == [(1, 4, 1, 2, 5), (1, 4, 1, 2, 5), (1, 4, 1, 2, 40)]
+    assert core.forward_tangent(None, (weight, bias, a, start, *nothing), 1) is not None
+    alive = torch.ones(1, 4, 1, 2, 1, dtype=torch.bool)
+    assert core.forward_tangent(alive, right, 1) is not None
+    assert core.forward_tangent(alive[:, :3], right, 1) is None
+    assert core.forward_tangent(alive.float(), right, 1) is None
+    for place in range(8):
+        for wrong in (right[place].double(), right[place][..., :-1], right[place].unsqueeze(0), 3):
+            given = list(right)
+            given[place] = wrong
+            assert core.forward_tangent(None, tuple(given), 1) is None
+    assert core.forward_tangent(None, right[:7], 1) is None
+    assert core.forward_tangent(None, (weight, bias, a[:, :0], start, *nothing), 1) is None
+    states, d_states, gates = passed
+    assert core.backward_tangent(None, right, passed, states, None, 1) is not None
+    for wrong in (
+        (states, d_states),
+        (states, d_states, gates[..., 1:]),
+        (states[:, :3], d_states, gates),
+        (None,) * 3,
+    ):
+        assert core.backward_tangent(None, right, wrong, states, None, 1) is None
+    assert core.backward_tangent(None, right, passed, states[:, :3].contiguous(), None, 1) is None
+    assert core.backward_tangent(None, right, passed, states, states.double(), 1) is None
+    assert _core.Core(5, 5, 1, 1, True, "bfloat16").forward_tangent(None, right, 1) is None
 
 
 def test_values_past_an_end_reach_no_derivative():

@@ -27,6 +27,7 @@ ROWS = [
     {"backends.side_by_side", "backends.guarding", "checking", "ops.inputs"},
     {"ops.batching", "ops.checks", "ops.flops", "ops.recurrence", "ops.short", "ops.timing", "backends.aten"},
     {"ops.computing", "ops.recorded", "ops.trajectory", "ops.whole"},
+    {"ops.core_tangents"},
     {"ops.derivatives"},
     {"ops.functions", "ops.gradients", "backends.expanded"},
     {"ops"},

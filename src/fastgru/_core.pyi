@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+from torch import Tensor
+
 class Core:
     """Sizes and element type of a layer."""
 
@@ -50,6 +52,31 @@ class Core:
         models: Models,
     ) -> None:
         """Writes the gradients whose address is not 0."""
+
+    def forward_tangent(
+        self, alive: object | None, inputs: tuple[object, ...], threads: int
+    ) -> tuple[Tensor, Tensor, Tensor] | None:
+        """The states of a layer's directions, their tangents, and what the way back needs.
+
+        `alive` are booleans (G, T, 1, B, 1), `inputs` weight (G, 3H, H), bias (G, 3H), a (G, T, 1, B, 3H), start
+        (G, 1, 1, B, H) and their tangents in the same order, of which each may be None. None where a tensor is not
+        plain, dense and of the right size, or there is no memory.
+        """
+
+    def backward_tangent(
+        self,
+        alive: object | None,
+        inputs: tuple[object, ...],
+        passed: tuple[object, ...],
+        g_states: object,
+        d_g_states: object | None,
+        threads: int,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor] | None:
+        """The gradients of a and their tangents, the same of the hidden projection, and the tangent of start's.
+
+        `passed` are the results of `forward_tangent`, `g_states` and `d_g_states` the gradients of the states and
+        their tangents. None as above.
+        """
 
     def forward_tensors(
         self,

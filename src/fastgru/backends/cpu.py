@@ -213,8 +213,9 @@ class _Gru(torch.autograd.Function):
         if is_followed:
             _check_input(call[0], inputs[0], output)
             request = call[4] or _plain_request(call, output)
-            wanted = tuple(ops.recorded.still_wanted(ctx, ctx.needs_input_grad)[1:])
-            return None, *ops.functions.gradients(request, tuple(inputs), call[2], outer, wanted)
+            wanted = tuple(ops.recorded.still_wanted(ctx, weights=4)[1:])
+            kept = None if is_written else (output, saved)
+            return None, *ops.functions.gradients(request, tuple(inputs), call[2], outer, wanted, kept)
         if is_written:
             x, h_0, _, *weights = inputs
             output, _, saved = _forward(call, x, h_0, tuple(weights))

@@ -34,6 +34,12 @@ def compute_gradients(
     if output is None or saved is None:
         saved = own.x.new_empty(*own.x.shape[:-3], own.saved_values())
         output, _ = compute(own, saved)
+    found = None
+    if not own.is_side_by_side:
+        options = own.recompute, outer, tuple(wanted)
+        found = core_calls.backward_plain(
+            own.spec, own.differentiable, own.bounds, own.batch_first, output, saved, *options
+        )
     run = side_by_side.backward if own.is_side_by_side else core_calls.backward
-    found = run(own.request, own.differentiable, own.bounds, output, saved, outer, wanted)
+    found = found or tuple(run(own.request, own.differentiable, own.bounds, output, saved, outer, wanted))
     return [own.x.new_empty(0) if gradient is None else gradient for gradient in found]

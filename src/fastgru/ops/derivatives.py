@@ -11,29 +11,24 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fastgru.ops import trajectory, whole
+from fastgru.ops import core_tangents, trajectory, whole
 from fastgru.ops.inputs import Inputs
 from fastgru.ops.recurrence import outer_sum, product, total
 from fastgru.ops.timing import Timing
-from fastgru.ops.trajectory import Cell, Point, Turned
+from fastgru.ops.trajectory import Cell, Passed
 
 _Maybe = Tensor | None
 _Parts = Sequence[_Maybe]
 
 
 class _Layer(NamedTuple):
-    """A layer at a point, and what was pushed through; tangents of coefficients where gradients follow."""
+    """A layer at a point, and what was pushed through."""
 
     x: Tensor
     projection: Tensor
-    cell: Cell
-    states: Tensor
-    at: Point
     d_x: _Maybe
     d_projection: _Maybe
-    d_weight: _Maybe
-    d_states: Tensor
-    turned: Turned | None
+    passed: Passed
 
 
 def tangents(own: Inputs, given: _Parts) -> tuple[Tensor, Tensor]:
@@ -98,8 +93,8 @@ def second_gradients(
 
 
 def _results(timing: Timing, layers: Sequence[_Layer]) -> tuple[Tensor, Tensor]:
-    last_states = torch.cat([layer.d_states[:, -1, 0] for layer in layers])
-    return timing.leaving(timing.together(layers[-1].d_states)), last_states
+    last_states = torch.cat([layer.passed.d_states[:, -1, 0] for layer in layers])
+    return timing.leaving(timing.together(layers[-1].passed.d_states)), last_states
 
 
 def _pushed(own: Inputs, timing: Timing, given: _Parts, goes_back: bool) -> list[_Layer]:
@@ -109,15 +104,15 @@ def _pushed(own: Inputs, timing: Timing, given: _Parts, goes_back: bool) -> list
         layer = _pushed_layer(own, timing, index, x, d_x, given, goes_back)
         layers.append(layer)
         if index < own.num_layers - 1:
-            x, d_x = (timing.both(timing.together(states)) for states in (layer.states, layer.d_states))
+            x, d_x = (timing.both(timing.together(states)) for states in layer.passed[:2])
     return layers
 
 
 def _pushed_layer(
-    own: Inputs, timing: Timing, index: int, x: Tensor, d_x: _Maybe, given: _Parts, goes_back: bool
+    own: Inputs, timing: Timing, index: int, x: Tensor, d_x: _Maybe, tangents: _Parts, goes_back: bool
 ) -> _Layer:
     projection, weight, *biases = timing.stacked(own.weights, index)
-    _, d_h_0, d_reset_state, *d_weights = given
+    _, d_h_0, d_reset_state, *d_weights = tangents
     d_projection, d_weight, *d_biases = timing.stacked(d_weights, index)
     assert projection is not None
     assert weight is not None
@@ -129,12 +124,10 @@ def _pushed_layer(
     if d_h_0 is not None or d_reset_state is not None:
         d_start = timing.start(zeros, d_h_0, d_reset_state, index)
     cell = Cell(a, start, weight, bias_hh, timing.alive, timing.marks)  # type: ignore[arg-type]
-    states = trajectory.states_of(cell)
-    at = trajectory.point_at(cell, states)
     d_a = _sum_of_products([(d_x, projection), (x, d_projection)], d_bias_ih)
-    pushed = trajectory.push(cell, at, (d_a, d_start, d_weight, d_bias_hh))
-    turned = trajectory.turn(cell, at, pushed, d_a) if goes_back else None
-    return _Layer(x, projection, cell, states, at, d_x, d_projection, d_weight, pushed.states, turned)
+    given = d_a, d_start, d_weight, d_bias_hh
+    passed = core_tangents.pass_through(cell, given) or trajectory.pass_through(cell, given, goes_back)
+    return _Layer(x, projection, d_x, d_projection, passed)
 
 
 def _sum_of_products(pairs: Sequence[tuple[_Maybe, _Maybe]], bias: _Maybe) -> _Maybe:
@@ -154,7 +147,7 @@ def _pulled(
     for index in reversed(range(own.num_layers)):
         layer = layers[index]
         gradients = [
-            timing.of_states(layer.states, t, d[1], index) for t, d in zip(above, (outer, d_outer), strict=True)
+            timing.of_states(layer.passed.states, t, d[1], index) for t, d in zip(above, (outer, d_outer), strict=True)
         ]
         below, d_start, found = _pulled_layer(layer, gradients, (index > 0 or wants[0], *wants[1:]))
         above = [None if t is None else timing.summed(t) for t in below]
@@ -173,18 +166,14 @@ def _pulled_layer(
     """Gradients of x and their tangents; tangents of the gradients of start and of the weights."""
     d_states, dd_states = gradients
     assert d_states is not None
-    assert layer.turned is not None
     wants_x, wants_start, wants_weights = wants
-    pulled = trajectory.pull(layer.cell, layer.at, d_states)
-    d_a, d_start, d_weight, d_bias = trajectory.push_pull(
-        layer.cell, layer.at, layer.turned, pulled, layer.d_weight, dd_states, (wants_start, wants_weights)
-    )
+    of_a, d_a, d_start, d_weight, d_bias = layer.passed.pull(d_states, dd_states, (wants_start, wants_weights))
     found: list[_Maybe] = [None] * 4
     if wants_weights:
-        d_projection = total([outer_sum(d_a, layer.x), None if layer.d_x is None else outer_sum(pulled.a, layer.d_x)])
+        d_projection = total([outer_sum(d_a, layer.x), None if layer.d_x is None else outer_sum(of_a, layer.d_x)])
         found = [d_projection, d_weight, d_a.sum((1, 2, 3)), d_bias]
     if not wants_x:
         return [None, None], d_start, found
-    moved = None if layer.d_projection is None else product(pulled.a, layer.d_projection)
+    moved = None if layer.d_projection is None else product(of_a, layer.d_projection)
     d_x = total([product(d_a, layer.projection), moved])
-    return [product(pulled.a, layer.projection), d_x], d_start, found
+    return [product(of_a, layer.projection), d_x], d_start, found

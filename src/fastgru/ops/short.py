@@ -1,7 +1,7 @@
-"""A few steps of a plain stack, in as few operators of torch as its equations allow.
+"""A few steps of a plain stack under torch.func, in as few operators of torch as its equations allow.
 
-The rules for whole sequences (`fastgru.ops.derivatives`) cost nearly the same for any number of steps; below some ten,
-recording the steps themselves is quicker.
+The rules for whole sequences (`fastgru.ops.derivatives`) cost nearly the same for any number of steps where each of
+their operators passes through the levels of torch.func; below some ten, recording the steps themselves is quicker.
 """
 
 from __future__ import annotations
@@ -14,17 +14,15 @@ from torch.nn import functional
 
 from fastgru.ops.inputs import Inputs
 
-# Steps of all directions up to which this way is the quicker one, measured: for autograd alone, and where each
-# operator passes through the levels of torch.func as well.
-MOST_STEPS = 4
-MOST_STEPS_TRANSFORMED = 8
+# Steps of all directions up to which this way is the quicker one under torch.func, measured.
+MOST_STEPS = 8
 
 
-def serves(own: Inputs, most: int) -> bool:
-    """Whether there are at most so many steps, of one model without lengths and resets."""
+def serves(own: Inputs) -> bool:
+    """Whether there are only a few steps, of one model without lengths and resets."""
     if own.lengths is not None or own.reset is not None or own.is_side_by_side:
         return False
-    return own.request.steps * own.spec.num_directions <= most
+    return own.request.steps * own.spec.num_directions <= MOST_STEPS
 
 
 def run(own: Inputs) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ order of time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -102,6 +102,46 @@ class Pulled(NamedTuple):
     states: Tensor
     c: Tensor
     a: Tensor
+
+
+class Found(NamedTuple):
+    """The gradients of a, and the tangents of those of a, start, weight and bias; None where not wanted."""
+
+    a: Tensor
+    d_a: Tensor
+    d_start: Tensor | None
+    d_weight: Tensor | None
+    d_bias: Tensor | None
+
+
+class Passed(NamedTuple):
+    """States and their tangents, and the way back.
+
+    Attributes:
+        states: (G, T, N, B, H).
+        d_states: their tangents.
+        pull: from the gradients of the states, the tangents of these (None: zero), and whether start is wanted, and
+            weight and bias, to what is found.
+    """
+
+    states: Tensor
+    d_states: Tensor
+    pull: Callable[[Tensor, Tensor | None, tuple[bool, bool]], Found]
+
+
+def pass_through(cell: Cell, tangents: Sequence[Tensor | None], goes_back: bool) -> Passed:
+    """A layer at a point, with tangents of a, start, weight and bias (None: zero)."""
+    states = states_of(cell)
+    at = point_at(cell, states)
+    pushed = push(cell, at, tangents)
+    turned = turn(cell, at, pushed, tangents[0]) if goes_back else None
+
+    def back(gradients: Tensor, d_gradients: Tensor | None, wants: tuple[bool, bool]) -> Found:
+        assert turned is not None
+        pulled = pull(cell, at, gradients)
+        return Found(pulled.a, *push_pull(cell, at, turned, pulled, tangents[2], d_gradients, wants))
+
+    return Passed(states, pushed.states, back)
 
 
 def states_of(cell: Cell) -> Tensor:

@@ -28,10 +28,12 @@ def run(call: Callable[..., tuple[Tensor, ...]], own: Inputs, *parts: Sequence[T
         own: the inputs, of one model or of several side by side.
         parts: lists of tensors, which stand side by side as well.
     """
+    is_transformed = torch._C._are_functorch_transforms_active()
+    if not is_transformed and not own.is_side_by_side:
+        return call(own, *parts)
     leaves, structure = tree_flatten((own, *parts))
     places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
     blank = [None if isinstance(leaf, Tensor) else leaf for leaf in leaves]
-    is_side_by_side = own.is_side_by_side
 
     def direct(*tensors: Tensor) -> tuple[Tensor, ...]:
         filled = list(blank)
@@ -39,9 +41,9 @@ def run(call: Callable[..., tuple[Tensor, ...]], own: Inputs, *parts: Sequence[T
             filled[place] = tensor
         return call(*tree_unflatten(filled, structure))
 
-    function = torch.vmap(direct) if is_side_by_side else direct
+    function = torch.vmap(direct) if own.is_side_by_side else direct
     tensors = [leaves[place] for place in places]
-    if torch._C._are_functorch_transforms_active():
+    if is_transformed:
         return _Whole.apply(function, own.size_of_gates(), *tensors)  # type: ignore[no-any-return, no-untyped-call]
     return function(*tensors)
 
