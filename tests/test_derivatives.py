@@ -106,16 +106,50 @@ def test_rules_for_sequences_and_for_a_few_steps(monkeypatch, config, is_short):
     assert torch.autograd.gradgradcheck(run, leaves, check_fwd_over_rev=True, check_rev_over_rev=True, **fast)
 
 
-@pytest.mark.parametrize("steps", [3, 16])
-def test_gradients_in_batches_equal_torchs(steps):
-    ours, stock = pair("GRU", 2, 3, 2, dtype=torch.float64)
-    x = torch.randn(steps, 1, 2, dtype=torch.float64)
+BATCHES = [
+    (),
+    ("h_0",),
+    ("weight_hh_l0", "bias_ih_l1"),
+    ("h_0", "weight_ih_l1", "weight_hh_l1_reverse", "bias_hh_l0_reverse"),
+]
+
+
+@pytest.mark.parametrize("steps", [1, 3, 16])
+@pytest.mark.parametrize("further", BATCHES, ids=str)
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_gradients_in_batches_equal_torchs(steps, further, batch_first):
+    ours, stock = pair("GRU", 2, 2, 2, bidirectional=True, batch_first=batch_first, dtype=torch.float64)
+    x = torch.randn(*((2, steps) if batch_first else (steps, 2)), 2, dtype=torch.float64)
+    own = dict(stock.named_parameters())
+    given = (
+        x,
+        *[torch.randn(4, 2, 2, dtype=torch.float64) if name == "h_0" else own[name].detach() for name in further],
+    )
     found = []
     for layer in (ours, stock):
-        jacobian = torch.autograd.functional.jacobian(lambda x, layer=layer: layer(x)[0], x, vectorize=True)
-        second = torch.autograd.functional.hessian(loss(layer), x, vectorize=True)
-        found.append({"jacobian": jacobian, "hessian": second})
+
+        def run(x, *others, layer=layer):
+            moved = dict(zip(further, others, strict=True))
+            return functional_call(layer, moved, (x, moved.pop("h_0", None)))
+
+        def total(*given, run=run):
+            return sum(t.sin().sum() for t in run(*given))
+
+        jacobian = torch.autograd.functional.jacobian(run, given, vectorize=True)
+        second = torch.autograd.functional.hessian(total, given, vectorize=True)
+        kept = torch.autograd.functional.jacobian(total, given, vectorize=True, create_graph=True)
+        flat = [t for row in (*jacobian, *second) for t in row] + list(kept)
+        found.append({str(place): t.detach() for place, t in enumerate(flat)})
     assert_agrees(*found)
+
+
+def test_gradients_in_batches_with_ends_and_resets():
+    layer, x = fastgru.GRU(2, 3, 2, dtype=torch.float64), torch.randn(5, 2, 2, dtype=torch.float64)
+    reset = torch.tensor([[False, True, False, False, True], [True, False, True, False, False]]).T
+    for options in ({"lengths": [5, 3]}, {"reset": reset}, {"lengths": [2, 5], "reset": reset}):
+        total = lambda x, options=options: sum(t.sin().sum() for t in layer(x, **options))  # noqa: E731
+        one_by_one = torch.autograd.functional.hessian(total, x)
+        assert_agrees({"": torch.autograd.functional.hessian(total, x, vectorize=True)}, {"": one_by_one})
 
 
 @pytest.mark.parametrize("steps", [3, 16])

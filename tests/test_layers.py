@@ -25,7 +25,7 @@ ROWS = [
     {"backends.base", "backends.saving", "backends.taking", "convert.torch"},
     {"backends.reference", "backends.core_calls", "backends.onnx", "convert"},
     {"backends.side_by_side", "backends.guarding", "checking", "ops.inputs"},
-    {"ops.batching", "ops.checks", "ops.flops", "ops.recurrence", "ops.short", "ops.timing", "backends.aten"},
+    {"ops.batching", "ops.checks", "ops.legacy_batches", "ops.flops", "ops.recurrence", "ops.short", "ops.timing", "backends.aten"},
     {"ops.computing", "ops.recorded", "ops.trajectory", "ops.whole"},
     {"ops.core_tangents"},
     {"ops.derivatives"},

@@ -106,3 +106,30 @@ def batched_backward(
     kept = [_stacked(t, dim, count, is_side_by_side) for t, dim in zip(outer, outer_dims, strict=True)]
     found = call(*kept, *_all_stacked(count, dims, own), wanted)
     return [_unstacked(d, count, is_side_by_side) if w else d for d, w in zip(found, wanted, strict=True)], places
+
+
+def batched_second(
+    run: Callable[..., Sequence[Tensor | None]],
+    count: int,
+    own: Inputs,
+    outer: Sequence[Tensor | None],
+    given: Sequence[Tensor | None],
+) -> list[Tensor | None]:
+    """Second gradients of a batch of given ones, which stands in front, where none is of a weight.
+
+    Args:
+        run: of outer gradients, given ones and inputs; as `fastgru.ops.derivatives.second_gradients`.
+        count: of the batch.
+        own: the inputs, all of them without a batch.
+        outer: the outer gradients, likewise.
+        given: None but for x and h_0.
+    """
+    fold = _Fold(count, own, Inputs(None, None, None, [], None, None, *own[6:]))  # type: ignore[arg-type]
+    names = ("x", "h_0")
+    folded = [fold.fold(name, t, None) for name, t in zip(names, outer, strict=True)]
+    moved = [fold.fold(name, t, 0) for name, t in zip(names, given[:2], strict=True)]
+    found = run(folded, [*moved, *given[2:]], fold.inputs)
+    unfolded = [
+        None if t is None else fold.unfold(name, t) for name, t in zip((*names, *names), found[:4], strict=True)
+    ]
+    return [*unfolded, *found[4:]]

@@ -19,8 +19,8 @@ from torch.nn.utils import rnn
 from fastgru import checking
 from fastgru.backends import saving
 from fastgru.backends.base import Bounds, Request, sum_dtype
-from fastgru.ops import derivatives, recorded, short
-from fastgru.ops.batching import batched_backward, batched_forward
+from fastgru.ops import derivatives, legacy_batches, recorded, short
+from fastgru.ops.batching import batched_backward, batched_forward, batched_second
 from fastgru.ops.checks import checked
 from fastgru.ops.computing import compute, compute_gradients
 from fastgru.ops.inputs import Inputs
@@ -100,7 +100,9 @@ def gradients(
     spec = request.spec
     options = spec.num_layers, spec.bidirectional, request.batch_first and batch_sizes is None, request.recompute
     own = Inputs(x, h_0, reset_state, weights, lengths, bounds.reset, *options)  # type: ignore[arg-type]
-    if not recorded.are_plain(outer):
+    if legacy_batches.serves(outer):
+        found = legacy_batches.through(lambda pair: backward(pair[0], pair[1], own, _Asked(wanted)), (d_output, d_h_n))
+    elif not recorded.are_plain(outer):
         found = recorded.gradients(own, (d_output, d_h_n), wanted, recorded.run_by_torch)
     else:
         is_kept = kept is not None and batch_sizes is None and dtype is request.dtype
@@ -181,7 +183,9 @@ class _BackwardFunction(torch.autograd.Function):
         own = _unflat(ctx.options, *tensors)
         needed = recorded.still_wanted(ctx, weights=9)
         asked = [*needed[4:7], *needed[9:]]
-        if not recorded.are_plain(outer):
+        if legacy_batches.serves(outer):
+            found = _second_of_batches(own, (d_output, d_h_n), ctx.wanted, outer, asked)
+        elif not recorded.are_plain(outer):
             asked = [*needed[1:3], *asked]
             found = recorded.second_gradients(own, (d_output, d_h_n), ctx.wanted, outer, asked)
         else:
@@ -248,6 +252,26 @@ def _second_gradients(
     options, *tensors = _flat(own)
     call = _Second(tuple(wanted), tuple(asked), options)
     return [*_SecondFunction.apply(call, *outer, *given, *tensors)]  # type: ignore[no-untyped-call]
+
+
+def _second_of_batches(
+    own: Inputs,
+    outer: Sequence[Tensor | None],
+    wanted: Sequence[bool],
+    given: Sequence[Tensor | None],
+    asked: Sequence[bool],
+) -> list[Tensor | None]:
+    """The same of legacy batches of given ones: as one batch of many rows, where neither these are of weights."""
+
+    def run(outer: Sequence[Tensor | None], given: Sequence[Tensor | None], own: Inputs) -> list[Tensor | None]:
+        return derivatives.second_gradients(own, outer, wanted, given, asked)
+
+    values, dims = legacy_batches.values(given)
+    there = {place for place, t in enumerate(given) if t is not None}
+    if any(asked[2:]) or not there <= {0, 1} or any(dims[place] is None for place in there):
+        return legacy_batches.through(lambda given: run(outer, given, own), given)
+    counts = [t.shape[0] for t in values if t is not None]
+    return legacy_batches.batches(batched_second(run, counts[0], own, outer, values))
 
 
 class _SecondFunction(torch.autograd.Function):
