@@ -20,7 +20,7 @@ import torch
 import fastgru
 import processes
 from fastgru import _core, bench
-from fastgru.backends import core_calls
+from fastgru.backends.cpu import core_calls
 from fastgru.bench import Case, Figure, Limits, Record, limits, measuring, plotting, records
 from fastgru.bench.limits import ThreadLimits
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import fastgru
-import fastgru.ops
+import fastgru.backends.cpu.ops
 from tolerance import assert_agrees
 
 pytestmark = [  # torch's own, as it compiles

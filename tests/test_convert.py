@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import fastgru
-from fastgru.weights import flip_z, reorder_gates
+from fastgru.convert.gate_order import flip_z, reorder_gates
 
 
 def z_takes_new(x, h, weight_ih, weight_hh, bias_ih, bias_hh):

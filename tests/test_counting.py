@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 import fastgru
-from fastgru import counting
+from fastgru.nn import counting
 
 PACKAGE = """
 from torch import nn

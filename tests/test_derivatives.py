@@ -11,8 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import fastgru
 from fastgru import _core
-from fastgru.ops import core_tangents, functions, short
-from fastgru.ops.inputs import Inputs
+from fastgru.backends.cpu.ops import core_tangents, functions, short
+from fastgru.backends.cpu.ops.inputs import Inputs
 from pairs import pair
 from tolerance import HIGHER_ORDER_UNITS, MOST_OF_TORCHS_OPERATORS, assert_agrees
 

@@ -14,8 +14,8 @@ from torch.nn.utils.rnn import pack_sequence
 from torch.utils.flop_counter import FlopCounterMode
 
 import fastgru
+from fastgru.call.frozen_parameter import FrozenParameter
 from fastgru.errors import FrozenError
-from fastgru.frozen_parameter import FrozenParameter
 from fastgru.levels import use_level
 from strategies import batches, dtypes, seeds, sizes, steps
 from test_drop_in_state import CHANGES

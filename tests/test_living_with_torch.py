@@ -17,7 +17,7 @@ from torch.utils.checkpoint import (
 )
 
 import fastgru
-from fastgru.backends import cpu
+from fastgru.backends.cpu import native
 from pairs import FORMS, KINDS, everything, example, of_form, pair, results
 from tolerance import assert_agrees
 
@@ -86,8 +86,8 @@ def test_results_changed_in_place_give_the_same_gradients(kind, options):
 @pytest.mark.parametrize("batch_first", [False, True])
 def test_only_a_changed_output_is_computed_twice(monkeypatch, batch_first, dropout):
     calls = []
-    forward = cpu._forward
-    monkeypatch.setattr(cpu, "_forward", lambda *args: (calls.append(1), forward(*args))[1])
+    forward = native._forward
+    monkeypatch.setattr(native, "_forward", lambda *args: (calls.append(1), forward(*args))[1])
     layer = fastgru.GRU(3, 5, 2, batch_first=batch_first, dropout=dropout)
     once = 2 if dropout else 1  # calls of the core for a stack
     layer(torch.randn(4, 2, 3))[0].sum().backward()

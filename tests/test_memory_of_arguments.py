@@ -358,8 +358,8 @@ def test_results_can_be_resized_and_their_memory_given_back():
 
 
 def test_tensors_are_made_through_dlpack_where_torch_has_no_other_functions():
-    from fastgru.backends import taking
-    from fastgru.frozen_parameter import FrozenParameter
+    from fastgru.call import memory
+    from fastgru.call.frozen_parameter import FrozenParameter
 
     types = (torch.Tensor, nn.Parameter, FrozenParameter)
     layer, x = fastgru.GRU(3, 4, 2), torch.randn(5, 2, 3)
@@ -368,7 +368,7 @@ def test_tensors_are_made_through_dlpack_where_torch_has_no_other_functions():
         assert _core.load_tensors(types, None, None, None, False)
         got = train(layer, x, None, torch.ones(5, 2, 4))
     finally:
-        _core.load_tensors(types, *taking._functions_of_torch())
+        _core.load_tensors(types, *memory._functions_of_torch())
     assert all(torch.equal(a, b) for a, b in zip(got, want, strict=True))
 
 

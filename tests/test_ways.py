@@ -12,7 +12,7 @@ import torch
 
 import fastgru
 from fastgru import GRUSpec
-from fastgru.backends import core_calls
+from fastgru.backends.cpu import core_calls
 from ways import CORE_DOORS, LEVELS, PLAIN, Call, check, no_kernel, replaced_cores, through
 
 # Together they use whatever may be broken.

@@ -17,7 +17,7 @@ from torch import Tensor
 
 import fastgru
 from fastgru import GRUSpec, _core, dispatch, functional
-from fastgru.backends import core_calls
+from fastgru.backends.cpu import core_calls
 from fastgru.levels import use_level
 from strategies import batches, dtypes, lengths, sizes, steps
 from tolerance import assert_no_worse_than_torch

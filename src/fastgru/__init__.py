@@ -12,22 +12,22 @@ __version__ = "0.1.0"
 
 # Public name -> the module that defines it, or is it.
 _HOMES = {
-    "GRU": "fastgru.nn",
-    "GRUCell": "fastgru.cell",
+    "GRU": "fastgru.nn.gru",
+    "GRUCell": "fastgru.nn.cell",
     "GRUSpec": "fastgru.spec",
-    "StatefulGRU": "fastgru.stateful",
-    "Stepper": "fastgru.streaming",
+    "StatefulGRU": "fastgru.nn.stateful",
+    "Stepper": "fastgru.nn.stepper",
     "convert": "fastgru.convert",
     "cpu_info": "fastgru.levels",
     "errors": "fastgru.errors",
     "explain": "fastgru.explanation",
     "functional": "fastgru.functional",
-    "last_output": "fastgru.layouts",
-    "onnx": "fastgru.onnx",
-    "opacus": "fastgru.opacus",
-    "patch": "fastgru.patching",
-    "replace_gru": "fastgru.replace",
-    "restore_gru": "fastgru.replace",
+    "last_output": "fastgru.nn.sequence_inputs",
+    "onnx": "fastgru.integrations.onnx",
+    "opacus": "fastgru.integrations.opacus",
+    "patch": "fastgru.integrations.patching",
+    "replace_gru": "fastgru.integrations.replace",
+    "restore_gru": "fastgru.integrations.replace",
     "use_backend": "fastgru.dispatch",
 }
 
@@ -53,18 +53,19 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from fastgru import convert, errors, functional, onnx, opacus
-    from fastgru.cell import GRUCell
+    from fastgru import convert, errors, functional
     from fastgru.dispatch import use_backend
     from fastgru.explanation import explain
-    from fastgru.layouts import last_output
+    from fastgru.integrations import onnx, opacus
+    from fastgru.integrations.patching import patch
+    from fastgru.integrations.replace import replace_gru, restore_gru
     from fastgru.levels import cpu_info
-    from fastgru.nn import GRU
-    from fastgru.patching import patch
-    from fastgru.replace import replace_gru, restore_gru
+    from fastgru.nn.cell import GRUCell
+    from fastgru.nn.gru import GRU
+    from fastgru.nn.sequence_inputs import last_output
+    from fastgru.nn.stateful import StatefulGRU
+    from fastgru.nn.stepper import Stepper
     from fastgru.spec import GRUSpec
-    from fastgru.stateful import StatefulGRU
-    from fastgru.streaming import Stepper
 
 
 def __getattr__(name: str) -> Any:
@@ -78,7 +79,7 @@ def __getattr__(name: str) -> Any:
         from fastgru.errors import missing_extra
 
         raise missing_extra("torch", "torch", f"fastgru.{name}") from missing
-    value = module if module.__name__ == f"fastgru.{name}" else getattr(module, name)
+    value = module if module.__name__.endswith(f".{name}") else getattr(module, name)
     globals()[name] = value
     return value
 

@@ -10,11 +10,12 @@ from contextvars import ContextVar
 import torch
 
 from fastgru import errors
-from fastgru.backends import aten, cpu, onnx, reference
+from fastgru.backends import aten, onnx, reference
 from fastgru.backends.base import Backend, Request, warn_once
+from fastgru.backends.cpu import native
 
 # In order of preference: the first that does not refuse is used. The last refuses nothing, and is slow.
-BACKENDS: tuple[Backend, ...] = (onnx.BACKEND, cpu.BACKEND, aten.BACKEND, reference.BACKEND)
+BACKENDS: tuple[Backend, ...] = (onnx.BACKEND, native.BACKEND, aten.BACKEND, reference.BACKEND)
 
 
 def find(name: str) -> Backend:

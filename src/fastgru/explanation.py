@@ -10,8 +10,8 @@ from torch.nn.utils.rnn import PackedSequence
 
 from fastgru import dispatch, levels
 from fastgru.backends.base import Request
-from fastgru.cell import GRUCell
-from fastgru.nn import GRU
+from fastgru.nn.cell import GRUCell
+from fastgru.nn.gru import GRU
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from fastgru import checking, dispatch, errors, recording
-from fastgru.backends import core_calls, cpu, expanded, onnx, taking
+from fastgru import dispatch, errors, recording
+from fastgru.backends import expanded_weights, onnx
 from fastgru.backends.base import (
     COMPILER,
     DISPATCH_MODE,
@@ -26,6 +26,8 @@ from fastgru.backends.base import (
     Request,
     not_compiled,
 )
+from fastgru.backends.cpu import core_calls, native
+from fastgru.call import checks, memory
 from fastgru.recording import profiler
 from fastgru.spec import GRUSpec
 
@@ -103,12 +105,12 @@ def gru(
     expected = num_layers * (2 if bidirectional else 1) * (4 if bias else 2)
     if len(weights) != expected:
         raise errors.parameter_count(len(weights), expected)
-    checking.check_tensors(input=input, h_0=h_0, **{f"weights[{i}]": weight for i, weight in enumerate(weights)})
+    checks.check_tensors(input=input, h_0=h_0, **{f"weights[{i}]": weight for i, weight in enumerate(weights)})
     if batch_sizes is not None:
-        batch_sizes = checking.batch_sizes_of(input, batch_sizes)
+        batch_sizes = checks.batch_sizes_of(input, batch_sizes)
     elif input.dim() != 3:
         raise errors.input_rank("GRU", input.dim(), (3,), "(T, B, I), or (B, T, I) with batch_first")
-    features, hidden = checking.width("weights[0]", weights[0]), checking.width("weights[1]", weights[1])
+    features, hidden = checks.width("weights[0]", weights[0]), checks.width("weights[1]", weights[1])
     spec = GRUSpec(features, hidden, num_layers, bias, bidirectional)
     batch_first = batch_first and batch_sizes is None
     bounds = bounds_of(input, batch_first, batch_sizes, lengths, reset, reset_state)
@@ -142,11 +144,11 @@ def bounds_of(
         raise errors.reset_state_alone()
     steps, batch = _sizes(x, batch_first, batch_sizes)
     if lengths is not None:
-        lengths = checking.lengths_of(lengths, steps, batch)
+        lengths = checks.lengths_of(lengths, steps, batch)
     if reset is not None:
         shape, layout = ((batch, steps), "(B, T)") if batch_first else ((steps, batch), "(T, B)")
-        reset = checking.reset_of(reset, shape, x.device, layout)
-    checking.check_tensors(**({} if reset_state is None else {"reset_state": reset_state}))
+        reset = checks.reset_of(reset, shape, x.device, layout)
+    checks.check_tensors(**({} if reset_state is None else {"reset_state": reset_state}))
     return Bounds(batch_sizes, lengths, reset, reset_state)
 
 
@@ -181,11 +183,11 @@ def gru_cell(
         torch.Size([3, 16])
     """
     given = (input, hx, weight_ih, weight_hh, bias_ih, bias_hh)
-    if not checking.PLAIN.issuperset(map(type, given)):
-        checking.check_tensors(**dict(zip(_CELL_ARGUMENTS, given, strict=True)))
+    if not checks.PLAIN.issuperset(map(type, given)):
+        checks.check_tensors(**dict(zip(_CELL_ARGUMENTS, given, strict=True)))
     weights = (weight_ih, weight_hh, *_biases(bias_ih, bias_hh))
-    features, hidden = checking.width("weight_ih", weight_ih), checking.width("weight_hh", weight_hh)
-    checking.check_cell(input, hx, features, hidden)
+    features, hidden = checks.width("weight_ih", weight_ih), checks.width("weight_hh", weight_hh)
+    checks.check_cell(input, hx, features, hidden)
     is_batched = input.dim() == 2
     x = input.unsqueeze(0) if is_batched else input[None, None]
     h_0 = None if hx is None else hx.unsqueeze(0) if is_batched else hx[None, None]
@@ -231,17 +233,17 @@ def run(
         if profiler._is_profiler_enabled:
             results = _run_recorded(spec, x, h_0, weights, bounds, batch_first, recompute)
         elif torch.is_grad_enabled() and needs_grad(x, h_0, weights, bounds.reset_state):
-            results = cpu.train_plain(spec, x, h_0, weights, bounds, batch_first, recompute)
+            results = native.train_plain(spec, x, h_0, weights, bounds, batch_first, recompute)
         else:
             results = core_calls.forward_plain(spec, x, h_0, weights, bounds, batch_first)
         if results is not None:
             return results
-    if not checking.PLAIN.issuperset(map(type, weights)):
-        checking.check_weights(spec, weights)
-        plain = expanded.originals(weights)
+    if not checks.PLAIN.issuperset(map(type, weights)):
+        checks.check_weights(spec, weights)
+        plain = expanded_weights.originals(weights)
         if plain is not None:
             request = request_for(spec, x, h_0, plain, bounds, dropout, recompute, batch_first)
-            return expanded.run(request, x, h_0, weights, bounds)
+            return expanded_weights.run(request, x, h_0, weights, bounds)
     if x.is_cpu and torch.is_autocast_enabled("cpu"):
         dtype = torch.get_autocast_dtype("cpu")
         x, h_0, anew, *cast = [_autocast(t, dtype) for t in (x, h_0, bounds.reset_state, *weights)]
@@ -271,7 +273,7 @@ def _run_recorded(
     """The short way of `run` under a profiler, apart from it: a call more would be felt in a single step."""
     with recording.span(x, h_0, *weights):
         if torch.is_grad_enabled() and needs_grad(x, h_0, weights, bounds.reset_state):
-            return cpu.train_plain(spec, x, h_0, weights, bounds, batch_first, recompute)
+            return native.train_plain(spec, x, h_0, weights, bounds, batch_first, recompute)
         return core_calls.forward_plain(spec, x, h_0, weights, bounds, batch_first)
 
 
@@ -292,8 +294,8 @@ def request_for(
 ) -> Request:
     """The call as data, after all checks; arguments as for `run`."""
     steps, batch = _sizes(x, batch_first, bounds.batch_sizes)
-    is_mixed = checking.check_operands(spec, x, h_0, weights, batch)
-    checking.check_reset_state(spec, bounds, x, batch)
+    is_mixed = checks.check_operands(spec, x, h_0, weights, batch)
+    checks.check_reset_state(spec, bounds, x, batch)
     return Request(
         spec,
         x.dtype,
@@ -374,11 +376,11 @@ def _context(
         return JIT_TRACING
     if torch._C._len_torch_dispatch_stack() > 0:
         return DISPATCH_MODE
-    strange = {type(t) for t in tensors} - checking.PLAIN
+    strange = {type(t) for t in tensors} - checks.PLAIN
     if strange:
         return f"tensors of type {strange.pop().__name__}"
     if any(t.layout is not torch.strided for t in tensors):
         return "tensors of other layouts than torch.strided"
     names = (*states, *("a parameter" for _ in weights))
-    wrappers = [taking.is_wrapper(name, t) for name, t in zip(names, tensors, strict=True) if t.is_cpu]
+    wrappers = [memory.is_wrapper(name, t) for name, t in zip(names, tensors, strict=True) if t.is_cpu]
     return "tensors without memory of their own" if any(wrappers) else None

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-import fastgru.ops  # noqa: F401 - a saved program names its operator
+import fastgru.backends.cpu.ops  # noqa: F401 - a saved program names its operator
 from compatibility.models import Model, agree
 from compatibility.registry import Library, capability
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from doors.draw import Draw
 from fastgru import errors
-from fastgru.backends.taking import check_memory
+from fastgru.call.memory import check_memory
 
 Change = Callable[[Tensor], None]
 

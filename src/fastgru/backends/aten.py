@@ -8,7 +8,7 @@ from torch._VF import gru as torch_gru
 from torch._VF import gru_cell as torch_gru_cell
 from torch.nn.utils import rnn
 
-from fastgru.backends import guarding
+from fastgru.backends import cudnn_double_backward
 from fastgru.backends.base import FORWARD_MODE, JIT_TRACING, TRANSFORM, Bounds, Request
 
 # Where torch's operator is cuDNN's: it has first derivatives alone, and wants weights side by side in memory.
@@ -47,7 +47,7 @@ class AtenBackend:
             return _run_step(request, x, h_0, weights)
         # With dropout the reference would draw other masks; torch says itself that it cannot go on.
         if request.needs_grad and request.dropout == 0.0:
-            return guarding.run(_run, request, x, h_0, weights, bounds)
+            return cudnn_double_backward.run(_run, request, x, h_0, weights, bounds)
         return _run(request, x, h_0, weights, bounds)
 
 

@@ -21,7 +21,7 @@ from torch.nn.modules.rnn import GRU as STOCK_GRU
 from fastgru.bench.cases import Case
 from fastgru.bench.limits import Limits, share_of_peak
 from fastgru.errors import FastGRUError
-from fastgru.nn import GRU
+from fastgru.nn.gru import GRU
 
 # Both layers round differently in the last bits; over long sequences that grows. A wrong result is off by far more.
 _RELATIVE_DIFFERENCE = {torch.float32: 1e-4, torch.float64: 1e-11}

@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from fastgru.convert.gate_order import copied, flip_z
 from fastgru.errors import ArgumentError
-from fastgru.weights import copied, flip_z
 
 _CONVENTIONS = ("z_keeps_old", "z_takes_new")
 _NAME = re.compile(r"(weight_ih|weight_hh|bias_ih|bias_hh)(?:_l\d+(?:_reverse)?)?")

@@ -1,0 +1,1 @@
+"""Our own kernels on the CPU."""

@@ -1,0 +1,159 @@
+"""Several models of one size, or several batches, in one call of the core: one thread takes one after another.
+
+Every tensor has the models in front; those of a tensor that is expanded over them stand in one place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from fastgru import _core
+from fastgru.backends.base import Bounds, Request
+from fastgru.backends.cpu import core_calls
+from fastgru.call.memory import dense
+
+
+class _Lined:
+    """A tensor as the core takes it: the first model's address and strides, and how far it is to the next in bytes."""
+
+    def __init__(self, name: str, tensor: Tensor | None) -> None:
+        self.tensor: Tensor | None = None
+        self.shift = 0
+        if tensor is None:
+            return
+        if tensor.shape[0] > 1 and tensor.stride(0) == 0:
+            self.tensor = dense(name, tensor[0]).unsqueeze(0)
+        else:
+            self.tensor = dense(name, tensor)
+            self.shift = self.tensor.stride(0) * tensor.itemsize
+
+    @property
+    def address(self) -> int:
+        return 0 if self.tensor is None else self.tensor.data_ptr()
+
+    @property
+    def room(self) -> tuple[int, int]:
+        """Address and values of one model."""
+        return (0, 0) if self.tensor is None else (self.address, self.tensor[0].numel())
+
+    def place(self, batch_first: bool) -> tuple[int, int, int]:
+        """Of (models, T, B, ...) or (models, B, T, ...)."""
+        if self.tensor is None:
+            return 0, 0, 0
+        first, second = self.tensor.stride()[1:3]
+        return (self.address, second, first) if batch_first else (self.address, first, second)
+
+
+class _Inputs:
+    """What the forward and the backward pass read alike."""
+
+    def __init__(
+        self, request: Request, x: Tensor, h_0: Tensor | None, weights: Sequence[Tensor], bounds: Bounds
+    ) -> None:
+        self.x, self.h_0 = _Lined("input", x), _Lined("hx", h_0)
+        names = request.spec.parameter_names
+        self.weights = [_Lined(name, weight) for name, weight in zip(names, weights, strict=True)]
+        self.lengths, self.marks = _Lined("lengths", bounds.lengths), _Lined("reset", bounds.reset)
+        self.state = _Lined("reset_state", bounds.reset_state)
+        self.sizes = (request.steps, request.batch, 0, 0, self.lengths.address)
+        is_shared = bounds.reset_state is None or bounds.reset_state.dim() == 3
+        stride = 0 if is_shared else request.spec.hidden_size
+        self.reset = self.marks.place(request.batch_first), self.state.address, stride
+        self.parameters = tuple([weight.address for weight in self.weights])
+
+    def shifts(self, *others: _Lined) -> list[int]:
+        """In the order that `_core.Models` asks for."""
+        read = [self.lengths, self.x, self.h_0, self.marks, self.state]
+        shifts = [one.shift for one in (*read, *others)]
+        return shifts + [0] * (12 - len(shifts))
+
+
+def forward(
+    request: Request,
+    x: Tensor,
+    h_0: Tensor | None,
+    weights: Sequence[Tensor],
+    bounds: Bounds,
+    saved: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """Output (models, T, B, D*H) or (models, B, T, D*H), and h_n (models, L*D, B, H).
+
+    Args:
+        request: of one model.
+        x: (models, T, B, I) or (models, B, T, I).
+        h_0: (models, L*D, B, H), or None.
+        weights: in torch's order, each (models, ...).
+        bounds: with lengths (models, B), reset and reset_state likewise.
+        saved: (models, values) for the backward pass, as many as for a full batch; None: none follows.
+    """
+    spec, count = request.spec, x.shape[0]
+    inputs = _Inputs(request, x, h_0, weights, bounds)
+    output = x.new_empty(*x.shape[:-1], spec.num_directions * spec.hidden_size)
+    h_n = x.new_empty(count, spec.num_layers * spec.num_directions, request.batch, spec.hidden_size)
+    to = _Lined("output", output), _Lined("h_n", h_n), _Lined("saved", saved)
+    models = _core.Models(count, inputs.shifts(*to), [weight.shift for weight in inputs.weights], [])
+    core_calls.core_for(spec, request.dtype).forward(
+        inputs.sizes,
+        inputs.x.place(request.batch_first),
+        inputs.h_0.address,
+        inputs.reset,
+        inputs.parameters,
+        to[0].place(request.batch_first),
+        to[1].address,
+        to[2].room,
+        request.recompute,
+        torch.get_num_threads(),
+        models,
+    )
+    return output, h_n
+
+
+def backward(
+    request: Request,
+    inputs: Sequence[Tensor | None],
+    bounds: Bounds,
+    output: Tensor,
+    saved: Tensor,
+    outer: tuple[Tensor | None, Tensor | None],
+    wanted: Sequence[bool],
+) -> list[Tensor | None]:
+    """The gradients of x, h_0, reset_state and the weights, each (models, ...); None where not wanted."""
+    x, h_0, reset_state, *weights = inputs
+    assert x is not None
+    count, spec = x.shape[0], request.spec
+    given = _Inputs(request, x, h_0, [w for w in weights if w is not None], bounds._replace(reset_state=reset_state))
+    states = (count, spec.num_layers * spec.num_directions, request.batch, spec.hidden_size)
+    shapes = [x.shape, states, states, *(w.shape for w in weights if w is not None)]
+    found = [x.new_empty(shape) if is_wanted else None for shape, is_wanted in zip(shapes, wanted, strict=True)]
+    d_x, d_h_0, d_reset, *d_weights = [_Lined("gradient", d) for d in found]
+    kept = (
+        _Lined("output", output),
+        _Lined("gradient of h_n", outer[1]),
+        _Lined("saved", saved),
+        _Lined("gradient of output", outer[0]),
+    )
+    shifts = given.shifts(*kept, d_x, d_h_0, d_reset)
+    core_calls.core_for(spec, request.dtype).backward(
+        given.sizes,
+        given.x.place(request.batch_first),
+        given.h_0.address,
+        given.reset,
+        given.parameters,
+        kept[0].place(request.batch_first),
+        kept[2].room,
+        request.recompute,
+        kept[3].place(request.batch_first),
+        kept[1].address,
+        d_x.place(request.batch_first),
+        d_h_0.address,
+        d_reset.address,
+        tuple([d.address for d in d_weights]),
+        torch.get_num_threads(),
+        _core.Models(count, shifts, [w.shift for w in given.weights], [d.shift for d in d_weights]),
+    )
+    if found[2] is not None and reset_state is not None and reset_state.dim() == 3:
+        found[2] = found[2].sum(2)
+    return found

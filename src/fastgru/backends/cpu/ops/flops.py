@@ -1,0 +1,89 @@
+"""How many floating-point operations the operators stand for, as `torch.utils.flop_counter` counts them.
+
+Counted is what torch counts for its own layer in the same call: two operations for each pair of numbers that a matrix
+product multiplies, and nothing for gates. That a backward pass of ours computes something again does not change it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from fastgru.backends.cpu.ops.inputs import Inputs
+from fastgru.call import checks
+
+
+class _Rows(NamedTuple):
+    """Steps of all sequences, and how many of them a direction takes at once where it begins."""
+
+    steps: int
+    first: tuple[int, int]
+
+
+def _rows(own: Inputs) -> _Rows:
+    """Of all models; padding counts where the lengths are no numbers yet."""
+    request, models = own.request, own.x.shape[:-3].numel()
+    if own.lengths is None or not checks.are_numbers(own.lengths):
+        full = models * request.batch
+        return _Rows(full * request.steps, (full, full))
+    lengths = own.lengths.expand(*own.x.shape[:-3], request.batch)
+    longest = lengths.amax(-1, keepdim=True) if request.batch > 0 else lengths
+    starts = lengths > 0, (lengths == longest) & (lengths > 0)
+    return _Rows(int(lengths.sum()), (int(starts[0].sum()), int(starts[1].sum())))
+
+
+def _products(own: Inputs) -> Iterator[tuple[int, int, int]]:
+    """Of each layer and direction: the direction, and what one row costs by weight_ih and by weight_hh."""
+    for cell in range(own.num_layers * own.spec.num_directions):
+        weight_ih, weight_hh = own.weights[cell * _per_cell(own) :][:2]
+        by_input, by_state = (2 * w.shape[-2] * w.shape[-1] for w in (weight_ih, weight_hh))
+        yield cell % own.spec.num_directions, by_input, by_state
+
+
+def _per_cell(own: Inputs) -> int:
+    return 4 if own.spec.bias else 2
+
+
+def forward(*arguments: Any, out_val: Any = None) -> int:
+    """Of a call of `fastgru.ops.forward`."""
+    own = Inputs(*arguments[:-1])
+    steps = _rows(own).steps
+    return sum(steps * (by_input + by_state) for _, by_input, by_state in _products(own))
+
+
+def backward(*arguments: Any, out_val: Any = None) -> int:
+    """Of a call of `fastgru.ops.backward`."""
+    *inputs, wanted = arguments[4:]
+    own = Inputs(*inputs)
+    return _backward(own, _rows(own), wanted)
+
+
+def gradients(*arguments: Any, out_val: Any = None) -> int:
+    """Of a call of `ops.gradients`."""
+    batch_sizes, *others, wanted = arguments[9:]
+    own = Inputs(*arguments[5:9], *others)
+    if batch_sizes is None:
+        return _backward(own, _rows(own), wanted)
+    rows = _Rows(own.x.shape[0], (int(batch_sizes[0]), int(batch_sizes[-1])))
+    return _backward(own, rows, wanted)
+
+
+def _backward(own: Inputs, rows: _Rows, wanted: Sequence[bool]) -> int:
+    wants_input, wants_start, wants_weights = wanted[0], any(wanted[1:3]), wanted[3:]
+    directions, per_cell = own.spec.num_directions, _per_cell(own)
+    total = 0
+    follows: list[bool] = []
+    for cell, (direction, by_input, by_state) in enumerate(_products(own)):
+        if cell > 0 and cell % directions == 0:  # a layer's input is what the one below gives
+            wants_input = any(follows[-directions:])
+        own_weights = wants_weights[cell * per_cell :][:per_cell]
+        follows.append(wants_input or wants_start or any(own_weights))
+        through = _steps_back(rows, direction, wants_start) if follows[-1] else 0
+        total += rows.steps * (by_input * (wants_input + own_weights[0]) + by_state * own_weights[1])
+        total += through * by_state
+    return total
+
+
+def _steps_back(rows: _Rows, direction: int, wants_start: bool) -> int:
+    """Rows whose gradient goes on to a state before them: where a sequence begins, only if that one wants it."""
+    return rows.steps if wants_start else rows.steps - rows.first[direction]

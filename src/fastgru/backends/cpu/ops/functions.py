@@ -1,0 +1,307 @@
+"""The operators as torch.func can follow them.
+
+The gradients of an operator do not go together with torch.func in torch 2.13, those of an `autograd.Function` do.
+Here the forward pass leaves nothing behind, and the backward pass begins with the inputs: so each can be batched in
+whatever way is best for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch._C._functorch import TransformType
+from torch._functorch.utils import unwrap_dead_wrappers
+from torch.nn.utils import rnn
+
+from fastgru.backends import saving
+from fastgru.backends.base import Bounds, Request, sum_dtype
+from fastgru.backends.cpu.ops import derivatives, legacy_batches, recorded, short
+from fastgru.backends.cpu.ops.batching import batched_backward, batched_forward, batched_second
+from fastgru.backends.cpu.ops.computing import compute, compute_gradients
+from fastgru.backends.cpu.ops.inputs import Inputs
+from fastgru.backends.cpu.ops.operator_checks import checked
+from fastgru.backends.cpu.ops.recurrence import keep, rule, total
+from fastgru.call import checks
+
+
+def _flat(own: Inputs) -> tuple[Any, ...]:
+    """A Function follows tensors that are arguments of their own."""
+    return own[6:], *own[:3], *own[4:6], *own.weights
+
+
+def _unflat(options: Any, x: Any, h_0: Any, reset_state: Any, lengths: Any, reset: Any, *weights: Any) -> Inputs:
+    return Inputs(x, h_0, reset_state, weights, lengths, reset, *(options or (None,) * 4))
+
+
+def forward(own: Inputs) -> tuple[Tensor, Tensor]:
+    """Output and h_n, as functions that torch.func can transform."""
+    if _asks_for_more() and short.serves(own):
+        return short.run(own)
+    return _ForwardFunction.apply(*_flat(own))  # type: ignore[no-any-return, no-untyped-call]
+
+
+def _is_watched(x: Tensor) -> bool:
+    """Whether something but transforms and autograd follows, to which a call of the core must be an operator."""
+    return type(x) not in checks.PLAIN or torch._C._len_torch_dispatch_stack() > 0 or torch.compiler.is_compiling()
+
+
+def _asks_for_more() -> bool:
+    """Whether transforms around ask for more than gradients of first order, for which the core is always quicker."""
+    stack = torch._C._functorch.get_interpreter_stack() or ()
+    kinds = [level.key() for level in stack]
+    return kinds.count(TransformType.Grad) > 1 or TransformType.Jvp in kinds
+
+
+class _Asked(NamedTuple):
+    """What a backward pass is asked for, and has at hand.
+
+    Attributes:
+        wanted: as of `fastgru.ops.backward`.
+        kept: the output, and what the forward pass left; None: it runs again.
+    """
+
+    wanted: tuple[bool, ...]
+    kept: tuple[Tensor, Tensor] | None = None
+
+
+def backward(d_output: Tensor | None, d_h_n: Tensor | None, own: Inputs, asked: _Asked) -> tuple[Tensor, ...]:
+    """The gradients that `fastgru.ops.backward` gives, likewise."""
+    apply, arguments = _BackwardFunction.apply, (asked, d_output, d_h_n, *_flat(own))
+    if not torch._C._are_functorch_transforms_active():
+        # As torch goes on itself, after it has found out the signature of the function below anew.
+        apply = super(torch.autograd.Function, _BackwardFunction).apply
+        arguments = unwrap_dead_wrappers(arguments)
+    return apply(*arguments)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def gradients(
+    request: Request,
+    inputs: Sequence[Tensor | None],
+    bounds: Bounds,
+    outer: tuple[Tensor | None, Tensor | None],
+    wanted: tuple[bool, ...],
+    kept: tuple[Tensor, Tensor] | None,
+) -> tuple[Tensor | None, ...]:
+    """The gradients of a call as functions that autograd can follow further; arguments as for `reference.gradients`.
+
+    `kept` is what the forward pass left, the output and what it saved; None where that is not to be had.
+    """
+    dtype = sum_dtype(request.dtype)
+    x, h_0, reset_state, *weights = [None if t is None else t.to(dtype) for t in inputs]
+    d_output, d_h_n = [None if t is None else t.to(dtype) for t in outer]
+    assert x is not None
+    lengths, batch_sizes = bounds.lengths, bounds.batch_sizes
+    if batch_sizes is not None:
+        x, lengths = rnn.pad_packed_sequence(rnn.PackedSequence(x, batch_sizes))
+        d_output = None if d_output is None else rnn.pad_packed_sequence(rnn.PackedSequence(d_output, batch_sizes))[0]
+    spec = request.spec
+    options = spec.num_layers, spec.bidirectional, request.batch_first and batch_sizes is None, request.recompute
+    own = Inputs(x, h_0, reset_state, weights, lengths, bounds.reset, *options)  # type: ignore[arg-type]
+    if legacy_batches.serves(outer):
+        found = legacy_batches.through(lambda pair: backward(pair[0], pair[1], own, _Asked(wanted)), (d_output, d_h_n))
+    elif not recorded.are_plain(outer):
+        found = recorded.gradients(own, (d_output, d_h_n), wanted, recorded.run_by_torch)
+    else:
+        is_kept = kept is not None and batch_sizes is None and dtype is request.dtype
+        found = [*backward(d_output, d_h_n, own, _Asked(wanted, kept if is_kept else None))]
+    if batch_sizes is not None and wanted[0]:
+        assert lengths is not None
+        found[0] = rnn.pack_padded_sequence(found[0], lengths).data  # type: ignore[arg-type]
+    return tuple(
+        [
+            t.to(request.dtype) if is_wanted and t is not None else None
+            for t, is_wanted in zip(found, wanted, strict=True)
+        ]
+    )
+
+
+class _ForwardFunction(torch.autograd.Function):
+    @staticmethod
+    def forward(*flat: Any) -> tuple[Tensor, Tensor]:
+        own = _unflat(*flat)
+        if _is_watched(own.x):
+            return torch.ops.fastgru.forward(*own, False)[:2]  # type: ignore[no-any-return]
+        return compute(checked(own), None)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        ctx.options = inputs[0]
+        keep(ctx, *inputs[1:])
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def backward(ctx: Any, d_output: Tensor | None, d_h_n: Tensor | None) -> tuple[Any, ...]:
+        if d_output is None and d_h_n is None:
+            return (None,) * len(ctx.needs_input_grad)
+        own = _unflat(ctx.options, *saving.kept(ctx))
+        wanted = (*ctx.needs_input_grad[1:4], *ctx.needs_input_grad[6:])
+        found = backward(d_output, d_h_n, own, _Asked(wanted))
+        named = [gradient if is_wanted else None for gradient, is_wanted in zip(found, wanted, strict=True)]
+        return None, *named[:3], None, None, *named[3:]
+
+    @staticmethod
+    @rule
+    def jvp(ctx: Any, saved: list[Any], _: None, *given: Tensor | None) -> tuple[Tensor, Tensor]:
+        own = _unflat(ctx.options, *saved)
+        return derivatives.tangents(own, (*given[:3], *given[5:]))
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Sequence[Any], *flat: Any) -> tuple[Any, Any]:
+        def call(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
+            output, h_n = forward(Inputs(*arguments[:-1]))
+            return output, h_n, output.new_empty(0)
+
+        results, places = batched_forward(call, info.batch_size, _unflat(*in_dims), _unflat(*flat), False)
+        return results[:2], places[:2]
+
+
+class _BackwardFunction(torch.autograd.Function):
+    @staticmethod
+    def forward(asked: _Asked, d_output: Any, d_h_n: Any, *flat: Any) -> tuple[Tensor, ...]:
+        own, (wanted, kept) = _unflat(*flat), asked
+        if _is_watched(own.x):
+            return tuple(torch.ops.fastgru.backward(d_output, d_h_n, None, None, *own, list(wanted)))
+        if kept is not None:
+            return tuple(compute_gradients((d_output, d_h_n), *kept, own, wanted))
+        return tuple(compute_gradients((d_output, d_h_n), None, None, checked(own), wanted))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        asked, d_output, d_h_n, ctx.options, *tensors = inputs
+        ctx.wanted = asked.wanted
+        keep(ctx, d_output, d_h_n, *tensors)
+        ctx.set_materialize_grads(False)
+        unwanted = [t for t, is_wanted in zip(output, ctx.wanted, strict=True) if not is_wanted]
+        ctx.mark_non_differentiable(*unwanted)
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor | None) -> tuple[Any, ...]:
+        d_output, d_h_n, *tensors = saving.kept(ctx)
+        own = _unflat(ctx.options, *tensors)
+        needed = recorded.still_wanted(ctx, weights=9)
+        asked = [*needed[4:7], *needed[9:]]
+        if legacy_batches.serves(outer):
+            found = _second_of_batches(own, (d_output, d_h_n), ctx.wanted, outer, asked)
+        elif not recorded.are_plain(outer):
+            asked = [*needed[1:3], *asked]
+            found = recorded.second_gradients(own, (d_output, d_h_n), ctx.wanted, outer, asked)
+        else:
+            found = _second_gradients(own, (d_output, d_h_n), ctx.wanted, outer, asked)
+        return None, *found[:2], None, *found[2:5], None, None, *found[5:]
+
+    @staticmethod
+    @rule
+    def jvp(ctx: Any, saved: list[Any], _: None, *given: Tensor | None) -> tuple[Tensor | None, ...]:
+        d_output, d_h_n, *tensors = saved
+        own, moving = _unflat(ctx.options, *tensors), (*given[3:6], *given[8:])
+        d_outer = given[0], given[1]
+        return tuple(derivatives.of_gradients(own, moving, (d_output, d_h_n), d_outer, ctx.wanted)[2])
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Sequence[Any], asked: Any, d_output: Any, d_h_n: Any, *flat: Any) -> tuple[Any, Any]:
+        def call(d_output: Any, d_h_n: Any, _: Any, __: Any, *arguments: Any) -> tuple[Tensor, ...]:
+            return backward(d_output, d_h_n, Inputs(*arguments[:-1]), _Asked(arguments[-1]))
+
+        dims = _unflat(*in_dims[3:])
+        found, places = batched_backward(
+            call,
+            info.batch_size,
+            (*in_dims[1:3], None, None),
+            dims,
+            d_output,
+            d_h_n,
+            None,
+            None,
+            *_unflat(*flat),
+            asked.wanted,
+        )
+        return tuple(found), tuple(places)
+
+
+class _Second(NamedTuple):
+    """A call for second gradients: which gradients were wanted, which second ones are, and the inputs' options."""
+
+    wanted: tuple[bool, ...]
+    asked: tuple[bool, ...]
+    options: tuple[Any, ...]
+
+    def parted(self, tensors: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], Inputs]:
+        """Outer gradients, given ones, and the inputs."""
+        end = 2 + len(self.wanted)
+        return tensors[:2], tensors[2:end], _unflat(self.options, *tensors[end:])
+
+    def run(self, *tensors: Any) -> list[Tensor | None]:
+        """As `ops.derivatives.second_gradients`."""
+        outer, given, own = self.parted(tensors)
+        return derivatives.second_gradients(own, outer, self.wanted, given, self.asked)
+
+
+def _second_gradients(
+    own: Inputs,
+    outer: Sequence[Tensor | None],
+    wanted: Sequence[bool],
+    given: Sequence[Tensor | None],
+    asked: Sequence[bool],
+) -> list[Tensor | None]:
+    """As `ops.derivatives.second_gradients`; where autograd follows further, as a function by itself."""
+    if not torch.is_grad_enabled() or torch._C._are_functorch_transforms_active():
+        return derivatives.second_gradients(own, outer, wanted, given, asked)
+    options, *tensors = _flat(own)
+    call = _Second(tuple(wanted), tuple(asked), options)
+    return [*_SecondFunction.apply(call, *outer, *given, *tensors)]  # type: ignore[no-untyped-call]
+
+
+def _second_of_batches(
+    own: Inputs,
+    outer: Sequence[Tensor | None],
+    wanted: Sequence[bool],
+    given: Sequence[Tensor | None],
+    asked: Sequence[bool],
+) -> list[Tensor | None]:
+    """The same of legacy batches of given ones: as one batch of many rows, where neither these are of weights."""
+
+    def run(outer: Sequence[Tensor | None], given: Sequence[Tensor | None], own: Inputs) -> list[Tensor | None]:
+        return derivatives.second_gradients(own, outer, wanted, given, asked)
+
+    values, dims = legacy_batches.values(given)
+    there = {place for place, t in enumerate(given) if t is not None}
+    if any(asked[2:]) or not there <= {0, 1} or any(dims[place] is None for place in there):
+        return legacy_batches.through(lambda given: run(outer, given, own), given)
+    counts = [t.shape[0] for t in values if t is not None]
+    return legacy_batches.batches(batched_second(run, counts[0], own, outer, values))
+
+
+class _SecondFunction(torch.autograd.Function):
+    """The second gradients S(u) of given ones u, at a point and its outer gradients.
+
+    S(u) are the tangents J u of the results, and H u, where H is the symmetric matrix of second derivatives. So for
+    gradients (a, b) of S(u), that of u is the transposed of J times a, a gradient of first order, and H b: the core
+    finds both, as long as nobody asks how S moves with the point.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, call: _Second, *tensors: Any) -> tuple[Tensor | None, ...]:
+        ctx.call = call
+        saving.keep(ctx, *tensors)
+        ctx.set_materialize_grads(False)
+        return tuple(call.run(*tensors))
+
+    @staticmethod
+    def backward(ctx: Any, *found: Tensor | None) -> tuple[Any, ...]:
+        call, tensors = ctx.call, saving.kept(ctx)
+        outer, given, own = call.parted(tensors)
+        end = 2 + len(given)
+        needed = recorded.still_wanted(ctx, weights=1 + end + 5, is_exact=True)[1:]
+        if any(needed[:2]) or any(needed[end:]) or not recorded.are_plain(found):
+            return None, *recorded.through(call.run, tensors, found, needed)
+        sums: list[Tensor | None] = [None] * len(given)
+        if found[0] is not None or found[1] is not None:
+            first = backward(found[0], found[1], own, _Asked(tuple(needed[2:end])))
+            sums = [t if is_one else None for t, is_one in zip(first, needed[2:end], strict=True)]
+        if any(t is not None for t in found[2:]):
+            second = _second_gradients(own, outer, call.asked, found[2:], needed[2:end])[2:]
+            sums = [total([a, b]) for a, b in zip(sums, second, strict=True)]
+        return None, None, None, *sums, *(None,) * len(tensors[end:])

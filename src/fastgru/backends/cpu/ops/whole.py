@@ -1,0 +1,91 @@
+"""A computation of many operators as one function, for torch.func: its levels then cost once, not for every operator.
+
+A batch is cut into pieces whose tensors stay in the caches: whole, each operator would ask the system for fresh memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from fastgru.backends import saving
+from fastgru.backends.cpu.ops.inputs import Inputs
+from fastgru.backends.cpu.ops.recurrence import keep, rule
+
+# Size of the largest tensors of a piece; around it, times differ little.
+_PIECE_BYTES = 16 << 20
+
+
+def run(call: Callable[..., tuple[Tensor, ...]], own: Inputs, *parts: Sequence[Tensor | None]) -> tuple[Tensor, ...]:
+    """`call` on the inputs and on lists of tensors, for every model where several stand side by side.
+
+    Args:
+        call: takes the inputs of one model, and `parts`; it holds no tensors itself.
+        own: the inputs, of one model or of several side by side.
+        parts: lists of tensors, which stand side by side as well.
+    """
+    is_transformed = torch._C._are_functorch_transforms_active()
+    if not is_transformed and not own.is_side_by_side:
+        return call(own, *parts)
+    leaves, structure = tree_flatten((own, *parts))
+    places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
+    blank = [None if isinstance(leaf, Tensor) else leaf for leaf in leaves]
+
+    def direct(*tensors: Tensor) -> tuple[Tensor, ...]:
+        filled = list(blank)
+        for place, tensor in zip(places, tensors, strict=True):
+            filled[place] = tensor
+        return call(*tree_unflatten(filled, structure))
+
+    function = torch.vmap(direct) if own.is_side_by_side else direct
+    tensors = [leaves[place] for place in places]
+    if is_transformed:
+        return _Whole.apply(function, own.size_of_gates(), *tensors)  # type: ignore[no-any-return, no-untyped-call]
+    return function(*tensors)
+
+
+class _Whole(torch.autograd.Function):
+    @staticmethod
+    def forward(function: Callable[..., tuple[Tensor, ...]], _: int, *tensors: Tensor) -> tuple[Tensor, ...]:
+        return function(*tensors)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        ctx.function, _, *tensors = inputs
+        keep(ctx, *tensors)
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
+        function, values = _of_floating(ctx.function, saving.kept(ctx))
+        _, back = torch.func.vjp(function, *values)  # type: ignore[misc]
+        found = iter(back(outer))
+        return None, None, *[next(found) if t.is_floating_point() else None for t in saving.kept(ctx)]
+
+    @staticmethod
+    @rule
+    def jvp(ctx: Any, saved: list[Tensor], _: None, __: None, *given: Tensor | None) -> tuple[Tensor, ...]:
+        function, values = _of_floating(ctx.function, saved)
+        there = [d for d, t in zip(given, saved, strict=True) if t.is_floating_point()]
+        moving = [torch.zeros_like(t) if d is None else d for d, t in zip(there, values, strict=True)]
+        return torch.func.jvp(function, tuple(values), tuple(moving))[1]  # type: ignore[no-any-return]
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Sequence[Any], function: Any, size: int, *tensors: Tensor) -> tuple[Any, Any]:
+        piece = min(info.batch_size, max(1, _PIECE_BYTES // max(1, size)))
+        batched = torch.vmap(function, in_dims=tuple(in_dims[2:]), chunk_size=piece)
+        found = _Whole.apply(batched, size * info.batch_size, *tensors)  # type: ignore[no-untyped-call]
+        return found, (0,) * len(found)
+
+
+def _of_floating(function: Any, tensors: Sequence[Tensor]) -> tuple[Any, list[Tensor]]:
+    """The function of those tensors alone that have derivatives."""
+
+    def of(*values: Tensor) -> tuple[Tensor, ...]:
+        left = iter(values)
+        return function(*[next(left) if t.is_floating_point() else t for t in tensors])  # type: ignore[no-any-return]
+
+    return of, [t for t in tensors if t.is_floating_point()]

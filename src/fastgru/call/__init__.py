@@ -1,0 +1,1 @@
+"""One call as data: what users pass, checked, and everything below takes it."""

@@ -1,0 +1,1 @@
+"""Other programs' ways to a layer: replacing, patching, exporting, privacy."""

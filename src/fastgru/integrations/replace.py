@@ -1,0 +1,153 @@
+"""Changing the layers of a model that exists: torch's into ours, and back.
+
+Code that has yet to build its layers is served by `fastgru.integrations.patching`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import nn
+from torch.nn.modules import rnn
+from torch.nn.utils import parametrize
+
+from fastgru.nn.cell import GRUCell
+from fastgru.nn.gru import GRU
+
+# Torch's own classes, taken here once: under `patch` their names mean ours.
+_OURS: Mapping[type[nn.Module], type[nn.Module]] = {rnn.GRU: GRU, rnn.GRUCell: GRUCell}
+_STOCK: Mapping[type[nn.Module], type[nn.Module]] = {ours: stock for stock, ours in _OURS.items()}
+
+
+@dataclass(frozen=True, repr=False)
+class Replacement:
+    """What `replace_gru` or `restore_gru` did; printing it tells in words.
+
+    Attributes:
+        model: the model that was given, the same object.
+        swapped: for each layer changed, its path in the model (empty for the model itself) and
+            its new class.
+        skipped: for each layer left as it was, its path and the reason.
+
+    Example:
+        >>> report = fastgru.replace_gru(torch.nn.Sequential(torch.nn.GRU(3, 4)))
+        >>> report.swapped
+        {'0': 'fastgru.GRU'}
+    """
+
+    model: nn.Module
+    swapped: Mapping[str, str]
+    skipped: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        lines = [f"Layers changed: {len(self.swapped)}; left as they were: {len(self.skipped)}."]
+        lines += [f"  {_place(path)}: now {name}" for path, name in self.swapped.items()]
+        lines += [f"  {_place(path)}: left, {reason}" for path, reason in self.skipped.items()]
+        return "\n".join(lines)
+
+
+def replace_gru(model: nn.Module) -> Replacement:
+    """Makes every `torch.nn.GRU` and `GRUCell` inside `model` ours, in place.
+
+    Only the class of each layer changes. The layer stays the same object, with the same Parameter
+    objects, hooks, training flag, device and dtype; so optimizers, references from elsewhere and
+    layers used twice go on working, and `model` may itself be a `torch.nn.GRU`. Layers with a
+    parametrization (such as weight_norm) are changed too. Calling it again changes nothing.
+
+    Left alone, with the reason in the report: subclasses of `torch.nn.GRU`, which may have code of
+    their own, and layers whose `forward` was replaced on the object. Layers kept outside the
+    module tree, in a plain list say, are not found.
+
+    Args:
+        model: any module.
+
+    Returns:
+        A report: `model` itself, what was swapped, what was skipped and why.
+
+    Raises:
+        TypeError: `model` is not a `torch.nn.Module`.
+
+    Example:
+        >>> model = torch.nn.ModuleDict({"encoder": torch.nn.GRU(8, 16)})
+        >>> fastgru.replace_gru(model)
+        Layers changed: 1; left as they were: 0.
+          encoder: now fastgru.GRU
+    """
+    return _change_layers(model, _OURS)
+
+
+def restore_gru(model: nn.Module) -> Replacement:
+    """Makes every `fastgru.GRU` and `GRUCell` inside `model` torch's own again, in place.
+
+    The way back from `replace_gru`, by the same rules; layers built as `fastgru.GRU` are changed
+    too. Wanted before tools that look for torch's exact class, such as `torch.jit.script` and
+    dynamic quantization.
+
+    Args:
+        model: any module.
+
+    Returns:
+        A report, as from `replace_gru`.
+
+    Raises:
+        TypeError: `model` is not a `torch.nn.Module`.
+
+    Example:
+        >>> model = torch.nn.Sequential(fastgru.GRU(8, 16))
+        >>> fastgru.restore_gru(model).swapped
+        {'0': 'torch.nn.GRU'}
+    """
+    return _change_layers(model, _STOCK)
+
+
+def _change_layers(model: nn.Module, classes: Mapping[type[nn.Module], type[nn.Module]]) -> Replacement:
+    """Changes the class of each layer in `model` whose class is a key of `classes`."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(
+            f"`model` is a {type(model).__name__}. Expected a torch.nn.Module. "
+            "Pass the model itself, not its parameters or its class."
+        )
+    swapped, skipped = {}, {}
+    for path, module in list(model.named_modules()):
+        if not issubclass(type(module), tuple(classes)):
+            continue
+        reason = _reason_to_leave(module, classes)
+        if reason is None:
+            target = classes[parametrize.type_before_parametrizations(module)]
+            _change_class(module, target)
+            swapped[path] = _public_name(target)
+        else:
+            skipped[path] = reason
+    return Replacement(model, swapped, skipped)
+
+
+def _reason_to_leave(module: nn.Module, classes: Mapping[type[nn.Module], type[nn.Module]]) -> str | None:
+    kind = parametrize.type_before_parametrizations(module)
+    if kind not in classes:
+        return f"{kind.__module__}.{kind.__qualname__} is a subclass that may have code of its own"
+    if "forward" in vars(module):
+        return "its `forward` was replaced on this object"
+    return None
+
+
+def _change_class(module: nn.Module, target: type[nn.Module]) -> None:
+    """Gives `module` the class `target`, under the parametrizations that it may have."""
+    if parametrize.is_parametrized(module):
+        # Torch made a class for this one object, whose properties compute the parametrized tensors.
+        own = {k: v for k, v in vars(type(module)).items() if k not in ("__dict__", "__weakref__")}
+        target = type(f"Parametrized{target.__name__}", (target,), own)
+    if isinstance(module, GRU):
+        module.unfreeze()
+    vars(module).pop("_flat_weights", None)  # torch's list of weights; ours has a property instead
+    module.__class__ = target
+    if isinstance(module, nn.RNNBase):
+        module._init_flat_weights()
+
+
+def _public_name(kind: type[nn.Module]) -> str:
+    return f"{'torch.nn' if kind in _OURS else 'fastgru'}.{kind.__name__}"
+
+
+def _place(path: str) -> str:
+    return path or "the model itself"

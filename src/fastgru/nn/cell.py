@@ -1,0 +1,104 @@
+"""`GRUCell`: torch's cell of the same name, sooner."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.nn.modules import rnn as torch_rnn
+
+from fastgru import functional
+from fastgru.nn import counting, symbols
+from fastgru.nn.quantization import Quantizable
+from fastgru.nn.scripting import Scriptable
+from fastgru.nn.sharing import STOCK_CELL, sharing
+
+
+class GRUCell(Quantizable, Scriptable, torch_rnn.RNNCellBase):
+    """One step of a GRU: `torch.nn.GRUCell`, number for number.
+
+    The equations are those of `GRU`.
+
+    Args:
+        input_size: features, I.
+        hidden_size: size of the state, H.
+        bias: with bias_ih and bias_hh.
+        device: of the parameters.
+        dtype: of the parameters.
+
+    Shapes:
+        input: (B, I) or (I).
+        hx: the state before, (B, H) or (H); zeros when left out.
+        output: the state after, (B, H) or (H).
+
+    Attributes:
+        weight_ih: (3H, I), rows r, z, n.
+        weight_hh: (3H, H).
+        bias_ih: (3H).
+        bias_hh: (3H).
+
+    Raises:
+        ValueError, RuntimeError: for the same mistakes as torch, see `fastgru.errors`.
+
+    Example:
+        >>> import torch, fastgru
+        >>> cell, h = fastgru.GRUCell(10, 20), torch.zeros(3, 20)
+        >>> for x in torch.randn(5, 3, 10):
+        ...     h = cell(x, h)
+        >>> h.shape
+        torch.Size([3, 20])
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, num_chunks=3, device=device, dtype=dtype)
+
+    @classmethod
+    def from_torch(cls, cell: torch_rnn.GRUCell) -> GRUCell:
+        """A cell that shares the parameters of `cell`, a `torch.nn.GRUCell`.
+
+        Raises:
+            TypeError: `cell` is something else.
+
+        Example:
+            >>> import torch, fastgru
+            >>> stock = torch.nn.GRUCell(4, 8)
+            >>> fastgru.GRUCell.from_torch(stock).weight_hh is stock.weight_hh
+            True
+        """
+        return cast("GRUCell", sharing(cell, STOCK_CELL, cls))
+
+    def to_torch(self) -> torch_rnn.GRUCell:
+        """A `torch.nn.GRUCell` that shares the parameters of this cell.
+
+        Example:
+            >>> import fastgru
+            >>> fastgru.GRUCell(4, 8).to_torch()
+            GRUCell(4, 8)
+        """
+        return cast("torch_rnn.GRUCell", sharing(self, GRUCell, STOCK_CELL))
+
+    def __prepare_scriptable__(self) -> torch_rnn.GRUCell:
+        """What `torch.jit.script` compiles: torch's own cell, on the same parameters."""
+        return self.to_torch()
+
+    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
+        """The state after one step; shapes in the class's documentation."""
+        if symbols.is_symbol(input):
+            return symbols.node(self, (input, hx), {})  # type: ignore[no-any-return]
+        own = self._parameters
+        try:
+            weights = own["weight_ih"], own["weight_hh"], own["bias_ih"], own["bias_hh"]
+        except KeyError:  # parametrized, or a plain attribute for the moment
+            weights = self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh  # type: ignore[assignment]
+        return functional.gru_cell(input, hx, *weights)  # type: ignore[arg-type]
+
+
+counting.register(GRUCell, STOCK_CELL)

@@ -1,0 +1,136 @@
+"""Parameters packed once for many calls, and what keeps that honest.
+
+The plain call packs the parameters anew each time, because a write through `.data` leaves no trace that could be
+looked for. A frozen layer packs them once, and its parameters become `FrozenParameter`s, through which nothing can
+be written without a trace; a call after such a write raises instead of computing with what is no longer there.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from fastgru import _core, errors, functional, recording
+from fastgru.backends.base import UNBOUNDED, Bounds
+from fastgru.backends.cpu import core_calls
+from fastgru.call import memory
+from fastgru.call.frozen_parameter import FrozenParameter
+from fastgru.spec import GRUSpec
+
+
+def check_can_pack(spec: GRUSpec, parameters: tuple[object, ...], purpose: str) -> None:
+    """Raises unless these are plain parameters that the core can pack.
+
+    Args:
+        spec: what the parameters are meant to be.
+        parameters: in torch's order.
+        purpose: for the words of the error.
+    """
+    if not memory.READS_TENSORS:
+        raise errors.cannot_pack(purpose, "this version of torch has no C functions to read tensors with")
+    if spec.hidden_size == 0 or spec.num_layers * spec.num_directions > core_calls.MOST_CELLS:
+        raise errors.cannot_pack(purpose, "the core does not take a layer of these sizes")
+    for name, parameter, shape in zip(spec.parameter_names, parameters, spec.parameter_shapes, strict=True):
+        reason = _why_not(parameter, shape, getattr(parameters[0], "dtype", None))
+        if reason is not None:
+            raise errors.cannot_pack(purpose, f"{name} {reason}")
+
+
+def _why_not(parameter: object, shape: tuple[int, ...], dtype: torch.dtype | None) -> str | None:
+    """Why a parameter cannot be packed, or None."""
+    if type(parameter) not in (Parameter, FrozenParameter):
+        return f"is a {type(parameter).__name__} and not a plain Parameter"
+    own = cast("Parameter", parameter)
+    if not torch._C._has_storage(own) or torch._is_functional_tensor(own):
+        return "has no values of its own: it was given those of a wrapper"
+    if not own.is_cpu or own.layout is not torch.strided or own.dtype not in core_calls.DTYPES:
+        what = f"{own.dtype} on {own.device}, {own.layout}"
+        return f"is {what}; packed are float32, float64, bfloat16 and float16 on the CPU, torch.strided"
+    if own.dtype is not dtype:
+        return f"is {own.dtype}, and the first parameter {dtype}"
+    if own.shape != shape:
+        return f"has shape {tuple(own.shape)}; expected {tuple(shape)}"
+    is_as_it_lies = own.is_contiguous() and not own.is_neg() and not own._is_zerotensor()
+    if not memory.is_counted(own) and not is_as_it_lies:
+        return (
+            "was made in inference mode, where torch counts no writes, and is not contiguous: make the layer outside "
+            "of inference mode, or its parameters contiguous"
+        )
+    return None
+
+
+def pack(spec: GRUSpec, parameters: tuple[Parameter, ...]) -> _core.Packed:
+    """The parameters in the core's own order of values, with a watch on each.
+
+    Watches are aliases of the parameters, never copies: a copy would count its own writes.
+    """
+    core = core_calls.core_for(spec, parameters[0].dtype)
+    watches = tuple([_alias(parameter) for parameter in parameters])
+    values = [
+        memory.dense(name, watch, shape)
+        for name, watch, shape in zip(spec.parameter_names, watches, spec.parameter_shapes, strict=True)
+    ]
+    return _core.Packed(core, parameters, watches, tuple(values))
+
+
+def _alias(parameter: Parameter) -> Tensor:
+    """The parameter's memory under another name, with its counter of writes, or without one if it has none."""
+    with torch.inference_mode(not memory.is_counted(parameter)):  # else detach() would begin a count of its own
+        return parameter.detach()
+
+
+class Frozen:
+    """What a layer keeps while it is frozen."""
+
+    def __init__(self, spec: GRUSpec, parameters: tuple[Parameter, ...]) -> None:
+        self._spec = spec
+        self._parameters = parameters
+        self._packed = pack(spec, parameters)
+        for parameter in set(parameters):
+            count = parameter.frozen_by if isinstance(parameter, FrozenParameter) else 0
+            parameter.__class__ = FrozenParameter
+            cast("FrozenParameter", parameter).frozen_by = count + 1
+
+    def release(self) -> None:
+        """Makes plain parameters of them, unless another layer holds them frozen."""
+        for parameter in cast("set[FrozenParameter]", set(self._parameters)):
+            parameter.frozen_by -= 1
+            if parameter.frozen_by == 0:
+                del parameter.frozen_by
+                parameter.__class__ = Parameter  # type: ignore[assignment]
+
+    def run(
+        self, x: Tensor, h_0: Tensor | None, parameters: dict[str, Any], bounds: Bounds, batch_first: bool
+    ) -> tuple[Tensor, Tensor] | None:
+        """Output and h_n from the packed parameters; None where only the plain call can serve.
+
+        Args:
+            x: (T, B, I), or (B, T, I) with `batch_first`.
+            h_0: three-dimensional, or None.
+            parameters: those that the layer has now, in torch's order.
+            bounds: of a batch that is not packed.
+            batch_first: see `x`.
+
+        Raises:
+            FrozenError: a parameter was written to since the freezing.
+        """
+        if functional.is_unwatched() and not (torch.is_grad_enabled() and self._needs_grad(x, h_0, bounds.reset_state)):
+            run, threads = self._packed.forward_tensors, torch.get_num_threads()
+            if recording.profiler._is_profiler_enabled:
+                run = recording.recorded(run)
+            if bounds is UNBOUNDED:
+                results = run(x, h_0, parameters, None, None, None, batch_first, threads)
+            else:
+                results = run(x, h_0, parameters, *bounds[1:], batch_first, threads)
+            if results:  # neither None nor False
+                return cast("tuple[Tensor, Tensor]", results)
+        if not torch.compiler.is_compiling() and not self._packed.is_current():
+            raise errors.frozen_changed()
+        return None
+
+    def _needs_grad(self, x: Tensor, h_0: Tensor | None, reset_state: Tensor | None) -> bool:
+        with torch._C.DisableTorchFunctionSubclass():  # several times quicker to ask
+            return functional.needs_grad(x, h_0, self._parameters, reset_state)

@@ -1,0 +1,321 @@
+"""`GRU`: torch's layer of the same name, sooner, and with what people wish it could take.
+
+It is a sibling of torch's class, not a subclass: `torch.compile` refuses every instance of `torch.nn.GRU`
+(docs/decisions/0002-sibling-not-subclass.md). It keeps no state of its own unless an option asks for it, so that
+changing a layer's class is all that `fastgru.replace_gru` has to do.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast, overload
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import rnn as torch_rnn
+from torch.nn.utils.rnn import PackedSequence
+
+from fastgru import errors, functional
+from fastgru.backends.base import UNBOUNDED, Bounds
+from fastgru.nn import counting, projection, sequence_inputs, symbols
+from fastgru.nn.layer_by_layer import run_by_layer
+from fastgru.nn.parameters import BaseGRU, spec_of
+from fastgru.nn.quantization import Quantizable
+from fastgru.nn.scripting import Scriptable
+from fastgru.nn.sharing import STOCK_GRU, sharing
+
+# What the constructor takes beyond torch's, by keyword.
+_OPTIONS = {
+    "recompute": False,
+    "state_batch_first": False,
+    "return_all_layers": False,
+    "learn_h0": False,
+    "proj_size": 0,
+}
+
+
+class GRU(Quantizable, Scriptable, BaseGRU):
+    """A stacked, bidirectional GRU: `torch.nn.GRU`, number for number, several times faster on a CPU.
+
+    For each layer and step, with W, b the parameters and rows r, z, n::
+
+        r = sigmoid(W_ir x + b_ir + W_hr h + b_hr)              reset gate
+        z = sigmoid(W_iz x + b_iz + W_hz h + b_hz)              update gate
+        n = tanh(W_in x + b_in + r * (W_hn h + b_hn))           new gate
+        h' = (1 - z) * n + z * h                                z keeps the old state
+
+    Many texts write h' = (1 - z) * h + z * n, where z takes the new state. That is the same layer with the z rows of
+    all parameters negated: `fastgru.convert` loads such weights.
+
+    Constructor, attributes, methods, initial values, state_dict and errors are those of `torch.nn.GRU`. On a CPU our
+    kernels run, in float32, float64, bfloat16 and float16; everything else goes to torch's own operator.
+    `fastgru.explain` tells which.
+
+    Args:
+        input_size: features per step, I.
+        hidden_size: size of the state, H.
+        num_layers: stacked layers, L; layer k reads the outputs of layer k - 1.
+        bias: with bias_ih and bias_hh.
+        batch_first: input and output are (B, T, features) instead of (T, B, features); states do not change.
+        dropout: probability of an element being zeroed between layers, in training.
+        bidirectional: a second GRU reads the sequence backwards; D = 2, and outputs are concatenated.
+        device: of the parameters.
+        dtype: of the parameters.
+        recompute: keep a third of the memory between forward and backward pass (2 instead of 6 numbers per step, row
+            and hidden unit) and compute the gates again, for up to a third more time. Results and gradients have the
+            same bits. Also an attribute, to be changed at any time. This and what follows by keyword only.
+        state_batch_first: states hx and h_n are (B, L*D, H) instead of (L*D, B, H).
+        return_all_layers: instead of the last layer's output, a tuple of every layer's, from the first to the last.
+        learn_h0: a parameter h_0, at first zeros, is the state to start from where none is given, and the one that
+            resets put in.
+        proj_size: P > 0: outputs, and the states that the gates see, are the states times weight_hr (P, H), as in the
+            projected GRU of Cheng et al. 2018; the states themselves, hx and h_n, keep the size H.
+
+    Shapes:
+        input: (T, B, I), (B, T, I) with batch_first, (T, I) without a batch, a PackedSequence, or a nested tensor
+            (B, any, I) of jagged layout.
+        hx: initial states (L*D, B, H), or (L*D, H) without a batch; zeros when left out.
+        lengths: (B,) integers, a list or a tensor: how many steps of each padded sequence count, in any order, from 0
+            to T. What stands past an end is never read; outputs there are zeros, h_n is the state at the end (hx for
+            an empty sequence), and the second direction starts at the end. No time is spent on padding.
+        reset: booleans (T, B), (B, T) with batch_first, (T) without a batch: before a marked step the state becomes
+            `reset_state`, as if a new sequence began there. The second direction, which comes from behind, starts anew
+            past such a step: results are those of the pieces run one by one.
+        reset_state: (L*D, H) or (L*D, B, H): what resets put in; when left out h_0 with learn_h0, else zeros.
+        output: (T, B, D*H), (B, T, D*H), (T, D*H) or of the input's kind: the last layer's states.
+        h_n: (L*D, B, H) or (L*D, H): every layer's last state.
+
+    Attributes:
+        weight_ih_l[k]: (3H, I) for k = 0, else (3H, D*H); `_reverse` appended for the second direction.
+        weight_hh_l[k]: (3H, H).
+        bias_ih_l[k]: (3H).
+        bias_hh_l[k]: (3H).
+        h_0: (L*D, H), with learn_h0.
+        weight_hr_l[k]: (P, H), with proj_size; weight_hh_l[k] is then (3H, P), and weight_ih_l[k] (3H, D*P) for k > 0.
+
+    Raises:
+        ValueError, TypeError, RuntimeError: for the same mistakes as torch, see `fastgru.errors`.
+
+    Example:
+        >>> import torch, fastgru
+        >>> layer = fastgru.GRU(10, 20, num_layers=2)
+        >>> output, h_n = layer(torch.randn(5, 3, 10))
+        >>> output.shape, h_n.shape
+        (torch.Size([5, 3, 20]), torch.Size([2, 3, 20]))
+    """
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            input_size: int,
+            hidden_size: int,
+            num_layers: int = 1,
+            bias: bool = True,
+            batch_first: bool = False,
+            dropout: float = 0.0,
+            bidirectional: bool = False,
+            device: Any = None,
+            dtype: torch.dtype | None = None,
+            *,
+            recompute: bool = False,
+            state_batch_first: bool = False,
+            return_all_layers: bool = False,
+            learn_h0: bool = False,
+            proj_size: int = 0,
+        ) -> None: ...
+
+    else:
+
+        def __init__(self, *args, **kwargs):
+            options = {name: kwargs.pop(name, default) for name, default in _OPTIONS.items()}
+            super().__init__("GRU", *args, **kwargs)
+            for name, value in options.items():
+                if value != _OPTIONS[name]:
+                    setattr(self, name, value if name == "proj_size" else bool(value))
+                    self._has_options |= name != "recompute"
+            if self.proj_size != 0:
+                projection.add_to(self)
+            if self.learn_h0:
+                cells = self.num_layers * (2 if self.bidirectional else 1)
+                first = self._flat_weights[0]
+                zeros = torch.zeros(cells, self.hidden_size, device=first.device, dtype=first.dtype)
+                self.h_0 = nn.Parameter(zeros)
+            _ = self.spec  # known from now on: compiled code would be compiled again when it becomes known
+
+    @classmethod
+    def from_torch(cls, gru: torch_rnn.GRU) -> GRU:
+        """A layer that shares the parameters of `gru`, with the same options.
+
+        Args:
+            gru: a `torch.nn.GRU`. It stays as it is; training either layer changes both.
+
+        Raises:
+            TypeError: `gru` is something else.
+
+        Example:
+            >>> import torch, fastgru
+            >>> stock = torch.nn.GRU(4, 8)
+            >>> fastgru.GRU.from_torch(stock).weight_ih_l0 is stock.weight_ih_l0
+            True
+        """
+        return cast("GRU", sharing(gru, STOCK_GRU, cls))
+
+    def to_torch(self) -> torch_rnn.GRU:
+        """A `torch.nn.GRU` that shares the parameters of this layer, with the same options.
+
+        Example:
+            >>> import fastgru
+            >>> fastgru.GRU(4, 8).to_torch()
+            GRU(4, 8)
+        """
+        return cast("torch_rnn.GRU", sharing(self, GRU, STOCK_GRU))
+
+    def extra_repr(self) -> str:
+        """The options in words, for `print`."""
+        parts = [f"{name}={getattr(self, name)}" for name in _OPTIONS if name != "proj_size" and getattr(self, name)]
+        return ", ".join([super().extra_repr(), *parts])
+
+    def __prepare_scriptable__(self) -> torch_rnn.GRU:
+        """What `torch.jit.script` compiles: torch's own layer, on the same parameters.
+
+        `torch.jit.script(model)` also puts it into `model` itself; `fastgru.replace_gru(model)` brings ours back.
+        """
+        return self.to_torch()
+
+    @overload
+    def forward(
+        self,
+        input: Tensor,
+        hx: Tensor | None = None,
+        lengths: Tensor | Sequence[int] | None = None,
+        reset: Tensor | None = None,
+        reset_state: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]: ...
+
+    @overload
+    def forward(
+        self,
+        input: PackedSequence,
+        hx: Tensor | None = None,
+        lengths: None = None,
+        reset: Tensor | None = None,
+        reset_state: Tensor | None = None,
+    ) -> tuple[PackedSequence, Tensor]: ...
+
+    def forward(
+        self,
+        input: Tensor | PackedSequence,
+        hx: Tensor | None = None,
+        lengths: Tensor | Sequence[int] | None = None,
+        reset: Tensor | None = None,
+        reset_state: Tensor | None = None,
+    ) -> tuple[Any, Tensor]:
+        """Output and h_n for whole sequences; shapes in the class's documentation."""
+        if type(input) is not Tensor and (not isinstance(input, Tensor) or input.is_nested):
+            return self._forward_other(input, hx, lengths, reset, reset_state)  # type: ignore[no-any-return]
+        if hx is not None and not isinstance(hx, Tensor):
+            raise errors.not_a_tensor("hx", hx)
+        dims = input.dim()
+        if dims == 2:
+            return self._forward_unbatched(input, hx, lengths, reset, reset_state)
+        if dims != 3:
+            raise errors.input_rank("GRU", dims, (2, 3), "(T, B, I), (B, T, I) with batch_first, or (T, I)")
+        if hx is not None and hx.dim() != 3:
+            raise errors.hidden_rank(3, hx.dim())
+        if lengths is None and reset is None and reset_state is None:
+            if not self._has_options:  # the common case; a step of a stream takes a few microseconds in all
+                return self._run_plain(input, hx, UNBOUNDED, self.batch_first)
+            return self._run(input, hx, UNBOUNDED)
+        return self._run(input, hx, functional.bounds_of(input, self.batch_first, None, lengths, reset, reset_state))
+
+    def _forward_other(self, input: Any, hx: Any, lengths: Any, reset: Any, reset_state: Any) -> Any:
+        """`forward` of what is no plain tensor."""
+        if symbols.is_symbol(input):
+            return symbols.node(self, (input, hx), {"lengths": lengths, "reset": reset, "reset_state": reset_state})
+        if hx is not None and not isinstance(hx, Tensor):
+            raise errors.not_a_tensor("hx", hx)
+        if isinstance(input, PackedSequence):
+            if lengths is not None:
+                raise errors.lengths_of_packed()
+            return sequence_inputs.run_packed(self, input, hx, reset, reset_state)
+        if isinstance(input, Tensor):
+            if lengths is not None:
+                raise errors.lengths_of_jagged()
+            return sequence_inputs.run_jagged(self, input, hx, reset, reset_state)
+        raise errors.not_a_tensor("input", input)
+
+    def _run(self, x: Tensor, hx: Tensor | None, bounds: Bounds) -> tuple[Any, Tensor]:
+        """Output and h_n of a batch, padded in the layout of this layer or packed; states as users have them."""
+        batch_first = self.batch_first and bounds.batch_sizes is None
+        if not self._has_options:
+            return self._run_plain(x, hx, bounds, batch_first)
+        h_0 = hx
+        if hx is None:
+            h_0 = sequence_inputs.first_state(self, x, bounds) if self.learn_h0 else None
+        elif self.state_batch_first:
+            sequence_inputs.check_state(self, hx, x, bounds)
+            h_0 = hx.transpose(0, 1)
+        if self.learn_h0 and bounds.reset is not None and bounds.reset_state is None:
+            bounds = bounds._replace(reset_state=self.h_0)
+        output: Any
+        if self.return_all_layers or self.proj_size > 0:
+            dropout = self.dropout if self.training else 0.0
+            outputs, h_n = run_by_layer(
+                self.spec, x, h_0, self.all_weights, bounds, dropout, self.recompute, batch_first
+            )
+            output = outputs if self.return_all_layers else outputs[-1]
+        else:
+            output, h_n = self._run_plain(x, h_0, bounds, batch_first)
+        return output, h_n.transpose(0, 1).contiguous() if self.state_batch_first else h_n
+
+    def _run_plain(self, x: Tensor, hx: Tensor | None, bounds: Bounds, batch_first: bool) -> tuple[Tensor, Tensor]:
+        layers = self.num_layers
+        dropout = self.dropout if layers > 1 and self.training else 0.0
+        parameters = self._parameters
+        if self._frozen is not None and dropout == 0.0 and bounds.batch_sizes is None:
+            results = self._frozen.run(x, hx, parameters, bounds, batch_first)
+            if results is not None:
+                return results
+        try:
+            weights = tuple([parameters[name] for name in self._flat_weights_names])
+        except KeyError:  # parametrized, or a plain attribute for the moment
+            weights = tuple([getattr(self, name) for name in self._flat_weights_names])
+        spec = spec_of(self.input_size, self.hidden_size, layers, self.bias, self.bidirectional)
+        return functional.run(spec, x, hx, weights, bounds, dropout, self.recompute, batch_first)  # type: ignore[arg-type]
+
+    def _forward_unbatched(
+        self, input: Tensor, hx: Tensor | None, lengths: Any, reset: Any, reset_state: Any
+    ) -> tuple[Any, Tensor]:
+        """A batch of one, whose dimension comes and goes."""
+        if hx is not None and hx.dim() != 2:
+            raise errors.hidden_rank(2, hx.dim())
+        at = 0 if self.batch_first else 1
+        state_at = 0 if self.state_batch_first else 1
+        x = input.unsqueeze(at)
+        bounds = sequence_inputs.bounds_of_one(x, self.batch_first, lengths, reset, reset_state)
+        output, h_n = self._run(x, None if hx is None else hx.unsqueeze(state_at), bounds)
+        if isinstance(output, tuple):
+            return tuple(one.squeeze(at) for one in output), h_n.squeeze(state_at)
+        return output.squeeze(at), h_n.squeeze(state_at)
+
+
+GRU.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+    [
+        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default)
+        for name, default in (
+            ("input_size", inspect.Parameter.empty),
+            ("hidden_size", inspect.Parameter.empty),
+            ("num_layers", 1),
+            ("bias", True),
+            ("batch_first", False),
+            ("dropout", 0.0),
+            ("bidirectional", False),
+            ("device", None),
+            ("dtype", None),
+        )
+    ]
+    + [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value) for name, value in _OPTIONS.items()]
+)
+counting.register(GRU, STOCK_GRU)

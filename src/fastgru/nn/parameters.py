@@ -1,0 +1,168 @@
+"""What a layer keeps: its options, its parameters as they are at each call, and what freezing leaves.
+
+`fastgru.nn.gru` adds the constructor and the call.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any, TypeVar, cast
+
+from torch import Tensor, nn
+from torch.nn.modules import rnn as torch_rnn
+
+from fastgru import errors
+from fastgru.nn import freezing
+from fastgru.nn.stepper import Stepper
+from fastgru.spec import GRUSpec
+
+_Layer = TypeVar("_Layer", bound="BaseGRU")
+
+_SPECS: dict[tuple[int, int, int, bool, bool], GRUSpec] = {}
+
+
+def spec_of(input_size: int, hidden_size: int, layers: int, bias: bool, bidirectional: bool) -> GRUSpec:
+    """One spec object for equal sizes: making one takes longer than many a kernel."""
+    key = (input_size, hidden_size, layers, bias, bidirectional)
+    spec = _SPECS.get(key)
+    if spec is None:
+        spec = _SPECS[key] = GRUSpec(input_size, hidden_size, layers, bool(bias), bool(bidirectional))
+    return spec
+
+
+class BaseGRU(torch_rnn.RNNBase):
+    """The parameters of a GRU, and the options that torch's layer does not have."""
+
+    # Here, and not on each object, for layers that were torch's before.
+    recompute: bool = False
+    state_batch_first: bool = False
+    return_all_layers: bool = False
+    learn_h0: bool = False
+    h_0: nn.Parameter
+    _has_options: bool = False  # of those that change the way of a call; they are fixed when the layer is made
+    _frozen: freezing.Frozen | None = None
+
+    @property
+    def spec(self) -> GRUSpec:
+        """What the layer computes, without its parameters."""
+        return spec_of(self.input_size, self.hidden_size, self.num_layers, self.bias, self.bidirectional)
+
+    def reset_parameters(self) -> None:
+        """Draws new initial values, torch's; a learned h_0 becomes zeros."""
+        super().reset_parameters()
+        if "h_0" in self._parameters:
+            nn.init.zeros_(self.h_0)
+
+    def parameters_in_order(self) -> tuple[nn.Parameter, ...]:
+        """The parameters in torch's order: of each layer and direction weight_ih, weight_hh, bias_ih, bias_hh."""
+        return tuple([getattr(self, name) for name in self._flat_weights_names])
+
+    def freeze(self: _Layer) -> _Layer:
+        """Packs the parameters once, for all inference calls until `unfreeze`: short sequences gain most.
+
+        Results have the same bits. Calls that take gradients go on as before. While the layer is frozen its parameters
+        must stay as they are: a call after a write to one of them raises, and so does setting `.data` of one. Writes
+        that torch does not count (through a NumPy array that shares memory, or to the storage) are not seen. A copy of
+        the layer, by `deepcopy` or from a file, is not frozen. Parameters made under `torch.inference_mode()` have no
+        counter of writes: their values are compared at each call.
+
+        Returns:
+            The layer itself.
+
+        Raises:
+            FrozenError: parameters that cannot be packed: parametrized, or not on the CPU.
+
+        Example:
+            >>> import torch, fastgru
+            >>> layer = fastgru.GRU(8, 16).freeze()
+            >>> with torch.no_grad():
+            ...     output, h_n = layer(torch.randn(1, 1, 8))
+            >>> layer.unfreeze().is_frozen
+            False
+        """
+        self._refuse_projection("freeze()")
+        spec, parameters = self.spec, self.parameters_in_order()
+        freezing.check_can_pack(spec, parameters, "freeze()")
+        self.unfreeze()
+        object.__setattr__(self, "_frozen", freezing.Frozen(spec, parameters))
+        return self
+
+    def unfreeze(self: _Layer) -> _Layer:
+        """Undoes `freeze`; does nothing to a layer that is not frozen."""
+        if self._frozen is not None:
+            self._frozen.release()
+            object.__delattr__(self, "_frozen")
+        return self
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether `freeze` is in force."""
+        return self._frozen is not None
+
+    def stepper(self, batch: int = 1, h_0: Tensor | None = None) -> Stepper:
+        """Takes this layer through a stream one step at a time, with nothing left to prepare in a step.
+
+        Args:
+            batch: rows, B.
+            h_0: initial state (L, B, H); None for the learned one, or zeros.
+
+        Raises:
+            ArgumentError: the layer is bidirectional, has dropout in training mode, or `batch` is no number of rows.
+            FrozenError: parameters that cannot be packed.
+
+        Example:
+            >>> import torch, fastgru
+            >>> stepper = fastgru.GRU(8, 16).stepper()
+            >>> for x in torch.randn(5, 1, 8):
+            ...     output = stepper(x)
+            >>> output.shape
+            torch.Size([1, 16])
+        """
+        self._refuse_projection("stepper()")
+        if self.training and self.dropout > 0 and self.num_layers > 1:
+            raise errors.no_stepper("dropout is on; call eval() on the layer first")
+        if h_0 is None and self.learn_h0 and isinstance(batch, int) and batch > 0:
+            h_0 = self.h_0.detach().unsqueeze(1).expand(-1, batch, -1)
+        return Stepper(self.spec, self.parameters_in_order(), batch, h_0)
+
+    def _refuse_projection(self, tool: str) -> None:
+        if self.proj_size > 0:
+            raise errors.no_option("proj_size", tool)
+
+    # Torch keeps a list of the parameters, which goes stale when they are replaced behind its back (functional_call,
+    # parametrizations, weight_norm, deepcopy). Ours is read from the parameters each time.
+    @property  # type: ignore[override]
+    def _flat_weights(self) -> list[Tensor]:
+        # None for one that is missing, as in torch's list: weight_norm takes a parameter away before it puts another.
+        return [getattr(self, name, None) for name in self._flat_weights_names]  # type: ignore[misc]
+
+    @_flat_weights.setter
+    def _flat_weights(self, weights: list[Tensor]) -> None:
+        """Torch's list is not wanted."""
+
+    def flatten_parameters(self) -> None:
+        """Does nothing on a CPU; on CUDA lays the parameters out as cuDNN likes them."""
+        first = next(iter(self._flat_weights), None)
+        if first is not None and first.is_cuda and self.proj_size == 0:
+            super().flatten_parameters()
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[no-untyped-call]
+        state.pop("_frozen", None)
+        for name in self._flat_weights_names:
+            weight = state.get(name)
+            # What the old weight_norm computed; its hook computes it again before the next call.
+            if isinstance(weight, Tensor) and weight.grad_fn is not None:
+                state[name] = weight.detach()
+        return state
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        # Torch keeps weak references to weights, and such a parameter cannot be swapped for a loaded one.
+        self._flat_weight_refs = []
+        super()._load_from_state_dict(*args, **kwargs)
+        weights = cast("list[nn.Parameter | None]", self._flat_weights)
+        self._flat_weight_refs = [None if weight is None else weakref.ref(weight) for weight in weights]
+
+    def __setstate__(self, d: dict[str, Any]) -> None:
+        super().__setstate__({key: value for key, value in d.items() if key != "_flat_weights"})  # type: ignore[no-untyped-call]
+        _ = self.spec  # as in __init__

@@ -1,0 +1,221 @@
+"""A GRU that remembers where its sequences stopped, for truncated backpropagation and for streams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor
+from torch._subclasses import FakeTensor
+from torch.fx.experimental import proxy_tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from fastgru import errors
+from fastgru.call import checks, memory
+from fastgru.nn import counting, symbols
+from fastgru.nn.gru import GRU
+from fastgru.nn.sharing import STOCK_GRU
+
+
+class StatefulGRU(GRU):
+    """A `fastgru.GRU` that goes on, in each call, where the call before it stopped.
+
+    The state that is carried is detached: gradients end where a call begins, which is truncated backpropagation. Apart
+    from that it is the layer itself: same arguments, same parameters, same `state_dict`, in which the state is not.
+
+    The state is the layer's own: no parameter and no buffer, so what averages, broadcasts or saves these leaves it
+    alone; `.to()` and its kind move it, and `deepcopy` and `pickle` copy it. It may be computed under `inference_mode`
+    and used in training afterwards. A call converts it to the device and the type of its input.
+
+    Args:
+        args: as for `fastgru.GRU`; not bidirectional, for a second direction begins at an end that is not there yet.
+        kwargs: likewise.
+
+    Attributes:
+        state: the state to go on from, (L, B, H), or (B, L, H) with state_batch_first, or (L, H) without a batch; None:
+            the start, which is the learned h_0 or zeros. To be read and set between calls; what is set is copied. Save
+            it with `torch.save(layer.state, file)`, and go on from there with `layer.state = torch.load(file)`.
+
+    Raises:
+        ArgumentError: the layer would be bidirectional.
+        ShapeError: a batch of another size than before; call `reset_state` first. Or `state` was set to a tensor that
+            is no state of the layer.
+        InputTypeError: `state` was set to something that is neither a tensor nor None.
+        ExportError: the call is being exported, scripted or traced, by which the state would be lost. Export a
+            `fastgru.GRU` on the same parameters, with h_0 in and h_n out.
+        StateError: the state would be lost or wrong: under `vmap`, in a replica of `nn.DataParallel`, or when
+            `torch.utils.checkpoint` computes the call again.
+
+    Example:
+        >>> import torch, fastgru
+        >>> layer, x = fastgru.StatefulGRU(4, 8), torch.randn(6, 3, 4)
+        >>> with torch.no_grad():
+        ...     chunks = [layer(chunk)[0] for chunk in x.split(2)]
+        ...     layer.reset_state()
+        ...     whole, _ = layer(x)
+        >>> torch.equal(torch.cat(chunks), whole)
+        True
+    """
+
+    _state: Tensor | None = None  # on the class for layers that `from_torch` or an older file makes
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.bidirectional:
+            raise errors.no_state_of_both_directions()
+
+    @property
+    def state(self) -> Tensor | None:
+        """The state to go on from; see the class."""
+        return self._state
+
+    @state.setter
+    def state(self, value: Tensor | None) -> None:
+        if value is not None:
+            self._check_state(value)
+        self._state = None if value is None else _owned(value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """As every module's, but that the state, though it were a Parameter, becomes none of the layer's."""
+        if name in ("_state", "state"):
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def forward(
+        self,
+        input: Any,
+        hx: Tensor | None = None,
+        lengths: Any = None,
+        reset: Tensor | None = None,
+        reset_state: Tensor | None = None,
+    ) -> tuple[Any, Tensor]:
+        """As `fastgru.GRU`; `hx`, where given, takes the place of the state carried so far."""
+        if symbols.is_symbol(input):  # a node of a graph, which keeps this layer and calls it
+            return super().forward(input, hx, lengths=lengths, reset=reset, reset_state=reset_state)
+        _refuse_capture()
+        if _is_recorded(input):
+            raise errors.captured_state("torch.cuda.graph")
+        is_repeated = _is_repeated()
+        if is_repeated and hx is None:
+            raise errors.state_moved_on()
+        start = self._start(input) if hx is None else hx
+        try:
+            output, h_n = super().forward(input, start, lengths=lengths, reset=reset, reset_state=reset_state)
+        except errors.ShapeError as error:
+            if hx is None and start is not None:
+                raise errors.carried_state(start.shape, error) from error
+            raise
+        if not (is_repeated or self._is_trial(h_n)):
+            self._state = _owned(h_n)
+        return output, h_n
+
+    def reset_state(self, rows: Tensor | None = None) -> None:
+        """Starts anew: every sequence, or those that `rows` marks.
+
+        Args:
+            rows: booleans (B,), such as the ends of episodes, or one without dimensions for a state without a batch;
+                None: all.
+
+        Raises:
+            BoundsError, BoundsTypeError: not one boolean for each row of the state.
+        """
+        state = self._state
+        if rows is None or state is None:
+            self._state = None
+            return
+        memory.check_memory("state", state)
+        start: Tensor | float = self.h_0.detach().to(state.device, state.dtype) if self.learn_h0 else 0.0
+        if state.dim() == 2:
+            mask = checks.reset_of(rows, (), state.device, "() without a batch")
+        else:
+            at = 0 if self.state_batch_first else 1
+            mask = checks.reset_of(rows, (state.shape[at],), state.device, "(B,)")
+            mask = mask.view(-1, 1, 1) if at == 0 else mask.view(1, -1, 1)
+            start = start.unsqueeze(at) if isinstance(start, Tensor) else start
+        self._state = _owned(torch.where(mask, start, state))
+
+    def _start(self, input: Any) -> Tensor | None:
+        """The state as this call wants it: it may have been left by autocast, or on another device."""
+        like = input.data if isinstance(input, PackedSequence) else input
+        state = self._state
+        if state is None or not isinstance(like, Tensor):
+            return state
+        if state.dtype is like.dtype and state.device == like.device:
+            return state
+        return state.to(like.device, like.dtype)
+
+    def _is_trial(self, h_n: Tensor) -> bool:
+        """Whether the call had no values to compute with, though the layer has."""
+        return isinstance(h_n, FakeTensor) and not isinstance(self.parameters_in_order()[0], FakeTensor)
+
+    def _check_state(self, state: object) -> None:
+        if not isinstance(state, Tensor):
+            raise errors.not_a_tensor("state", state)
+        at = 0 if self.state_batch_first else 1
+        cells, hidden = self.num_layers, self.hidden_size
+        if state.dim() == 2 and state.shape == (cells, hidden):
+            return
+        if state.dim() != 3 or (state.shape[1 - at], state.shape[2]) != (cells, hidden):
+            raise errors.no_such_state(state.shape, f"(B, {cells}, {hidden})" if at == 0 else f"({cells}, B, {hidden})")
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> StatefulGRU:
+        """Moves the state with the parameters; a state on the device `meta` has no values that could be moved."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        if self._state is not None:
+            self._state = None if self._state.is_meta else _owned(fn(self._state))
+        return self
+
+    def _replicate_for_data_parallel(self) -> NoReturn:
+        raise errors.state_of_replicas()
+
+    def __prepare_scriptable__(self) -> NoReturn:
+        raise errors.captured_state("torch.jit.script")
+
+
+def _owned(tensor: Tensor) -> Tensor:
+    """A copy without gradients that shares memory with nobody, and good for training wherever it was made."""
+    memory.check_memory("state", tensor)
+    if torch.compiler.is_compiling() or torch.is_inference_mode_enabled():
+        with torch.inference_mode(False):  # in what is compiled always: it may run in either mode
+            return tensor.detach().clone()
+    copy = tensor.detach().clone()
+    if torch._C._are_functorch_transforms_active():  # torch.func.grad and its kind: the state outlives them
+        while torch._C._functorch.is_gradtrackingtensor(copy):
+            copy = torch._C._functorch.get_unwrapped(copy)
+    return copy
+
+
+def _refuse_capture() -> None:
+    """Raises where the call becomes part of a program that would not carry the state, or under vmap."""
+    if torch.compiler.is_compiling():
+        if torch.compiler.is_exporting():
+            raise errors.captured_state("torch.export")
+    elif torch._C._get_tracing_state() is not None:
+        raise errors.captured_state("torch.jit.trace")
+    elif torch._C._len_torch_dispatch_stack() > 0 and proxy_tensor.get_proxy_mode() is not None:
+        raise errors.captured_state("make_fx")
+    if torch._C._are_functorch_transforms_active():
+        vmap = torch._C._functorch.TransformType.Vmap
+        if any(level.key() == vmap for level in torch._C._functorch.get_interpreter_stack() or ()):
+            raise errors.state_under_vmap()
+
+
+# The compiler calls it while it compiles, and takes what it says for good.
+_refuse_capture._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
+def _is_recorded(input: Any) -> bool:
+    """Whether a graph of CUDA's is being recorded, which would begin each time with the state of this moment."""
+    if torch.compiler.is_compiling() or not getattr(input, "is_cuda", False):
+        return False
+    return torch.cuda.is_current_stream_capturing()
+
+
+def _is_repeated() -> bool:
+    """Whether a backward pass is calling, which computes something again: the state has moved on since."""
+    return not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1
+
+
+counting.register(StatefulGRU, STOCK_GRU)
