@@ -108,9 +108,9 @@ def test_lengths_and_resets_compile(batch_first):
     for rows, steps in ((4, 7), (5, 9)):
         lead = (rows, steps) if batch_first else (steps, rows)
         x, reset = torch.randn(*lead, 3), torch.rand(lead) < 0.3
-        bounds = {"lengths": torch.randint(0, steps + 1, (rows,)), "reset": reset}
-        assert_agrees(outcome(model, compiled, x, **bounds), outcome(model, model, x, **bounds))
-    with pytest.raises(fastgru.errors.BoundsError, match=r"lengths\[1\]` is 10"):
+        sequences = {"lengths": torch.randint(0, steps + 1, (rows,)), "reset": reset}
+        assert_agrees(outcome(model, compiled, x, **sequences), outcome(model, model, x, **sequences))
+    with pytest.raises(fastgru.errors.SequenceError, match=r"lengths\[1\]` is 10"):
         compiled(x, lengths=torch.tensor([1, 10, 2, 0, 0]), reset=reset)
 
 
@@ -199,7 +199,7 @@ def test_an_exported_program_takes_lengths_and_can_be_trained():
     module, x, own = program.module(), torch.randn(6, 3, 3), torch.tensor([6, 0, 2])
     got, want = outcome(module, module, x, lengths=own), outcome(model, model, x, lengths=own)
     assert_agrees(got, want)
-    with pytest.raises(fastgru.errors.BoundsError, match="is 7"):
+    with pytest.raises(fastgru.errors.SequenceError, match="is 7"):
         module(x, lengths=torch.tensor([7, 1, 1]))
 
 

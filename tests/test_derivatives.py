@@ -90,12 +90,12 @@ def test_rules_for_sequences_and_for_a_few_steps(monkeypatch, config, is_short):
     layer = fastgru.GRU(2, 2, dtype=torch.float64, **config)
     lead = (2, 3) if layer.batch_first else (3, 2)
     reset = torch.tensor([[False, True, False], [True, False, True]])
-    bounds = {"lengths": [3, 2], "reset": reset if layer.batch_first else reset.T} if is_bounded else {}
+    sequences = {"lengths": [3, 2], "reset": reset if layer.batch_first else reset.T} if is_bounded else {}
     names = [name for name, _ in layer.named_parameters()]
     cells = len(layer.all_weights)
 
     def run(x, h_0, anew, *weights):
-        own = bounds | ({"reset_state": anew} if is_bounded else {})
+        own = sequences | ({"reset_state": anew} if is_bounded else {})
         return functional_call(layer, dict(zip(names, weights, strict=True)), (x, h_0), own)
 
     leaves = [torch.randn(*lead, 2), torch.randn(cells, 2, 2), torch.randn(cells, 2), *layer.parameters()]

@@ -53,7 +53,7 @@ def test_freezing_changes_no_bit(level, dtype, inputs, hidden, layers, bias, bot
 
 def test_packed_weights_are_used(monkeypatch):
     layer = fastgru.GRU(3, 5).freeze()
-    monkeypatch.setattr("fastgru.functional.run", None)  # the way of the plain call
+    monkeypatch.setattr("fastgru.dispatch.run", None)  # the way of the plain call
     quietly(layer, torch.randn(4, 2, 3))
 
 

@@ -14,6 +14,8 @@ from torch.autograd import forward_ad
 
 import fastgru
 from fastgru.backends import aten, base
+from fastgru.call.context import Follower
+from fastgru.call.request import Request
 from fastgru.errors import SlowPathWarning
 from pairs import pair
 from tolerance import assert_agrees
@@ -151,8 +153,8 @@ def test_cells_and_single_steps_go_to_torchs_cell(device, monkeypatch):
 
 
 def test_forward_mode_is_refused_there():
-    request = base.Request(
-        fastgru.GRUSpec(3, 4), torch.float32, "cuda", 5, 2, False, False, 0.0, context=base.FORWARD_MODE
+    request = Request(
+        fastgru.GRUSpec(3, 4), torch.float32, "cuda", 5, 2, False, False, 0.0, follower=Follower.FORWARD_MODE
     )
     assert "forward-mode" in aten.BACKEND.refuse(request)
     assert aten.BACKEND.refuse(request._replace(device="cpu")) is None

@@ -226,7 +226,7 @@ def test_the_last_output(batch_first):
     output, h_n = layer(x, lengths=own)
     got = fastgru.last_output(output, own, batch_first)
     assert torch.equal(got, h_n[-1])  # zeros for the empty one, as its h_0
-    with pytest.raises(fastgru.errors.BoundsError, match=r"lengths\[1\]` is 7"):
+    with pytest.raises(fastgru.errors.SequenceError, match=r"lengths\[1\]` is 7"):
         fastgru.last_output(output, [1, 7, 0, 0], batch_first)
 
 
@@ -252,7 +252,7 @@ MISTAKES = {
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_mistakes_are_named_before_any_work(mistake, training):
     options, words = MISTAKES[mistake]
-    with torch.set_grad_enabled(training), no_kernel(), pytest.raises(fastgru.errors.BoundsError) as caught:
+    with torch.set_grad_enabled(training), no_kernel(), pytest.raises(fastgru.errors.SequenceError) as caught:
         fastgru.GRU(2, 4)(torch.randn(5, 3, 2), **options)
     assert words in str(caught.value)
     assert isinstance(caught.value, (RuntimeError, ValueError))
@@ -261,8 +261,8 @@ def test_mistakes_are_named_before_any_work(mistake, training):
 def test_lengths_beside_sequences_that_have_their_own():
     layer = fastgru.GRU(2, 4)
     packed = nn.utils.rnn.pack_sequence([torch.randn(2, 2)])
-    with pytest.raises(fastgru.errors.BoundsError, match="PackedSequence alone"):
+    with pytest.raises(fastgru.errors.SequenceError, match="PackedSequence alone"):
         layer(packed, lengths=[2])
     nested = torch.nested.nested_tensor([torch.randn(2, 2)], layout=torch.jagged)
-    with pytest.raises(fastgru.errors.BoundsError, match="nested tensor alone"):
+    with pytest.raises(fastgru.errors.SequenceError, match="nested tensor alone"):
         layer(nested, lengths=[2])

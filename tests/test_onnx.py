@@ -10,7 +10,9 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import fastgru
-from fastgru.backends.base import Bounds
+from fastgru.call import build
+from fastgru.call.context import Follower
+from fastgru.call.request import Call
 from onnx_files import FREE, check, exported, written
 from tolerance import assert_agrees
 
@@ -178,10 +180,9 @@ def test_float64_is_written_though_onnx_runtime_has_no_such_kernel(tmp_path):
 
 def test_when_no_node_can_stand_for_a_call(monkeypatch):
     layer, refuse = fastgru.GRU(FEATURES, HIDDEN), fastgru.dispatch.find("onnx").refuse
-    call = layer.spec, torch.ones(4, 2, FEATURES), None, layer.parameters_in_order(), Bounds(), 0.0, False, False
-    request = fastgru.functional.request_for(*call)
+    request = build.request_of(Call(layer.spec, torch.ones(4, 2, FEATURES), None, layer.parameters_in_order()))
     assert refuse(request) == "no ONNX export is under way"
-    request = request._replace(context="an ONNX export")
+    request = request._replace(follower=Follower.ONNX_EXPORT)
     assert refuse(request) is None
     assert refuse(request._replace(dtype=torch.bfloat16)).endswith("float64, the input is torch.bfloat16")
     assert "on meta" in refuse(request._replace(device="meta"))

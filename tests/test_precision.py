@@ -64,14 +64,14 @@ def test_bits_are_the_rounded_ones_of_a_layer_in_float32(dtype, own, hidden, bat
     x = torch.randn(*((rows, count) if batch_first else (count, rows)), 5).to(dtype)
     form = data.draw(st.sampled_from(["plain", "lengths", "resets", "packed", "state"]))
     h_0 = torch.randn(4, rows, hidden).to(dtype) if form == "state" else None
-    bounds = {"lengths": own} if form in ("lengths", "resets") else {}
+    sequences = {"lengths": own} if form in ("lengths", "resets") else {}
     if form == "resets":
-        bounds |= {"reset": torch.rand(x.shape[:2]) < 0.3, "reset_state": torch.randn(4, hidden).to(dtype)}
+        sequences |= {"reset": torch.rand(x.shape[:2]) < 0.3, "reset_state": torch.randn(4, hidden).to(dtype)}
 
     def call(layer, kind):
         given = x.to(kind, copy=True).requires_grad_()
         tensors = {
-            name: t.to(kind) if torch.is_tensor(t) and t.is_floating_point() else t for name, t in bounds.items()
+            name: t.to(kind) if torch.is_tensor(t) and t.is_floating_point() else t for name, t in sequences.items()
         }
         start = None if h_0 is None else h_0.to(kind)
         if form == "packed":
@@ -90,8 +90,8 @@ def test_bits_are_the_rounded_ones_of_a_layer_in_float32(dtype, own, hidden, bat
         assert torch.equal(mine, want.to(dtype))
     if form != "packed":
         with torch.no_grad():
-            want = layer(x, h_0, **bounds)
-            got = layer.freeze()(x, h_0, **bounds)
+            want = layer(x, h_0, **sequences)
+            got = layer.freeze()(x, h_0, **sequences)
         assert all(torch.equal(mine, theirs) for mine, theirs in zip(got, want, strict=True))
 
 
@@ -133,10 +133,10 @@ def test_second_derivatives_are_those_of_float32(dtype):
 def test_lengths_and_resets_in_half_precision(dtype, own, seed):
     torch.manual_seed(seed)
     layer, x = fastgru.GRU(5, 9, bidirectional=True, dtype=dtype), torch.randn(max(own), len(own), 5).to(dtype)
-    bounds = {"lengths": own, "reset": torch.rand(x.shape[:2]) < 0.3}
-    got = layer(x, **bounds)
+    sequences = {"lengths": own, "reset": torch.rand(x.shape[:2]) < 0.3}
+    got = layer(x, **sequences)
     with fastgru.use_backend("reference"):
-        want = layer.double()(x.double(), **bounds)
+        want = layer.double()(x.double(), **sequences)
     for mine, exact in zip(got, want, strict=True):
         assert_no_worse_than_torch(mine, exact.to(dtype), exact)
 

@@ -90,12 +90,12 @@ def test_numpy_gives_what_torch_gives(spec, own, seed):
     torch.manual_seed(seed)
     weights = [torch.randn(shape, dtype=torch.float64) for shape in spec.parameter_shapes]
     x = torch.randn(max(own), len(own), spec.input_size, dtype=torch.float64)
-    bounds = torch.tensor(own), torch.rand(x.shape[:2]) < 0.3, states(spec, len(own))
+    sequences = torch.tensor(own), torch.rand(x.shape[:2]) < 0.3, states(spec, len(own))
     h_0 = states(spec, len(own))
-    want = reference.run(OPERATIONS, spec, x, h_0, weights, *bounds)
+    want = reference.run(OPERATIONS, spec, x, h_0, weights, *sequences)
     arrays = [weight.numpy() for weight in weights]
     numpy = reference.NumPyOperations()
-    got = reference.run(numpy, spec, x.numpy(), h_0.numpy(), arrays, *(t.numpy() for t in bounds))
+    got = reference.run(numpy, spec, x.numpy(), h_0.numpy(), arrays, *(t.numpy() for t in sequences))
     for mine, expected in zip(got, want, strict=True):
         assert_agrees({"": torch.from_numpy(mine)}, {"": expected})
 
@@ -115,10 +115,10 @@ def test_derivatives_are_those_of_finite_differences(spec, own, resets):
     weights = [torch.randn(shape, dtype=torch.float64) * 0.5 for shape in spec.parameter_shapes]
     arguments = [t.requires_grad_() for t in (x, h_0, anew, *weights)]
     marks = torch.rand(4, 3) < 0.4 if resets else None
-    bounds = None if own is None else torch.tensor(own), marks
+    sequences = None if own is None else torch.tensor(own), marks
 
     def run(x, h_0, anew, *weights):
-        output, h_n = reference.run(OPERATIONS, spec, x, h_0, weights, *bounds, anew)
+        output, h_n = reference.run(OPERATIONS, spec, x, h_0, weights, *sequences, anew)
         return output, h_n + 0 * anew.sum()  # without resets, nothing else depends on it
 
     assert torch.autograd.gradcheck(run, arguments, check_forward_ad=True)

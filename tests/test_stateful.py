@@ -64,7 +64,7 @@ def test_some_sequences_start_anew(options):
     rows = 0 if "batch_first" in options else 1
     for row, is_fresh in enumerate([False, True, False, True]):
         assert torch.equal(output.select(rows, row), (fresh if is_fresh else went_on).select(rows, row))
-    with pytest.raises(fastgru.errors.BoundsError, match=r"\(4,\)"):
+    with pytest.raises(fastgru.errors.SequenceError, match=r"\(4,\)"):
         layer.reset_state(torch.tensor([True]))
 
 
@@ -208,7 +208,7 @@ def test_one_sequence_without_a_batch():
     assert torch.equal(layer.state, kept)
     layer.reset_state(torch.tensor(True))
     assert torch.equal(layer(x)[0], plain(x)[0])
-    with pytest.raises(fastgru.errors.BoundsError, match="without a batch"):
+    with pytest.raises(fastgru.errors.SequenceError, match="without a batch"):
         layer.reset_state(torch.tensor([True] * 5))
 
 

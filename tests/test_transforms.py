@@ -215,5 +215,5 @@ def test_ensembles_and_samples_have_the_bits_of_single_calls(level, level_thread
 
 def test_lengths_are_checked_inside_transforms():
     layer, x = fastgru.GRU(2, 3), torch.randn(4, 5, 2, 2)
-    with pytest.raises(fastgru.errors.BoundsError, match="is 6"):
+    with pytest.raises(fastgru.errors.SequenceError, match="is 6"):
         vmap(lambda x, n: layer(x, lengths=n))(x, torch.tensor([[1, 2], [5, 6], [0, 0], [1, 1]]))

@@ -18,6 +18,7 @@ from torch import Tensor
 import fastgru
 from fastgru import GRUSpec, _core, dispatch, functional
 from fastgru.backends.cpu import core_calls
+from fastgru.call import build
 from fastgru.levels import use_level
 from strategies import batches, dtypes, lengths, sizes, steps
 from tolerance import assert_no_worse_than_torch
@@ -162,7 +163,7 @@ def through(door: str) -> Iterator[None]:
         return
     error = AssertionError("this call took the long way")
     with (
-        mock.patch.object(functional, "request_for", side_effect=error),
+        mock.patch.object(build, "request_of", side_effect=error),
         mock.patch.object(core_calls, "forward", side_effect=error),
         mock.patch.object(core_calls, "backward", side_effect=error),
     ):

@@ -1,4 +1,8 @@
-"""Which backend serves a call, and why."""
+"""The door: which backend serves a call, and why.
+
+A call that nobody follows goes the short way, where the core looks at everything by itself. What that cannot take, and
+every call that is followed, becomes a request that backends may refuse.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,28 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 import torch
+from torch import Tensor
+from torch.autograd import forward_ad
 
-from fastgru import errors
-from fastgru.backends import aten, onnx, reference
-from fastgru.backends.base import Backend, Request, warn_once
+from fastgru import errors, recording
+from fastgru.backends import aten, expanded_weights, onnx, reference
+from fastgru.backends.base import Backend, not_compiled, warn_once
 from fastgru.backends.cpu import native
+from fastgru.call import build, checks
+from fastgru.call.memory import PLAIN
+from fastgru.call.request import WHOLE, Call, Request, Sequences
+from fastgru.recording import profiler
+from fastgru.spec import GRUSpec
+
+# Functions that every call asks, by names of our own: finding them in torch each time takes as long as the answer.
+_is_compiling = torch.compiler.is_compiling
+_are_transforms_active = torch._C._are_functorch_transforms_active
+_tracing_state = torch._C._get_tracing_state
+_modes_active = torch._C._len_torch_dispatch_stack
+_autocast_enabled = torch._C._is_any_autocast_enabled
 
 # In order of preference: the first that does not refuse is used. The last refuses nothing, and is slow.
 BACKENDS: tuple[Backend, ...] = (onnx.BACKEND, native.BACKEND, aten.BACKEND, reference.BACKEND)
@@ -91,3 +110,81 @@ def choose(request: Request, warns: bool = False) -> Backend:
     if warns and not torch.compiler.is_compiling():
         warn_once({backend.name: backend.refuse(request) for backend in BACKENDS[:-1]})
     return BACKENDS[-1]
+
+
+_shortcut = native.shortcut
+
+
+def is_unwatched() -> bool:
+    """True when no backend was asked for and nothing but autograd follows what operators do, found out quickly."""
+    if _is_compiling() or _are_transforms_active():
+        return False
+    if forward_ad._current_level >= 0 or _tracing_state() is not None:
+        return False
+    return _modes_active() == 0 and not _autocast_enabled() and FORCED.get() is None
+
+
+def run(
+    spec: GRUSpec,
+    x: Tensor,
+    h_0: Tensor | None,
+    weights: tuple[Tensor, ...],
+    sequences: Sequences = WHOLE,
+    dropout: float = 0.0,
+    recompute: bool = False,
+    batch_first: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Output and h_n, by the first backend that serves the call.
+
+    Arguments are the fields of a `Call`; see there. They come one by one as far as the short way goes, which has no
+    time to make an object of them.
+
+    Returns:
+        output (T, B, D*H), (B, T, D*H) or (N, D*H), zeros past the ends; and h_n (L*D, B, H).
+
+    Raises:
+        FastGRUError: what does not fit.
+    """
+    if is_unwatched():
+        shortcut = _recorded_shortcut if profiler._is_profiler_enabled else _shortcut
+        results = shortcut(spec, x, h_0, weights, sequences, dropout, recompute, batch_first)
+        if results is not None:
+            return results
+    return _run_requested(Call(spec, x, h_0, weights, sequences, dropout, recompute, batch_first))
+
+
+@not_compiled
+def _recorded_shortcut(
+    spec: GRUSpec, x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...], *options: Any
+) -> tuple[Tensor, Tensor] | None:
+    with recording.span(x, h_0, *weights):
+        return native.shortcut(spec, x, h_0, weights, *options)
+
+
+def _run_requested(call: Call) -> tuple[Tensor, Tensor]:
+    """The long way: everything is checked here, before any kernel runs."""
+    if not PLAIN.issuperset(map(type, call.weights)):
+        checks.check_weights(call.spec, call.weights)
+        plain = expanded_weights.originals(call.weights)
+        if plain is not None:
+            return expanded_weights.run(build.request_of(call._replace(weights=plain)), call)
+    if call.x.is_cpu and torch.is_autocast_enabled("cpu"):
+        own = build.cast(call)
+        with torch.autocast("cpu", enabled=False):
+            return run(*own)
+    request = build.request_of(call)
+    if request.steps == 0:
+        return _run_nothing(request, call)
+    backend = choose(request, warns=True)
+    if request.follower is None and profiler._is_profiler_enabled:
+        with recording.span(call.x, call.h_0, *call.weights):
+            return backend.run(request, call)
+    return backend.run(request, call)
+
+
+def _run_nothing(request: Request, call: Call) -> tuple[Tensor, Tensor]:
+    """A sequence of no steps: no outputs, and the states as they were."""
+    spec, x, h_0 = request.spec, call.x, call.h_0
+    output = x.new_zeros(*x.shape[:-1], spec.num_directions * spec.hidden_size)
+    states = (spec.num_layers * spec.num_directions, request.batch, spec.hidden_size)
+    return output, x.new_zeros(states) if h_0 is None else h_0.clone()

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from fastgru import dispatch, levels
-from fastgru.backends.base import Request
+from fastgru.call.request import Call, Request
 from fastgru.nn.cell import GRUCell
 from fastgru.nn.gru import GRU
 
@@ -87,7 +87,7 @@ class _Recorder:
     def refuse(self, request: Request) -> str | None:
         return None
 
-    def run(self, request: Request, *arguments: object) -> tuple[Tensor, Tensor]:
+    def run(self, request: Request, call: Call) -> tuple[Tensor, Tensor]:
         raise _Recorded(request)
 
 

@@ -127,10 +127,10 @@ def compile_time_of_any_steps(library: Library) -> None:
 @capability("`lengths` and `reset` inside a compiled model¹")
 def compiles_with_lengths_and_resets(library: Library) -> None:
     layer, x = library.GRU(3, 4, bidirectional=True), torch.randn(6, 3, 3)
-    bounds = {"lengths": torch.tensor([6, 0, 4]), "reset": torch.rand(6, 3) < 0.3}
+    sequences = {"lengths": torch.tensor([6, 0, 4]), "reset": torch.rand(6, 3) < 0.3}
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
     with allowed(library):
-        agree(trained(layer, compiled, x, **bounds), trained(layer, layer, x, **bounds))
+        agree(trained(layer, compiled, x, **sequences), trained(layer, layer, x, **sequences))
 
 
 @capability("packing inside a compiled model (ours: `lengths` instead)¹")

@@ -15,10 +15,10 @@ from compatibility.registry import Library, capability, proved_by
 HEADING = "Errors"
 
 
-def refuses(library: Library, words: str, **bounds: Any) -> None:
+def refuses(library: Library, words: str, **sequences: Any) -> None:
     """A call with these lengths or resets raises what torch raises for bad values, and says what was wrong."""
     layer, x = layer_and_input(library)
-    is_refused(lambda: layer(x, **bounds), words)
+    is_refused(lambda: layer(x, **sequences), words)
 
 
 def is_refused(call: Any, words: str) -> None:

@@ -16,38 +16,37 @@ from torch import Tensor
 from torch.autograd.graph import register_multi_grad_hook
 
 from fastgru.backends import reference, saving
-from fastgru.backends.base import Bounds, Request, warn_once
+from fastgru.backends.base import warn_once
+from fastgru.call.request import Call, Request
 
-Run = Callable[[Request, Tensor, Tensor | None, tuple[Tensor, ...], Bounds], tuple[Tensor, Tensor]]
+Run = Callable[[Request, Call], tuple[Tensor, Tensor]]
 _REASONS: dict[str, str | None] = {
     "cpu": "the core runs on the CPU",
     "aten": "cuDNN's backward pass cannot be differentiated",
 }
 
 
-class _Call:
-    """What stays of a call: its request and bounds, and in a backward pass the gradients of its results."""
+class _Kept:
+    """What stays of a call but its tensors; in a backward pass also the gradients of its results."""
 
-    def __init__(self, request: Request, bounds: Bounds) -> None:
-        self.request, self.bounds = request, bounds
+    def __init__(self, request: Request, call: Call) -> None:
+        self.request, self.blank = request, call.with_inputs(*[None] * len(call.inputs))
         self.outer: list[Tensor | None] = [None, None]
 
 
-def run(
-    operator: Run, request: Request, x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...], bounds: Bounds
-) -> tuple[Tensor, Tensor]:
+def run(operator: Run, request: Request, call: Call) -> tuple[Tensor, Tensor]:
     """Output and h_n of `operator`, whose gradients can be differentiated."""
-    inputs = x, h_0, *weights
+    inputs = call.inputs
     wanted = [t is not None and t.requires_grad for t in inputs]
-    call = _Call(request, bounds)
-    passed = iter(_Guard.apply(call, wanted, *inputs))  # type: ignore[no-untyped-call]
+    kept = _Kept(request, call)
+    passed = iter(_Guard.apply(kept, wanted, *inputs))  # type: ignore[no-untyped-call]
     own: list[Any] = [next(passed) if is_wanted else t for t, is_wanted in zip(inputs, wanted, strict=True)]
-    results = operator(request, own[0], own[1], tuple(own[2:]), bounds)
+    results = operator(request, call.with_inputs(*own))
     followed = [i for i in (0, 1) if results[i].requires_grad]
 
     def keep(outer: Sequence[Tensor | None]) -> None:
         found = dict(zip(followed, outer, strict=True))
-        call.outer = [found.get(0), found.get(1)]
+        kept.outer = [found.get(0), found.get(1)]
 
     if followed:
         register_multi_grad_hook([results[i] for i in followed], keep)
@@ -58,21 +57,18 @@ class _Guard(torch.autograd.Function):
     """The inputs that want gradients, as they are."""
 
     @staticmethod
-    def forward(ctx: Any, call: _Call, wanted: list[bool], *inputs: Tensor | None) -> tuple[Tensor, ...]:
-        ctx.call, ctx.wanted = call, wanted
+    def forward(ctx: Any, kept: _Kept, wanted: list[bool], *inputs: Tensor | None) -> tuple[Tensor, ...]:
+        ctx.kept, ctx.wanted = kept, wanted
         saving.keep(ctx, *inputs)
         return tuple([t.view_as(t) for t, is_wanted in zip(inputs, wanted, strict=True) if is_wanted and t is not None])
 
     @staticmethod
     def backward(ctx: Any, *found: Tensor | None) -> tuple[Any, ...]:
-        call, wanted = ctx.call, ctx.wanted
-        outer, call.outer = call.outer, [None, None]
+        kept, wanted = ctx.kept, ctx.wanted
+        outer, kept.outer = kept.outer, [None, None]
         if not torch.is_grad_enabled():
             own = iter(found)
             return None, None, *(next(own) if is_wanted else None for is_wanted in wanted)
         warn_once(_REASONS)
-        x, h_0, *weights = saving.kept(ctx)
-        x_wanted, h_0_wanted, *rest = wanted
-        inputs, asked = (x, h_0, None, *weights), (x_wanted, h_0_wanted, False, *rest)
-        d_x, d_h_0, _, *others = reference.gradients(call.request, inputs, call.bounds, outer, asked)
-        return None, None, d_x, d_h_0, *others
+        call = kept.blank.with_inputs(*saving.kept(ctx))
+        return None, None, *reference.gradients(kept.request, call, outer, wanted)

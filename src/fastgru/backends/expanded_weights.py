@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fastgru import errors
 from fastgru.backends import aten
-from fastgru.backends.base import Bounds, Request
+from fastgru.call.request import Call, Request
 
 _HOME = "torch.nn.utils._expanded_weights.expanded_weights_impl"  # loaded by whoever makes such weights
 
@@ -28,9 +28,7 @@ def originals(weights: Sequence[Tensor]) -> tuple[Tensor, ...] | None:
     return tuple([weight.orig_weight if isinstance(weight, kind) else weight for weight in given])
 
 
-def run(
-    request: Request, x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...], bounds: Bounds
-) -> tuple[Tensor, Tensor]:
+def run(request: Request, call: Call) -> tuple[Tensor, Tensor]:
     """Output and h_n, as `fastgru.backends.base.Backend.run`; the request is that of the originals.
 
     Raises:
@@ -39,4 +37,4 @@ def run(
     if request.has_lengths or request.resets:
         hint = "Pack the sequences, or take gradients of single samples by torch.func.vmap"
         raise errors.no_samples("a call with lengths or resets, by torch's ExpandedWeights", hint)
-    return aten.BACKEND.run(request, x, h_0, weights, bounds)
+    return aten.BACKEND.run(request, call)

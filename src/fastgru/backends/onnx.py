@@ -6,21 +6,12 @@ import torch
 from torch import Tensor
 
 from fastgru import errors
-from fastgru.backends.base import Bounds, Request, layerwise
+from fastgru.call import layer_by_layer
+from fastgru.call.context import Follower
+from fastgru.call.request import Call, Request
 
-EXPORT = "an ONNX export"
 _VERSION = 14  # of the operator; 22 differs in the types it takes alone, and needs an opset that torch does not aim at
 _DTYPES = (torch.float16, torch.float32, torch.float64)
-
-
-def is_exporting() -> bool:
-    """Whether `torch.onnx.export` is capturing a model, by the exporter that can take an operator of ONNX as it is."""
-    return torch.compiler.is_compiling() and torch.onnx.is_in_onnx_export()
-
-
-# The exporter's second try goes through Dynamo, which takes `is_in_onnx_export` for False, and would write down the
-# steps of the example one by one. This makes it ask, and fail: torch lets no operators of ONNX through there.
-is_exporting._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 class OnnxBackend:
@@ -30,7 +21,7 @@ class OnnxBackend:
 
     def refuse(self, request: Request) -> str | None:
         """Why no GRU node can stand for this request, or None."""
-        if request.context != EXPORT:
+        if request.follower is not Follower.ONNX_EXPORT:
             return "no ONNX export is under way"
         if not hasattr(torch.onnx, "ops"):
             return "this version of torch puts no operators of ONNX into a graph"
@@ -40,15 +31,8 @@ class OnnxBackend:
             return f"graphs are drawn on the CPU, the input is on {request.device}"
         return "there is nothing to compute" if request.spec.hidden_size == 0 else None
 
-    def run(
-        self,
-        request: Request,
-        x: Tensor,
-        h_0: Tensor | None,
-        weights: tuple[Tensor, ...],
-        bounds: Bounds,
-    ) -> tuple[Tensor, Tensor]:
-        """Output and h_n; shapes as in `fastgru.backends.base.Backend`.
+    def run(self, request: Request, call: Call) -> tuple[Tensor, Tensor]:
+        """Output and h_n; as `fastgru.backends.base.Backend.run`.
 
         Raises:
             ExportError: the call resets states. Other backends would write down the steps of the example one by one,
@@ -56,36 +40,34 @@ class OnnxBackend:
         """
         if request.resets:
             raise errors.no_reset_in_onnx()
-        x = x.transpose(0, 1) if request.batch_first else x
-        output, h_n = layerwise(_node, request._replace(batch_first=False), x, h_0, weights, bounds)
-        return output.transpose(0, 1) if request.batch_first else output, h_n
+        own = call.turned() if call.batch_first else call
+        (output,), h_n = layer_by_layer.run(own, lambda _, alone: _node(alone))
+        return output.transpose(0, 1) if call.batch_first else output, h_n
 
 
-def _node(
-    request: Request, x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...], bounds: Bounds
-) -> tuple[Tensor, Tensor]:
+def _node(call: Call) -> tuple[Tensor, Tensor]:
     """A single layer (T, B, I): both directions are one node.
 
     ONNX has W (D, 3H, I), R (D, 3H, H) and B (D, 6H), the outputs as (T, D, B, H), and zeros past an end.
     """
-    spec = request.spec
+    spec, x, h_0, weights, lengths = call.spec, call.x, call.h_0, call.weights, call.sequences.lengths
     directions, hidden = spec.num_directions, spec.hidden_size
     steps, batch = x.shape[:2]
     kinds = len(weights) // directions
     w, r, *biases = [_zrn(torch.stack(weights[kind::kinds])) for kind in range(kinds)]
-    lengths = None if bounds.lengths is None else bounds.lengths.to(torch.int32)
+    own_lengths = None if lengths is None else lengths.to(torch.int32)
     direction = "bidirectional" if spec.bidirectional else "forward"
     output, h_n = torch.onnx.ops.symbolic_multi_out(
         "GRU",
-        [x, w, r, torch.cat(biases, 1) if biases else None, lengths, h_0],
+        [x, w, r, torch.cat(biases, 1) if biases else None, own_lengths, h_0],
         {"hidden_size": hidden, "linear_before_reset": 1, "direction": direction},
         dtypes=[x.dtype, x.dtype],
         shapes=[[steps, directions, batch, hidden], [directions, batch, hidden]],
         version=_VERSION,
     )
-    if bounds.lengths is not None:  # ONNX does not say what becomes of the state of an empty sequence; zeros, mostly
+    if lengths is not None:  # ONNX does not say what becomes of the state of an empty sequence; zeros, mostly
         before = h_n.new_zeros(()) if h_0 is None else h_0
-        h_n = torch.where((bounds.lengths > 0).unsqueeze(1), h_n, before)
+        h_n = torch.where((lengths > 0).unsqueeze(1), h_n, before)
     both = output.transpose(1, 2).reshape(steps, batch, 2 * hidden) if directions == 2 else output.squeeze(1)
     return both, h_n
 

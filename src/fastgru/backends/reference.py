@@ -9,7 +9,9 @@ from torch import Tensor
 from torch.nn.utils import rnn
 
 from fastgru import reference
-from fastgru.backends.base import Bounds, Request, layerwise, sum_dtype
+from fastgru.backends.base import sum_dtype
+from fastgru.call import layer_by_layer
+from fastgru.call.request import Call, Request, Sequences
 
 
 class TorchOperations:
@@ -63,44 +65,32 @@ class ReferenceBackend:
         """None: it takes every request."""
         return None
 
-    def run(
-        self,
-        request: Request,
-        x: Tensor,
-        h_0: Tensor | None,
-        weights: tuple[Tensor, ...],
-        bounds: Bounds,
-    ) -> tuple[Tensor, Tensor]:
-        """Output and h_n; shapes as in `fastgru.backends.base.Backend`."""
+    def run(self, request: Request, call: Call) -> tuple[Tensor, Tensor]:
+        """Output and h_n; as `fastgru.backends.base.Backend.run`."""
         if request.dropout > 0:
-            return layerwise(self.run, request, x, h_0, weights, bounds)
-        if bounds.batch_sizes is not None:
-            return _run_packed(request, x, h_0, weights, bounds)
-        flips = request.batch_first
-        x = x.transpose(0, 1) if flips else x
-        reset = bounds.reset.transpose(0, 1) if flips and bounds.reset is not None else bounds.reset
-        lengths = None if bounds.lengths is None else bounds.lengths.to(x.device)
-        output, h_n = reference.run(OPERATIONS, request.spec, x, h_0, weights, lengths, reset, bounds.reset_state)
-        return output.transpose(0, 1).contiguous() if flips else output, h_n
+            (output,), h_n = layer_by_layer.run(call, lambda _, own: self.run(request.of_layer(own), own))
+            return output, h_n
+        if call.sequences.batch_sizes is not None:
+            return _run_packed(request, call)
+        own = call.turned() if call.batch_first else call
+        _, lengths, reset, reset_state = own.sequences
+        lengths = None if lengths is None else lengths.to(own.x.device)
+        output, h_n = reference.run(OPERATIONS, own.spec, own.x, own.h_0, own.weights, lengths, reset, reset_state)
+        return output.transpose(0, 1).contiguous() if call.batch_first else output, h_n
 
 
-def _run_packed(
-    request: Request, data: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...], bounds: Bounds
-) -> tuple[Tensor, Tensor]:
+def _run_packed(request: Request, call: Call) -> tuple[Tensor, Tensor]:
     """Packed data by way of a padded batch."""
-    assert bounds.batch_sizes is not None
-    x, lengths = rnn.pad_packed_sequence(rnn.PackedSequence(data, bounds.batch_sizes))
-    padded = Bounds(None, lengths, bounds.reset, bounds.reset_state)
-    output, h_n = BACKEND.run(request._replace(is_packed=False), x, h_0, weights, padded)
+    batch_sizes, _, reset, reset_state = call.sequences
+    assert batch_sizes is not None
+    x, lengths = rnn.pad_packed_sequence(rnn.PackedSequence(call.x, batch_sizes))
+    padded = call._replace(x=x, sequences=Sequences(None, lengths, reset, reset_state))
+    output, h_n = BACKEND.run(request._replace(is_packed=False), padded)
     return rnn.pack_padded_sequence(output, lengths).data, h_n
 
 
 def gradients(
-    request: Request,
-    inputs: Sequence[Tensor | None],
-    bounds: Bounds,
-    outer: Sequence[Tensor | None],
-    wanted: Sequence[bool],
+    request: Request, call: Call, outer: Sequence[Tensor | None], wanted: Sequence[bool]
 ) -> list[Tensor | None]:
     """The gradients of a call as functions that autograd can follow further, to any order; None where not wanted.
 
@@ -108,18 +98,16 @@ def gradients(
 
     Args:
         request: of the call.
-        inputs: x, h_0, reset_state and the weights.
-        bounds: of the call; its reset_state is taken from `inputs`.
+        call: of a layer.
         outer: the gradients of output and h_n, at least one of them.
-        wanted: for each of `inputs`.
+        wanted: for each of the call's inputs.
     """
     creates_graph = torch.is_grad_enabled()
     with torch.enable_grad():
-        aliases = [None if t is None else t.view_as(t) for t in inputs]
+        aliases = [None if t is None else t.view_as(t) for t in call.inputs]
         dtype = sum_dtype(request.dtype)  # as in the core
-        x, h_0, reset_state, *weights = [None if t is None else t.to(dtype) for t in aliases]
-        bounds = bounds._replace(reset_state=reset_state)
-        results = BACKEND.run(request._replace(dtype=dtype), x, h_0, tuple(weights), bounds)  # type: ignore[arg-type]
+        own = call.with_inputs(*[None if t is None else t.to(dtype) for t in aliases])
+        results = BACKEND.run(request._replace(dtype=dtype), own)
         pairs = [(result, d.to(dtype)) for result, d in zip(results, outer, strict=True) if d is not None]
         asked = [t for t, is_wanted in zip(aliases, wanted, strict=True) if is_wanted]
         found = iter(

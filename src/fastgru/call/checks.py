@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from fastgru import errors
-from fastgru.backends import onnx
-from fastgru.backends.base import Bounds
-from fastgru.call import memory
+from fastgru.call import context, memory
 from fastgru.call.memory import PLAIN as PLAIN
+from fastgru.call.request import Sequences
 from fastgru.spec import GRUSpec
 
 _MAY_BE_NONE = ("h_0", "hx", "bias_ih", "bias_hh")
@@ -105,7 +104,7 @@ def batch_sizes_of(data: Tensor, batch_sizes: Tensor) -> Tensor:
         ShapeError: data and sizes do not fit. The core takes steps and rows from the sizes, so nothing may pass here
             that points outside the data.
     """
-    if onnx.is_exporting():  # what packing gives there has no sizes that could be right or wrong
+    if context.is_exporting():  # what packing gives there has no sizes that could be right or wrong
         raise errors.no_packing_in_onnx()
     check_tensors(input=data)
     if data.dim() != 2:
@@ -159,8 +158,8 @@ def lengths_of(lengths: Tensor | Sequence[int] | Any, steps: int, batch: int) ->
     one waits for its backward pass.
 
     Raises:
-        BoundsError: not one for each sequence, or one is negative or more than `steps`.
-        BoundsTypeError: they are no integers.
+        SequenceError: not one for each sequence, or one is negative or more than `steps`.
+        SequenceTypeError: they are no integers.
     """
     tensor = lengths if isinstance(lengths, Tensor) else _as_tensor("lengths", lengths)
     if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype is torch.bool:
@@ -205,8 +204,8 @@ def reset_of(reset: Tensor | Any, shape: tuple[int, ...], device: torch.device, 
         layout: what the shape means, for the words of an error.
 
     Raises:
-        BoundsError: of another shape.
-        BoundsTypeError: not booleans.
+        SequenceError: of another shape.
+        SequenceTypeError: not booleans.
     """
     tensor = reset if isinstance(reset, Tensor) else _as_tensor("reset", reset)
     if type(tensor) not in PLAIN and _are_modes_off():
@@ -228,12 +227,12 @@ def _as_tensor(name: str, values: Any) -> Tensor:
     try:
         return torch.as_tensor(values)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise errors.no_bounds(name, values) from error
+        raise errors.no_sequence_values(name, values) from error
 
 
-def check_reset_state(spec: GRUSpec, bounds: Bounds, x: Tensor, batch: int) -> None:
+def check_reset_state(spec: GRUSpec, sequences: Sequences, x: Tensor, batch: int) -> None:
     """Raises when the state that resets put in is of the wrong size, type or device."""
-    state = bounds.reset_state
+    state = sequences.reset_state
     if state is None:
         return
     cells = spec.num_layers * spec.num_directions

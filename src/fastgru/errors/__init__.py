@@ -7,8 +7,8 @@
     |-- OperandError     (RuntimeError)              operands of different types or devices
     |-- InputTypeError   (TypeError, AttributeError) something that is not a tensor
     |-- ArgumentError    (ValueError)                an option that does not exist or fit
-    |-- BoundsError      (RuntimeError, ValueError)  lengths or a reset mask that do not fit the batch
-    |   `-- BoundsTypeError (TypeError)              and of a type that says nothing of them
+    |-- SequenceError      (RuntimeError, ValueError)  lengths or a reset mask that do not fit the batch
+    |   `-- SequenceTypeError (TypeError)              and of a type that says nothing of them
     |-- BackendError     (RuntimeError)              a backend that was asked for and refuses
     |-- OutOfMemoryError (RuntimeError, MemoryError) a call for which the system has no memory left
     |-- FrozenError      (RuntimeError)              a write to a frozen layer, or one that cannot be frozen

@@ -31,11 +31,11 @@ class ArgumentError(FastGRUError, ValueError):
     """An option that does not exist or does not fit the others."""
 
 
-class BoundsError(FastGRUError, RuntimeError, ValueError):
+class SequenceError(FastGRUError, RuntimeError, ValueError):
     """Lengths or a reset mask that do not fit the batch."""
 
 
-class BoundsTypeError(BoundsError, TypeError):
+class SequenceTypeError(SequenceError, TypeError):
     """Lengths that are no integers, or a reset mask that holds no booleans."""
 
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from fastgru.errors.kinds import (
     ArgumentError,
-    BoundsError,
-    BoundsTypeError,
     DTypeError,
     InputTypeError,
     OperandError,
     RankError,
+    SequenceError,
+    SequenceTypeError,
     ShapeError,
 )
 
@@ -133,71 +133,73 @@ def hidden_shape(got: Sequence[int], expected: tuple[int, ...]) -> ShapeError:
     )
 
 
-def no_bounds(name: str, values: object) -> BoundsTypeError:
+def no_sequence_values(name: str, values: object) -> SequenceTypeError:
     """For lengths or a reset mask that make no tensor."""
-    return BoundsTypeError(f"`{name}` is a {type(values).__name__} that makes no tensor. Expected a list or a tensor.")
+    return SequenceTypeError(
+        f"`{name}` is a {type(values).__name__} that makes no tensor. Expected a list or a tensor."
+    )
 
 
-def lengths_type(dtype: object) -> BoundsTypeError:
+def lengths_type(dtype: object) -> SequenceTypeError:
     """For lengths that are no integers."""
-    return BoundsTypeError(f"`lengths` holds {dtype}. Expected integers, int32 or int64; call .long() on it.")
+    return SequenceTypeError(f"`lengths` holds {dtype}. Expected integers, int32 or int64; call .long() on it.")
 
 
-def lengths_count(shape: Sequence[int], batch: int) -> BoundsError:
+def lengths_count(shape: Sequence[int], batch: int) -> SequenceError:
     """For lengths that are not one for each sequence."""
-    return BoundsError(
+    return SequenceError(
         f"`lengths` has shape {tuple(shape)}. Expected ({batch},): one length for each of the {batch} sequences."
     )
 
 
-def length_range(index: int, length: int, steps: int) -> BoundsError:
+def length_range(index: int, length: int, steps: int) -> SequenceError:
     """For a length that no sequence of the batch can have."""
-    return BoundsError(
+    return SequenceError(
         f"`lengths[{index}]` is {length}. Expected 0 to {steps}, for the input has {steps} steps. "
         "Count the steps without padding, and check `batch_first`."
     )
 
 
-def lengths_of_packed() -> BoundsError:
+def lengths_of_packed() -> SequenceError:
     """For lengths beside a PackedSequence."""
-    return BoundsError(
+    return SequenceError(
         "`lengths` came together with packed data, which has lengths of its own. Pass the padded tensor with "
         "`lengths`, or the PackedSequence alone."
     )
 
 
-def lengths_of_jagged() -> BoundsError:
+def lengths_of_jagged() -> SequenceError:
     """For lengths beside a nested tensor."""
-    return BoundsError(
+    return SequenceError(
         "`lengths` came together with a nested tensor, which has lengths of its own. Pass the padded tensor with "
         "`lengths`, or the nested tensor alone."
     )
 
 
-def reset_type(dtype: object) -> BoundsTypeError:
+def reset_type(dtype: object) -> SequenceTypeError:
     """For a reset mask that holds no booleans."""
-    return BoundsTypeError(f"`reset` holds {dtype}. Expected booleans; call .bool() on it.")
+    return SequenceTypeError(f"`reset` holds {dtype}. Expected booleans; call .bool() on it.")
 
 
-def reset_shape(got: Sequence[int], expected: Sequence[int], layout: str) -> BoundsError:
+def reset_shape(got: Sequence[int], expected: Sequence[int], layout: str) -> SequenceError:
     """For a reset mask of another shape than the batch."""
-    return BoundsError(
+    return SequenceError(
         f"`reset` has shape {tuple(got)}. Expected {layout} = {tuple(expected)}, a mark for every step of every "
         "sequence, in the layout of the input."
     )
 
 
-def reset_state_alone() -> BoundsError:
+def reset_state_alone() -> SequenceError:
     """For a state to be put back, and nothing that says where."""
-    return BoundsError(
+    return SequenceError(
         "`reset_state` came without `reset`. Pass the mask that says where it is put in, or leave it out."
     )
 
 
-def reset_state_shape(got: Sequence[int], expected: tuple[int, int, int]) -> BoundsError:
+def reset_state_shape(got: Sequence[int], expected: tuple[int, int, int]) -> SequenceError:
     """For a state to be put back that is no state of the layer."""
     cells, batch, hidden = expected
-    return BoundsError(
+    return SequenceError(
         f"`reset_state` has shape {tuple(got)}. Expected ({cells}, {hidden}), one state for every sequence, or "
         f"({cells}, {batch}, {hidden})."
     )
@@ -257,9 +259,9 @@ def batch_sizes_type(got: object) -> ShapeError:
     return batch_sizes(f"is of type {got}", f"expected scalar type Long but found {name}: ")
 
 
-def batch_sizes_layout(dims: int, where: object) -> BoundsTypeError:
+def batch_sizes_layout(dims: int, where: object) -> SequenceTypeError:
     """For batch sizes that are no vector on the CPU."""
-    return BoundsTypeError(
+    return SequenceTypeError(
         f"`batch_sizes` has {dims} dimensions and lies on {where}. Expected one count for each step: (T,), on the CPU. "
         "Take them from torch.nn.utils.rnn.pack_padded_sequence."
     )

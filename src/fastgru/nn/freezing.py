@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from fastgru import _core, errors, functional, recording
-from fastgru.backends.base import UNBOUNDED, Bounds
+from fastgru import _core, dispatch, errors, recording
 from fastgru.backends.cpu import core_calls
-from fastgru.call import memory
+from fastgru.call import context, memory
 from fastgru.call.frozen_parameter import FrozenParameter
+from fastgru.call.request import WHOLE, Sequences
 from fastgru.spec import GRUSpec
 
 
@@ -103,7 +103,7 @@ class Frozen:
                 parameter.__class__ = Parameter  # type: ignore[assignment]
 
     def run(
-        self, x: Tensor, h_0: Tensor | None, parameters: dict[str, Any], bounds: Bounds, batch_first: bool
+        self, x: Tensor, h_0: Tensor | None, parameters: dict[str, Any], sequences: Sequences, batch_first: bool
     ) -> tuple[Tensor, Tensor] | None:
         """Output and h_n from the packed parameters; None where only the plain call can serve.
 
@@ -111,20 +111,22 @@ class Frozen:
             x: (T, B, I), or (B, T, I) with `batch_first`.
             h_0: three-dimensional, or None.
             parameters: those that the layer has now, in torch's order.
-            bounds: of a batch that is not packed.
+            sequences: of a batch that is not packed.
             batch_first: see `x`.
 
         Raises:
             FrozenError: a parameter was written to since the freezing.
         """
-        if functional.is_unwatched() and not (torch.is_grad_enabled() and self._needs_grad(x, h_0, bounds.reset_state)):
+        if dispatch.is_unwatched() and not (
+            torch.is_grad_enabled() and self._needs_grad(x, h_0, sequences.reset_state)
+        ):
             run, threads = self._packed.forward_tensors, torch.get_num_threads()
             if recording.profiler._is_profiler_enabled:
                 run = recording.recorded(run)
-            if bounds is UNBOUNDED:
+            if sequences is WHOLE:
                 results = run(x, h_0, parameters, None, None, None, batch_first, threads)
             else:
-                results = run(x, h_0, parameters, *bounds[1:], batch_first, threads)
+                results = run(x, h_0, parameters, *sequences[1:], batch_first, threads)
             if results:  # neither None nor False
                 return cast("tuple[Tensor, Tensor]", results)
         if not torch.compiler.is_compiling() and not self._packed.is_current():
@@ -133,4 +135,4 @@ class Frozen:
 
     def _needs_grad(self, x: Tensor, h_0: Tensor | None, reset_state: Tensor | None) -> bool:
         with torch._C.DisableTorchFunctionSubclass():  # several times quicker to ask
-            return functional.needs_grad(x, h_0, self._parameters, reset_state)
+            return context.needs_grad(x, h_0, self._parameters, reset_state)

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.nn.modules import rnn as torch_rnn
 from torch.nn.utils.rnn import PackedSequence
 
-from fastgru import errors, functional
-from fastgru.backends.base import UNBOUNDED, Bounds
+from fastgru import dispatch, errors
+from fastgru.call import build
+from fastgru.call.request import WHOLE, Call, Sequences
 from fastgru.nn import counting, projection, sequence_inputs, symbols
-from fastgru.nn.layer_by_layer import run_by_layer
 from fastgru.nn.parameters import BaseGRU, spec_of
 from fastgru.nn.quantization import Quantizable
 from fastgru.nn.scripting import Scriptable
@@ -226,9 +226,9 @@ class GRU(Quantizable, Scriptable, BaseGRU):
             raise errors.hidden_rank(3, hx.dim())
         if lengths is None and reset is None and reset_state is None:
             if not self._has_options:  # the common case; a step of a stream takes a few microseconds in all
-                return self._run_plain(input, hx, UNBOUNDED, self.batch_first)
-            return self._run(input, hx, UNBOUNDED)
-        return self._run(input, hx, functional.bounds_of(input, self.batch_first, None, lengths, reset, reset_state))
+                return self._run_plain(input, hx, WHOLE, self.batch_first)
+            return self._run(input, hx, WHOLE)
+        return self._run(input, hx, build.sequences_of(input, self.batch_first, None, lengths, reset, reset_state))
 
     def _forward_other(self, input: Any, hx: Any, lengths: Any, reset: Any, reset_state: Any) -> Any:
         """`forward` of what is no plain tensor."""
@@ -246,36 +246,37 @@ class GRU(Quantizable, Scriptable, BaseGRU):
             return sequence_inputs.run_jagged(self, input, hx, reset, reset_state)
         raise errors.not_a_tensor("input", input)
 
-    def _run(self, x: Tensor, hx: Tensor | None, bounds: Bounds) -> tuple[Any, Tensor]:
+    def _run(self, x: Tensor, hx: Tensor | None, sequences: Sequences) -> tuple[Any, Tensor]:
         """Output and h_n of a batch, padded in the layout of this layer or packed; states as users have them."""
-        batch_first = self.batch_first and bounds.batch_sizes is None
+        batch_first = self.batch_first and sequences.batch_sizes is None
         if not self._has_options:
-            return self._run_plain(x, hx, bounds, batch_first)
+            return self._run_plain(x, hx, sequences, batch_first)
         h_0 = hx
         if hx is None:
-            h_0 = sequence_inputs.first_state(self, x, bounds) if self.learn_h0 else None
+            h_0 = sequence_inputs.first_state(self, x, sequences) if self.learn_h0 else None
         elif self.state_batch_first:
-            sequence_inputs.check_state(self, hx, x, bounds)
+            sequence_inputs.check_state(self, hx, x, sequences)
             h_0 = hx.transpose(0, 1)
-        if self.learn_h0 and bounds.reset is not None and bounds.reset_state is None:
-            bounds = bounds._replace(reset_state=self.h_0)
+        if self.learn_h0 and sequences.reset is not None and sequences.reset_state is None:
+            sequences = sequences._replace(reset_state=self.h_0)
         output: Any
         if self.return_all_layers or self.proj_size > 0:
             dropout = self.dropout if self.training else 0.0
-            outputs, h_n = run_by_layer(
-                self.spec, x, h_0, self.all_weights, bounds, dropout, self.recompute, batch_first
-            )
-            output = outputs if self.return_all_layers else outputs[-1]
+            call = Call(self.spec, x, h_0, (), sequences, dropout, self.recompute, batch_first)
+            outputs, h_n = projection.run_by_layer(call, self.all_weights, self.return_all_layers)
+            output = outputs if self.return_all_layers else outputs[0]
         else:
-            output, h_n = self._run_plain(x, h_0, bounds, batch_first)
+            output, h_n = self._run_plain(x, h_0, sequences, batch_first)
         return output, h_n.transpose(0, 1).contiguous() if self.state_batch_first else h_n
 
-    def _run_plain(self, x: Tensor, hx: Tensor | None, bounds: Bounds, batch_first: bool) -> tuple[Tensor, Tensor]:
+    def _run_plain(
+        self, x: Tensor, hx: Tensor | None, sequences: Sequences, batch_first: bool
+    ) -> tuple[Tensor, Tensor]:
         layers = self.num_layers
         dropout = self.dropout if layers > 1 and self.training else 0.0
         parameters = self._parameters
-        if self._frozen is not None and dropout == 0.0 and bounds.batch_sizes is None:
-            results = self._frozen.run(x, hx, parameters, bounds, batch_first)
+        if self._frozen is not None and dropout == 0.0 and sequences.batch_sizes is None:
+            results = self._frozen.run(x, hx, parameters, sequences, batch_first)
             if results is not None:
                 return results
         try:
@@ -283,7 +284,7 @@ class GRU(Quantizable, Scriptable, BaseGRU):
         except KeyError:  # parametrized, or a plain attribute for the moment
             weights = tuple([getattr(self, name) for name in self._flat_weights_names])
         spec = spec_of(self.input_size, self.hidden_size, layers, self.bias, self.bidirectional)
-        return functional.run(spec, x, hx, weights, bounds, dropout, self.recompute, batch_first)  # type: ignore[arg-type]
+        return dispatch.run(spec, x, hx, weights, sequences, dropout, self.recompute, batch_first)  # type: ignore[arg-type]
 
     def _forward_unbatched(
         self, input: Tensor, hx: Tensor | None, lengths: Any, reset: Any, reset_state: Any
@@ -294,8 +295,8 @@ class GRU(Quantizable, Scriptable, BaseGRU):
         at = 0 if self.batch_first else 1
         state_at = 0 if self.state_batch_first else 1
         x = input.unsqueeze(at)
-        bounds = sequence_inputs.bounds_of_one(x, self.batch_first, lengths, reset, reset_state)
-        output, h_n = self._run(x, None if hx is None else hx.unsqueeze(state_at), bounds)
+        sequences = sequence_inputs.sequences_of_one(x, self.batch_first, lengths, reset, reset_state)
+        output, h_n = self._run(x, None if hx is None else hx.unsqueeze(state_at), sequences)
         if isinstance(output, tuple):
             return tuple(one.squeeze(at) for one in output), h_n.squeeze(state_at)
         return output.squeeze(at), h_n.squeeze(state_at)

@@ -1,13 +1,17 @@
-"""Parameters of a layer whose outputs are projections of its states."""
+"""Layers whose outputs are projections of their states, and layers of which every output is wanted."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from fastgru import errors
+from fastgru import dispatch, errors
+from fastgru.call import layer_by_layer, memory
+from fastgru.call.request import Call
+from fastgru.spec import GRUSpec
 
 
 def check_size(proj_size: object, hidden_size: int) -> None:
@@ -38,3 +42,39 @@ def add_to(layer: Any) -> None:
         names.append(weight_hr)
     layer._flat_weights_names = [name for names in layer._all_weights for name in names]
     layer.reset_parameters()
+
+
+def run_by_layer(call: Call, cells: Sequence[Sequence[Tensor]], keeps_all: bool) -> tuple[tuple[Tensor, ...], Tensor]:
+    """The outputs of the last layer, or of all with `keeps_all`, and h_n.
+
+    Args:
+        call: of the layer, without weights; its sizes are those of the states.
+        cells: of each layer and direction the parameters in torch's order, and where states are projected the
+            projection (P, H) behind them.
+        keeps_all: see above.
+    """
+    spec = call.spec
+    directions, per_cell = spec.num_directions, 4 if spec.bias else 2
+    weights = tuple([weight for cell in cells for weight in _unprojected(cell, per_cell)])
+    projections = [cell[per_cell] for cell in cells if len(cell) > per_cell]
+
+    def run_layer(layer: int, own: Call) -> tuple[Tensor, Tensor]:
+        alone = GRUSpec(own.x.shape[-1], spec.hidden_size, 1, spec.bias, spec.bidirectional)
+        x, last = dispatch.run(*own._replace(spec=alone))
+        if projections:
+            parts = zip(x.chunk(directions, -1), projections[layer * directions :], strict=False)
+            x = torch.cat([part @ projection.T for part, projection in parts], -1)
+        return x, last
+
+    return layer_by_layer.run(call._replace(weights=weights), run_layer, keeps_all)
+
+
+def _unprojected(cell: Sequence[Tensor], per_cell: int) -> Sequence[Tensor]:
+    """A cell without its projection: (W_hh, 3H x P) on projected states is W_hh W_hr, 3H x H, on the states."""
+    if len(cell) == per_cell:
+        return cell
+    if not torch.compiler.is_compiling():
+        for name, weight in (("weight_hh", cell[1]), ("weight_hr", cell[per_cell])):
+            memory.is_wrapper(name, weight)  # an error if it was made one: torch's operators may die of it
+    weight_ih, weight_hh, *biases = cell[:per_cell]
+    return weight_ih, weight_hh @ cell[per_cell], *biases

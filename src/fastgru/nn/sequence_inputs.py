@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.nn.utils.rnn import PackedSequence
 
-from fastgru import errors, functional
-from fastgru.backends.base import UNBOUNDED, Bounds
-from fastgru.call import checks, memory
+from fastgru import errors
+from fastgru.call import build, checks, memory
+from fastgru.call.request import WHOLE, Sequences
 
 
 class Layer(Protocol):
@@ -24,28 +24,30 @@ class Layer(Protocol):
     state_batch_first: bool
     h_0: Parameter
 
-    def _run(self, x: Tensor, hx: Tensor | None, bounds: Bounds) -> tuple[Any, Tensor]: ...
+    def _run(self, x: Tensor, hx: Tensor | None, sequences: Sequences) -> tuple[Any, Tensor]: ...
 
 
-def first_state(layer: Layer, x: Tensor, bounds: Bounds) -> Tensor:
+def first_state(layer: Layer, x: Tensor, sequences: Sequences) -> Tensor:
     """The learned state for every row of a batch, (L*D, B, H)."""
     if not torch.compiler.is_compiling():
         memory.is_wrapper("h_0", layer.h_0)  # an error if it was made one: torch's operators may die of it
-    batch = int(bounds.batch_sizes[0]) if bounds.batch_sizes is not None else x.shape[0 if layer.batch_first else 1]
+    batch = (
+        int(sequences.batch_sizes[0]) if sequences.batch_sizes is not None else x.shape[0 if layer.batch_first else 1]
+    )
     return layer.h_0.unsqueeze(1).expand(-1, batch, -1)
 
 
-def bounds_of_one(x: Tensor, batch_first: bool, lengths: Any, reset: Any, reset_state: Any) -> Bounds:
-    """Bounds of a batch of one, given without the batch: a length, a mask (T), a state (L*D, H)."""
+def sequences_of_one(x: Tensor, batch_first: bool, lengths: Any, reset: Any, reset_state: Any) -> Sequences:
+    """Sequences of a batch of one, given without the batch: a length, a mask (T), a state (L*D, H)."""
     if lengths is None and reset is None and reset_state is None:
-        return UNBOUNDED
+        return WHOLE
     if lengths is not None and (not isinstance(lengths, Tensor) or lengths.dim() == 0):
         lengths = torch.as_tensor(lengths).reshape(-1)
     if reset is not None:
         steps = x.shape[1 if batch_first else 0]
         mask = checks.reset_of(reset, (steps,), x.device, "(T,)")
         reset = mask.unsqueeze(0 if batch_first else 1)
-    return functional.bounds_of(x, batch_first, None, lengths, reset, reset_state)
+    return build.sequences_of(x, batch_first, None, lengths, reset, reset_state)
 
 
 def run_packed(
@@ -68,8 +70,8 @@ def run_packed(
     if isinstance(reset_state, Tensor) and reset_state.dim() == 3 and order is not None:
         memory.check_memory("reset_state", reset_state)
         reset_state = reset_state.index_select(1, order)
-    bounds = functional.bounds_of(data, False, own_sizes, None, reset, reset_state)
-    output, h_n = layer._run(data, hx, bounds)
+    sequences = build.sequences_of(data, False, own_sizes, None, reset, reset_state)
+    output, h_n = layer._run(data, hx, sequences)
     if back is not None:
         h_n = h_n.index_select(rows_at, back)
     if isinstance(output, tuple):
@@ -77,9 +79,9 @@ def run_packed(
     return PackedSequence(output, batch_sizes, order, back), h_n
 
 
-def check_state(layer: Layer, hx: Tensor, x: Tensor, bounds: Bounds) -> None:
+def check_state(layer: Layer, hx: Tensor, x: Tensor, sequences: Sequences) -> None:
     """Raises when `hx` is no state of the layer for this batch, in the words of the layout that users have."""
-    packed = bounds.batch_sizes
+    packed = sequences.batch_sizes
     _check_state(layer, hx, int(packed[0]) if packed is not None else x.shape[0 if layer.batch_first else 1])
 
 
@@ -112,8 +114,8 @@ def run_jagged(
     x = values.new_zeros(len(own), steps, values.shape[1]).index_put((is_there,), values)
     flips = not layer.batch_first
     x = x.transpose(0, 1) if flips else x
-    bounds = functional.bounds_of(x, layer.batch_first, None, own, reset, reset_state)
-    output, h_n = layer._run(x, hx, bounds)
+    sequences = build.sequences_of(x, layer.batch_first, None, own, reset, reset_state)
+    output, h_n = layer._run(x, hx, sequences)
 
     def nested(one: Tensor) -> Tensor:
         rows = (one.transpose(0, 1) if flips else one)[is_there]
@@ -138,7 +140,7 @@ def last_output(output: Tensor, lengths: Any, batch_first: bool = False) -> Tens
 
     Raises:
         RankError: `output` has other than three dimensions.
-        BoundsError, BoundsTypeError: `lengths` do not fit.
+        SequenceError, SequenceTypeError: `lengths` do not fit.
 
     Example:
         >>> import torch, fastgru

@@ -119,7 +119,7 @@ class StatefulGRU(GRU):
                 None: all.
 
         Raises:
-            BoundsError, BoundsTypeError: not one boolean for each row of the state.
+            SequenceError, SequenceTypeError: not one boolean for each row of the state.
         """
         state = self._state
         if rows is None or state is None:

@@ -72,7 +72,7 @@ MASKS: dict[str, Any] = {
 }
 
 
-def bounds_of(draw: Draw, side: Side, options: dict[str, Any], steps: int, rows: int) -> dict[str, Any]:
+def sequences_of(draw: Draw, side: Side, options: dict[str, Any], steps: int, rows: int) -> dict[str, Any]:
     """Lengths and resets as a call takes them."""
     given: dict[str, Any] = {}
     if draw.chance(0.7):
@@ -106,7 +106,7 @@ def bounded(draw: Draw, side: Side) -> None:
     if draw.chance(0.4):
         shape = (rows, cells_of(options), H) if more["state_batch_first"] else (cells_of(options), rows, H)
         hx = draw.strange("hx", draw.normal(*shape, dtype=options["dtype"]), share=0.3)
-    given = bounds_of(draw, side, options, steps, rows)
+    given = sequences_of(draw, side, options, steps, rows)
     trains = draw.chance(0.6)
     things = {"x": x, "hx": hx, **given}
     with ambient(draw), contextlib.nullcontext() if trains else infers(draw):

@@ -110,9 +110,9 @@ def _expected(tensors: list[Any], options: list[Any]) -> tuple[Tensor, Tensor]:
     """What the layer's own door, by our reference, makes of the operands."""
     x, h_0, anew, weights, lengths, reset = tensors
     layers, both, first, recompute = options
-    bounds = {"lengths": lengths, "reset": reset, "reset_state": anew}
+    sequences = {"lengths": lengths, "reset": reset, "reset_state": anew}
     return fastgru.functional.gru(
-        x, h_0, weights, num_layers=layers, bidirectional=both, batch_first=first, recompute=recompute, **bounds
+        x, h_0, weights, num_layers=layers, bidirectional=both, batch_first=first, recompute=recompute, **sequences
     )
 
 

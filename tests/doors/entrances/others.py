@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import fastgru
 from doors import meanwhile
 from doors.draw import Draw
-from doors.entrances.bounded import LENGTHS, bounds_of
+from doors.entrances.bounded import LENGTHS, sequences_of
 from doors.entrances.layers import H, I, backwards, cells_of, infers, keep, options_of, padded, sizes_of, wanted
 from doors.oracle import snapshot
 from doors.registry import entrance
@@ -34,7 +34,7 @@ def frozen(draw: Draw, side: Side) -> None:
         if draw.chance(0.4)
         else None
     )
-    given = bounds_of(draw, side, options, steps, rows) if draw.chance(0.3) else {}
+    given = sequences_of(draw, side, options, steps, rows) if draw.chance(0.3) else {}
     if side.name == OURS:
         made.freeze()
     with contextlib.nullcontext() if draw.chance(0.2) else infers(draw):

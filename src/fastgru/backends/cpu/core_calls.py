@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from fastgru import _core, levels  # noqa: F401  (levels applies FASTGRU_ISA before the first call)
-from fastgru.backends.base import UNBOUNDED, Bounds, Request, not_compiled, sum_dtype
+from fastgru.backends.base import not_compiled, sum_dtype
 from fastgru.call import memory
 from fastgru.call.memory import READS_TENSORS, dense, taken, vectors
+from fastgru.call.request import WHOLE, Call, Request, Sequences
 from fastgru.spec import GRUSpec
 
 MOST_CELLS: int = _core.MOST_CELLS
@@ -94,11 +95,9 @@ def _saved(tensor: Tensor | None) -> tuple[int, int]:
 class _Arranged:
     """The inputs of a call as the core takes them. Keeps the tensors whose addresses it holds."""
 
-    def __init__(
-        self, request: Request, x: Tensor, h_0: Tensor | None, weights: Sequence[Tensor], bounds: Bounds
-    ) -> None:
-        spec, dtype = request.spec, request.dtype
-        sizes, lengths, reset, state = bounds
+    def __init__(self, request: Request, call: Call) -> None:
+        spec, dtype, x, h_0, weights = request.spec, request.dtype, call.x, call.h_0, call.weights
+        sizes, lengths, reset, state = call.sequences
         states = (spec.num_layers * spec.num_directions, request.batch, spec.hidden_size)
         lead = (request.batch, request.steps) if request.batch_first else (request.steps, request.batch)
         shape = (x.shape[0] if x.dim() > 0 else 0,) if sizes is not None else lead
@@ -126,10 +125,10 @@ def _shape_of(state: Tensor, states: tuple[int, int, int]) -> tuple[int, ...]:
     return states if state.dim() == 3 else (states[0], states[2])
 
 
-def _total(request: Request, x: Tensor, bounds: Bounds) -> tuple[int, int]:
+def _total(request: Request, call: Call) -> tuple[int, int]:
     """Vectors of the input, and how many of them are computed."""
-    slots = x.shape[0] if bounds.batch_sizes is not None else request.steps * request.batch
-    return slots, slots if bounds.lengths is None else _sum_of(bounds.lengths)
+    slots = call.x.shape[0] if call.sequences.batch_sizes is not None else request.steps * request.batch
+    return slots, slots if call.sequences.lengths is None else _sum_of(call.sequences.lengths)
 
 
 def _sum_of(lengths: Tensor) -> int:
@@ -154,16 +153,20 @@ def _first_core_for_plain(spec: GRUSpec, dtype: torch.dtype) -> _core.Core | Non
     return core_for(spec, dtype)
 
 
+# The door of a call that nobody follows takes what a `Call` holds one by one, here and in `backends.cpu.native`:
+# making such an object, and taking it apart, costs a single step 6 % of its time.
+
+
 @not_compiled
 def forward_plain(
     spec: GRUSpec,
     x: Tensor,
     h_0: Tensor | None,
     weights: tuple[Tensor, ...],
-    bounds: Bounds = UNBOUNDED,
-    batch_first: bool = False,
-    saves: bool = False,
-    recompute: bool = False,
+    sequences: Sequences,
+    recompute: bool,
+    batch_first: bool,
+    saves: bool,
 ) -> tuple[Any, ...] | None:
     """Output and h_n of a batch that is not packed, everything looked at by the core itself.
 
@@ -175,28 +178,30 @@ def forward_plain(
     if core is None:
         return None
     from_pool, threads = _from_pool if saves else None, torch.get_num_threads()
-    if bounds is UNBOUNDED:  # so common that taking it apart would be felt in a single step
+    if sequences is WHOLE:  # so common that taking it apart would be felt in a single step
         results = core.forward_tensors(x, h_0, weights, None, None, None, batch_first, from_pool, recompute, threads)
     else:
-        results = core.forward_tensors(x, h_0, weights, *bounds[1:], batch_first, from_pool, recompute, threads)
+        results = core.forward_tensors(x, h_0, weights, *sequences[1:], batch_first, from_pool, recompute, threads)
     return cast("tuple[Any, ...] | None", results)
 
 
 @not_compiled
 def backward_plain(
     spec: GRUSpec,
-    inputs: tuple[Tensor | None, ...],
-    bounds: Bounds,
+    inputs: Sequence[Any],
+    sequences: Sequences,
+    recompute: bool,
     batch_first: bool,
     output: Tensor,
     saved: Tensor,
-    recompute: bool,
     outer: tuple[Tensor | None, Tensor | None],
     wanted: tuple[bool, ...],
 ) -> tuple[Tensor | None, ...] | None:
-    """As `backward`, for a batch that is not packed; None as from `forward_plain`."""
+    """As `backward`, for a batch that is not packed; None as from `forward_plain`.
+
+    `inputs` are x, h_0, the state that resets put in, and the weights.
+    """
     x, h_0, reset_state, *weights = inputs
-    assert x is not None
     core = core_for_plain(spec, x)
     if core is None:
         return None
@@ -205,8 +210,8 @@ def backward_plain(
         x,
         h_0,
         tuple(weights),
-        bounds.lengths,
-        bounds.reset,
+        sequences.lengths,
+        sequences.reset,
         reset_state,
         batch_first,
         output,
@@ -235,34 +240,20 @@ def _of_reset_state(gradients: Any, reset_state: Tensor | None) -> tuple[Tensor 
 
 
 @not_compiled
-def forward(
-    request: Request,
-    x: Tensor,
-    h_0: Tensor | None,
-    weights: Sequence[Tensor],
-    bounds: Bounds,
-    saves: bool,
-) -> tuple[Tensor, Tensor, Tensor | None]:
+def forward(request: Request, call: Call, saves: bool) -> tuple[Tensor, Tensor, Tensor | None]:
     """Output, h_n (L*D, B, H), and what `backward` needs where `saves` is set."""
     saved = None
     if saves:
         core = core_for(request.spec, request.dtype)
-        saved = buffer_to_save(core, request.dtype, *_total(request, x, bounds), request.recompute)
-    return *forward_into(request, x, h_0, weights, bounds, saved), saved
+        saved = buffer_to_save(core, request.dtype, *_total(request, call), request.recompute)
+    return *forward_into(request, call, saved), saved
 
 
 @not_compiled
-def forward_into(
-    request: Request,
-    x: Tensor,
-    h_0: Tensor | None,
-    weights: Sequence[Tensor],
-    bounds: Bounds,
-    saved: Tensor | None,
-) -> tuple[Tensor, Tensor]:
+def forward_into(request: Request, call: Call, saved: Tensor | None) -> tuple[Tensor, Tensor]:
     """As `forward`, with memory at hand for what is saved."""
     spec, batch_first = request.spec, request.batch_first
-    arranged = _Arranged(request, x, h_0, weights, bounds)
+    x, arranged = call.x, _Arranged(request, call)
     directions, hidden = spec.num_directions, spec.hidden_size
     # new_empty with plain integers is the quickest way to a tensor, and knows no default device.
     output = x.new_empty(*arranged.x.shape[:-1], directions * hidden)
@@ -286,19 +277,17 @@ def forward_into(
 @not_compiled
 def backward(
     request: Request,
-    inputs: tuple[Tensor | None, ...],
-    bounds: Bounds,
+    call: Call,
     output: Tensor,
     saved: Tensor,
     outer: tuple[Tensor | None, Tensor | None],
     wanted: Sequence[bool],
 ) -> tuple[Tensor | None, ...]:
     """The gradients of x, h_0, the state that resets put in and the weights, in that order; None where not wanted."""
-    batch_first, spec = request.batch_first, request.spec
-    x, h_0, reset_state, *weights = inputs
-    assert x is not None
+    batch_first, spec, x, reset_state = request.batch_first, request.spec, call.x, call.sequences.reset_state
+    inputs = x, call.h_0, reset_state, *call.weights
     states = (spec.num_layers * spec.num_directions, request.batch, spec.hidden_size)
-    arranged = _Arranged(request, x, h_0, cast("list[Tensor]", weights), bounds._replace(reset_state=reset_state))
+    arranged = _Arranged(request, call)
     shapes = [arranged.x.shape, states, states, *spec.parameter_shapes]
     gradients = [
         torch.empty(shape, dtype=x.dtype, device="cpu") if is_wanted and tensor is not None else None

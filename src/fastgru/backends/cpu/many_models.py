@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from fastgru import _core
-from fastgru.backends.base import Bounds, Request
 from fastgru.backends.cpu import core_calls
 from fastgru.call.memory import dense
+from fastgru.call.request import Call, Request
 
 
 class _Lined:
@@ -50,16 +50,14 @@ class _Lined:
 class _Inputs:
     """What the forward and the backward pass read alike."""
 
-    def __init__(
-        self, request: Request, x: Tensor, h_0: Tensor | None, weights: Sequence[Tensor], bounds: Bounds
-    ) -> None:
-        self.x, self.h_0 = _Lined("input", x), _Lined("hx", h_0)
-        names = request.spec.parameter_names
-        self.weights = [_Lined(name, weight) for name, weight in zip(names, weights, strict=True)]
-        self.lengths, self.marks = _Lined("lengths", bounds.lengths), _Lined("reset", bounds.reset)
-        self.state = _Lined("reset_state", bounds.reset_state)
+    def __init__(self, request: Request, call: Call) -> None:
+        sequences, names = call.sequences, request.spec.parameter_names
+        self.x, self.h_0 = _Lined("input", call.x), _Lined("hx", call.h_0)
+        self.weights = [_Lined(name, weight) for name, weight in zip(names, call.weights, strict=True)]
+        self.lengths, self.marks = _Lined("lengths", sequences.lengths), _Lined("reset", sequences.reset)
+        self.state = _Lined("reset_state", sequences.reset_state)
         self.sizes = (request.steps, request.batch, 0, 0, self.lengths.address)
-        is_shared = bounds.reset_state is None or bounds.reset_state.dim() == 3
+        is_shared = sequences.reset_state is None or sequences.reset_state.dim() == 3
         stride = 0 if is_shared else request.spec.hidden_size
         self.reset = self.marks.place(request.batch_first), self.state.address, stride
         self.parameters = tuple([weight.address for weight in self.weights])
@@ -71,26 +69,16 @@ class _Inputs:
         return shifts + [0] * (12 - len(shifts))
 
 
-def forward(
-    request: Request,
-    x: Tensor,
-    h_0: Tensor | None,
-    weights: Sequence[Tensor],
-    bounds: Bounds,
-    saved: Tensor | None,
-) -> tuple[Tensor, Tensor]:
+def forward(request: Request, call: Call, saved: Tensor | None) -> tuple[Tensor, Tensor]:
     """Output (models, T, B, D*H) or (models, B, T, D*H), and h_n (models, L*D, B, H).
 
     Args:
         request: of one model.
-        x: (models, T, B, I) or (models, B, T, I).
-        h_0: (models, L*D, B, H), or None.
-        weights: in torch's order, each (models, ...).
-        bounds: with lengths (models, B), reset and reset_state likewise.
+        call: of all, each tensor with the models in front.
         saved: (models, values) for the backward pass, as many as for a full batch; None: none follows.
     """
-    spec, count = request.spec, x.shape[0]
-    inputs = _Inputs(request, x, h_0, weights, bounds)
+    x, spec, count = call.x, request.spec, call.x.shape[0]
+    inputs = _Inputs(request, call)
     output = x.new_empty(*x.shape[:-1], spec.num_directions * spec.hidden_size)
     h_n = x.new_empty(count, spec.num_layers * spec.num_directions, request.batch, spec.hidden_size)
     to = _Lined("output", output), _Lined("h_n", h_n), _Lined("saved", saved)
@@ -113,20 +101,17 @@ def forward(
 
 def backward(
     request: Request,
-    inputs: Sequence[Tensor | None],
-    bounds: Bounds,
+    call: Call,
     output: Tensor,
     saved: Tensor,
     outer: tuple[Tensor | None, Tensor | None],
     wanted: Sequence[bool],
 ) -> list[Tensor | None]:
     """The gradients of x, h_0, reset_state and the weights, each (models, ...); None where not wanted."""
-    x, h_0, reset_state, *weights = inputs
-    assert x is not None
-    count, spec = x.shape[0], request.spec
-    given = _Inputs(request, x, h_0, [w for w in weights if w is not None], bounds._replace(reset_state=reset_state))
+    x, reset_state, count, spec = call.x, call.sequences.reset_state, call.x.shape[0], request.spec
+    given = _Inputs(request, call)
     states = (count, spec.num_layers * spec.num_directions, request.batch, spec.hidden_size)
-    shapes = [x.shape, states, states, *(w.shape for w in weights if w is not None)]
+    shapes = [x.shape, states, states, *(weight.shape for weight in call.weights)]
     found = [x.new_empty(shape) if is_wanted else None for shape, is_wanted in zip(shapes, wanted, strict=True)]
     d_x, d_h_0, d_reset, *d_weights = [_Lined("gradient", d) for d in found]
     kept = (

@@ -18,7 +18,6 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from fastgru.backends import saving
-from fastgru.backends.base import FORWARD_MODE, FORWARD_TRANSFORM, TRANSFORM, Bounds, Request
 from fastgru.backends.cpu.ops import flops, functions
 from fastgru.backends.cpu.ops import gradients as gradients
 from fastgru.backends.cpu.ops import recorded as recorded
@@ -27,19 +26,20 @@ from fastgru.backends.cpu.ops.computing import compute, compute_gradients
 from fastgru.backends.cpu.ops.derivatives import second_gradients
 from fastgru.backends.cpu.ops.inputs import Inputs
 from fastgru.backends.cpu.ops.operator_checks import check_outer, checked
+from fastgru.call.context import Follower
+from fastgru.call.request import Call, Request
 
 _INPUTS = "Tensor x, Tensor? h_0, Tensor? reset_state, Tensor[] weights, Tensor? lengths, Tensor? reset"
-_TRANSFORMS = (TRANSFORM, FORWARD_MODE, FORWARD_TRANSFORM)
+_TRANSFORMS = (Follower.TRANSFORM, Follower.FORWARD_MODE, Follower.FORWARD_TRANSFORM)
 _OPTIONS = "int num_layers, bool bidirectional, bool batch_first, bool recompute"
 
 
-def run(
-    request: Request, x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...], bounds: Bounds
-) -> tuple[Tensor, Tensor]:
+def run(request: Request, call: Call) -> tuple[Tensor, Tensor]:
     """Output and h_n by the operators; as `fastgru.backends.base.Backend.run`."""
     options = request.spec.num_layers, request.spec.bidirectional, request.batch_first, request.recompute
-    own = Inputs(x, h_0, bounds.reset_state, list(weights), bounds.lengths, bounds.reset, *options)
-    if request.context in _TRANSFORMS:
+    _, lengths, reset, reset_state = call.sequences
+    own = Inputs(call.x, call.h_0, reset_state, list(call.weights), lengths, reset, *options)
+    if request.follower in _TRANSFORMS:
         return functions.forward(own)
     # An exported program is for inference; trained all the same, its backward pass runs the forward pass again.
     saves = request.needs_grad and not torch.compiler.is_exporting()

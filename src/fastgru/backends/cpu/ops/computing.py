@@ -15,7 +15,7 @@ def compute(own: Inputs, saved: Tensor | None) -> tuple[Tensor, Tensor]:
     if own.is_empty:
         return own.nothing()
     run = many_models.forward if own.is_side_by_side else core_calls.forward_into
-    return run(own.request, own.x, own.h_0, own.weights, own.bounds, saved)
+    return run(own.request, own.call, saved)
 
 
 def compute_gradients(
@@ -34,12 +34,11 @@ def compute_gradients(
     if output is None or saved is None:
         saved = own.x.new_empty(*own.x.shape[:-3], own.saved_values())
         output, _ = compute(own, saved)
+    call = own.call
     found = None
     if not own.is_side_by_side:
-        options = own.recompute, outer, tuple(wanted)
-        found = core_calls.backward_plain(
-            own.spec, own.differentiable, own.bounds, own.batch_first, output, saved, *options
-        )
+        options = call.sequences, call.recompute, call.batch_first
+        found = core_calls.backward_plain(call.spec, call.inputs, *options, output, saved, outer, tuple(wanted))
     run = many_models.backward if own.is_side_by_side else core_calls.backward
-    found = found or tuple(run(own.request, own.differentiable, own.bounds, output, saved, outer, wanted))
+    found = found or tuple(run(own.request, call, output, saved, outer, wanted))
     return [own.x.new_empty(0) if gradient is None else gradient for gradient in found]

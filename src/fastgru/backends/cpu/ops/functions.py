@@ -17,14 +17,15 @@ from torch._functorch.utils import unwrap_dead_wrappers
 from torch.nn.utils import rnn
 
 from fastgru.backends import saving
-from fastgru.backends.base import Bounds, Request, sum_dtype
+from fastgru.backends.base import sum_dtype
 from fastgru.backends.cpu.ops import derivatives, legacy_batches, recorded, short
 from fastgru.backends.cpu.ops.batching import batched_backward, batched_forward, batched_second
 from fastgru.backends.cpu.ops.computing import compute, compute_gradients
 from fastgru.backends.cpu.ops.inputs import Inputs
 from fastgru.backends.cpu.ops.operator_checks import checked
 from fastgru.backends.cpu.ops.recurrence import keep, rule, total
-from fastgru.call import checks
+from fastgru.call import memory
+from fastgru.call.request import Call, Request
 
 
 def _flat(own: Inputs) -> tuple[Any, ...]:
@@ -45,7 +46,7 @@ def forward(own: Inputs) -> tuple[Tensor, Tensor]:
 
 def _is_watched(x: Tensor) -> bool:
     """Whether something but transforms and autograd follows, to which a call of the core must be an operator."""
-    return type(x) not in checks.PLAIN or torch._C._len_torch_dispatch_stack() > 0 or torch.compiler.is_compiling()
+    return type(x) not in memory.PLAIN or torch._C._len_torch_dispatch_stack() > 0 or torch.compiler.is_compiling()
 
 
 def _asks_for_more() -> bool:
@@ -79,31 +80,35 @@ def backward(d_output: Tensor | None, d_h_n: Tensor | None, own: Inputs, asked: 
 
 def gradients(
     request: Request,
-    inputs: Sequence[Tensor | None],
-    bounds: Bounds,
+    call: Call,
     outer: tuple[Tensor | None, Tensor | None],
     wanted: tuple[bool, ...],
     kept: tuple[Tensor, Tensor] | None,
 ) -> tuple[Tensor | None, ...]:
-    """The gradients of a call as functions that autograd can follow further; arguments as for `reference.gradients`.
+    """The gradients of a call as functions that autograd can follow further; None where not wanted.
 
-    `kept` is what the forward pass left, the output and what it saved; None where that is not to be had.
+    Args:
+        request: of the call.
+        call: of a layer.
+        outer: the gradients of output and h_n, at least one of them.
+        wanted: for each of the call's inputs.
+        kept: what the forward pass left, the output and what it saved; None where that is not to be had.
     """
     dtype = sum_dtype(request.dtype)
-    x, h_0, reset_state, *weights = [None if t is None else t.to(dtype) for t in inputs]
+    x, h_0, reset_state, *weights = [None if t is None else t.to(dtype) for t in call.inputs]
     d_output, d_h_n = [None if t is None else t.to(dtype) for t in outer]
     assert x is not None
-    lengths, batch_sizes = bounds.lengths, bounds.batch_sizes
+    batch_sizes, lengths, reset, _ = call.sequences
     if batch_sizes is not None:
         x, lengths = rnn.pad_packed_sequence(rnn.PackedSequence(x, batch_sizes))
         d_output = None if d_output is None else rnn.pad_packed_sequence(rnn.PackedSequence(d_output, batch_sizes))[0]
     spec = request.spec
     options = spec.num_layers, spec.bidirectional, request.batch_first and batch_sizes is None, request.recompute
-    own = Inputs(x, h_0, reset_state, weights, lengths, bounds.reset, *options)  # type: ignore[arg-type]
+    own = Inputs(x, h_0, reset_state, weights, lengths, reset, *options)  # type: ignore[arg-type]
     if legacy_batches.serves(outer):
         found = legacy_batches.through(lambda pair: backward(pair[0], pair[1], own, _Asked(wanted)), (d_output, d_h_n))
     elif not recorded.are_plain(outer):
-        found = recorded.gradients(own, (d_output, d_h_n), wanted, recorded.run_by_torch)
+        found = recorded.gradients(own, (d_output, d_h_n), wanted)
     else:
         is_kept = kept is not None and batch_sizes is None and dtype is request.dtype
         found = [*backward(d_output, d_h_n, own, _Asked(wanted, kept if is_kept else None))]

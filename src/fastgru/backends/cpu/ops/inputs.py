@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from fastgru.backends.base import Bounds, Request
+from fastgru.call.request import Call, Request, Sequences
 from fastgru.spec import GRUSpec
 
 
@@ -34,9 +34,11 @@ class Inputs(NamedTuple):
         return GRUSpec(*sizes, self.num_layers, has_bias, self.bidirectional)
 
     @property
-    def bounds(self) -> Bounds:
-        """Of the sequences."""
-        return Bounds(None, self.lengths, self.reset, self.reset_state)
+    def call(self) -> Call:
+        """The same as a call of a layer."""
+        sequences = Sequences(None, self.lengths, self.reset, self.reset_state)
+        options = 0.0, self.recompute, self.batch_first
+        return Call(self.spec, self.x, self.h_0, tuple(self.weights), sequences, *options)
 
     @property
     def differentiable(self) -> tuple[Tensor | None, ...]:
@@ -58,7 +60,7 @@ class Inputs(NamedTuple):
             is_packed=False,
             needs_grad=False,
             dropout=0.0,
-            context=None,
+            follower=None,
             recompute=self.recompute,
             batch_first=self.batch_first,
             has_lengths=self.lengths is not None,

@@ -22,7 +22,7 @@ def checked(own: Inputs) -> Inputs:
     """The inputs, with lengths that nobody else can change.
 
     Raises:
-        OperandError, DTypeError, ShapeError, RankError, BoundsError, BoundsTypeError: what does not fit.
+        OperandError, DTypeError, ShapeError, RankError, SequenceError, SequenceTypeError: what does not fit.
     """
     _check_options(own)
     models = own.x.shape[:-3]
@@ -72,7 +72,7 @@ def _check_one(own: Inputs, lengths: Tensor | None) -> Tensor | None:
     request = own.request
     steps, batch = request.steps, request.batch
     check_types(own.spec, own.x, own.h_0, own.weights, batch)
-    checks.check_reset_state(own.spec, own.bounds, own.x, batch)
+    checks.check_reset_state(own.spec, own.call.sequences, own.x, batch)
     if own.reset is not None:
         shape, layout = ((batch, steps), "(B, T)") if own.batch_first else ((steps, batch), "(T, B)")
         checks.check_reset(own.reset, shape, layout)

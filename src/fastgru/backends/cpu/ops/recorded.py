@@ -15,7 +15,6 @@ from torch import Tensor
 from fastgru.backends import aten, reference
 from fastgru.backends.cpu.ops.inputs import Inputs
 
-Run = Callable[[Inputs], tuple[Tensor, Tensor]]
 _Maybe = Tensor | None
 
 
@@ -55,54 +54,42 @@ def _is_executed(node: Any, is_exact: bool) -> bool:
 _LEAF: type = type(torch.autograd.graph.get_gradient_edge(torch.ones((), requires_grad=True)).node)
 
 
-def run_by_torch(own: Inputs) -> tuple[Tensor, Tensor]:
-    """Output and h_n by torch's operator, or by the reference where that has no such thing."""
-    backend = aten.BACKEND if own.reset is None else reference.BACKEND
-    return backend.run(own.request, own.x, own.h_0, tuple(own.weights), own.bounds)
-
-
-def gradients(own: Inputs, outer: Sequence[_Maybe], wanted: Sequence[bool], run: Run) -> list[_Maybe]:
-    """The gradients of what is differentiable; None where not wanted.
-
-    Fresh aliases of the inputs keep paths between them out of it: an input may have been computed from a weight.
-
-    Args:
-        own: the inputs, of one model.
-        outer: the gradients of output and h_n, at least one of them.
-        wanted: for each of what is differentiable.
-        run: the way that is recorded.
-    """
-    creates_graph = torch.is_grad_enabled()
-    with torch.enable_grad():
-        aliases = _aliases(own.differentiable, wanted)
-        x, h_0, reset_state, *weights = aliases
-        assert x is not None
-        results = run(own._replace(x=x, h_0=h_0, reset_state=reset_state, weights=weights))
-        return _found(results, aliases, outer, wanted, creates_graph)
-
-
 def through(
     run: Callable[..., Sequence[_Maybe]], given: Sequence[Any], outer: Sequence[_Maybe], wanted: Sequence[bool]
 ) -> list[_Maybe]:
-    """The gradients of all that `run` is given, where those of its results are `outer`; None where not wanted."""
+    """The gradients of all that `run` is given, where those of its results are `outer`; None where not wanted.
+
+    Fresh aliases of what is given keep paths between them out of it: an input may have been computed from a weight.
+    """
     creates_graph = torch.is_grad_enabled()
     with torch.enable_grad():
         aliases = _aliases(given, wanted)
         return _found(run(*aliases), aliases, outer, wanted, creates_graph)
 
 
+def gradients(own: Inputs, outer: Sequence[_Maybe], wanted: Sequence[bool]) -> list[_Maybe]:
+    """The gradients of what is differentiable; None where not wanted.
+
+    Args:
+        own: the inputs, of one model.
+        outer: the gradients of output and h_n, at least one of them.
+        wanted: for each of what is differentiable.
+    """
+    backend = aten.BACKEND if own.reset is None else reference.BACKEND
+    request, call = own.request, own.call
+    return through(lambda *t: backend.run(request, call.with_inputs(*t)), own.differentiable, outer, wanted)
+
+
 def second_gradients(
     own: Inputs, outer: Sequence[_Maybe], wanted: Sequence[bool], given: Sequence[_Maybe], asked: Sequence[bool]
 ) -> list[_Maybe]:
     """As `ops.derivatives.second_gradients`, with `asked` for d_output and d_h_n in front too."""
-    creates_graph = torch.is_grad_enabled()
-    with torch.enable_grad():
-        aliases = _aliases((*outer, *own.differentiable), asked)
-        d_output, d_h_n, x, h_0, reset_state, *weights = aliases
-        assert x is not None
+
+    def run(d_output: _Maybe, d_h_n: _Maybe, x: Any, h_0: _Maybe, reset_state: _Maybe, *weights: Any) -> list[_Maybe]:
         again = own._replace(x=x, h_0=h_0, reset_state=reset_state, weights=weights)
-        found = gradients(again, (d_output, d_h_n), wanted, run_by_torch)
-        return _found(found, aliases, given, asked, creates_graph)
+        return gradients(again, (d_output, d_h_n), wanted)
+
+    return through(run, (*outer, *own.differentiable), given, asked)
 
 
 def _aliases(tensors: Sequence[Any], wanted: Sequence[bool]) -> list[Any]:

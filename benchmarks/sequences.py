@@ -1,4 +1,4 @@
-"""What lengths and resets cost, beside the plain call: `python benchmarks/bounds.py [THREADS]`, on a quiet machine.
+"""What lengths and resets cost, beside the plain call: `python benchmarks/sequences.py [THREADS]`, on a quiet machine.
 
 Calls take turns, each after one that does not count; figures are ratios of medians. A useful row is a step before a
 sequence's end: its time beside that of a row of a full batch.

@@ -1,0 +1,97 @@
+"""What users pass, checked, as a call; and the facts about a call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastgru import errors
+from fastgru.call import checks, context
+from fastgru.call.context import Follower
+from fastgru.call.request import WHOLE, Call, Request, Sequences
+
+
+def sequences_of(
+    x: Tensor,
+    batch_first: bool,
+    batch_sizes: Tensor | None,
+    lengths: Any = None,
+    reset: Any = None,
+    reset_state: Tensor | None = None,
+) -> Sequences:
+    """What was given of lengths and resets, checked, in the form that backends take.
+
+    Args:
+        x: (T, B, I), (B, T, I) with `batch_first`, or packed data (N, I).
+        batch_first: see `x`.
+        batch_sizes: of packed data, checked.
+        lengths: see `gru`.
+        reset: see `gru`; of packed data (T, B), its sequences in the order of the data.
+        reset_state: see `gru`.
+    """
+    if batch_sizes is None and lengths is None and reset is None and reset_state is None:
+        return WHOLE
+    if batch_sizes is not None and lengths is not None:
+        raise errors.lengths_of_packed()
+    if reset is None and reset_state is not None:
+        raise errors.reset_state_alone()
+    steps, batch = _sizes(x, batch_first, batch_sizes)
+    if lengths is not None:
+        lengths = checks.lengths_of(lengths, steps, batch)
+    if reset is not None:
+        shape, layout = ((batch, steps), "(B, T)") if batch_first else ((steps, batch), "(T, B)")
+        reset = checks.reset_of(reset, shape, x.device, layout)
+    checks.check_tensors(**({} if reset_state is None else {"reset_state": reset_state}))
+    return Sequences(batch_sizes, lengths, reset, reset_state)
+
+
+def _sizes(x: Tensor, batch_first: bool, batch_sizes: Tensor | None) -> tuple[int, int]:
+    """Steps and rows."""
+    if x.is_nested:
+        raise errors.nested_layout(x.layout, x.dim())
+    if batch_sizes is not None:
+        return batch_sizes.shape[0], int(batch_sizes[0])
+    return (x.shape[1], x.shape[0]) if batch_first else (x.shape[0], x.shape[1])
+
+
+def request_of(call: Call) -> Request:
+    """The facts of a call, after all checks.
+
+    Raises:
+        FastGRUError: what does not fit.
+    """
+    spec, x, h_0, weights, sequences, dropout, recompute, batch_first = call
+    steps, batch = _sizes(x, batch_first, sequences.batch_sizes)
+    is_mixed = checks.check_operands(spec, x, h_0, weights, batch)
+    checks.check_reset_state(spec, sequences, x, batch)
+    tensors = x, h_0, weights, sequences.reset_state
+    return Request(
+        spec,
+        x.dtype,
+        "cpu" if x.is_cpu else x.device.type,
+        steps,
+        batch,
+        is_packed=sequences.batch_sizes is not None,
+        needs_grad=context.needs_grad(*tensors),
+        dropout=dropout,
+        follower=Follower.AUTOCAST if is_mixed else context.follower_of(*tensors),
+        recompute=recompute,
+        batch_first=batch_first,
+        has_lengths=sequences.lengths is not None,
+        resets=sequences.reset is not None,
+    )
+
+
+def cast(call: Call) -> Call:
+    """What autocast makes of the operands of `torch.nn.Linear`: it leaves float64 alone."""
+    checks.check_weights(call.spec, call.weights)
+    dtype = torch.get_autocast_dtype("cpu")
+
+    def one(tensor: Tensor | None) -> Any:
+        return tensor if tensor is None or tensor.dtype is torch.float64 else tensor.to(dtype)
+
+    sequences = call.sequences._replace(reset_state=one(call.sequences.reset_state))
+    weights = tuple([one(weight) for weight in call.weights])
+    return call._replace(x=one(call.x), h_0=one(call.h_0), weights=weights, sequences=sequences)

@@ -1,0 +1,95 @@
+"""Who follows a call: every question of the kind "who is watching" is asked here."""
+
+from __future__ import annotations
+
+import enum
+
+import torch
+from torch import Tensor
+from torch._subclasses import FakeTensor
+from torch.autograd import forward_ad
+
+from fastgru.call import memory
+
+
+class Follower(enum.Enum):
+    """Who watches a call; printing one gives its text."""
+
+    COMPILER = "torch.compile"
+    TRANSFORM = "a torch.func transform"
+    COMPILED_TRANSFORM = "torch.compile of a torch.func transform"
+    FORWARD_MODE = "forward-mode AD"
+    FORWARD_TRANSFORM = "forward-mode AD in a torch.func transform"
+    DISPATCH_MODE = "a TorchDispatchMode"
+    JIT_TRACING = "torch.jit tracing"
+    ONNX_EXPORT = "an ONNX export"
+    FAKE = "tensors of type FakeTensor"
+    SUBCLASS = "tensors of a subclass"
+    LAYOUT = "tensors of other layouts than torch.strided"
+    WRAPPER = "tensors without memory of their own"
+    AUTOCAST = "autocast of mixed types"
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+    @property
+    def is_transform(self) -> bool:
+        """Whether a transform of torch.func is among those who watch."""
+        return self in (Follower.TRANSFORM, Follower.COMPILED_TRANSFORM, Follower.FORWARD_TRANSFORM)
+
+
+def is_exporting() -> bool:
+    """Whether `torch.onnx.export` is capturing a model, by the exporter that can take an operator of ONNX as it is."""
+    return torch.compiler.is_compiling() and torch.onnx.is_in_onnx_export()
+
+
+# The exporter's second try goes through Dynamo, which takes `is_in_onnx_export` for False, and would write down the
+# steps of the example one by one. This makes it ask, and fail: torch lets no operators of ONNX through there.
+is_exporting._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
+def needs_grad(x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...], reset_state: Tensor | None = None) -> bool:
+    """Whether autograd will want gradients of the call."""
+    if not torch.is_grad_enabled():
+        return False
+    if x.requires_grad or (h_0 is not None and h_0.requires_grad):
+        return True
+    if reset_state is not None and reset_state.requires_grad:
+        return True
+    try:
+        return any([weight.requires_grad for weight in weights])  # noqa: C419  (a generator takes twice as long)
+    except (AttributeError, RuntimeError):  # no tensor, or one that answers to few functions: told apart later
+        return True
+
+
+def follower_of(
+    x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...], reset_state: Tensor | None = None
+) -> Follower | None:
+    """Who watches what operators do with these tensors now; None where anything may run."""
+    if torch._C._are_functorch_transforms_active():
+        # No rule of ours serves a call that is compiled inside a transform.
+        if torch.compiler.is_compiling():
+            return Follower.COMPILED_TRANSFORM
+        return Follower.FORWARD_TRANSFORM if forward_ad._current_level >= 0 else Follower.TRANSFORM
+    if torch.compiler.is_compiling():
+        return Follower.ONNX_EXPORT if is_exporting() else Follower.COMPILER
+    named = {"input": x, "hx": h_0, "reset_state": reset_state}
+    states = {name: tensor for name, tensor in named.items() if tensor is not None}
+    tensors = (*states.values(), *weights)
+    if forward_ad._current_level >= 0 and any(
+        forward_ad.unpack_dual(t).tangent is not None  # type: ignore[no-untyped-call]
+        for t in tensors
+    ):
+        return Follower.FORWARD_MODE
+    if torch._C._get_tracing_state() is not None:
+        return Follower.JIT_TRACING
+    if torch._C._len_torch_dispatch_stack() > 0:
+        return Follower.DISPATCH_MODE
+    strange = {type(t) for t in tensors} - memory.PLAIN
+    if strange:
+        return Follower.FAKE if strange == {FakeTensor} else Follower.SUBCLASS
+    if any(t.layout is not torch.strided for t in tensors):
+        return Follower.LAYOUT
+    names = (*states, *("a parameter" for _ in weights))
+    wrappers = [memory.is_wrapper(name, t) for name, t in zip(names, tensors, strict=True) if t.is_cpu]
+    return Follower.WRAPPER if any(wrappers) else None

@@ -1,0 +1,131 @@
+"""One call: what users pass, as a `Call`, and the facts about it without tensors, as a `Request`."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from fastgru.call.context import Follower
+from fastgru.spec import GRUSpec
+
+
+class Sequences(NamedTuple):
+    """How the sequences of a batch end, and where they start anew. At most one of the first two is given.
+
+    Attributes:
+        batch_sizes: rows alive at each step of packed data: (T,), int64 on the CPU, never growing.
+        lengths: steps of each padded sequence, from 0 to T: (B,), int64 on the CPU.
+        reset: true where the state is put back before a step: booleans (T, B), or (B, T) where the input is so.
+        reset_state: what it is put back to: (L*D, H) or (L*D, B, H); None for zeros.
+    """
+
+    batch_sizes: Tensor | None = None
+    lengths: Tensor | None = None
+    reset: Tensor | None = None
+    reset_state: Tensor | None = None
+
+
+# Every sequence has all steps, and none starts anew.
+WHOLE = Sequences()
+
+
+class Call(NamedTuple):
+    """A call of a layer. What stands here has been checked as far as its layout goes.
+
+    Attributes:
+        spec: what the weights are meant to be.
+        x: (T, B, I), (B, T, I) with `batch_first`, or packed data (N, I).
+        h_0: (L*D, B, H), or None for zeros.
+        weights: in torch's order, as many as the spec says.
+        sequences: how they end, and where they start anew.
+        dropout: what acts between layers; 0 outside training.
+        recompute: the backward pass computes the gates again instead of keeping them.
+        batch_first: see `x`.
+    """
+
+    spec: GRUSpec
+    x: Tensor
+    h_0: Tensor | None
+    weights: tuple[Tensor, ...]
+    sequences: Sequences = WHOLE
+    dropout: float = 0.0
+    recompute: bool = False
+    batch_first: bool = False
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Steps and rows."""
+        batch_sizes = self.sequences.batch_sizes
+        if batch_sizes is not None:
+            return batch_sizes.shape[0], int(batch_sizes[0])
+        shape = self.x.shape
+        return (shape[1], shape[0]) if self.batch_first else (shape[0], shape[1])
+
+    @property
+    def inputs(self) -> tuple[Tensor | None, ...]:
+        """All that may have gradients: x, h_0, the state that resets put in, and the weights."""
+        return self.x, self.h_0, self.sequences.reset_state, *self.weights
+
+    def with_inputs(self, x: Any, h_0: Any, reset_state: Any, *weights: Any) -> Call:
+        """The same call of other tensors, in the order of `inputs`."""
+        sequences = self.sequences if self.sequences is WHOLE else self.sequences._replace(reset_state=reset_state)
+        return self._replace(x=x, h_0=h_0, weights=weights, sequences=sequences)
+
+    def turned(self) -> Call:
+        """The same call with steps before rows where rows came first, or the other way round."""
+        reset = self.sequences.reset
+        sequences = self.sequences if reset is None else self.sequences._replace(reset=reset.transpose(0, 1))
+        return self._replace(x=self.x.transpose(0, 1), sequences=sequences, batch_first=not self.batch_first)
+
+
+class Request(NamedTuple):
+    """One call, as data without tensors.
+
+    Attributes:
+        spec: what the layer computes.
+        dtype: of the input.
+        device: type of the input's device, such as ``"cpu"``.
+        steps: T.
+        batch: B.
+        is_packed: the input is packed by batch sizes.
+        needs_grad: autograd will want gradients.
+        dropout: between layers; 0 in evaluation and for a single layer.
+        follower: who watches, so that only operators that torch can see may run; None where anything may.
+        recompute: the backward pass computes the gates again instead of keeping them; backends may ignore it.
+        batch_first: input, output and reset mask have the batch before the steps.
+        has_lengths: sequences have lengths of their own.
+        resets: states are put back inside sequences.
+    """
+
+    spec: GRUSpec
+    dtype: torch.dtype
+    device: str
+    steps: int
+    batch: int
+    is_packed: bool
+    needs_grad: bool
+    dropout: float
+    follower: Follower | None
+    recompute: bool = False
+    batch_first: bool = False
+    has_lengths: bool = False
+    resets: bool = False
+
+    def of_layer(self, call: Call) -> Request:
+        """The facts of the call of a single layer of this one."""
+        return self._replace(spec=call.spec, dropout=0.0, batch_first=call.batch_first)
+
+
+def unwatched_request(call: Call, dtype: torch.dtype, sizes: tuple[int, int]) -> Request:
+    """The request of a call with gradients and without dropout, which the core serves by itself.
+
+    Args:
+        call: that nobody follows.
+        dtype: of the input.
+        sizes: steps and rows.
+    """
+    is_packed, has_lengths, resets = [t is not None for t in call.sequences[:3]]
+    options = call.recompute, call.batch_first, has_lengths, resets
+    return Request(call.spec, dtype, "cpu", *sizes, is_packed, True, 0.0, None, *options)
