@@ -114,6 +114,18 @@ def check_memory(name: str, tensor: Tensor) -> None:
         raise errors.no_memory(name)
 
 
+def check_values(name: str, tensor: Tensor) -> None:
+    """Raises where torch's operators may die of a tensor outside of all transforms: they do not always look.
+
+    Raises:
+        OperandError: the memory was given back, or a parameter's `.data` was set to a wrapper.
+    """
+    is_block = type(tensor) in PLAIN and tensor.layout is torch.strided and tensor.is_cpu
+    is_inside = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+    if is_block and not is_inside and is_wrapper(name, tensor):
+        raise errors.no_memory(name)
+
+
 def is_counted(tensor: Tensor) -> bool:
     """Whether torch counts the writes to a tensor: not to one that was made in inference mode."""
     try:

@@ -30,6 +30,7 @@ def read(state: Mapping[str, Any], convention: str = "z_keeps_old") -> dict[str,
 
     Raises:
         ArgumentError: an unknown convention or parameter name.
+        OperandError: a tensor whose memory was given back.
 
     Example:
         >>> import numpy as np
@@ -84,6 +85,10 @@ def _check(name: str, array: Any) -> None:
             f"{name!r} is of type {type(array).__name__}. Expected a NumPy array or torch tensor. "
             "Convert it first, such as by numpy.asarray."
         )
+    if hasattr(array, "untyped_storage"):
+        from fastgru.backends.taking import check_values  # here, as arrays can be converted without torch
+
+        check_values(name, array)
     dims = 2 if name.startswith("weight") else 1
     if len(array.shape) != dims or array.shape[0] % 3:
         shape = "(3H, features)" if dims == 2 else "(3H,)"
