@@ -87,6 +87,31 @@ def test_no_tensor(kind, value):
         assert_raise_alike(lambda: ours(x, value), lambda: stock(x, value))
 
 
+@pytest.mark.parametrize("rows", [1, 2, 3, 17])
+@pytest.mark.parametrize("lengths", [[5, 3], [3, 5]], ids=str)
+@pytest.mark.parametrize("enforces", [False, True])
+def test_more_states_than_a_packed_batch_has_rows(rows, lengths, enforces):
+    ours, stock = pair("GRU", 4, 8)
+    if enforces:
+        lengths = sorted(lengths, reverse=True)
+    packed = torch.nn.utils.rnn.pack_padded_sequence(torch.randn(5, 2, 4), lengths, enforce_sorted=enforces)
+    state = torch.randn(1, rows, 8)
+    assert_raise_alike(lambda: ours(packed, state), lambda: stock(packed, state))
+    if error_of(lambda: stock(packed, state)) is None:
+        torch.testing.assert_close(ours(packed, state)[1], stock(packed, state)[1])
+
+
+@pytest.mark.parametrize("value", [torch.zeros(24, 4).numpy(), 1.5], ids=["array", "number"])
+def test_an_attribute_that_is_no_tensor_in_the_place_of_a_weight(value):
+    ours, stock = pair("GRU", 4, 8)
+    state = stock.state_dict()
+    for layer in (ours, stock):
+        del layer.weight_ih_l0
+        layer.weight_ih_l0 = value
+    assert_raise_alike(ours.flatten_parameters, stock.flatten_parameters)
+    assert_raise_alike(lambda: ours.load_state_dict(state), lambda: stock.load_state_dict(state))
+
+
 def test_a_cells_error_has_torchs_words():
     ours, stock = pair("GRUCell", 4, 8)
     x = torch.ones(3, 4, dtype=torch.int64)

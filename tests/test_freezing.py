@@ -204,13 +204,20 @@ def test_another_level_takes_the_plain_way():
             assert torch.equal(quietly(layer, x)[0], quietly(copy.deepcopy(layer), x)[0])
 
 
+def with_nested_weight(layer):
+    layer.weight_hh_l0 = nn.Parameter(torch.nested.nested_tensor([torch.randn(5)] * 15, layout=torch.strided))
+    return layer
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 @pytest.mark.parametrize(
     ("layer", "words"),
     [
         (lambda: fastgru.GRU(3, 5, device="meta"), "meta"),
         (lambda: nn.utils.parametrizations.weight_norm(fastgru.GRU(3, 5), "weight_hh_l0"), "weight_hh_l0"),
+        (lambda: with_nested_weight(fastgru.GRU(3, 5)), "weight_hh_l0 is a nested tensor"),
     ],
-    ids=["meta", "parametrized"],
+    ids=["meta", "parametrized", "nested"],
 )
 def test_what_cannot_be_frozen_says_why(layer, words):
     with pytest.raises(FrozenError, match=words):

@@ -248,6 +248,12 @@ MISTAKES = {
 }
 
 
+@pytest.mark.parametrize("length", [2**70, "two", [[1], [2, 3]]], ids=str)
+def test_a_length_of_one_sequence_that_makes_no_tensor(length):
+    with pytest.raises(fastgru.errors.SequenceTypeError, match="makes no tensor"):
+        fastgru.GRU(2, 4)(torch.randn(5, 2), lengths=length)
+
+
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_mistakes_are_named_before_any_work(mistake, training):

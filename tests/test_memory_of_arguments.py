@@ -163,6 +163,121 @@ def test_lengths_that_change_after_the_forward_pass_read_nothing_else(steps):
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
+def functional(*shape):
+    return torch._to_functional_tensor(torch.randn(*shape))
+
+
+@pytest.mark.parametrize("spoil", [leaked, functional, given_back, shrunk])
+@pytest.mark.parametrize("place", ["weight_ih_l0", "weight_hh_l0", "bias_hh_l0"])
+@pytest.mark.parametrize("trains", [False, True])
+def test_under_autocast_weights_are_looked_at_before_they_are_cast(spoil, place, trains):
+    layer, x = fastgru.GRU(3, 4), torch.randn(5, 2, 3)
+    parameter = getattr(layer, place)
+    parameter.data = spoil(*parameter.shape)
+    with torch.set_grad_enabled(trains), torch.autocast("cpu"), pytest.raises(OperandError, match="not allocated"):
+        layer(x)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_under_a_dispatch_mode_weights_are_looked_at_before_they_are_cast(dtype):
+    layer, x = fastgru.GRU(3, 4, dtype=dtype), torch.randn(5, 2, 3, dtype=dtype)
+    layer.weight_hh_l0.data = torch._to_functional_tensor(torch.randn(12, 4, dtype=dtype))
+    with torch.autograd.graph.allow_mutation_on_saved_tensors(), pytest.raises(OperandError, match="not allocated"):
+        layer(x)
+
+
+@pytest.mark.parametrize("spoil", [given_back, shrunk])
+@pytest.mark.parametrize("place", ["x", "weight_hh_l0", "bias_ih_l0"])
+@pytest.mark.parametrize("transform", ["jvp", "hessian", "vmap of jvp"])
+@pytest.mark.parametrize("steps", [3, 30])
+def test_memory_that_is_missing_inside_transforms(spoil, place, transform, steps):
+    layer, x = fastgru.GRU(3, 4), torch.randn(steps, 2, 3)
+    if place == "x":
+        x = spoil(steps, 2, 3)
+    else:
+        getattr(layer, place).data = spoil(*getattr(layer, place).shape)
+
+    def loss(t):
+        return layer(t)[0].sum()
+
+    def jvp(_=None):
+        return torch.func.jvp(loss, (x,), (torch.ones(steps, 2, 3),))[1]
+
+    calls = {"jvp": jvp, "hessian": lambda: torch.func.hessian(loss)(x), "vmap of jvp": lambda: torch.vmap(jvp)(x)}
+    with pytest.raises(RuntimeError, match=r"not allocated|storage of size"):
+        calls[transform]()
+
+
+def test_a_carried_state_is_looked_at_before_it_is_cast():
+    layer, x = fastgru.StatefulGRU(3, 4), torch.randn(5, 2, 3)
+    layer(x)
+    layer.state.untyped_storage().resize_(0)
+    with pytest.raises(OperandError, match="memory of `state`"), torch.autocast("cpu"):
+        layer(x.bfloat16())
+    with pytest.raises(OperandError, match="memory of `state`"):
+        layer.double()
+
+
+@pytest.mark.parametrize("spoil", [given_back, leaked])
+def test_a_learned_state_is_looked_at_before_rows_are_reset_to_it(spoil):
+    layer = fastgru.StatefulGRU(3, 4, learn_h0=True)
+    layer.state = torch.randn(1, 2, 4, dtype=torch.float64)
+    layer.h_0.data = spoil(1, 4)
+    with pytest.raises(OperandError, match="memory of `h_0`"):
+        layer.reset_state(torch.tensor([True, False]))
+
+
+@pytest.mark.parametrize("kind", [nn.Parameter, nn.Buffer, torch.Tensor])
+def test_a_stepper_looks_at_tensors_of_every_plain_class(kind):
+    stepper = fastgru.GRU(3, 4).stepper(2)
+    with pytest.raises(OperandError, match="memory of `input`"):
+        stepper(kind(given_back(2, 3)))
+    with pytest.raises(OperandError, match="memory of `h_0`"):
+        stepper.reset(kind(given_back(1, 2, 4)))
+
+
+@pytest.mark.parametrize("which", ["sorted_indices", "unsorted_indices"])
+def test_the_order_of_a_packed_sequence_may_change_or_go(which):
+    layer, h_0 = fastgru.GRU(3, 4), torch.randn(1, 300, 4)
+    given = pack_padded_sequence(torch.randn(2, 300, 3), torch.ones(300).long(), enforce_sorted=False)
+    order = getattr(given, which)
+    own = order.clone()
+
+    def change():
+        order.fill_(1_000_000_000)
+        order.copy_(own)
+
+    changed_by_a_thread(change, lambda: layer(given, h_0))
+    order.untyped_storage().resize_(0)
+    with pytest.raises(OperandError, match="memory of `indices`"):
+        layer(given, h_0)
+
+
+@pytest.mark.parametrize("which", ["input", "hx", "lengths"])
+def test_memory_given_back_before_a_backward_pass_that_torchs_operators_do(which):
+    layer, x, h_0, lengths = fastgru.GRU(3, 4), torch.randn(5, 2, 3), torch.randn(1, 2, 4), torch.tensor([3, 5])
+    output, _ = layer(x, h_0, lengths=lengths)
+    places = {"input": 2, "hx": 3, "lengths": -1}
+    output.grad_fn.saved_tensors[places[which]].untyped_storage().resize_(0)
+    with pytest.raises(RuntimeError, match=f"memory of `{which}`"):
+        output.backward(torch.randn(5, 2, 4).to_sparse())
+
+
+@pytest.mark.parametrize("spoil", [leaked, functional, given_back, shrunk])
+@pytest.mark.parametrize("convention", ["z_takes_new", "z_keeps_old"])
+def test_converted_weights_are_looked_at(spoil, convention):
+    weight = nn.Parameter(torch.randn(12, 3))
+    weight.data = spoil(12, 3)
+    with pytest.raises(OperandError, match="not allocated"):
+        fastgru.convert.read("torch", {"weight_ih_l0": weight}, convention=convention)
+
+
+def test_more_to_save_than_there_are_addresses():
+    layer, x = fastgru.GRU(3, 4), torch.randn(1, 2, 3).expand(2**58, 2, 3)
+    with torch.autograd.graph.allow_mutation_on_saved_tensors(), pytest.raises(fastgru.errors.OutOfMemoryError):
+        layer(x)
+
+
 def test_the_core_refuses_memory_that_is_too_small():
     core = _core.Core(3, 4, 1, 1, True, "float32")
     layer, x = fastgru.GRU(3, 4), torch.randn(5, 2, 3)
@@ -251,6 +366,25 @@ def test_weights_may_get_other_memory_during_a_call():
         assert changed_by_a_thread(swap, lambda: results.append(torch.equal(layer(x)[0], want))) == []
         assert results
         assert all(results)
+
+
+@pytest.mark.parametrize("is_frozen", [False, True])
+def test_the_input_may_get_other_memory_during_a_short_call(is_frozen):
+    layer, x = fastgru.GRU(3, 5, num_layers=2, bidirectional=True), torch.randn(2, 1, 3)
+    own, other = x.clone(), torch.ones_like(x)
+
+    def swap():
+        for values in (other, own):
+            x.data = values.clone()
+
+    with torch.no_grad():
+        wants = [layer(values)[0] for values in (own, other)]
+        if is_frozen:
+            layer.freeze()
+        results = []
+        changed_by_a_thread(swap, lambda: results.append(layer(x)[0]), seconds=3)
+    assert results
+    assert all(any(torch.equal(result, want) for want in wants) for result in results)
 
 
 @pytest.mark.parametrize("kind", ["lengths", "reset"])

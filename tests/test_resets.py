@@ -128,6 +128,14 @@ def test_packed_sequences_are_reset_in_the_order_before_packing(batch_first):
     assert torch.equal(h_n, last)
 
 
+@pytest.mark.parametrize("rows", [1, 3])
+def test_states_to_reset_to_that_a_packed_batch_does_not_have(rows):
+    layer, packed = fastgru.GRU(3, 5), pack_padded_sequence(torch.randn(4, 2, 3), [3, 4], enforce_sorted=False)
+    marks = torch.zeros(4, 2, dtype=torch.bool)
+    with pytest.raises(fastgru.errors.SequenceError, match=r"Expected \(1, 5\)"):
+        layer(packed, reset=marks, reset_state=torch.zeros(1, rows, 5))
+
+
 def test_a_sequence_without_a_batch():
     layer, x, marks = fastgru.GRU(3, 5), torch.randn(6, 3), torch.tensor([False, False, True, False, False, True])
     output, h_n = layer(x, reset=marks, reset_state=torch.ones(1, 5))

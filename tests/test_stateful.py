@@ -221,6 +221,14 @@ def test_a_batch_of_another_size_is_an_error_that_tells_the_way_out():
     layer(torch.randn(4, 3, 3))
 
 
+def test_a_packed_batch_of_fewer_rows_than_before_loses_no_state():
+    layer, _ = pair_of({})
+    layer(torch.randn(4, 3, 3))
+    packed = nn.utils.rnn.pack_padded_sequence(torch.randn(4, 2, 3), [3, 4], enforce_sorted=False)
+    with pytest.raises(RuntimeError, match=r"reset_state\(\) first"):
+        layer(packed)
+
+
 def test_a_second_direction_is_refused():
     with pytest.raises(ValueError, match="cannot be bidirectional"):
         fastgru.StatefulGRU(3, 5, bidirectional=True)

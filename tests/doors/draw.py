@@ -84,7 +84,8 @@ class Draw:
             wants, kind = self.name.argument == argument, self.name.kind
         elif self._left <= 0:
             wants = False
-        if not wants:
+        # An operator gives wrappers beside another strange argument, of which makers would die in torch.
+        if not wants or (isinstance(usual, Tensor) and torch._is_functional_tensor(usual)):
             return usual
         self._left -= 1
         self.is_loose |= kind in strange.UNDEFINED

@@ -194,12 +194,19 @@ def _death(name: Name, sides: str, patience: float) -> str:
     return how
 
 
+def _frames(story: str) -> list[tuple[str, str, str]]:
+    """File, line and function of one thread, the innermost first."""
+    return re.findall(r'File ".*?([^/]+/[^/]+\.py)", line (\d+) in (\w+)', story)
+
+
 def _place(story: str) -> str:
-    """Where a child died, by its last words."""
-    found = re.findall(r'File ".*?([^/]+/[^/]+\.py)", line (\d+) in (\w+)', _own_thread(story))
+    """Where a child died, by its last words; of one that hung, where each thread was."""
+    is_of_all = "Current thread" not in story
+    threads = story.split("Timeout (")[-1].split("Thread 0x") if is_of_all else [_own_thread(story)]
+    found = [one for thread in threads for one in _frames(thread)[:1]]
     sanitizer = re.findall(r"ERROR: AddressSanitizer: (\S+)|runtime error: (.*)", story)
     words = [" ".join(filter(None, one)) for one in sanitizer[:1]]
-    frames = [f"{path}:{line} {function}" for path, line, function in found[:1]]
+    frames = [f"{path}:{line} {function}" for path, line, function in found]
     return "".join(f" ({one})" for one in [*words, *frames])
 
 

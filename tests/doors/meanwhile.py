@@ -85,7 +85,7 @@ def between(draw: Draw, things: dict[str, Any], share: float = 0.2) -> bool:
     Returns:
         Whether torch's own operators may still read them all.
     """
-    if not draw.chance(share) or draw.name.argument:
+    if not draw.chance(share) or draw.name.argument or _has_unrest(draw):
         return True
     name, change = draw.one_of(*sorted(things)), draw.one_of(*SEEN, *UNSEEN, "written", "written")
     thing = things[name]
@@ -104,7 +104,7 @@ def free_saved(draw: Draw, output: Tensor) -> bool:
     Returns:
         Whether torch's own operators may still read them all.
     """
-    if not draw.chance(0.1) or output.grad_fn is None or draw.name.argument:
+    if not draw.chance(0.1) or output.grad_fn is None or draw.name.argument or _has_unrest(draw):
         return True
     node: Any = output.grad_fn
     while node is not None and not getattr(node, "saved_tensors", ()) and node.next_functions:
@@ -118,6 +118,11 @@ def free_saved(draw: Draw, output: Tensor) -> bool:
     return False
 
 
+def _has_unrest(draw: Draw) -> bool:
+    """Whether a thread may still write to one of the things, and would die where its memory is taken away."""
+    return any(note.startswith("during=") for note in draw.notes)
+
+
 @contextlib.contextmanager
 def during(draw: Draw, things: dict[str, Any], share: float = 0.05) -> Iterator[None]:
     """Perhaps changes one of the things again and again, from another thread, while the block runs."""
@@ -127,6 +132,8 @@ def during(draw: Draw, things: dict[str, Any], share: float = 0.05) -> Iterator[
         yield
         return
     name, change = draw.one_of(*sorted(usable)), draw.one_of("values", "data")
+    if usable[name].is_leaf and usable[name].requires_grad and torch.is_grad_enabled():
+        change = "values"  # torch waits for itself where any operator records a leaf that is given other data
     draw.is_loose = True
     draw.note(f"during={name} {change}")
     ends = threading.Event()

@@ -6,9 +6,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._subclasses import FakeTensor
+from torch.autograd import forward_ad
 
 from fastgru import errors
-from fastgru.call import checks, context
+from fastgru.call import checks, context, memory
 from fastgru.call.context import Follower
 from fastgru.call.request import WHOLE, Call, Request, Sequences
 
@@ -66,7 +68,7 @@ def request_of(call: Call) -> Request:
     steps, batch = _sizes(x, batch_first, sequences.batch_sizes)
     is_mixed = checks.check_operands(spec, x, h_0, weights, batch)
     checks.check_reset_state(spec, sequences, x, batch)
-    tensors = x, h_0, weights, sequences.reset_state
+    needs_grad = context.needs_grad(x, h_0, weights, sequences.reset_state)
     return Request(
         spec,
         x.dtype,
@@ -74,9 +76,9 @@ def request_of(call: Call) -> Request:
         steps,
         batch,
         is_packed=sequences.batch_sizes is not None,
-        needs_grad=context.needs_grad(*tensors),
+        needs_grad=needs_grad,
         dropout=dropout,
-        follower=Follower.AUTOCAST if is_mixed else context.follower_of(*tensors),
+        follower=Follower.AUTOCAST if is_mixed else follower_of(call),
         recompute=recompute,
         batch_first=batch_first,
         has_lengths=sequences.lengths is not None,
@@ -87,6 +89,7 @@ def request_of(call: Call) -> Request:
 def cast(call: Call) -> Call:
     """What autocast makes of the operands of `torch.nn.Linear`: it leaves float64 alone."""
     checks.check_weights(call.spec, call.weights)
+    checks.any_wrapper(call.spec, call.inputs)
     dtype = torch.get_autocast_dtype("cpu")
 
     def one(tensor: Tensor | None) -> Any:
@@ -95,3 +98,31 @@ def cast(call: Call) -> Call:
     sequences = call.sequences._replace(reset_state=one(call.sequences.reset_state))
     weights = tuple([one(weight) for weight in call.weights])
     return call._replace(x=one(call.x), h_0=one(call.h_0), weights=weights, sequences=sequences)
+
+
+def follower_of(call: Call) -> Follower | None:
+    """Who watches what operators do with these tensors now; None where anything may run."""
+    if torch._C._are_functorch_transforms_active():
+        # No rule of ours serves a call that is compiled inside a transform.
+        if torch.compiler.is_compiling():
+            return Follower.COMPILED_TRANSFORM
+        return Follower.FORWARD_TRANSFORM if forward_ad._current_level >= 0 else Follower.TRANSFORM
+    if torch.compiler.is_compiling():
+        return Follower.ONNX_EXPORT if context.is_exporting() else Follower.COMPILER
+    has_wrappers = checks.any_wrapper(call.spec, call.inputs)
+    tensors = [t for t in call.inputs if t is not None]
+    if forward_ad._current_level >= 0 and any(
+        forward_ad.unpack_dual(t).tangent is not None  # type: ignore[no-untyped-call]
+        for t in tensors
+    ):
+        return Follower.FORWARD_MODE
+    if torch._C._get_tracing_state() is not None:
+        return Follower.JIT_TRACING
+    if torch._C._len_torch_dispatch_stack() > 0:
+        return Follower.DISPATCH_MODE
+    strange = {type(t) for t in tensors} - memory.PLAIN
+    if strange:
+        return Follower.FAKE if strange == {FakeTensor} else Follower.SUBCLASS
+    if any(t.layout is not torch.strided for t in tensors):
+        return Follower.LAYOUT
+    return Follower.WRAPPER if has_wrappers else None

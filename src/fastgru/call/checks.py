@@ -54,6 +54,8 @@ def check_operands(
     if len(weights) != len(_shapes(spec)):
         raise errors.parameter_count(len(weights), len(_shapes(spec)))
     for i, (weight, expected) in enumerate(zip(weights, _shapes(spec), strict=True)):
+        if weight.is_nested:
+            raise errors.nested_operand(spec.parameter_names[i])
         if weight.shape != expected:
             name = spec.parameter_names[i]
             rows = shape[:-1].numel() if "_ih" in name else shape[-2]  # torch projects the states step by step
@@ -86,6 +88,29 @@ def check_weights(spec: GRUSpec, weights: Sequence[object]) -> None:
     for i, weight in enumerate(weights):
         if not isinstance(weight, Tensor):
             raise errors.no_parameter(spec.parameter_names[i], i, weight)
+
+
+def any_wrapper(spec: GRUSpec, inputs: Sequence[Tensor | None]) -> bool:
+    """Whether one of the inputs is a strided tensor on the CPU without values of its own (`memory.is_wrapper`).
+
+    To be asked before torch's operators read them, which do not always look. False while a compiler or a trace follows.
+
+    Args:
+        spec: of the layer.
+        inputs: x, h_0, reset_state and the weights.
+
+    Raises:
+        OperandError: memory was given back, or the `.data` of a parameter was set to a wrapper.
+    """
+    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
+        return False
+    names = ("input", "hx", "reset_state", *spec.parameter_names)
+    found = [
+        memory.is_wrapper(name, tensor)
+        for name, tensor in zip(names, inputs, strict=False)  # how many weights there are is looked at elsewhere
+        if tensor is not None and type(tensor) in PLAIN and tensor.is_cpu and tensor.layout is torch.strided
+    ]
+    return any(found)
 
 
 def width(name: str, weight: Tensor) -> int:
@@ -161,7 +186,7 @@ def lengths_of(lengths: Tensor | Sequence[int] | Any, steps: int, batch: int) ->
         SequenceError: not one for each sequence, or one is negative or more than `steps`.
         SequenceTypeError: they are no integers.
     """
-    tensor = lengths if isinstance(lengths, Tensor) else _as_tensor("lengths", lengths)
+    tensor = lengths if isinstance(lengths, Tensor) else as_tensor("lengths", lengths)
     if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype is torch.bool:
         raise errors.lengths_type(tensor.dtype)
     if tensor.dim() != 1 or tensor.shape[0] != batch:
@@ -207,7 +232,7 @@ def reset_of(reset: Tensor | Any, shape: tuple[int, ...], device: torch.device, 
         SequenceError: of another shape.
         SequenceTypeError: not booleans.
     """
-    tensor = reset if isinstance(reset, Tensor) else _as_tensor("reset", reset)
+    tensor = reset if isinstance(reset, Tensor) else as_tensor("reset", reset)
     if type(tensor) not in PLAIN and _are_modes_off():
         tensor = torch.tensor(tensor.tolist())  # as lengths
     check_reset(tensor, shape, layout)
@@ -223,7 +248,12 @@ def check_reset(mask: Tensor, shape: tuple[int, ...], layout: str) -> None:
         raise errors.reset_shape(mask.shape, shape, layout)
 
 
-def _as_tensor(name: str, values: Any) -> Tensor:
+def as_tensor(name: str, values: Any) -> Tensor:
+    """Lengths or a mask as a tensor.
+
+    Raises:
+        SequenceTypeError: they make none.
+    """
     try:
         return torch.as_tensor(values)
     except (TypeError, ValueError, RuntimeError) as error:

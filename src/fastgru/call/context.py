@@ -6,10 +6,6 @@ import enum
 
 import torch
 from torch import Tensor
-from torch._subclasses import FakeTensor
-from torch.autograd import forward_ad
-
-from fastgru.call import memory
 
 
 class Follower(enum.Enum):
@@ -60,36 +56,3 @@ def needs_grad(x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...], reset
         return any([weight.requires_grad for weight in weights])  # noqa: C419  (a generator takes twice as long)
     except (AttributeError, RuntimeError):  # no tensor, or one that answers to few functions: told apart later
         return True
-
-
-def follower_of(
-    x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...], reset_state: Tensor | None = None
-) -> Follower | None:
-    """Who watches what operators do with these tensors now; None where anything may run."""
-    if torch._C._are_functorch_transforms_active():
-        # No rule of ours serves a call that is compiled inside a transform.
-        if torch.compiler.is_compiling():
-            return Follower.COMPILED_TRANSFORM
-        return Follower.FORWARD_TRANSFORM if forward_ad._current_level >= 0 else Follower.TRANSFORM
-    if torch.compiler.is_compiling():
-        return Follower.ONNX_EXPORT if is_exporting() else Follower.COMPILER
-    named = {"input": x, "hx": h_0, "reset_state": reset_state}
-    states = {name: tensor for name, tensor in named.items() if tensor is not None}
-    tensors = (*states.values(), *weights)
-    if forward_ad._current_level >= 0 and any(
-        forward_ad.unpack_dual(t).tangent is not None  # type: ignore[no-untyped-call]
-        for t in tensors
-    ):
-        return Follower.FORWARD_MODE
-    if torch._C._get_tracing_state() is not None:
-        return Follower.JIT_TRACING
-    if torch._C._len_torch_dispatch_stack() > 0:
-        return Follower.DISPATCH_MODE
-    strange = {type(t) for t in tensors} - memory.PLAIN
-    if strange:
-        return Follower.FAKE if strange == {FakeTensor} else Follower.SUBCLASS
-    if any(t.layout is not torch.strided for t in tensors):
-        return Follower.LAYOUT
-    names = (*states, *("a parameter" for _ in weights))
-    wrappers = [memory.is_wrapper(name, t) for name, t in zip(names, tensors, strict=True) if t.is_cpu]
-    return Follower.WRAPPER if any(wrappers) else None

@@ -86,7 +86,7 @@ def _check(name: str, array: Any) -> None:
             "Convert it first, such as by numpy.asarray."
         )
     if hasattr(array, "untyped_storage"):
-        from fastgru.backends.taking import check_values  # here, as arrays can be converted without torch
+        from fastgru.call.memory import check_values  # here, as arrays can be converted without torch
 
         check_values(name, array)
     dims = 2 if name.startswith("weight") else 1

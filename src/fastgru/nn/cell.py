@@ -1,4 +1,4 @@
-"""`GRUCell`: torch's cell of the same name, sooner."""
+"""`GRUCell`: a faster drop-in for `torch.nn.GRUCell`."""
 
 from __future__ import annotations
 

@@ -49,6 +49,8 @@ def _why_not(parameter: object, shape: tuple[int, ...], dtype: torch.dtype | Non
     if not own.is_cpu or own.layout is not torch.strided or own.dtype not in core_calls.DTYPES:
         what = f"{own.dtype} on {own.device}, {own.layout}"
         return f"is {what}; packed are float32, float64, bfloat16 and float16 on the CPU, torch.strided"
+    if own.is_nested:
+        return "is a nested tensor"
     if own.dtype is not dtype:
         return f"is {own.dtype}, and the first parameter {dtype}"
     if own.shape != shape:

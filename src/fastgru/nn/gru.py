@@ -1,4 +1,4 @@
-"""`GRU`: torch's layer of the same name, sooner, and with what people wish it could take.
+"""`GRU`: a faster drop-in for `torch.nn.GRU`, with lengths, resets and other options.
 
 It is a sibling of torch's class, not a subclass: `torch.compile` refuses every instance of `torch.nn.GRU`
 (docs/decisions/0002-sibling-not-subclass.md). It keeps no state of its own unless an option asks for it, so that
@@ -7,9 +7,8 @@ changing a layer's class is all that `fastgru.replace_gru` has to do.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast, overload
+from typing import Any, cast, overload
 
 import torch
 from torch import Tensor, nn
@@ -25,14 +24,8 @@ from fastgru.nn.quantization import Quantizable
 from fastgru.nn.scripting import Scriptable
 from fastgru.nn.sharing import STOCK_GRU, sharing
 
-# What the constructor takes beyond torch's, by keyword.
-_OPTIONS = {
-    "recompute": False,
-    "state_batch_first": False,
-    "return_all_layers": False,
-    "learn_h0": False,
-    "proj_size": 0,
-}
+# What `print` tells of a layer beyond torch's own options.
+_SHOWN = ("recompute", "state_batch_first", "return_all_layers", "learn_h0")
 
 
 class GRU(Quantizable, Scriptable, BaseGRU):
@@ -105,44 +98,44 @@ class GRU(Quantizable, Scriptable, BaseGRU):
         (torch.Size([5, 3, 20]), torch.Size([2, 3, 20]))
     """
 
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            input_size: int,
-            hidden_size: int,
-            num_layers: int = 1,
-            bias: bool = True,
-            batch_first: bool = False,
-            dropout: float = 0.0,
-            bidirectional: bool = False,
-            device: Any = None,
-            dtype: torch.dtype | None = None,
-            *,
-            recompute: bool = False,
-            state_batch_first: bool = False,
-            return_all_layers: bool = False,
-            learn_h0: bool = False,
-            proj_size: int = 0,
-        ) -> None: ...
-
-    else:
-
-        def __init__(self, *args, **kwargs):
-            options = {name: kwargs.pop(name, default) for name, default in _OPTIONS.items()}
-            super().__init__("GRU", *args, **kwargs)
-            for name, value in options.items():
-                if value != _OPTIONS[name]:
-                    setattr(self, name, value if name == "proj_size" else bool(value))
-                    self._has_options |= name != "recompute"
-            if self.proj_size != 0:
-                projection.add_to(self)
-            if self.learn_h0:
-                cells = self.num_layers * (2 if self.bidirectional else 1)
-                first = self._flat_weights[0]
-                zeros = torch.zeros(cells, self.hidden_size, device=first.device, dtype=first.dtype)
-                self.h_0 = nn.Parameter(zeros)
-            _ = self.spec  # known from now on: compiled code would be compiled again when it becomes known
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        recompute: bool = False,
+        state_batch_first: bool = False,
+        return_all_layers: bool = False,
+        learn_h0: bool = False,
+        proj_size: int = 0,
+    ) -> None:
+        torchs = num_layers, bias, batch_first, dropout, bidirectional
+        super().__init__("GRU", input_size, hidden_size, *torchs, device=device, dtype=dtype)
+        options = {
+            "state_batch_first": bool(state_batch_first),
+            "return_all_layers": bool(return_all_layers),
+            "learn_h0": bool(learn_h0),
+            "proj_size": proj_size,
+        }
+        if any(value != 0 for value in options.values()):
+            self._has_options = True
+        for name, value in {"recompute": bool(recompute), **options}.items():
+            if value != 0:
+                setattr(self, name, value)
+        if proj_size != 0:
+            projection.add_to(self)
+        if learn_h0:
+            cells = num_layers * (2 if bidirectional else 1)
+            first = self._flat_weights[0]
+            self.h_0 = nn.Parameter(torch.zeros(cells, hidden_size, device=first.device, dtype=first.dtype))
+        _ = self.spec  # known from now on: compiled code would be compiled again when it becomes known
 
     @classmethod
     def from_torch(cls, gru: torch_rnn.GRU) -> GRU:
@@ -174,7 +167,7 @@ class GRU(Quantizable, Scriptable, BaseGRU):
 
     def extra_repr(self) -> str:
         """The options in words, for `print`."""
-        parts = [f"{name}={getattr(self, name)}" for name in _OPTIONS if name != "proj_size" and getattr(self, name)]
+        parts = [f"{name}={getattr(self, name)}" for name in _SHOWN if getattr(self, name)]
         return ", ".join([super().extra_repr(), *parts])
 
     def __prepare_scriptable__(self) -> torch_rnn.GRU:
@@ -213,38 +206,26 @@ class GRU(Quantizable, Scriptable, BaseGRU):
         reset_state: Tensor | None = None,
     ) -> tuple[Any, Tensor]:
         """Output and h_n for whole sequences; shapes in the class's documentation."""
-        if type(input) is not Tensor and (not isinstance(input, Tensor) or input.is_nested):
-            return self._forward_other(input, hx, lengths, reset, reset_state)  # type: ignore[no-any-return]
+        if type(input) is not Tensor and symbols.is_symbol(input):
+            options = {"lengths": lengths, "reset": reset, "reset_state": reset_state}
+            return symbols.node(self, (input, hx), options)  # type: ignore[no-any-return]
         if hx is not None and not isinstance(hx, Tensor):
             raise errors.not_a_tensor("hx", hx)
-        dims = input.dim()
+        is_plain = type(input) is Tensor or (isinstance(input, Tensor) and not input.is_nested)
+        dims = input.dim() if is_plain else 2  # type: ignore[union-attr]
         if dims == 2:
-            return self._forward_unbatched(input, hx, lengths, reset, reset_state)
+            x, hx, sequences, leave = sequence_inputs.enter(self, input, hx, lengths, reset, reset_state)
+            return leave(*self._run(x, hx, sequences))
         if dims != 3:
             raise errors.input_rank("GRU", dims, (2, 3), "(T, B, I), (B, T, I) with batch_first, or (T, I)")
         if hx is not None and hx.dim() != 3:
             raise errors.hidden_rank(3, hx.dim())
         if lengths is None and reset is None and reset_state is None:
             if not self._has_options:  # the common case; a step of a stream takes a few microseconds in all
-                return self._run_plain(input, hx, WHOLE, self.batch_first)
-            return self._run(input, hx, WHOLE)
-        return self._run(input, hx, build.sequences_of(input, self.batch_first, None, lengths, reset, reset_state))
-
-    def _forward_other(self, input: Any, hx: Any, lengths: Any, reset: Any, reset_state: Any) -> Any:
-        """`forward` of what is no plain tensor."""
-        if symbols.is_symbol(input):
-            return symbols.node(self, (input, hx), {"lengths": lengths, "reset": reset, "reset_state": reset_state})
-        if hx is not None and not isinstance(hx, Tensor):
-            raise errors.not_a_tensor("hx", hx)
-        if isinstance(input, PackedSequence):
-            if lengths is not None:
-                raise errors.lengths_of_packed()
-            return sequence_inputs.run_packed(self, input, hx, reset, reset_state)
-        if isinstance(input, Tensor):
-            if lengths is not None:
-                raise errors.lengths_of_jagged()
-            return sequence_inputs.run_jagged(self, input, hx, reset, reset_state)
-        raise errors.not_a_tensor("input", input)
+                return self._run_plain(input, hx, WHOLE, self.batch_first)  # type: ignore[arg-type]
+            return self._run(input, hx, WHOLE)  # type: ignore[arg-type]
+        sequences = build.sequences_of(input, self.batch_first, None, lengths, reset, reset_state)  # type: ignore[arg-type]
+        return self._run(input, hx, sequences)  # type: ignore[arg-type]
 
     def _run(self, x: Tensor, hx: Tensor | None, sequences: Sequences) -> tuple[Any, Tensor]:
         """Output and h_n of a batch, padded in the layout of this layer or packed; states as users have them."""
@@ -286,37 +267,5 @@ class GRU(Quantizable, Scriptable, BaseGRU):
         spec = spec_of(self.input_size, self.hidden_size, layers, self.bias, self.bidirectional)
         return dispatch.run(spec, x, hx, weights, sequences, dropout, self.recompute, batch_first)  # type: ignore[arg-type]
 
-    def _forward_unbatched(
-        self, input: Tensor, hx: Tensor | None, lengths: Any, reset: Any, reset_state: Any
-    ) -> tuple[Any, Tensor]:
-        """A batch of one, whose dimension comes and goes."""
-        if hx is not None and hx.dim() != 2:
-            raise errors.hidden_rank(2, hx.dim())
-        at = 0 if self.batch_first else 1
-        state_at = 0 if self.state_batch_first else 1
-        x = input.unsqueeze(at)
-        sequences = sequence_inputs.sequences_of_one(x, self.batch_first, lengths, reset, reset_state)
-        output, h_n = self._run(x, None if hx is None else hx.unsqueeze(state_at), sequences)
-        if isinstance(output, tuple):
-            return tuple(one.squeeze(at) for one in output), h_n.squeeze(state_at)
-        return output.squeeze(at), h_n.squeeze(state_at)
 
-
-GRU.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-    [
-        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default)
-        for name, default in (
-            ("input_size", inspect.Parameter.empty),
-            ("hidden_size", inspect.Parameter.empty),
-            ("num_layers", 1),
-            ("bias", True),
-            ("batch_first", False),
-            ("dropout", 0.0),
-            ("bidirectional", False),
-            ("device", None),
-            ("dtype", None),
-        )
-    ]
-    + [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value) for name, value in _OPTIONS.items()]
-)
 counting.register(GRU, STOCK_GRU)

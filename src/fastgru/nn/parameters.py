@@ -40,6 +40,7 @@ class BaseGRU(torch_rnn.RNNBase):
     learn_h0: bool = False
     h_0: nn.Parameter
     _has_options: bool = False  # of those that change the way of a call; they are fixed when the layer is made
+    _takes_spare_states: bool = True  # beside packed sequences that are not in the order of their lengths
     _frozen: freezing.Frozen | None = None
 
     @property
@@ -143,7 +144,7 @@ class BaseGRU(torch_rnn.RNNBase):
     def flatten_parameters(self) -> None:
         """Does nothing on a CPU; on CUDA lays the parameters out as cuDNN likes them."""
         first = next(iter(self._flat_weights), None)
-        if first is not None and first.is_cuda and self.proj_size == 0:
+        if isinstance(first, Tensor) and first.is_cuda and self.proj_size == 0:
             super().flatten_parameters()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -160,8 +161,8 @@ class BaseGRU(torch_rnn.RNNBase):
         # Torch keeps weak references to weights, and such a parameter cannot be swapped for a loaded one.
         self._flat_weight_refs = []
         super()._load_from_state_dict(*args, **kwargs)
-        weights = cast("list[nn.Parameter | None]", self._flat_weights)
-        self._flat_weight_refs = [None if weight is None else weakref.ref(weight) for weight in weights]
+        weights = cast("list[Any]", self._flat_weights)
+        self._flat_weight_refs = [weakref.ref(one) if isinstance(one, nn.Parameter) else None for one in weights]
 
     def __setstate__(self, d: dict[str, Any]) -> None:
         super().__setstate__({key: value for key, value in d.items() if key != "_flat_weights"})  # type: ignore[no-untyped-call]

@@ -1,48 +1,81 @@
-"""Calls of a layer on sequences of other layouts than a padded batch."""
+"""Sequences of other layouts than a padded batch: turned into one, or into packed data, and results back again."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import Parameter
 from torch.nn.utils.rnn import PackedSequence
 
 from fastgru import errors
 from fastgru.call import build, checks, memory
 from fastgru.call.request import WHOLE, Sequences
+from fastgru.nn.parameters import BaseGRU
 
 
-class Layer(Protocol):
-    """What is needed of `fastgru.GRU`."""
+class Entered(NamedTuple):
+    """What a layer computes with, and the way back.
 
-    num_layers: int
-    hidden_size: int
-    bidirectional: bool
-    batch_first: bool
-    state_batch_first: bool
-    h_0: Parameter
+    Attributes:
+        x: padded in the layer's own layout, or packed data (N, I).
+        hx: with a dimension for the batch, in the order of `x`.
+        sequences: how they end, and where they start anew.
+        leave: from a layer's output (or those of all its layers) and h_n to what the user gets.
+    """
 
-    def _run(self, x: Tensor, hx: Tensor | None, sequences: Sequences) -> tuple[Any, Tensor]: ...
-
-
-def first_state(layer: Layer, x: Tensor, sequences: Sequences) -> Tensor:
-    """The learned state for every row of a batch, (L*D, B, H)."""
-    if not torch.compiler.is_compiling():
-        memory.is_wrapper("h_0", layer.h_0)  # an error if it was made one: torch's operators may die of it
-    batch = (
-        int(sequences.batch_sizes[0]) if sequences.batch_sizes is not None else x.shape[0 if layer.batch_first else 1]
-    )
-    return layer.h_0.unsqueeze(1).expand(-1, batch, -1)
+    x: Tensor
+    hx: Tensor | None
+    sequences: Sequences
+    leave: Callable[[Any, Tensor], tuple[Any, Tensor]]
 
 
-def sequences_of_one(x: Tensor, batch_first: bool, lengths: Any, reset: Any, reset_state: Any) -> Sequences:
-    """Sequences of a batch of one, given without the batch: a length, a mask (T), a state (L*D, H)."""
+def enter(layer: BaseGRU, input: Any, hx: Tensor | None, lengths: Any, reset: Any, reset_state: Any) -> Entered:
+    """What users pass to a layer that is no padded batch.
+
+    Raises:
+        InputTypeError: `input` is neither a tensor nor a PackedSequence.
+        FastGRUError: something else that does not fit.
+    """
+    if isinstance(input, PackedSequence):
+        if lengths is not None:
+            raise errors.lengths_of_packed()
+        return _packed(layer, input, hx, reset, reset_state)
+    if not isinstance(input, Tensor):
+        raise errors.not_a_tensor("input", input)
+    if not input.is_nested:
+        return _unbatched(layer, input, hx, lengths, reset, reset_state)
+    if lengths is not None:
+        raise errors.lengths_of_jagged()
+    return _jagged(layer, input, hx, reset, reset_state)
+
+
+def _every(output: Any, change: Callable[[Tensor], Any]) -> Any:
+    """Of the output, or of each layer's."""
+    return tuple(map(change, output)) if isinstance(output, tuple) else change(output)
+
+
+def _unbatched(layer: BaseGRU, input: Tensor, hx: Tensor | None, lengths: Any, reset: Any, reset_state: Any) -> Entered:
+    """(T, I): a batch of one, whose dimension comes and goes."""
+    if hx is not None and hx.dim() != 2:
+        raise errors.hidden_rank(2, hx.dim())
+    at, state_at = 0 if layer.batch_first else 1, 0 if layer.state_batch_first else 1
+    x = input.unsqueeze(at)
+    sequences = _sequences_of_one(x, layer.batch_first, lengths, reset, reset_state)
+
+    def leave(output: Any, h_n: Tensor) -> tuple[Any, Tensor]:
+        return _every(output, lambda one: one.squeeze(at)), h_n.squeeze(state_at)
+
+    return Entered(x, None if hx is None else hx.unsqueeze(state_at), sequences, leave)
+
+
+def _sequences_of_one(x: Tensor, batch_first: bool, lengths: Any, reset: Any, reset_state: Any) -> Sequences:
+    """Given without the batch: a length, a mask (T), a state (L*D, H)."""
     if lengths is None and reset is None and reset_state is None:
         return WHOLE
     if lengths is not None and (not isinstance(lengths, Tensor) or lengths.dim() == 0):
-        lengths = torch.as_tensor(lengths).reshape(-1)
+        lengths = checks.as_tensor("lengths", lengths).reshape(-1)
     if reset is not None:
         steps = x.shape[1 if batch_first else 0]
         mask = checks.reset_of(reset, (steps,), x.device, "(T,)")
@@ -50,54 +83,51 @@ def sequences_of_one(x: Tensor, batch_first: bool, lengths: Any, reset: Any, res
     return build.sequences_of(x, batch_first, None, lengths, reset, reset_state)
 
 
-def run_packed(
-    layer: Layer, input: PackedSequence, hx: Tensor | None, reset: Any, reset_state: Tensor | None
-) -> tuple[Any, Tensor]:
+def _packed(
+    layer: BaseGRU, input: PackedSequence, hx: Tensor | None, reset: Any, reset_state: Tensor | None
+) -> Entered:
     """Sequences that torch packed: output packed alike, states in the order before packing."""
     data, batch_sizes, order, back = input
     own_sizes = checks.batch_sizes_of(data, batch_sizes)
     rows_at = 0 if layer.state_batch_first else 1
     if hx is not None and hx.dim() == 3 and order is not None:
-        _check_state(layer, hx, int(own_sizes[0]))  # or picking rows would fail on an index
-        memory.check_memory("hx", hx)
-        hx = hx.index_select(rows_at, order)
+        hx = _picked(layer, hx, int(own_sizes[0]), order)
     if reset is not None:
         steps, rows = len(own_sizes), int(own_sizes[0])
         shape, layout = ((rows, steps), "(B, T)") if layer.batch_first else ((steps, rows), "(T, B)")
         mask = checks.reset_of(reset, shape, data.device, layout)
         mask = mask.transpose(0, 1) if layer.batch_first else mask
-        reset = mask if order is None else mask.index_select(1, order)
+        reset = mask if order is None else _permuted(mask, 1, order)
     if isinstance(reset_state, Tensor) and reset_state.dim() == 3 and order is not None:
         memory.check_memory("reset_state", reset_state)
-        reset_state = reset_state.index_select(1, order)
-    sequences = build.sequences_of(data, False, own_sizes, None, reset, reset_state)
-    output, h_n = layer._run(data, hx, sequences)
-    if back is not None:
-        h_n = h_n.index_select(rows_at, back)
-    if isinstance(output, tuple):
-        return tuple(PackedSequence(one, batch_sizes, order, back) for one in output), h_n
-    return PackedSequence(output, batch_sizes, order, back), h_n
+        expected = (_cells(layer), int(own_sizes[0]), layer.hidden_size)
+        if reset_state.shape != expected:  # or picking rows would fail on an index
+            raise errors.reset_state_shape(reset_state.shape, expected)
+        reset_state = _permuted(reset_state, 1, order)
+
+    def leave(output: Any, h_n: Tensor) -> tuple[Any, Tensor]:
+        h_n = h_n if back is None else _permuted(h_n, rows_at, back)
+        return _every(output, lambda one: PackedSequence(one, batch_sizes, order, back)), h_n
+
+    return Entered(data, hx, build.sequences_of(data, False, own_sizes, None, reset, reset_state), leave)
 
 
-def check_state(layer: Layer, hx: Tensor, x: Tensor, sequences: Sequences) -> None:
-    """Raises when `hx` is no state of the layer for this batch, in the words of the layout that users have."""
-    packed = sequences.batch_sizes
-    _check_state(layer, hx, int(packed[0]) if packed is not None else x.shape[0 if layer.batch_first else 1])
+def _picked(layer: BaseGRU, hx: Tensor, batch: int, order: Tensor) -> Tensor:
+    """The states in the order of the packed data; as with torch's layer, there may be more than the batch has rows."""
+    rows_at = 0 if layer.state_batch_first else 1
+    has_spare = layer._takes_spare_states and not hx.is_nested and hx.shape[rows_at] > batch
+    if not has_spare:
+        _check_state(layer, hx, batch)  # or picking rows would fail on an index
+    memory.check_memory("hx", hx)
+    return _permuted(hx, rows_at, order)
 
 
-def _check_state(layer: Layer, hx: Tensor, batch: int) -> None:
-    if hx.is_nested:
-        raise errors.nested_operand("hx")
-    cells = layer.num_layers * (2 if layer.bidirectional else 1)
-    first, second = (batch, cells) if layer.state_batch_first else (cells, batch)
-    expected = (first, second, layer.hidden_size)
-    if hx.shape != expected:
-        raise errors.hidden_shape(hx.shape, expected)
+def _permuted(tensor: Tensor, dim: int, order: Tensor) -> Tensor:
+    """Rows in another order, by indices that nobody can change while they are read."""
+    return tensor.index_select(dim, memory.clone("indices", order) if isinstance(order, Tensor) else order)
 
 
-def run_jagged(
-    layer: Layer, input: Tensor, hx: Tensor | None, reset: Any, reset_state: Tensor | None
-) -> tuple[Any, Tensor]:
+def _jagged(layer: BaseGRU, input: Tensor, hx: Tensor | None, reset: Any, reset_state: Tensor | None) -> Entered:
     """A nested tensor (B, any, I): outputs nested alike."""
     if input.layout is not torch.jagged or input.dim() != 3:
         raise errors.nested_layout(input.layout, input.dim())
@@ -114,14 +144,43 @@ def run_jagged(
     x = values.new_zeros(len(own), steps, values.shape[1]).index_put((is_there,), values)
     flips = not layer.batch_first
     x = x.transpose(0, 1) if flips else x
-    sequences = build.sequences_of(x, layer.batch_first, None, own, reset, reset_state)
-    output, h_n = layer._run(x, hx, sequences)
 
     def nested(one: Tensor) -> Tensor:
         rows = (one.transpose(0, 1) if flips else one)[is_there]
         return torch.nested.nested_tensor_from_jagged(rows, offsets)
 
-    return tuple(map(nested, output)) if isinstance(output, tuple) else nested(output), h_n
+    sequences = build.sequences_of(x, layer.batch_first, None, own, reset, reset_state)
+    return Entered(x, hx, sequences, lambda output, h_n: (_every(output, nested), h_n))
+
+
+def first_state(layer: BaseGRU, x: Tensor, sequences: Sequences) -> Tensor:
+    """The learned state for every row of a batch, (L*D, B, H)."""
+    if not torch.compiler.is_compiling():
+        memory.is_wrapper("h_0", layer.h_0)  # an error if it was made one: torch's operators may die of it
+    return layer.h_0.unsqueeze(1).expand(-1, _rows(layer, x, sequences), -1)
+
+
+def check_state(layer: BaseGRU, hx: Tensor, x: Tensor, sequences: Sequences) -> None:
+    """Raises when `hx` is no state of the layer for this batch, in the words of the layout that users have."""
+    _check_state(layer, hx, _rows(layer, x, sequences))
+
+
+def _rows(layer: BaseGRU, x: Tensor, sequences: Sequences) -> int:
+    packed = sequences.batch_sizes
+    return int(packed[0]) if packed is not None else x.shape[0 if layer.batch_first else 1]
+
+
+def _check_state(layer: BaseGRU, hx: Tensor, batch: int) -> None:
+    if hx.is_nested:
+        raise errors.nested_operand("hx")
+    first, second = (batch, _cells(layer)) if layer.state_batch_first else (_cells(layer), batch)
+    expected = (first, second, layer.hidden_size)
+    if hx.shape != expected:
+        raise errors.hidden_shape(hx.shape, expected)
+
+
+def _cells(layer: BaseGRU) -> int:
+    return layer.num_layers * (2 if layer.bidirectional else 1)
 
 
 def last_output(output: Tensor, lengths: Any, batch_first: bool = False) -> Tensor:

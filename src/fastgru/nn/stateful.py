@@ -58,6 +58,7 @@ class StatefulGRU(GRU):
         True
     """
 
+    _takes_spare_states = False  # each row of the state belongs to a sequence, which would be lost
     _state: Tensor | None = None  # on the class for layers that `from_torch` or an older file makes
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -126,6 +127,8 @@ class StatefulGRU(GRU):
             self._state = None
             return
         memory.check_memory("state", state)
+        if self.learn_h0:
+            memory.is_wrapper("h_0", self.h_0)  # an error if it was made one: torch's operators may die of it
         start: Tensor | float = self.h_0.detach().to(state.device, state.dtype) if self.learn_h0 else 0.0
         if state.dim() == 2:
             mask = checks.reset_of(rows, (), state.device, "() without a batch")
@@ -144,6 +147,7 @@ class StatefulGRU(GRU):
             return state
         if state.dtype is like.dtype and state.device == like.device:
             return state
+        memory.check_memory("state", state)
         return state.to(like.device, like.dtype)
 
     def _is_trial(self, h_n: Tensor) -> bool:
@@ -162,6 +166,8 @@ class StatefulGRU(GRU):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> StatefulGRU:
         """Moves the state with the parameters; a state on the device `meta` has no values that could be moved."""
+        if self._state is not None:
+            memory.check_memory("state", self._state)
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         if self._state is not None:
             self._state = None if self._state.is_meta else _owned(fn(self._state))

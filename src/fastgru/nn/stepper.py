@@ -149,7 +149,7 @@ class Stepper:
 
 def _looked_at(name: str, tensor: Tensor) -> Tensor:
     """The tensor; an error where it has no memory to copy from."""
-    return memory.taken(name, tensor) if type(tensor) is Tensor and tensor.layout is torch.strided else tensor
+    return memory.taken(name, tensor) if type(tensor) in memory.PLAIN and tensor.layout is torch.strided else tensor
 
 
 def _zeros_to_stay(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:

@@ -57,8 +57,7 @@ def forward(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
     """Output, h_n, and what the backward pass needs where `saves` is set."""
     *inputs, saves = arguments
     own = checked(Inputs(*inputs))
-    models = own.x.shape[:-3]
-    saved = own.x.new_empty(*models, own.saved_values() if saves else 0)
+    saved = own.room_to_save() if saves else own.x.new_empty(*own.x.shape[:-3], 0)
     output, h_n = compute(own, saved if saves else None)
     return output, h_n, saved
 
@@ -71,7 +70,7 @@ def _(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
     cells = spec.num_layers * spec.num_directions
     output = x.new_empty(*x.shape[:-1], spec.num_directions * spec.hidden_size)
     h_n = x.new_empty(*models, cells, own.request.batch, spec.hidden_size)
-    return output, h_n, x.new_empty(*models, own.saved_values() if saves else 0)
+    return output, h_n, own.room_to_save() if saves else x.new_empty(*models, 0)
 
 
 @torch.library.custom_op(

@@ -24,8 +24,8 @@ from fastgru.backends.cpu.ops.computing import compute, compute_gradients
 from fastgru.backends.cpu.ops.inputs import Inputs
 from fastgru.backends.cpu.ops.operator_checks import checked
 from fastgru.backends.cpu.ops.recurrence import keep, rule, total
-from fastgru.call import memory
-from fastgru.call.request import Call, Request
+from fastgru.call import checks, memory
+from fastgru.call.request import Call, Request, Sequences
 
 
 def _flat(own: Inputs) -> tuple[Any, ...]:
@@ -40,8 +40,17 @@ def _unflat(options: Any, x: Any, h_0: Any, reset_state: Any, lengths: Any, rese
 def forward(own: Inputs) -> tuple[Tensor, Tensor]:
     """Output and h_n, as functions that torch.func can transform."""
     if _asks_for_more() and short.serves(own):
+        _check_memory(own)
         return short.run(own)
     return _ForwardFunction.apply(*_flat(own))  # type: ignore[no-any-return, no-untyped-call]
+
+
+def _check_memory(own: Inputs) -> None:
+    """Raises where torch's operators would read memory that is not there, however many transforms wrap it."""
+    for name, tensor in own.named_tensors():
+        while torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+            tensor = torch._C._functorch.get_unwrapped(tensor)
+        memory.check_memory(name, tensor)
 
 
 def _is_watched(x: Tensor) -> bool:
@@ -94,6 +103,10 @@ def gradients(
         wanted: for each of the call's inputs.
         kept: what the forward pass left, the output and what it saved; None where that is not to be had.
     """
+    checks.any_wrapper(request.spec, call.inputs)
+    for name, tensor in zip(Sequences._fields, call.sequences, strict=True):
+        if tensor is not None:
+            memory.check_memory(name, tensor)
     dtype = sum_dtype(request.dtype)
     x, h_0, reset_state, *weights = [None if t is None else t.to(dtype) for t in call.inputs]
     d_output, d_h_n = [None if t is None else t.to(dtype) for t in outer]

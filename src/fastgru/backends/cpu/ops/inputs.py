@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from fastgru import errors
 from fastgru.call.request import Call, Request, Sequences
 from fastgru.spec import GRUSpec
 
@@ -117,6 +119,17 @@ class Inputs(NamedTuple):
         gates = 0 if self.recompute else 4 * cells
         inner = (spec.num_layers - 1) * spec.num_directions
         return request.steps * request.batch * spec.hidden_size * (gates + inner)
+
+    def room_to_save(self) -> Tensor:
+        """Memory for what the forward pass of every model leaves to the backward pass.
+
+        Raises:
+            OutOfMemoryError: it would be more than there are addresses.
+        """
+        values = self.saved_values()
+        if isinstance(values, int) and values * self.x.itemsize > sys.maxsize:
+            raise errors.out_of_memory(values * self.x.itemsize)
+        return self.x.new_empty(*self.x.shape[:-3], values)
 
     def size_of_gates(self) -> int:
         """Bytes of a layer's gates at every step."""
