@@ -29,7 +29,7 @@ help:
 install: $(INSTALLED)
 
 # Python files are used from src/ directly; only what is listed here asks for a new installation.
-$(INSTALLED): pyproject.toml constraints.txt CMakeLists.txt $(wildcard csrc/*)
+$(INSTALLED): pyproject.toml constraints.txt CMakeLists.txt $(shell find csrc -type f)
 	@scripts/preflight $(PYTHON)
 	@$(PIP) --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@echo 'Installing into $(VENV); the first time this takes a few minutes.'

@@ -1,0 +1,246 @@
+// Calls on vectors of 16 bits: widened, run as calls on float, and results rounded. Parameters stay as they are in
+// the forward pass, whose kernels widen them while they load.
+#include "shared/element_types.h"
+
+#include "fastgru.h"
+#include "host/threads.h"
+#include "host/workspace.h"
+
+namespace fastgru {
+
+namespace {
+
+// Values from which on threads share the work of converting them, and how many each of them gets at least.
+constexpr ptrdiff_t kSharedValues = 1 << 16, kOwnValues = kSharedValues / 2;
+
+template <class S>
+struct Converter {
+    const HalfKernels<S>& kernels;
+    const Batch& batch;
+    int threads;
+    Arena& arena;  // without memory, nothing is converted
+
+    template <class Convert>
+    void in_shares(ptrdiff_t values, ptrdiff_t items, const Convert& convert) const {
+        const int most = values < threads * kOwnValues ? int(values / kOwnValues) : threads;
+        on_threads(values < kSharedValues ? 1 : most, [&](int thread, int count) {
+            const Share share(items, thread, count);
+            convert(share.begin, share.end);
+        });
+    }
+
+    // `count` values side by side, or null.
+    const float* widen(const S* values, ptrdiff_t count) const {
+        if (values == nullptr) return nullptr;
+        float* to = arena.take<float>(count);
+        if (to != nullptr)
+            in_shares(count, count, [&](ptrdiff_t begin, ptrdiff_t end) {
+                kernels.widen(values + begin, to + begin, end - begin);
+            });
+        return to;
+    }
+
+    void narrow(const float* values, S* to, ptrdiff_t count) const {
+        if (to != nullptr && values != nullptr)
+            in_shares(count, count, [&](ptrdiff_t begin, ptrdiff_t end) {
+                kernels.narrow(values + begin, to + begin, end - begin);
+            });
+    }
+
+    // The vectors of a sequence without gaps, those past the ends of sequences left out.
+    Sequence<const float> widen(const Sequence<const S>& from, ptrdiff_t width) const {
+        if (from.data == nullptr) return {};
+        float* to = arena.take<float>(batch.slots() * width);
+        const Sequence<const float> wide{to, width, from.is_flat ? 0 : batch.rows * width, from.is_flat};
+        if (to == nullptr) return wide;
+        in_shares(batch.slots() * width, batch.slots(), [&](ptrdiff_t begin, ptrdiff_t end) {
+            for (ptrdiff_t i = begin; i < end; ++i) {
+                const ptrdiff_t t = i / batch.rows, b = i % batch.rows;
+                if (batch.lengths != nullptr && t >= batch.lengths[b]) continue;
+                const ptrdiff_t at =
+                    from.is_flat ? i * from.row_stride : t * from.step_stride + b * from.row_stride;
+                kernels.widen(from.data + at, to + i * width, width);
+            }
+        });
+        return wide;
+    }
+
+    Resets<float> widen(const Resets<S>& from, const Spec& spec) const {
+        const ptrdiff_t rows = from.state_stride == 0 ? 1 : batch.rows;
+        return {from.marks, from.step_stride, from.row_stride,
+                widen(from.state, spec.cells() * rows * spec.hidden_size), from.state_stride};
+    }
+};
+
+// Without gaps, as the caller's output.
+ptrdiff_t output_values(const Spec& spec, const Batch& batch) {
+    return batch.slots() * spec.num_directions * spec.hidden_size;
+}
+
+// The output before rounding stands behind what else the backward pass needs. Call is Forward or Backward.
+template <class Call>
+auto saved_output_of(const Call& half) {
+    return half.saved + saved_values<float>(half.spec, half.batch, half.recomputes);
+}
+
+// A call on float in place of one on S, and the way back for its results.
+template <class S>
+class WideForward {
+  public:
+    Forward<float, S> call{};
+
+    WideForward(const KernelTable& table, const Forward<S>& half, Arena& arena)
+        : half_(half),
+          convert_{kernels_of<S>(table), half.batch, half.threads, arena},
+          states_(half.spec.cells() * half.batch.rows * half.spec.hidden_size),
+          outputs_(output_values(half.spec, half.batch)) {
+        call.spec = half.spec;
+        call.batch = half.batch;
+        call.input = convert_.widen(half.input, half.spec.input_size);
+        call.h_0 = convert_.widen(half.h_0, states_);
+        call.resets = convert_.widen(half.resets, half.spec);
+        call.cells = half.cells;
+        float* output = half.saved == nullptr ? arena.take<float>(outputs_) : saved_output_of(half);
+        call.output = {output, half.output.row_stride, half.output.step_stride, half.output.is_flat};
+        call.h_n = arena.take<float>(states_);
+        call.saved = half.saved;
+        call.recomputes = half.recomputes;
+        call.threads = half.threads;
+        call.is_awake = half.is_awake;
+        call.packed = half.packed;
+        call.way = half.way;
+    }
+
+    void finish() const {
+        convert_.narrow(call.output.data, half_.output.data, outputs_);
+        convert_.narrow(call.h_n, half_.h_n, states_);
+    }
+
+  private:
+    const Forward<S>& half_;
+    Converter<S> convert_;
+    ptrdiff_t states_, outputs_;
+};
+
+template <class S>
+class WideBackward {
+  public:
+    Backward<float> call{};
+
+    WideBackward(const KernelTable& table, const Backward<S>& half, Arena& arena)
+        : half_(half),
+          convert_{kernels_of<S>(table), half.batch, half.threads, arena},
+          states_(half.spec.cells() * half.batch.rows * half.spec.hidden_size),
+          inputs_(half.batch.slots() * half.spec.input_size),
+          cells_(arena.take<Cell<float>>(half.spec.cells())),
+          d_cells_(arena.take<CellGradients<float>>(half.spec.cells())) {
+        call.spec = half.spec;
+        call.batch = half.batch;
+        call.input = convert_.widen(half.input, half.spec.input_size);
+        call.h_0 = convert_.widen(half.h_0, states_);
+        call.resets = convert_.widen(half.resets, half.spec);
+        call.cells = cells_;
+        call.output = {saved_output_of(half), half.output.row_stride, half.output.step_stride, half.output.is_flat};
+        call.saved = half.saved;
+        call.recomputes = half.recomputes;
+        call.d_output = convert_.widen(half.d_output, half.spec.num_directions * half.spec.hidden_size);
+        call.d_h_n = convert_.widen(half.d_h_n, states_);
+        call.d_input = {room(half.d_input.data, inputs_), half.d_input.row_stride, half.d_input.step_stride,
+                        half.d_input.is_flat};
+        call.d_h_0 = room(half.d_h_0, states_);
+        call.d_reset = room(half.d_reset, states_);
+        call.d_cells = d_cells_;
+        call.threads = half.threads;
+        call.is_awake = half.is_awake;
+        call.way = half.way;
+        for (ptrdiff_t i = 0; i < half.spec.cells(); ++i) widen_cell(i);
+    }
+
+    void finish() const {
+        convert_.narrow(call.d_input.data, half_.d_input.data, inputs_);
+        convert_.narrow(call.d_h_0, half_.d_h_0, states_);
+        convert_.narrow(call.d_reset, half_.d_reset, states_);
+        for (ptrdiff_t i = 0; i < half_.spec.cells(); ++i) {
+            const CellGradients<float>& from = d_cells_[i];
+            const CellGradients<S>& to = half_.d_cells[i];
+            convert_.narrow(from.weight_ih, to.weight_ih, rows() * width(i));
+            convert_.narrow(from.weight_hh, to.weight_hh, rows() * half_.spec.hidden_size);
+            convert_.narrow(from.bias_ih, to.bias_ih, rows());
+            convert_.narrow(from.bias_hh, to.bias_hh, rows());
+        }
+    }
+
+  private:
+    const Backward<S>& half_;
+    Converter<S> convert_;
+    ptrdiff_t states_, inputs_;
+    Cell<float>* cells_;
+    CellGradients<float>* d_cells_;
+
+    ptrdiff_t rows() const { return 3 * half_.spec.hidden_size; }
+    ptrdiff_t width(ptrdiff_t cell) const { return half_.spec.width(cell / half_.spec.num_directions); }
+
+    // Null where that is not wanted.
+    float* room(const S* result, ptrdiff_t count) const {
+        return result == nullptr ? nullptr : convert_.arena.template take<float>(count);
+    }
+
+    void widen_cell(ptrdiff_t i) {
+        const Cell<S>& from = half_.cells[i];
+        const CellGradients<S>& to = half_.d_cells[i];
+        const ptrdiff_t ih = rows() * width(i), hh = rows() * half_.spec.hidden_size;
+        const Cell<float> cell{convert_.widen(from.weight_ih, ih), convert_.widen(from.weight_hh, hh),
+                               convert_.widen(from.bias_ih, rows()), convert_.widen(from.bias_hh, rows())};
+        const CellGradients<float> d_cell{room(to.weight_ih, ih), room(to.weight_hh, hh), room(to.bias_ih, rows()),
+                                          room(to.bias_hh, rows())};
+        if (cells_ == nullptr) return;
+        cells_[i] = cell;
+        d_cells_[i] = d_cell;
+    }
+};
+
+// Call is Forward or Backward, Wide the one that stands in its place.
+template <class Wide, class Call>
+size_t bytes_of(const KernelTable& table, const Call& half) {
+    Arena arena(nullptr);
+    const Wide wide(table, half, arena);
+    return arena.used() + workspace_bytes(table, wide.call);
+}
+
+template <class Wide, class Call>
+void run_wide(const KernelTable& table, const Call& half, void* workspace) {
+    Arena arena(workspace);
+    const Wide wide(table, half, arena);
+    run(table, wide.call, static_cast<char*>(workspace) + arena.used());
+    wide.finish();
+}
+
+}  // namespace
+
+template <Half S>
+size_t workspace_bytes(const KernelTable& table, const Forward<S>& call) {
+    return bytes_of<WideForward<S>>(table, call);
+}
+template <Half S>
+size_t workspace_bytes(const KernelTable& table, const Backward<S>& call) {
+    return bytes_of<WideBackward<S>>(table, call);
+}
+
+template <Half S>
+void run(const KernelTable& table, const Forward<S>& call, void* workspace) {
+    run_wide<WideForward<S>>(table, call, workspace);
+}
+template <Half S>
+void run(const KernelTable& table, const Backward<S>& call, void* workspace) {
+    run_wide<WideBackward<S>>(table, call, workspace);
+}
+
+#define FASTGRU_HALF(S)                                                      \
+    template size_t workspace_bytes(const KernelTable&, const Forward<S>&);  \
+    template size_t workspace_bytes(const KernelTable&, const Backward<S>&); \
+    template void run(const KernelTable&, const Forward<S>&, void*);         \
+    template void run(const KernelTable&, const Backward<S>&, void*);
+FASTGRU_HALF(BFloat16)
+FASTGRU_HALF(Float16)
+
+}  // namespace fastgru

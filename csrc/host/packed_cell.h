@@ -1,0 +1,85 @@
+// Parameters as the forward kernels want them: where each piece lies, and how it gets there.
+#pragma once
+
+#include "fastgru.h"
+#include "host/threads.h"
+#include "host/workspace.h"
+
+namespace fastgru {
+
+// One layer and direction's parameters in panels. Weights may be stored in fewer bytes (S) than sums have (T):
+// kernels widen them while they load, and read half as much where the caches' speed is the limit.
+template <class T, class S = T>
+struct CellPack {
+    S* weight_ih;  // [Hb][width][3][L]
+    S* weight_hh;  // [Hb][H][3][L]
+    T* bias;       // [Hb][3][L]: r and z of both biases, n of bias_ih
+    T* bias_hn;    // [Hb][L]
+};
+
+template <class T, class S>
+CellPack<T, S> lay_out_pack(const ForwardKernels<T, S>& kernels, ptrdiff_t width, ptrdiff_t H, Arena& arena) {
+    const ptrdiff_t L = kernels.lanes, blocks = (H + L - 1) / L;
+    return {arena.take<S>(blocks * width * 3 * L), arena.take<S>(blocks * H * 3 * L), arena.take<T>(blocks * 3 * L),
+            arena.take<T>(blocks * L)};
+}
+
+// That of cell `cell` among all of a spec's, which lie one after another.
+template <class T, class S>
+CellPack<T, S> find_pack(const ForwardKernels<T, S>& kernels, const Spec& spec, ptrdiff_t cell,
+                         const void* packed) {
+    Arena arena(const_cast<void*>(packed));
+    CellPack<T, S> found{};
+    for (ptrdiff_t i = 0; i <= cell; ++i)
+        found = lay_out_pack(kernels, spec.width(i / spec.num_directions), spec.hidden_size, arena);
+    return found;
+}
+
+// r and z need only the sum of the two biases; n keeps them apart, for r multiplies bias_hn.
+template <class T, class S, class P>
+void pack_bias(const Cell<S>& cell, ptrdiff_t H, ptrdiff_t L, const CellPack<T, P>& pack, const Share& share) {
+    for (ptrdiff_t block = share.begin; block < share.end; ++block) {
+        for (ptrdiff_t lane = 0; lane < L; ++lane) {
+            const ptrdiff_t unit = block * L + lane;
+            const bool is_present = unit < H && cell.bias_ih != nullptr;
+            for (ptrdiff_t gate = 0; gate < 3; ++gate) {
+                T bias = is_present ? widened(cell.bias_ih[gate * H + unit]) : T(0);
+                if (is_present && gate < 2) bias += widened(cell.bias_hh[gate * H + unit]);
+                pack.bias[(block * 3 + gate) * L + lane] = bias;
+            }
+            pack.bias_hn[block * L + lane] = is_present ? widened(cell.bias_hh[2 * H + unit]) : T(0);
+        }
+    }
+}
+
+// One thread's share of a cell, counted in hidden blocks. Panels hold what the cell does, or floats.
+template <class S, class T, class P, class Table>
+void pack_cell(const Table& kernels, const Cell<S>& cell, ptrdiff_t width, ptrdiff_t H, const CellPack<T, P>& to,
+               const Share& share) {
+    const auto pack = [&](const S* weight, ptrdiff_t K, P* packed) {
+        if constexpr (sizeof(S) == sizeof(P))
+            kernels.pack_gates(weight, H, K, packed, share.begin, share.end);
+        else
+            kernels.pack_wide(weight, H, K, packed, share.begin, share.end);
+    };
+    pack(cell.weight_ih, width, to.weight_ih);
+    pack(cell.weight_hh, H, to.weight_hh);
+    pack_bias(cell, H, kernels.lanes, to, share);
+}
+
+// The same from panels of 16 bits, whose values stand in the same order.
+template <class S>
+void widen_pack(const HalfKernels<S>& kernels, const CellPack<float, S>& from, ptrdiff_t width, ptrdiff_t H,
+                const CellPack<float>& to, const Share& share) {
+    const ptrdiff_t L = kernels.lanes;
+    const auto widen = [&](const S* panels, float* wide, ptrdiff_t K) {
+        const ptrdiff_t block = K * 3 * L;
+        kernels.widen(panels + share.begin * block, wide + share.begin * block, (share.end - share.begin) * block);
+    };
+    widen(from.weight_ih, to.weight_ih, width);
+    widen(from.weight_hh, to.weight_hh, H);
+    for (ptrdiff_t i = share.begin * 3 * L; i < share.end * 3 * L; ++i) to.bias[i] = from.bias[i];
+    for (ptrdiff_t i = share.begin * L; i < share.end * L; ++i) to.bias_hn[i] = from.bias_hn[i];
+}
+
+}  // namespace fastgru

@@ -1,0 +1,236 @@
+#include "host/plan.h"
+
+#include <bit>
+#include <initializer_list>
+
+namespace fastgru {
+
+namespace {
+
+ptrdiff_t ceil_div(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
+ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
+ptrdiff_t larger(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
+double larger(double a, double b) { return a > b ? a : b; }
+
+// The projection of a chunk is written and read once; half the level-2 cache of today's cores keeps it near.
+constexpr ptrdiff_t kProjectionBytes = 512 * 1024;
+// Wide layers' weights come from a far cache; then that matters less than how many rows they serve on each way.
+constexpr ptrdiff_t kProjectionRows = 128;
+// Gate gradients of a chunk. Long chunks amortise the pass over the weight gradients, short ones stay in cache.
+constexpr ptrdiff_t kGradientBytes = 1024 * 1024;
+constexpr ptrdiff_t kGradientRows = 256;
+// Chunks of a sequence whose inputs are projected ahead: the first, which nobody works ahead of, is short.
+constexpr ptrdiff_t kChunksAhead = 6;
+
+// The estimate of what each way takes, in microseconds. Its constants are fitted to the figures in plan.md.
+constexpr double kFlopsPerMicrosecond = 1e5;
+// A step takes no less than that of so many rows: few of them do not fill the multipliers, and weights have to come
+// from the nearest cache that holds them.
+constexpr double kLeastRows = 2.1, kLeastRowsFar = 3.7, kLeastRowsMemory = 12;
+constexpr double kNearBytes = 1 << 20, kFarBytes = 32 << 20;
+// Waiting for each other after a step, for each thread.
+constexpr double kWait = 0.1;
+// What was projected ahead by another thread comes from its cache: a part of the time of projecting it.
+constexpr double kFetch = 0.2;
+// Starting threads. A team that is awake forks and joins in 1 us; one that sleeps takes 45 to 85 us to wake, and
+// only then helps. Single steps that come one by one would find it asleep every time.
+constexpr double kStart = 12, kStartAwake = 4, kStartOneStep = 100;
+// For each thread beyond two: a fork and a join take longer the more there are, and a call has no right to cores
+// that it hardly uses. What the constants above are fitted to had two.
+constexpr double kStartEach = 1, kStartEachAwake = 0.1;
+// And of what each further one could save if all work were divided, it must save this part.
+constexpr double kWorth = 0.25;
+// Meetings of all threads that are no part of a step: of `ahead` in all, of the backward pass in each chunk.
+constexpr double kMeetingsAhead = kChunksAhead + 1, kMeetingsBackward = 3;
+
+// What one direction of a layer takes.
+struct Estimate {
+    double row;      // of a step's products with the recurrent weights
+    double project;  // of one row
+    double bytes;    // recurrent weights
+    double steps, batch, total;
+
+    explicit Estimate(const LayerShape& shape)
+        : row(6 * double(shape.hidden_size * shape.hidden_size) * double(shape.value_bytes) / 4 /
+              kFlopsPerMicrosecond),
+          project(row * double(shape.width) / double(shape.hidden_size)),
+          bytes(3 * double(shape.hidden_size * shape.hidden_size) * double(shape.weight_bytes)),
+          steps(double(shape.steps)),
+          batch(double(shape.total) / double(shape.steps)),
+          total(double(shape.total)) {}
+
+    // Steps of `rows` rows by `threads` threads that share the units.
+    double recurrence(double rows, double threads = 1) const {
+        const double own = bytes / threads;
+        const double least = own <= kNearBytes ? kLeastRows : own <= kFarBytes ? kLeastRowsFar : kLeastRowsMemory;
+        return steps * row * larger(rows, least) / threads;
+    }
+    double projection(double rows) const { return project * larger(rows * steps, kLeastRows); }
+    double wait(double threads) const { return steps * kWait * threads; }
+    // Of the threads beyond two.
+    static double meet(double meetings, double threads) { return meetings * kWait * (threads - 2); }
+};
+
+// The rows of the fullest of `parts` groups.
+double rows_of_part(const LayerShape& shape, const Estimate& one, ptrdiff_t parts) {
+    return shape.is_ragged ? one.batch / double(parts) : double(ceil_div(shape.batch, parts));
+}
+
+ptrdiff_t groups_for(const LayerShape& shape, int threads) {
+    return smaller(shape.batch, ceil_div(threads, shape.directions));
+}
+
+bool is_possible(const LayerShape& shape, Way way, int threads) {
+    if (way == Way::rows) return groups_for(shape, threads) * shape.directions > 1;
+    if (way == Way::columns) return shape.blocks() >= threads;
+    return shape.directions == 1 && shape.steps >= 4 * shape.tile_rows;
+}
+
+double forward_microseconds(const LayerShape& shape, Way way, int threads) {
+    const Estimate one(shape);
+    const double count = double(threads), directions = double(shape.directions);
+    const double alone = one.projection(one.batch) + one.recurrence(one.batch);
+    if (way == Way::alone) return directions * alone;
+    if (way == Way::columns) {
+        const double widest = double(ceil_div(shape.blocks(), threads)) / double(shape.blocks()) * count;
+        return directions *
+               (widest * (one.projection(one.batch) / count + one.recurrence(one.batch, count)) + one.wait(count));
+    }
+    if (way == Way::rows) {
+        const ptrdiff_t groups = groups_for(shape, threads);
+        const double rows = rows_of_part(shape, one, groups);
+        return double(ceil_div(groups * shape.directions, threads)) * (one.projection(rows) + one.recurrence(rows));
+    }
+    return larger(one.recurrence(one.batch), alone / count) + kFetch * one.projection(one.batch) +
+           one.meet(kMeetingsAhead, count);
+}
+
+ptrdiff_t gradient_steps(const LayerShape& shape) {
+    const ptrdiff_t row_bytes = 4 * shape.blocks() * shape.lanes * ptrdiff_t(shape.value_bytes);
+    const ptrdiff_t rows = larger(kGradientRows, kGradientBytes / row_bytes);
+    return smaller(shape.steps, larger(1, rows / shape.batch));
+}
+
+// In how many equal parts so many threads divide the panels of the recurrent weights.
+double panel_shares(const LayerShape& shape, int threads) {
+    const ptrdiff_t panels = ceil_div(shape.blocks(), panel_vectors(shape.hidden_size, shape.lanes));
+    return double(panels) / double(ceil_div(panels, threads));
+}
+
+double backward_microseconds(const LayerShape& shape, Way way, int threads) {
+    const Estimate one(shape);
+    const double count = double(threads);
+    const double shared = 2 * one.projection(one.batch) + one.row * one.total;
+    if (way == Way::alone) return shared + one.recurrence(one.batch);
+    const double chunks = double(ceil_div(shape.steps, gradient_steps(shape)));
+    const double all = shared / count + one.meet(chunks * kMeetingsBackward, count);
+    if (way == Way::columns) return all + one.recurrence(one.batch, panel_shares(shape, threads)) + one.wait(count);
+    return all + one.recurrence(rows_of_part(shape, one, threads));
+}
+
+struct Choice {
+    Way way;
+    int threads;
+};
+
+double start_microseconds(int threads, bool is_awake, double asleep = kStart) {
+    return is_awake ? kStartAwake + kStartEachAwake * (threads - 2) : asleep + kStartEach * (threads - 2);
+}
+
+// The next number of threads to be looked at: all up to 8, then four up to each power of two, and `most` in any
+// case.
+int next_team(int threads, int most) {
+    const int next = threads + (threads < 8 ? 1 : int(std::bit_floor(unsigned(threads))) / 4);
+    return threads < most && next > most ? most : next;
+}
+
+// What part of the time of a team a larger one may take to be worth its threads.
+double most_of_least(int threads, int more) {
+    return threads == 1 ? 1 : 1 - kWorth * double(more - threads) / double(more);
+}
+
+// The wanted way with as many threads as it can have.
+Choice wanted(const LayerShape& shape, std::initializer_list<Way> ways) {
+    for (int threads = shape.threads; threads > 1; --threads)
+        for (const Way way : ways)
+            if (way == shape.way && is_possible(shape, way, threads)) return {way, threads};
+    return {Way::alone, 1};
+}
+
+// The way out of `ways` and the number of threads with the smallest estimate; of equal ones, the fewest threads.
+Choice choose(const LayerShape& shape, std::initializer_list<Way> ways,
+              double (&microseconds)(const LayerShape&, Way, int)) {
+    if (shape.way != Way::best) return wanted(shape, ways);
+    Choice best{Way::alone, 1};
+    double least = microseconds(shape, Way::alone, 1);
+    for (int threads = 2; threads <= shape.threads; threads = next_team(threads, shape.threads)) {
+        const double start = start_microseconds(threads, shape.is_awake, shape.steps == 1 ? kStartOneStep : kStart);
+        if (start >= least) break;  // and more of them take even longer to start
+        for (const Way way : ways) {
+            if (!is_possible(shape, way, threads)) continue;
+            const double estimate = microseconds(shape, way, threads) + start;
+            if (estimate >= least * most_of_least(best.threads, threads)) continue;
+            least = estimate;
+            best = {way, threads};
+        }
+    }
+    return best;
+}
+
+}  // namespace
+
+double product_microseconds(const Spec& spec, const Batch& batch, size_t value_bytes) {
+    double weights = 0;
+    for (ptrdiff_t layer = 0; layer < spec.num_layers; ++layer)
+        weights += 3.0 * double(spec.hidden_size * spec.num_directions * (spec.width(layer) + spec.hidden_size));
+    return 2 * weights * double(batch.total()) * double(value_bytes) / 4 / kFlopsPerMicrosecond;
+}
+
+ForwardPlan plan_forward(const LayerShape& shape) {
+    const auto [way, threads] = choose(shape, {Way::rows, Way::columns, Way::ahead}, forward_microseconds);
+    ForwardPlan plan{way, threads, 1, 0, 0};
+    const ptrdiff_t row_bytes = 3 * shape.blocks() * shape.lanes * ptrdiff_t(shape.value_bytes);
+    const ptrdiff_t rows_at_once = larger(kProjectionRows, kProjectionBytes / row_bytes);
+    if (way == Way::rows) plan.groups = groups_for(shape, threads);
+    plan.groups *= ceil_div(shape.batch, plan.groups * rows_at_once);
+    if (way == Way::ahead) plan.groups = 1;
+    plan.group_rows = shape.is_ragged ? shape.batch : ceil_div(shape.batch, plan.groups);
+    const ptrdiff_t all = shape.steps * plan.group_rows;
+    plan.chunk_rows = smaller(all, rows_at_once);
+    if (way == Way::ahead)
+        plan.chunk_rows = smaller(plan.chunk_rows,
+                                  ceil_div(ceil_div(shape.total, kChunksAhead), shape.tile_rows) * shape.tile_rows);
+    plan.chunk_rows = larger(plan.chunk_rows, plan.group_rows);
+    if (way == Way::rows) plan.threads = int(smaller(threads, plan.groups * shape.directions));
+    return plan;
+}
+
+BackwardPlan plan_backward(const LayerShape& shape) {
+    LayerShape one_direction = shape;
+    one_direction.directions = 1;
+    const auto [way, threads] = choose(one_direction, {Way::rows, Way::columns}, backward_microseconds);
+    return {way, threads, gradient_steps(shape)};
+}
+
+int threads_for_calls(ptrdiff_t calls, double microseconds, int most, bool is_awake) {
+    int best = 1;
+    double least = double(calls) * microseconds;
+    if (calls < most) most = int(calls);
+    for (int threads = 2; threads <= most; threads = next_team(threads, most)) {
+        const double estimate =
+            double(ceil_div(calls, threads)) * microseconds + start_microseconds(threads, is_awake);
+        if (estimate >= least * most_of_least(best, threads)) continue;
+        least = estimate;
+        best = threads;
+    }
+    return best;
+}
+
+int panel_vectors(ptrdiff_t columns, ptrdiff_t lanes) {
+    const ptrdiff_t vectors = ceil_div(columns, lanes);
+    const ptrdiff_t padded_by_two = ceil_div(vectors, 2) * 2, padded_by_three = ceil_div(vectors, 3) * 3;
+    if (vectors == 1) return 1;
+    return padded_by_three <= padded_by_two ? 3 : 2;
+}
+
+}  // namespace fastgru

@@ -1,0 +1,86 @@
+#include "host/threads.h"
+
+#include <pthread.h>
+
+#include <chrono>
+
+#include "host/workspace.h"
+
+namespace fastgru {
+
+namespace {
+
+bool forked = false;
+
+constexpr long kMicrosecond = 1000;  // all times in nanoseconds
+
+// GNU's OpenMP lets idle threads spin for some milliseconds before they sleep.
+constexpr long kAwake = 200 * kMicrosecond;
+// Calls in such quick succession that waking the threads once is worth it.
+constexpr int kStream = 16;
+// Where other programs keep the cores busy, a call waits for a thread until the system gives it its turn, which
+// takes milliseconds. Two calls within kMemory that lasted so much longer than they should are taken as a sign of
+// that (one may be chance); for a while, calls shorter than such a wait then stay on one thread. As long as it
+// lasts, what is left is one slow call in so much time.
+constexpr double kMostTimesSlower = 8;
+constexpr long kLeastDelay = 1000 * kMicrosecond;
+constexpr long kCrowded = 100'000 * kMicrosecond;
+constexpr long kMemory = 2 * kCrowded;
+constexpr double kShortMicroseconds = 5000;
+
+long last_end = 0;
+long last_threaded_end = 0;
+long crowded_until = 0;
+long last_delay = 0;
+int calls_in_succession = 0;
+
+long now() {
+    const auto time = std::chrono::steady_clock::now().time_since_epoch();
+    return long(std::chrono::duration_cast<std::chrono::nanoseconds>(time).count());
+}
+
+// What is remembered only chooses between ways to the same bits, so it may be read and written by several threads
+// at once without an order; only not torn.
+template <class V>
+V read(const V& value) {
+    return __atomic_load_n(&value, __ATOMIC_RELAXED);
+}
+template <class V>
+void write(V& value, V now) {
+    __atomic_store_n(&value, now, __ATOMIC_RELAXED);
+}
+
+// All that the core does at a fork, registered when the library is loaded: before it, in the parent after it, and
+// in the child.
+[[maybe_unused]] const int registered = pthread_atfork(lock_pool, unlock_pool, [] {
+    unlock_pool();
+    forked = true;
+});
+
+}  // namespace
+
+bool is_forked() { return forked; }
+
+void note_team() { write(last_threaded_end, now()); }
+
+Team::Team(int wanted, double microseconds) : microseconds_(microseconds), threads_(wanted), begin_(now()) {
+    const int before = read(calls_in_succession);
+    const int calls = begin_ - read(last_end) >= kAwake ? 0 : before < kStream ? before + 1 : kStream;
+    write(calls_in_succession, calls);
+    is_awake_ = begin_ - read(last_threaded_end) < kAwake || calls == kStream;
+    if (begin_ < read(crowded_until) && microseconds < kShortMicroseconds) threads_ = 1;
+}
+
+Team::~Team() {
+    const long end = now();
+    const double most = kMostTimesSlower * microseconds_ * double(kMicrosecond) + double(kLeastDelay);
+    // What one thread does is slow for other reasons: it waits for nobody.
+    const bool had_team = threads_ > 1 && read(last_threaded_end) >= begin_;
+    if (had_team && double(end - begin_) > most) {
+        if (end - read(last_delay) < kMemory) write(crowded_until, end + kCrowded);
+        write(last_delay, end);
+    }
+    write(last_end, end);
+}
+
+}  // namespace fastgru

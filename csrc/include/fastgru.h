@@ -1,0 +1,176 @@
+// The whole C++ API: a stacked, bidirectional GRU on raw memory, forward and backward.
+//
+// Nothing here allocates, throws, prints or aborts, and nothing knows of Python or torch. The caller has checked
+// every size. Shapes stand in brackets: T steps, B batch rows, N = sum of the batch sizes over all steps, I inputs,
+// H hidden units, L layers, D directions. All memory is row-major; output buffers may not overlap inputs.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shared/kernel_table.h"
+
+namespace fastgru {
+
+struct Spec {
+    ptrdiff_t input_size, hidden_size, num_layers, num_directions;
+
+    ptrdiff_t cells() const { return num_layers * num_directions; }
+    // Features that layer `layer` reads.
+    ptrdiff_t width(ptrdiff_t layer) const { return layer == 0 ? input_size : num_directions * hidden_size; }
+};
+
+// A batch of sequences, all of T steps unless one of the two arrays says how they end. With batch_sizes the rows
+// are packed as torch's PackedSequence has them; with lengths they stand in padded memory, in any order.
+struct Batch {
+    ptrdiff_t steps, rows;             // T, B
+    const int64_t* batch_sizes;        // [T], never growing
+    const int64_t* lengths = nullptr;  // [B], 0 .. T
+
+    bool is_ragged() const { return batch_sizes != nullptr || lengths != nullptr; }
+    ptrdiff_t total() const {  // N
+        if (!is_ragged()) return steps * rows;
+        ptrdiff_t sum = 0;
+        for (ptrdiff_t i = 0; i < (lengths == nullptr ? steps : rows); ++i)
+            sum += lengths == nullptr ? batch_sizes[i] : lengths[i];
+        return sum;
+    }
+    // Vectors in memory.
+    ptrdiff_t slots() const { return batch_sizes == nullptr ? steps * rows : total(); }
+    // Steps at which there is something to do; at least 1, for kernels know no empty sequence.
+    ptrdiff_t longest() const {
+        ptrdiff_t most = lengths == nullptr ? steps : 1;
+        for (ptrdiff_t b = 0; lengths != nullptr && b < rows; ++b) most = lengths[b] > most ? lengths[b] : most;
+        return most;
+    }
+};
+
+// How threads divide a layer. All ways lead to the same bits.
+enum class Way {
+    best,     // the quickest by the estimate of host/plan.cpp
+    alone,    // one thread does everything
+    rows,     // each takes batch rows through the whole sequence, without ever waiting
+    columns,  // each takes hidden units of every row, and they wait for each other after every step
+    ahead,    // the first goes through the steps, the others project the inputs of later ones; not backward
+};
+
+// Parameters of one layer and direction, as they are stored, rows r, z, n; in a call they stand as torch orders
+// them, layer by layer, in each the directions.
+template <class S>
+struct Cell {
+    const S* weight_ih;  // [3H][width]
+    const S* weight_hh;  // [3H][H]
+    const S* bias_ih;    // [3H], null: none
+    const S* bias_hh;    // [3H], null: none
+};
+
+template <class T>
+struct CellGradients {  // same shapes; each may be null: not wanted
+    T *weight_ih, *weight_hh, *bias_ih, *bias_hh;
+
+    bool any() const { return weight_ih || weight_hh || bias_ih || bias_hh; }
+};
+
+// Vectors of type T, parameters stored as S. Where vectors have 16 bits too, they are widened first and results
+// rounded last, and outputs lie without gaps.
+template <class T, class S = T>
+struct Forward {
+    static constexpr size_t value_bytes = sizeof(Sum<T>);  // of sums
+
+    Spec spec;
+    Batch batch;
+    Sequence<const T> input;  // [T][B][I] with any strides between vectors, or [N][I]
+    const T* h_0;             // [L D][B][H], null: zeros
+    Resets<T> resets;         // its state is [L D][B][H]; or [L D][H] with stride 0; or null: zeros
+    const Cell<S>* cells;     // [L D]
+    Sequence<T> output;       // [T][B][D H], zeros past the ends; or [N][D H]
+    T* h_n;                   // [L D][B][H]
+    Sum<T>* saved;            // [saved_values<T>(...)]: for the backward pass; null: none follows
+    bool recomputes;          // the backward pass will compute the gates again
+    int threads;              // at most this many
+    bool is_awake;            // threads take work at once (host/threads.h); results are the same either way
+    const void* packed;       // from `pack` with the same table; null: the call packs `cells` for itself
+    Way way = Way::best;      // another where it is possible, for tests and measurements
+};
+
+template <class T>
+struct Backward {
+    static constexpr size_t value_bytes = sizeof(Sum<T>);
+
+    Spec spec;
+    Batch batch;
+    Sequence<const T> input;
+    const T* h_0;
+    Resets<T> resets;
+    const Cell<T>* cells;
+    Sequence<const T> output;         // unchanged since the forward pass; of 16 bits, not looked at: `saved` has it
+    const Sum<T>* saved;              // read only: the backward pass may run again
+    bool recomputes;                  // as in the forward pass
+    Sequence<const T> d_output;       // [T][B][D H]; null data: zero
+    const T* d_h_n;                   // [L D][B][H], null: zero
+    Sequence<T> d_input;              // like input, zeros past the ends; null data: not wanted
+    T* d_h_0;                         // [L D][B][H], null: not wanted
+    T* d_reset;                       // [L D][B][H], null: not wanted: of the state that resets put in
+    const CellGradients<T>* d_cells;  // [L D]
+    int threads;
+    bool is_awake;  // as in the forward pass
+    Way way = Way::best;
+};
+
+// Values that a training forward leaves for the backward pass: four per step, row and hidden unit (none where they
+// will be recomputed), and the outputs of all layers but the last; of that too where it is rounded for the caller.
+template <class T>
+size_t saved_values(const Spec& spec, ptrdiff_t slots, ptrdiff_t total, bool recomputes);
+template <class T>
+size_t saved_values(const Spec& spec, const Batch& batch, bool recomputes) {
+    return saved_values<T>(spec, batch.slots(), batch.total(), recomputes);
+}
+
+// Parameters as the forward kernels of one level want them, laid out once for many calls. Calls that are given none
+// lay them out anew each time: whether parameters have changed since can't be seen from here.
+template <class S>
+size_t packed_bytes(const KernelTable& table, const Spec& spec);
+template <class S>
+void pack(const KernelTable& table, const Spec& spec, const Cell<S>* cells, void* packed);
+
+// Bytes of scratch memory, aligned to 64, that a call needs; contents do not matter.
+template <class T, class S>
+size_t workspace_bytes(const KernelTable& table, const Forward<T, S>& call);
+template <class T>
+size_t workspace_bytes(const KernelTable& table, const Backward<T>& call);
+template <Half S>
+size_t workspace_bytes(const KernelTable& table, const Forward<S>& call);
+template <Half S>
+size_t workspace_bytes(const KernelTable& table, const Backward<S>& call);
+
+template <class T, class S>
+void run(const KernelTable& table, const Forward<T, S>& call, void* workspace);
+template <class T>
+void run(const KernelTable& table, const Backward<T>& call, void* workspace);
+template <Half S>
+void run(const KernelTable& table, const Forward<S>& call, void* workspace);
+template <Half S>
+void run(const KernelTable& table, const Backward<S>& call, void* workspace);
+
+// A tangent through one direction of one layer, and a gradient with its tangent back again (kernel_table.h).
+// Weights are [3H][H], as the user has them; rows are shared among threads, and results do not depend on these.
+template <class T>
+size_t workspace_bytes(const KernelTable& table, const TangentSteps<T>& call);
+template <class T>
+void run(const KernelTable& table, TangentSteps<T> call, int threads, void* workspace);
+template <class T>
+size_t workspace_bytes(const KernelTable& table, const TangentBackSteps<T>& call);
+template <class T>
+void run(const KernelTable& table, TangentBackSteps<T> call, int threads, void* workspace);
+
+// The levels of this build, best first.
+struct Level {
+    const KernelTable* table;
+    bool is_available;  // on this machine
+};
+int levels(const Level** first);
+const KernelTable& active_table();
+// False, and nothing changed, when the level is unknown or not available here.
+bool set_active_level(const char* name);
+
+}  // namespace fastgru

@@ -1,0 +1,44 @@
+// The GRU's equations on one vector of hidden units, forward and backward: the twin of
+// `step` in src/fastgru/reference.py, with the same names in the same order.
+#pragma once
+
+#include "kernels/activations.h"
+
+namespace fastgru::FASTGRU_LEVEL {
+
+// What the forward step leaves for the backward one.
+template <class T>
+struct Gates {
+    Vec<T> r, z, n, c_n;
+};
+
+// r = sigmoid(a_r + c_r)   z = sigmoid(a_z + c_z)   n = tanh(a_n + r * c_n)   h' = n + z * (h - n)
+// The sums a_r + c_r and a_z + c_z come as one.
+template <class T>
+FASTGRU_INLINE Vec<T> forward_cell(Vec<T> ac_r, Vec<T> ac_z, Vec<T> a_n, Vec<T> c_n, Vec<T> h, Gates<T>& gates) {
+    gates.r = sigmoid<T>(ac_r);
+    gates.z = sigmoid<T>(ac_z);
+    gates.c_n = c_n;
+    gates.n = tanh<T>(fma(gates.r, c_n, a_n));
+    return fma(gates.z, h - gates.n, gates.n);
+}
+
+// Gradients of the sums inside the activations.
+template <class T>
+struct GateGradients {
+    Vec<T> r, z, n, rn;  // rn: of c_n, that is r * n's
+};
+
+// d_n = g (1-z)(1-n^2)   d_z = g (h-n) z (1-z)   d_r = d_n c_n r (1-r), for the gradient g of h'.
+template <class T>
+FASTGRU_INLINE GateGradients<T> backward_cell(const Gates<T>& gates, Vec<T> h, Vec<T> g) {
+    const Vec<T> one = broadcast(T(1));
+    GateGradients<T> d;
+    d.n = g * (one - gates.z) * fma(-gates.n, gates.n, one);
+    d.z = g * (h - gates.n) * gates.z * (one - gates.z);
+    d.r = d.n * gates.c_n * gates.r * (one - gates.r);
+    d.rn = d.n * gates.r;
+    return d;
+}
+
+}  // namespace fastgru::FASTGRU_LEVEL

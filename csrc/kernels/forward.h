@@ -1,0 +1,231 @@
+// Kernels of the forward pass: the input projection, the recurrence, and one step of few rows by itself.
+#pragma once
+
+#include "kernels/equations.h"
+#include "kernels/pack_panels.h"
+#include "shared/kernel_table.h"
+
+namespace fastgru::FASTGRU_LEVEL {
+
+template <class T, class S, int M, int P>
+FASTGRU_TILE void project_tile(const T* const* row, ptrdiff_t rows, ptrdiff_t i, ptrdiff_t I, const S* weight,
+                               const T* bias, T* projected) {
+    constexpr int L = kLanes<T>;
+    const T* a[M];
+    unroll<M>([&](auto m) FASTGRU_INLINED { a[m] = row[i + m]; });
+    Tile<T, M, 3 * P> tile;
+    unroll<M>([&](auto m) FASTGRU_INLINED {
+        unroll<3 * P>([&](auto n) FASTGRU_INLINED { tile.sum[m][n] = load(bias + n * L); });
+    });
+    multiply_rows<T, M, 3, P>(tile, a, I, weight, I * 3 * L);
+    unroll<P>([&](auto p) FASTGRU_INLINED {
+        unroll<M>([&](auto m) FASTGRU_INLINED {
+            T* to = projected + (p * rows + i + m) * 3 * L;
+            unroll<3>([&](auto gate) FASTGRU_INLINED { store(to + gate * L, tile.sum[m][p * 3 + gate]); });
+        });
+    });
+}
+
+// Kernels::project
+template <class T, class S>
+void project(const T* const* row, ptrdiff_t rows, ptrdiff_t I, const S* weight, const T* bias, ptrdiff_t begin,
+             ptrdiff_t end, T* projected) {
+    constexpr int L = kLanes<T>;
+    for (ptrdiff_t panel = begin; panel < end; ++panel) {
+        for (ptrdiff_t i = 0; i < rows; i += kTileRows) {
+            with_rows<kTileRows>(rows - i, [&](auto m) {
+                project_tile<T, S, decltype(m)::value, 1>(row, rows, i, I, weight + panel * I * 3 * L,
+                                                          bias + panel * 3 * L,
+                                                          projected + (panel - begin) * rows * 3 * L);
+            });
+        }
+    }
+}
+
+// The elementwise part for one row and one vector of hidden units. All addresses are those of its first unit; null
+// where nothing is to be stored.
+template <class T>
+FASTGRU_INLINE void forward_unit(Vec<T> ac_r, Vec<T> ac_z, Vec<T> a_n, Vec<T> c_n, const T* h, T* output, T* saved,
+                                 ptrdiff_t H, int lanes) {
+    Gates<T> gates;
+    const Vec<T> next = forward_cell<T>(ac_r, ac_z, a_n, c_n, load_upto(h, lanes), gates);
+    if (output != nullptr) store_upto(output, next, lanes);
+    if (saved == nullptr) return;
+    store_upto(saved, gates.r, lanes);
+    store_upto(saved + H, gates.z, lanes);
+    store_upto(saved + 2 * H, gates.n, lanes);
+    store_upto(saved + 3 * H, gates.c_n, lanes);
+}
+
+// One step's place in memory.
+template <class T>
+struct ForwardPlace {
+    const T* projected;  // first row of this step
+    T* saved;
+};
+
+template <class T, class S, int M, int P>
+FASTGRU_TILE void forward_tile(const ForwardSteps<T, S>& run, const ForwardPlace<T>& place, ptrdiff_t i,
+                               ptrdiff_t panel) {
+    constexpr int L = kLanes<T>;
+    const ptrdiff_t H = run.hidden_size;
+    const ptrdiff_t projected_panel = run.projected_rows * 3 * L;
+    const T* projected = place.projected + (panel - run.panel_begin) * projected_panel + i * 3 * L;
+    const T* h[M];
+    unroll<M>([&](auto m) FASTGRU_INLINED { h[m] = run.previous[i + m]; });
+
+    Tile<T, M, 3 * P> tile;
+    unroll<P>([&](auto p) FASTGRU_INLINED {
+        const Vec<T> bias_hn = load(run.bias_hn + (panel + p) * L);
+        unroll<M>([&](auto m) FASTGRU_INLINED {
+            const T* a = projected + p * projected_panel + m * 3 * L;
+            tile.sum[m][p * 3 + 0] = load(a);
+            tile.sum[m][p * 3 + 1] = load(a + L);
+            tile.sum[m][p * 3 + 2] = bias_hn;
+        });
+    });
+    multiply_rows<T, M, 3, P>(tile, h, H, run.weight_hh + panel * H * 3 * L, H * 3 * L);
+
+    const StoredTile<T, M, 3 * P> sums(tile);
+    for (ptrdiff_t p = 0; p < P; ++p) {
+        const ptrdiff_t unit = (panel + p) * L;
+        const int lanes = int(min(L, H - unit));
+        const T* a = projected + p * projected_panel + 2 * L;
+        T* saved = place.saved == nullptr ? nullptr : place.saved + i * 4 * H + unit;
+        T* const* next = run.next == nullptr ? nullptr : run.next + i;
+        for (ptrdiff_t m = 0; m < M; ++m) {
+            forward_unit<T>(sums.at(m, p * 3), sums.at(m, p * 3 + 1), load(a + m * 3 * L), sums.at(m, p * 3 + 2),
+                            run.previous[i + m] + unit, next == nullptr ? nullptr : next[m] + unit, saved, H,
+                            lanes);
+            if (saved != nullptr) saved += 4 * H;
+        }
+    }
+}
+
+// All panels of a run for M rows from i on, P panels at a time and then fewer; downwards, the fewer come first.
+template <class T, class S, int M, int P>
+FASTGRU_INLINE void forward_panels(const ForwardSteps<T, S>& run, const ForwardPlace<T>& place, ptrdiff_t i,
+                                   ptrdiff_t begin, ptrdiff_t end, bool is_downward) {
+    const ptrdiff_t rest = begin + (end - begin) / P * P;
+    const auto fewer = [&]() FASTGRU_INLINED {
+        if constexpr (P > 1) {
+            if (rest < end) forward_panels<T, S, M, P / 2>(run, place, i, rest, end, is_downward);
+        }
+    };
+    if (is_downward) {
+        fewer();
+        for (ptrdiff_t panel = rest - P; panel >= begin; panel -= P) forward_tile<T, S, M, P>(run, place, i, panel);
+    } else {
+        for (ptrdiff_t panel = begin; panel < rest; panel += P) forward_tile<T, S, M, P>(run, place, i, panel);
+        fewer();
+    }
+}
+
+// One step for `rows` rows: a panel stays in the nearest cache while all full tiles of rows use it. Every second
+// step goes through the panels downwards, and so finds those in the cache that the step before it used last; a
+// cache too small for all of them would else have lost each one just before it is needed again.
+template <class T, class S>
+void forward_step(const ForwardSteps<T, S>& run, const ForwardPlace<T>& place, ptrdiff_t rows, bool is_downward) {
+    const ptrdiff_t full = rows - rows % kTileRows, panels = run.panel_end - run.panel_begin;
+    if (full > 0) {
+        for (ptrdiff_t n = 0; n < panels; ++n) {
+            const ptrdiff_t panel = is_downward ? run.panel_end - 1 - n : run.panel_begin + n;
+            for (ptrdiff_t i = 0; i < full; i += kTileRows) forward_tile<T, S, kTileRows, 1>(run, place, i, panel);
+        }
+    }
+    if (rows > full) {
+        with_rows<kTileRows>(rows - full, [&](auto m) {
+            constexpr int M = decltype(m)::value;
+            forward_panels<T, S, M, kSidePanels<M, 3, S>>(run, place, full, run.panel_begin, run.panel_end,
+                                                          is_downward);
+        });
+    }
+}
+
+// Kernels::forward_steps
+template <class T, class S>
+void forward_steps(const ForwardSteps<T, S>& run) {
+    const Steps& steps = *run.steps;
+    const T* projected = run.projected;
+    for (ptrdiff_t s = run.step_begin; s < run.step_end; ++s) {
+        const ptrdiff_t t = run.is_reverse ? steps.count - 1 - s : s;
+        const ptrdiff_t rows = min(steps.active(t), run.row_end) - run.row_begin;
+        if (rows > 0) {
+            for (ptrdiff_t i = 0; i < rows; ++i) {
+                run.previous[i] = state_before<T>(run, t, run.row_begin + i);
+                run.next[i] = run.output.at(steps, t, run.row_begin + i);
+            }
+            const ptrdiff_t flat = steps.first_row[t] + run.row_begin;
+            T* saved = run.saved == nullptr ? nullptr : run.saved + flat * 4 * run.hidden_size;
+            forward_step<T, S>(run, {projected, saved}, rows, s % 2 != 0);
+            projected += rows * 3 * kLanes<T>;
+        }
+        run.barrier->wait(run.threads);
+    }
+}
+
+// Kernels::forward_rows
+template <class T, class S>
+void forward_rows(const ForwardSteps<T, S>& run, ptrdiff_t rows) {
+    forward_step<T, S>(run, {run.projected, run.saved}, rows, false);
+}
+
+// sum[gate][m] += W[gate] . v[m] for one block of hidden units, straight from rows r, z, n of a (3H, K) matrix.
+template <class T, class S, int M>
+FASTGRU_INLINE void multiply_unpacked(const S* weight, ptrdiff_t H, ptrdiff_t unit, ptrdiff_t K,
+                                      const T* const* row, Vec<T> (&sum)[3][M]) {
+    constexpr int part = kPartLanes<S>;
+    const T* v[M];
+    unroll<M>([&](auto m) FASTGRU_INLINED { v[m] = row[m]; });
+    unroll<3>([&](auto gate) FASTGRU_INLINED {  // one after another: a processor follows 16 rows ahead, but not 48
+        for (ptrdiff_t k = 0; k < K; k += part) {
+            Vec<T> column[part];
+            load_columns(weight + (gate * H + unit) * K, K, H - unit, k, column);
+            unroll<part>([&](auto j) FASTGRU_INLINED {
+                if (k + j < K) {
+                    unroll<M>([&](auto m) FASTGRU_INLINED {
+                        sum[gate][m] = fma(broadcast(v[m][k + j]), column[j], sum[gate][m]);
+                    });
+                }
+            });
+        }
+    });
+}
+
+template <class T, class S, int M>
+FASTGRU_TILE void single_step_block(const SingleStep<T, S>& run, ptrdiff_t block) {
+    constexpr int L = kLanes<T>;
+    const ptrdiff_t H = run.hidden_size, unit = block * L;
+    const int lanes = int(min(L, H - unit));
+    Vec<T> a[3][M] = {}, c[3][M] = {};
+    if (run.bias_ih != nullptr) {
+        unroll<3>([&](auto gate) FASTGRU_INLINED {
+            const Vec<T> bias_ih = load_upto(run.bias_ih + gate * H + unit, lanes);
+            const Vec<T> bias_hh = load_upto(run.bias_hh + gate * H + unit, lanes);
+            unroll<M>([&](auto m) FASTGRU_INLINED {
+                a[gate][m] = gate < 2 ? bias_ih + bias_hh : bias_ih;
+                c[gate][m] = bias_hh;
+            });
+        });
+    }
+    multiply_unpacked<T, S, M>(run.weight_ih, H, unit, run.input_size, run.input, a);
+    unroll<2>([&](auto gate) FASTGRU_INLINED {  // r and z go on in the same sums; n keeps the two apart
+        unroll<M>([&](auto m) FASTGRU_INLINED { c[gate][m] = a[gate][m]; });
+    });
+    multiply_unpacked<T, S, M>(run.weight_hh, H, unit, H, run.previous, c);
+    unroll<M>([&](auto m) FASTGRU_INLINED {
+        T* saved = run.saved == nullptr ? nullptr : run.saved + m * 4 * H + unit;
+        forward_unit<T>(c[0][m], c[1][m], a[2][m], c[2][m], run.previous[m] + unit, run.next[m] + unit, saved, H,
+                        lanes);
+    });
+}
+
+// Kernels::single_step
+template <class T, class S>
+void single_step(const SingleStep<T, S>& run) {
+    for (ptrdiff_t block = run.begin; block < run.end; ++block)
+        with_rows<kSingleStepRows>(run.rows,
+                                   [&](auto m) { single_step_block<T, S, decltype(m)::value>(run, block); });
+}
+
+}  // namespace fastgru::FASTGRU_LEVEL

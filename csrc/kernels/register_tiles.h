@@ -1,0 +1,97 @@
+// Register tiles: small products that keep all their accumulators in registers.
+//
+// The rule of the house: every output element is summed over k = 0 .. K-1 in one accumulator, in that
+// order. Rows, panels and threads decide who computes an element, never how; so a result has the same bits
+// whatever tile it fell into (kernels are free to differ in rows and panels per tile, not in this).
+//
+// Right-hand sides are packed in panels of W vectors: [panel][k][W][lane].
+#pragma once
+
+#include "kernels/simd.h"
+
+namespace fastgru::FASTGRU_LEVEL {
+
+// Accumulators: two thirds to three quarters of the register file; the rest holds operands.
+constexpr int kMaxAccumulators = kRegisters == 32 ? 24 : 12;
+constexpr int kTileRows = kMaxAccumulators / 3;
+
+template <class T, int M, int N>
+struct Tile {
+    Vec<T> sum[M][N];
+};
+
+// A finished tile in memory, for an epilogue that loops over its rows. An epilogue unrolled over a tile in
+// registers needs more of them than there are: it ran at a third of the speed.
+template <class T, int M, int N>
+struct StoredTile {
+    alignas(64) T values[M * N * kLanes<T>];
+
+    FASTGRU_INLINE explicit StoredTile(const Tile<T, M, N>& tile) {
+        unroll<M>([&](auto m) FASTGRU_INLINED {
+            unroll<N>([&](auto n) FASTGRU_INLINED { store(values + (m * N + n) * kLanes<T>, tile.sum[m][n]); });
+        });
+    }
+    FASTGRU_INLINE Vec<T> at(ptrdiff_t m, ptrdiff_t n) const { return load(values + (m * N + n) * kLanes<T>); }
+};
+
+// Panels side by side in one tile: few rows leave accumulators free, and a tile needs several chains of fused
+// multiply-adds in flight to hide their latency. A single row reads its right-hand side straight from memory; more
+// rows hold it in registers too. With the widest vectors two panels are chains enough for a row, and pieces small
+// enough to be found in the level-1 cache again (forward_step). Widening takes registers of its own.
+template <int M, int W, class S>
+constexpr int kSidePanels = M == 1                             ? (kVectorBytes == 64 || Half<S> ? 2 : 4)
+                            : (M + 1) * W * 2 + 1 < kRegisters ? 2
+                                                               : 1;
+
+// tile += a * b over k in [0, K).  a: M row pointers; b: P panels of W vectors, `panel_stride` values apart.
+template <class T, int M, int W, int P, class S>
+FASTGRU_INLINE void multiply_rows(Tile<T, M, W * P>& tile, const T* const (&a)[M], ptrdiff_t K, const S* b,
+                                  ptrdiff_t panel_stride) {
+    constexpr int L = kLanes<T>;
+    // 1.5 KB ahead, about the distance the level-2 cache needs: +0..9 %, most where weights leave it.
+    constexpr ptrdiff_t ahead = 1536 / ptrdiff_t(sizeof(S));
+#pragma GCC unroll 2
+    for (ptrdiff_t k = 0; k < K; ++k) {
+        Vec<T> right[W * P];
+        unroll<P>([&](auto p) FASTGRU_INLINED {
+            unroll<W>([&](auto w) FASTGRU_INLINED {
+                const S* from = b + p * panel_stride + (k * W + w) * L;
+                right[p * W + w] = load(from);
+                // Three vectors of 16 bits fill one line and a half.
+                if constexpr (kVectorBytes == 64 && (sizeof(S) > 2 || w % 2 == 0)) __builtin_prefetch(from + ahead);
+            });
+        });
+        unroll<M>([&](auto m) FASTGRU_INLINED {
+            const Vec<T> left = broadcast(a[m][k]);
+            unroll<W * P>([&](auto n) FASTGRU_INLINED { tile.sum[m][n] = fma(left, right[n], tile.sum[m][n]); });
+        });
+    }
+}
+
+// tile += a^T * b over k in [0, K).  a: K rows of `lanes` values each, of which M from `a` on are used;
+// b: one panel of W vectors.
+template <class T, int M, int W>
+FASTGRU_INLINE void multiply_transposed(Tile<T, M, W>& tile, const T* a, ptrdiff_t K, const T* b) {
+    constexpr int L = kLanes<T>;
+#pragma GCC unroll 2
+    for (ptrdiff_t k = 0; k < K; ++k) {
+        Vec<T> right[W];
+        unroll<W>([&](auto w) FASTGRU_INLINED { right[w] = load(b + (k * W + w) * L); });
+        unroll<M>([&](auto m) FASTGRU_INLINED {
+            const Vec<T> left = broadcast(a[k * L + m]);
+            unroll<W>([&](auto w) FASTGRU_INLINED { tile.sum[m][w] = fma(left, right[w], tile.sum[m][w]); });
+        });
+    }
+}
+
+// Calls body(Index<M>) for the number of rows left, at most Max: the one place where a run-time row count
+// becomes a compile-time tile.
+template <int Max, class Body>
+FASTGRU_INLINE void with_rows(ptrdiff_t rows, Body&& body) {
+    if constexpr (Max > 1) {
+        if (rows < Max) return with_rows<Max - 1>(rows, body);
+    }
+    body(Index<Max>{});
+}
+
+}  // namespace fastgru::FASTGRU_LEVEL

@@ -1,0 +1,113 @@
+// What the two halves of the Python module share: a layer's sizes as Python holds them, and how a call gets its
+// scratch memory.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include <optional>
+
+#include "fastgru.h"
+#include "host/plan.h"
+#include "host/threads.h"
+#include "host/workspace.h"
+
+namespace fastgru::python {
+
+namespace nb = nanobind;
+
+using Address = uintptr_t;
+
+enum class Type { float32, float64, bfloat16, float16 };
+
+template <class T>
+struct Tag {
+    using type = T;
+};
+
+// visit(Tag<T>) for the C++ type of an element type.
+template <class Visit>
+auto with_type(Type type, const Visit& visit) {
+    switch (type) {
+        case Type::float64:
+            return visit(Tag<double>());
+        case Type::bfloat16:
+            return visit(Tag<BFloat16>());
+        case Type::float16:
+            return visit(Tag<Float16>());
+        default:
+            return visit(Tag<float>());
+    }
+}
+
+// A layer's sizes.
+struct Core {
+    Spec spec;
+    bool has_bias;
+    Type type;
+
+    ptrdiff_t tensors_per_cell() const { return has_bias ? 4 : 2; }
+};
+
+// Small arrays of cells on the stack; a hundred layers are more than anyone stacks.
+constexpr ptrdiff_t kMostCells = 256;
+
+// A call as short as this keeps the GIL: giving it away and taking it back costs more than others gain, and so does
+// holding the memory that they could take away meanwhile. By the estimate for one thread, in microseconds.
+constexpr double kKeepsGil = 2;
+
+template <class Call>
+bool keeps_gil(const Call& call) {
+    const Batch whole{call.batch.steps, call.batch.rows, nullptr};  // before lengths are known as after
+    return product_microseconds(call.spec, whole, Call::value_bytes) < kKeepsGil;
+}
+
+// Lengths of the sequences of a batch; false where one is not in 0 .. T. A full batch needs none.
+inline bool bound(Batch& batch, const int64_t* lengths) {
+    int64_t least = batch.steps;
+    for (ptrdiff_t b = 0; b < batch.rows; ++b) {
+        if (lengths[b] < 0 || lengths[b] > batch.steps) return false;
+        least = lengths[b] < least ? lengths[b] : least;
+    }
+    batch.lengths = least < batch.steps ? lengths : nullptr;
+    return true;
+}
+
+// Thrown where the system has no memory left; Python sees fastgru.errors.OutOfMemoryError (module.cpp).
+struct OutOfMemory {
+    size_t bytes;
+};
+
+// What a forward pass saves in blocks from this size on is of the pool: the allocator would give their pages back
+// to the system after every step, and touching fresh ones costs more than the kernels that fill them.
+constexpr size_t kPooledBytes = size_t(1) << 20;
+
+// A block of the pool, of at least so many bytes.
+inline Block borrow(size_t bytes) {
+    Block block(bytes);
+    if (block.data() == nullptr) throw OutOfMemory{bytes};
+    return block;
+}
+
+// All memory of the call is the call's own or held by it, unless it keeps the GIL.
+template <class Call>
+void run_in_workspace(Call call) {
+    const KernelTable& table = active_table();
+    std::optional<nb::gil_scoped_release> released;
+    if (!keeps_gil(call)) released.emplace();
+    const Team team(call.threads, product_microseconds(call.spec, call.batch, call.value_bytes));
+    call.threads = team.threads();
+    call.is_awake = team.is_awake();
+    const Block workspace = borrow(workspace_bytes(table, call));
+    run(table, call, workspace.data());
+}
+
+// Calls on memory by address: address_calls.cpp.
+void bind_address_calls(nb::module_& m, nb::class_<Core>& core);
+// Second derivatives, by address: tangent_calls.cpp.
+void bind_tangent_calls(nb::class_<Core>& core);
+// Calls from tensors to tensors: tensor_calls.cpp.
+void bind_tensor_calls(nb::module_& m, nb::class_<Core>& core);
+// Likewise with packed parameters: packed_calls.cpp.
+void bind_packed_calls(nb::module_& m);
+
+}  // namespace fastgru::python

@@ -1,0 +1,138 @@
+#include "python/dlpack_tensors.h"
+
+namespace nb = nanobind;
+
+namespace fastgru::tensors {
+
+namespace {
+
+int32_t dtype_index(DLDataType type) {
+    if (type.code == kType<BFloat16>.code) return 2;
+    return type.bits == 32 ? 0 : type.bits == 64 ? 1 : 3;
+}
+
+// Values from the first to the last in memory.
+int64_t extent(const DLTensor& tensor) {
+    int64_t last = 0;
+    for (int32_t i = 0; i < tensor.ndim; ++i) {
+        if (tensor.shape[i] == 0) return 0;
+        last += (tensor.shape[i] - 1) * tensor.strides[i];
+    }
+    return last + 1;
+}
+
+size_t number(const nb::object& value) {
+    const size_t number = PyLong_AsSize_t(value.ptr());
+    if (number == size_t(-1) && PyErr_Occurred()) throw nb::python_error();
+    return number;
+}
+
+}  // namespace
+
+void Method::load(nb::handle type, const char* name) {
+    descriptor_ = nb::getattr(type, name).release().ptr();  // kept as long as the process lives
+    if (Py_TYPE(descriptor_) != &PyMethodDescr_Type) return;
+    const PyMethodDef* method = reinterpret_cast<PyMethodDescrObject*>(descriptor_)->d_method;
+    if (method->ml_flags == METH_NOARGS) function_ = method->ml_meth;
+}
+
+nb::object Method::operator()(nb::handle self) const {
+    PyObject* result =
+        function_ != nullptr ? function_(self.ptr(), nullptr) : PyObject_CallOneArg(descriptor_, self.ptr());
+    if (result == nullptr) throw nb::python_error();
+    return nb::steal(result);
+}
+
+bool Tensors::load(nb::tuple types, const Maker& maker) {
+    const nb::object capsule = nb::getattr(types[0], "__dlpack_c_exchange_api__", nb::none());
+    if (!PyCapsule_IsValid(capsule.ptr(), "dlpack_exchange_api")) return false;
+    const auto* api =
+        static_cast<const DLPackExchangeAPI*>(PyCapsule_GetPointer(capsule.ptr(), "dlpack_exchange_api"));
+    if (api->major != 1 || api->describe == nullptr || api->allocate == nullptr || api->to_object == nullptr)
+        return false;
+    const nb::module_ torch = nb::module_::import_("torch");
+    is_neg_.load(torch.attr("Tensor"), "is_neg");
+    storage_.load(torch.attr("Tensor"), "untyped_storage");
+    bytes_.load(torch.attr("UntypedStorage"), "nbytes");
+    address_.load(torch.attr("UntypedStorage"), "data_ptr");
+    maker_ = maker;
+    types_ = types.release().ptr();  // kept as long as the process lives
+    api_ = api;
+    return true;
+}
+
+bool Tensors::is_known(PyTypeObject* type) const {
+    if (types_ == nullptr) return false;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(types_); ++i)
+        if (PyTuple_GET_ITEM(types_, i) == reinterpret_cast<PyObject*>(type)) return true;
+    return false;
+}
+
+bool Tensors::describe(nb::handle object, DLDataType type, DLTensor& out) const {
+    if (!is_known(Py_TYPE(object.ptr()))) return false;
+    if (api_->describe(object.ptr(), &out) != 0) {
+        PyErr_Clear();  // a tensor that DLPack has no words for; the caller has another way
+        return false;
+    }
+    if (out.device.device_type != kCpu || out.dtype.code != type.code || out.dtype.bits != type.bits ||
+        out.dtype.lanes != 1)
+        return false;
+    out.data = static_cast<char*>(out.data) + out.byte_offset;
+    // Torch may negate lazily, which a description does not tell.
+    return is_neg_(object).ptr() == Py_False;
+}
+
+bool Tensors::has_memory(nb::handle object, size_t value_bytes, const DLTensor& seen, nb::object& storage) const {
+    const size_t bytes = size_t(extent(seen)) * value_bytes;
+    // Null: zeros that torch has not written down, or memory that was given back.
+    if (seen.data == nullptr) return bytes == 0;
+    storage = storage_(object);
+    try {
+        const size_t offset = reinterpret_cast<size_t>(seen.data) - number(address_(storage));
+        return offset + bytes <= number(bytes_(storage));
+    } catch (nb::python_error& error) {  // a part of zeros that torch has not written down: no storage behind it
+        if (!error.matches(PyExc_RuntimeError)) throw;
+        return false;
+    }
+}
+
+nb::object Tensors::make(DLDataType type, int32_t ndim, int64_t* shape, void*& data) const {
+    if (maker_.from_capsule == nullptr) return make_through_dlpack(type, ndim, shape, data);
+    int64_t strides[kMostDimensions];
+    strides[ndim - 1] = 1;
+    for (int32_t i = ndim - 1; i > 0; --i) strides[i - 1] = strides[i] * shape[i];
+    void* handle = nullptr;
+    const int32_t dtype = maker_.dtypes[dtype_index(type)];
+    if (maker_.empty_strided(ndim, shape, strides, dtype, 0, -1, &handle) != 0) throw NoMemory();
+    const nb::object capsule = nb::steal(PyCapsule_New(handle, nullptr, nullptr));
+    if (!capsule.is_valid() || maker_.data(handle, &data) != 0) {
+        maker_.destroy(handle);
+        throw NoMemory();
+    }
+    PyObject* tensor = PyObject_CallOneArg(maker_.from_capsule, capsule.ptr());
+    if (maker_.keeps_handle) maker_.destroy(handle);
+    if (tensor == nullptr) throw nb::python_error();
+    return nb::steal(tensor);
+}
+
+nb::object Tensors::make_through_dlpack(DLDataType type, int32_t ndim, int64_t* shape, void*& data) const {
+    DLTensor prototype{nullptr, {kCpu, 0}, ndim, type, shape, nullptr, 0};
+    DLManagedTensorVersioned* managed = nullptr;
+    const auto ignore = [](void*, const char*, const char*) {};
+    if (api_->allocate(&prototype, &managed, nullptr, ignore) != 0) throw NoMemory();
+    data = static_cast<char*>(managed->tensor.data) + managed->tensor.byte_offset;
+    void* object = nullptr;
+    // One that fails may have freed the tensor or not, by how far it came; so it gets nothing to free it with.
+    const auto deleter = managed->deleter;
+    managed->deleter = [](DLManagedTensorVersioned*) {};
+    const bool is_made = api_->to_object(managed, &object) == 0;
+    managed->deleter = deleter;
+    if (!is_made) {
+        const nb::python_error error;  // takes what is pending, before other code runs
+        deleter(managed);
+        throw error;
+    }
+    return nb::steal(static_cast<PyObject*>(object));
+}
+
+}  // namespace fastgru::tensors

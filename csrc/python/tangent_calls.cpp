@@ -1,0 +1,192 @@
+// Second derivatives of a layer, from tensors to tensors. A layer's directions (G) stand one after another in each
+// tensor. Answers None where one is not plain, dense and of the right size; the caller has operators of torch then.
+#include <string.h>
+
+#include "python/read_arguments.h"
+
+namespace fastgru::python {
+
+namespace {
+
+// What is read of one call: pointers of its first direction.
+template <class T>
+struct Tangent {
+    ptrdiff_t groups;
+    TangentSteps<T> steps;
+};
+
+// The tuple (weight, bias, a, start, and their tangents): those of 3H x H, 3H, T x 1 x B x 3H and 1 x 1 x B x H.
+template <class T>
+bool read_tangent(Arguments& arguments, const Core& core, nb::handle alive, nb::handle inputs,
+                  Tangent<T>& tangent) {
+    if (!PyTuple_CheckExact(inputs.ptr()) || PyTuple_GET_SIZE(inputs.ptr()) != 8) return false;
+    const auto input = [&](Py_ssize_t i) { return nb::handle(PyTuple_GET_ITEM(inputs.ptr(), i)); };
+    TangentSteps<T>& call = tangent.steps;
+    tensors::DLTensor a;
+    if (!arguments.read<T>(input(2), a) || a.ndim != 5) return false;
+    const int64_t G = a.shape[0], steps = a.shape[1], rows = a.shape[3], H = core.spec.hidden_size;
+    if (G == 0 || steps == 0 || rows == 0 || !tensors::is_dense(a, {G, steps, 1, rows, 3 * H})) return false;
+    tangent.groups = G, call.steps = steps, call.rows = rows, call.hidden_size = H;
+    const bool* is_alive;
+    if (!read_optional(arguments, input(0), {G, 3 * H, H}, call.weight) ||
+        !read_optional(arguments, input(1), {G, 3 * H}, call.bias) ||
+        !read_optional(arguments, input(2), {G, steps, 1, rows, 3 * H}, call.a) ||
+        !read_optional(arguments, input(3), {G, 1, 1, rows, H}, call.start) ||
+        !read_optional(arguments, input(4), {G, 3 * H, H}, call.d_weight) ||
+        !read_optional(arguments, input(5), {G, 3 * H}, call.d_bias) ||
+        !read_optional(arguments, input(6), {G, steps, 1, rows, 3 * H}, call.d_a) ||
+        !read_optional(arguments, input(7), {G, 1, 1, rows, H}, call.d_start) ||
+        !read_optional(arguments, alive, {G, steps, 1, rows, 1}, is_alive))
+        return false;
+    call.alive = reinterpret_cast<const unsigned char*>(is_alive);
+    call.d_start_stride = call.d_start == nullptr ? 0 : H;
+    return call.weight != nullptr && call.bias != nullptr && call.start != nullptr;
+}
+
+template <class P>
+void move(P*& pointer, ptrdiff_t values) {
+    if (pointer != nullptr) pointer += values;
+}
+
+template <class T>
+TangentSteps<T> of_direction(const Tangent<T>& tangent, ptrdiff_t g, const T* zeros) {
+    TangentSteps<T> call = tangent.steps;
+    const ptrdiff_t H = call.hidden_size, every = call.steps * call.rows;
+    move(call.alive, g * every);
+    move(call.weight, g * 3 * H * H), move(call.d_weight, g * 3 * H * H);
+    move(call.bias, g * 3 * H), move(call.d_bias, g * 3 * H);
+    move(call.a, g * every * 3 * H), move(call.d_a, g * every * 3 * H);
+    move(call.start, g * call.rows * H), move(call.d_start, g * call.rows * H);
+    move(call.states, g * every * H), move(call.d_states, g * every * H);
+    move(call.gates, g * every * 8 * H);
+    if (call.d_start == nullptr) call.d_start = zeros;
+    return call;
+}
+
+// visit(direction, its steps, table, threads) for all directions, without the GIL.
+template <class T, class Visit>
+void for_directions(const Tangent<T>& tangent, int threads, const Visit& visit) {
+    const TangentSteps<T>& first = tangent.steps;
+    const Spec one{first.hidden_size, first.hidden_size, 1, 1};
+    const double each = product_microseconds(one, {first.steps, first.rows, nullptr}, sizeof(T));
+    const size_t row_bytes = size_t(first.hidden_size) * sizeof(T);
+    const nb::gil_scoped_release released;
+    const Team team(threads, each * double(tangent.groups));
+    const int workers = threads_for_calls(first.rows, each / double(first.rows), team.threads(), team.is_awake());
+    const Block zeros = borrow(row_bytes);
+    memset(zeros.data(), 0, row_bytes);
+    for (ptrdiff_t g = 0; g < tangent.groups; ++g)
+        visit(g, of_direction(tangent, g, static_cast<const T*>(zeros.data())), active_table(), workers);
+}
+
+template <class T>
+nb::object forward_tangent(const Core& core, nb::handle alive, nb::handle inputs, int threads) {
+    Arguments arguments;
+    Tangent<T> tangent{};
+    if (!read_tangent(arguments, core, alive, inputs, tangent)) return nb::none();
+    const int64_t G = tangent.groups, steps = tangent.steps.steps, rows = tangent.steps.rows;
+    int64_t states[] = {G, steps, 1, rows, core.spec.hidden_size};
+    int64_t gates[] = {G, steps, 1, rows, 8 * core.spec.hidden_size};
+    nb::object results[3];
+    try {
+        results[0] = make(states, tangent.steps.states), results[1] = make(states, tangent.steps.d_states);
+        results[2] = make(gates, tangent.steps.gates);
+    } catch (const tensors::NoMemory&) {
+        return nb::none();
+    }
+    for_directions(tangent, threads,
+                   [](ptrdiff_t, const TangentSteps<T>& call, const KernelTable& table, int workers) {
+                       const Block workspace = borrow(workspace_bytes(table, call));
+                       run(table, call, workers, workspace.data());
+                   });
+    return nb::make_tuple(results[0], results[1], results[2]);
+}
+
+// The results of `forward_tangent`, to be read.
+template <class T>
+bool read_passed(Arguments& arguments, nb::handle passed, Tangent<T>& tangent) {
+    if (!PyTuple_CheckExact(passed.ptr()) || PyTuple_GET_SIZE(passed.ptr()) != 3) return false;
+    TangentSteps<T>& call = tangent.steps;
+    const int64_t G = tangent.groups, steps = call.steps, rows = call.rows, H = call.hidden_size;
+    const T* found[3];
+    for (Py_ssize_t i = 0; i < 3; ++i) {
+        const nb::handle one(PyTuple_GET_ITEM(passed.ptr(), i));
+        if (one.is_none() || !read_optional(arguments, one, {G, steps, 1, rows, i < 2 ? H : 8 * H}, found[i]))
+            return false;
+    }
+    call.states = const_cast<T*>(found[0]), call.d_states = const_cast<T*>(found[1]);
+    call.gates = const_cast<T*>(found[2]);
+    return true;
+}
+
+template <class T>
+nb::object backward_tangent(const Core& core, nb::handle alive, nb::handle inputs, nb::handle passed,
+                            nb::handle g_states, nb::handle d_g_states, int threads) {
+    Arguments arguments;
+    Tangent<T> tangent{};
+    if (!read_tangent(arguments, core, alive, inputs, tangent) || !read_passed(arguments, passed, tangent))
+        return nb::none();
+    const int64_t G = tangent.groups, steps = tangent.steps.steps, rows = tangent.steps.rows;
+    const int64_t H = core.spec.hidden_size, every = steps * rows;
+    TangentBackSteps<T> first{};
+    if (g_states.is_none() || !read_optional(arguments, g_states, {G, steps, 1, rows, H}, first.g_states) ||
+        !read_optional(arguments, d_g_states, {G, steps, 1, rows, H}, first.d_g_states))
+        return nb::none();
+    int64_t gates[] = {G, steps, 1, rows, 3 * H}, starts[] = {G, 1, 1, rows, H};
+    nb::object results[5];
+    try {
+        results[0] = make(gates, first.g_a), results[1] = make(gates, first.d_g_a);
+        results[2] = make(gates, first.g_c), results[3] = make(gates, first.d_g_c);
+        results[4] = make(starts, first.d_g_start);
+    } catch (const tensors::NoMemory&) {
+        return nb::none();
+    }
+    for_directions(tangent, threads,
+                   [&](ptrdiff_t g, const TangentSteps<T>& there, const KernelTable& table, int workers) {
+                       TangentBackSteps<T> call = first;
+                       call.there = &there;
+                       call.weight = there.weight, call.d_weight = there.d_weight;
+                       move(call.g_states, g * every * H), move(call.d_g_states, g * every * H);
+                       move(call.g_a, g * every * 3 * H), move(call.d_g_a, g * every * 3 * H);
+                       move(call.g_c, g * every * 3 * H), move(call.d_g_c, g * every * 3 * H);
+                       move(call.d_g_start, g * rows * H);
+                       const Block workspace = borrow(workspace_bytes(table, call));
+                       run(table, call, workers, workspace.data());
+                   });
+    return nb::make_tuple(results[0], results[1], results[2], results[3], results[4]);
+}
+
+// Of the core's type where sums are of that type too.
+template <class Visit>
+nb::object with_sums(const Core& core, const Visit& visit) {
+    if (core.type == Type::float64) return visit(Tag<double>());
+    if (core.type == Type::float32) return visit(Tag<float>());
+    return nb::none();
+}
+
+}  // namespace
+
+void bind_tangent_calls(nb::class_<Core>& core) {
+    core.def(
+            "forward_tangent",
+            [](const Core& self, nb::handle alive, nb::handle inputs, int threads) {
+                return with_sums(self,
+                                 [&]<class T>(Tag<T>) { return forward_tangent<T>(self, alive, inputs, threads); });
+            },
+            nb::arg("alive").none(), nb::arg("inputs"), nb::arg("threads"),
+            "The states of a layer's directions, their tangents, and what the way back needs; or None.")
+        .def(
+            "backward_tangent",
+            [](const Core& self, nb::handle alive, nb::handle inputs, nb::handle passed, nb::handle g_states,
+               nb::handle d_g_states, int threads) {
+                return with_sums(self, [&]<class T>(Tag<T>) {
+                    return backward_tangent<T>(self, alive, inputs, passed, g_states, d_g_states, threads);
+                });
+            },
+            nb::arg("alive").none(), nb::arg("inputs"), nb::arg("passed"), nb::arg("g_states"),
+            nb::arg("d_g_states").none(), nb::arg("threads"),
+            "The gradients of a and their tangents, the same of the hidden projection, and the tangent of start's "
+            "gradient; or None.");
+}
+
+}  // namespace fastgru::python

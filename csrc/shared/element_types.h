@@ -1,0 +1,48 @@
+// Numbers of 16 bits: how parameters and vectors may be stored. Sums, states between steps and everything saved are
+// float then.
+#pragma once
+
+#include <stdint.h>
+
+#include "shared/barrier.h"
+
+namespace fastgru {
+
+struct BFloat16 {
+    uint16_t bits;
+};
+struct Float16 {
+    uint16_t bits;
+};
+
+// The type that values of type S are computed in.
+template <class S>
+struct SumOf {
+    using type = S;
+};
+template <>
+struct SumOf<BFloat16> {
+    using type = float;
+};
+template <>
+struct SumOf<Float16> {
+    using type = float;
+};
+template <class S>
+using Sum = typename SumOf<S>::type;
+
+template <class S>
+concept Half = sizeof(S) == 2;
+
+// One value by itself; kernels widen whole vectors (kernels/simd.h).
+FASTGRU_INLINE float widened(float x) { return x; }
+FASTGRU_INLINE double widened(double x) { return x; }
+FASTGRU_INLINE float widened(BFloat16 x) { return __builtin_bit_cast(float, uint32_t(x.bits) << 16); }
+FASTGRU_INLINE float widened(Float16 x) {
+    const uint32_t size = x.bits & 0x7FFF, sign = uint32_t(x.bits & 0x8000) << 16;
+    if (size < 0x400) return (sign == 0 ? 1.0f : -1.0f) * float(size) / (1 << 24);  // below the normal numbers
+    const uint32_t rebias = size >= 0x7C00 ? 224u << 23 : 112u << 23;               // infinity and NaN; the others
+    return __builtin_bit_cast(float, ((size << 13) + rebias) | sign);
+}
+
+}  // namespace fastgru

@@ -1,0 +1,267 @@
+// What one instruction-set level offers: a table of kernels per element type, and the arguments they take.
+//
+// Everything here is plain data, so that it may be shared by code compiled for different levels. Shapes stand
+// in brackets. L is the number of lanes of a vector, Hb = ceil(H / L) the number of hidden blocks, Hp = Hb * L.
+#pragma once
+
+#include <stddef.h>
+
+#include "shared/barrier.h"
+#include "shared/element_types.h"
+
+namespace fastgru {
+
+// The rows of a batch of sequences, step by step. Rows are numbered through: step t holds the flat rows
+// first_row[t] .. first_row[t + 1] - 1, for batch rows 0, 1, ...; the count never grows from step to step, so the
+// longest sequence is batch row 0. The caller may have the sequences in another order.
+struct Steps {
+    ptrdiff_t count;             // T
+    ptrdiff_t batch;             // B
+    const ptrdiff_t* first_row;  // [T + 1]
+    const ptrdiff_t* places;     // [B]: which of the caller's sequences is batch row b; null: the same one
+
+    FASTGRU_INLINE ptrdiff_t place(ptrdiff_t b) const { return places == nullptr ? b : places[b]; }
+
+    FASTGRU_INLINE ptrdiff_t rows() const { return first_row[count]; }
+    // Batch rows alive at step t; none outside the sequence.
+    FASTGRU_INLINE ptrdiff_t active(ptrdiff_t t) const {
+        return t < 0 || t >= count ? 0 : first_row[t + 1] - first_row[t];
+    }
+};
+
+// Where the vectors of sequences lie: step t, batch row b. By step (with any strides, in the caller's order), or
+// one after another in the order of the flat rows.
+template <class T>
+struct Sequence {
+    T* data;  // may be null where the user of the struct says so
+    ptrdiff_t row_stride;
+    ptrdiff_t step_stride;
+    bool is_flat;
+
+    FASTGRU_INLINE T* at(const Steps& steps, ptrdiff_t t, ptrdiff_t b) const {
+        return data +
+               (is_flat ? (steps.first_row[t] + b) * row_stride : t * step_stride + steps.place(b) * row_stride);
+    }
+};
+
+// Where sequences start anew: before a marked step, the state is put back to what is given here. The other
+// direction comes to that border from behind, and starts anew after the step.
+template <class T>
+struct Resets {
+    const unsigned char* marks;  // [T][B] in the caller's order; null: none
+    ptrdiff_t step_stride, row_stride;
+    const T* state;          // [B][H], state_stride apart
+    ptrdiff_t state_stride;  // 0: one row for all
+};
+
+// The recurrence forward over a range of steps, for some batch rows and some panels of hidden units. Parameters may
+// be stored (S) in fewer bytes than sums have (T).
+template <class T, class S = T>
+struct ForwardSteps {
+    const Steps* steps;
+    bool is_reverse;                   // direction: step order s = 0 .. T-1 is time t = T-1-s
+    ptrdiff_t step_begin, step_end;    // in processing order
+    ptrdiff_t row_begin, row_end;      // batch rows
+    ptrdiff_t panel_begin, panel_end;  // hidden blocks
+    ptrdiff_t hidden_size;
+    const S* weight_hh;        // [Hb][H][3][L]
+    const T* bias_hn;          // [Hb][L]
+    const T* projected;        // [panel_end - panel_begin][projected_rows][3][L]; rows in processing order
+    ptrdiff_t projected_rows;  // active (step, row) pairs of this range
+    const T* h_0;              // [B][H], h_0_stride apart; stride 0: one row for all
+    ptrdiff_t h_0_stride;
+    Resets<T> resets;
+    Sequence<T> output;  // vectors of H
+    T* saved;            // [flat row][4][H]: r, z, n, c_n; null when no gradient is wanted
+    const T** previous;  // [row_end - row_begin], scratch: where each row's last state is
+    T** next;            // the same for its next state; null: not wanted
+    Barrier* barrier;    // waited at after each step by the threads that share these rows
+    int threads;         // how many they are; 1: no waiting
+};
+
+// One step of few rows, for hidden blocks [begin, end), with the parameters as the user has them: where every
+// weight is used once, packing it first would only move it twice more. Sums run in the same order as in the packed
+// kernels.
+template <class T, class S = T>
+struct SingleStep {
+    ptrdiff_t rows;  // at most kSingleStepRows
+    ptrdiff_t input_size, hidden_size;
+    const S *weight_ih, *weight_hh, *bias_ih, *bias_hh;  // as in Cell
+    const T* const* input;                               // [rows]: where vectors of I are
+    const T* const* previous;                            // [rows]: and states of H
+    T* const* next;                                      // [rows]
+    T* saved;                                            // [rows][4][H], or null
+    ptrdiff_t begin, end;
+};
+constexpr ptrdiff_t kSingleStepRows = 4;
+
+// The recurrence backward over a range of steps. `d_gates` are the gradients of the sums inside the activations,
+// in four groups of hidden blocks: [n | r | z | r * n]; the first three are the gradient of the input
+// projection, the last three that of the hidden projection.
+template <class T>
+struct BackwardSteps {
+    const Steps* steps;
+    bool is_reverse;
+    ptrdiff_t step_begin, step_end;  // processed downwards
+    ptrdiff_t row_begin, row_end;
+    ptrdiff_t panel_begin, panel_end;  // column panels of weight_hh
+    ptrdiff_t hidden_size;
+    int panel_vectors;   // W: vectors per column panel
+    const T* weight_hh;  // [panel][3 Hp][W][L]: rows r, z, n against columns
+    const T* saved;      // [flat row][4][H], from row saved_first_row on
+    ptrdiff_t saved_first_row;
+    Sequence<const T> output;  // as in ForwardSteps
+    const T* h_0;
+    ptrdiff_t h_0_stride;
+    Resets<T> resets;
+    Sequence<const T> d_output;  // vectors of H; null: zero
+    const T* d_h_n;              // [B][H]; null: zero
+    T* d_h_0;                    // [B][H]; null: not wanted
+    T* d_reset;                  // [B][H], added to: gradient of what resets put in; null: not wanted
+    T* carry;                    // [B][Hp]: z * dh of the step processed last
+    T* d_gates;                  // [4 Hb][capacity][L], for the rows of this range
+    ptrdiff_t first_row;         // flat row stored first in d_gates
+    const T* later_d_gates;      // the same for the range processed before this one
+    ptrdiff_t later_first_row;
+    ptrdiff_t capacity;
+    Barrier* barrier;
+    int threads;
+};
+
+// One direction of one layer and a tangent to it, in its own order of steps, row-major without gaps. Tangents are
+// named d_; where one is null, it is zero.
+template <class T>
+struct TangentSteps {
+    ptrdiff_t steps, rows, hidden_size;  // T, B, H
+    ptrdiff_t row_begin, row_end;
+    const unsigned char* alive;  // [T][B]: elsewhere a step leaves the state as it is; null: everywhere
+    const T *weight, *d_weight;  // of the hidden projection: [Hb][H][3][L]
+    const T *bias, *d_bias;      // [3][H], of the hidden projection; null: none
+    const T *a, *d_a;            // [T][B][3][H]: projected inputs
+    const T *start,
+        *d_start;  // [B][H]: the first state; the tangent's rows stand d_start_stride apart, neither null
+    ptrdiff_t d_start_stride;
+    T *states, *d_states;  // [T][B][H]: results
+    T* gates;              // [T][B][8][H]: r, z, n, c_n and their tangents: for the way back
+};
+
+// The way back: the gradients of the sums, and how they move along the tangent. Gradients are named g_.
+template <class T>
+struct TangentBackSteps {
+    const TangentSteps<T>* there;    // results and all; its weights are not read
+    int panel_vectors;               // W
+    const T *weight, *d_weight;      // [panel][3H][W][L]
+    const T *g_states, *d_g_states;  // [T][B][H]: from outside
+    T* carry;                        // [B][2][Hp], scratch
+    T *g_a, *d_g_a, *g_c, *d_g_c;    // [T][B][3][H]: of the projected inputs, and of the hidden projection
+    T* d_g_start;                    // [B][H]
+};
+
+// Whether batch row b starts anew at time t. Run is ForwardSteps or BackwardSteps.
+template <class Run>
+FASTGRU_INLINE bool is_reset(const Run& run, ptrdiff_t t, ptrdiff_t b) {
+    if (run.resets.marks == nullptr) return false;
+    const ptrdiff_t border = run.is_reverse ? t + 1 : t;
+    return b < run.steps->active(border) &&
+           run.resets.marks[border * run.resets.step_stride + run.steps->place(b) * run.resets.row_stride] != 0;
+}
+
+// The state that batch row b had before time t: the output at the step processed before, h_0, or a reset's.
+template <class T, class Run>
+FASTGRU_INLINE const T* state_before(const Run& run, ptrdiff_t t, ptrdiff_t b) {
+    const ptrdiff_t before = run.is_reverse ? t + 1 : t - 1;
+    if (is_reset(run, t, b)) return run.resets.state + run.steps->place(b) * run.resets.state_stride;
+    if (b < run.steps->active(before)) return run.output.at(*run.steps, before, b);
+    return run.h_0 + run.steps->place(b) * run.h_0_stride;
+}
+
+// Those that read parameters as the user stores them, and the panels made of them.
+template <class T, class S = T>
+struct ForwardKernels {
+    ptrdiff_t lanes;      // L
+    ptrdiff_t tile_rows;  // rows of a full register tile
+
+    // Rows r, z, n of a (3H, K) matrix to [Hb][K][3][L], for the hidden blocks [begin, end).
+    void (*pack_gates)(const S* weight, ptrdiff_t H, ptrdiff_t K, S* packed, ptrdiff_t begin, ptrdiff_t end);
+    // projected[panel - begin][i][gate] = bias + row[i] . weight, for the hidden blocks [begin, end).
+    void (*project)(const T* const* row, ptrdiff_t rows, ptrdiff_t I, const S* weight_ih, const T* bias,
+                    ptrdiff_t begin, ptrdiff_t end, T* projected);
+    void (*forward_steps)(const ForwardSteps<T, S>&);
+    // The gates of `rows` rows at once, of which `previous` holds the states before; no output.
+    void (*forward_rows)(const ForwardSteps<T, S>&, ptrdiff_t rows);
+    void (*single_step)(const SingleStep<T, S>&);
+};
+
+template <class T>
+struct Kernels : ForwardKernels<T> {
+    // Rows [begin, end) of [rows][K] (by pointer; null is a row of zeros) to [panel][rows][W][L].
+    void (*pack_rows)(const T* const* row, ptrdiff_t rows, ptrdiff_t K, int W, T* packed, ptrdiff_t begin,
+                      ptrdiff_t end);
+    void (*backward_steps)(const BackwardSteps<T>&);
+    // d_input[i] (+)= d_gates[i] . weight for rows [begin, end); `blocks` hidden blocks are summed over,
+    // weight is [panel][blocks * L][W][L], d_input points to vectors of K.
+    void (*input_gradient)(const T* d_gates, ptrdiff_t capacity, ptrdiff_t blocks, const T* weight, int W,
+                           ptrdiff_t K, T* const* d_input, bool accumulate, ptrdiff_t begin, ptrdiff_t end);
+    // d_weight[panel][unit][W][L] += sum over rows of d_gates[unit] * right, for the blocks [begin, end) out of
+    // `blocks`; right is [panel][capacity][W][L]. Rows are summed in pieces, each from zero.
+    void (*weight_gradient)(const T* d_gates, ptrdiff_t capacity, ptrdiff_t rows, ptrdiff_t blocks, const T* right,
+                            int W, ptrdiff_t panels, T* d_weight, ptrdiff_t begin, ptrdiff_t end);
+    // d_bias[block][L] += sum over rows of d_gates[block].
+    void (*bias_gradient)(const T* d_gates, ptrdiff_t capacity, ptrdiff_t rows, T* d_bias, ptrdiff_t begin,
+                          ptrdiff_t end);
+    // All steps of the rows [row_begin, row_end).
+    void (*tangent_steps)(const TangentSteps<T>&);
+    void (*tangent_back_steps)(const TangentBackSteps<T>&);
+    // Elementwise, for the tests of their error bounds.
+    void (*sigmoid)(const T* x, T* y, ptrdiff_t n);
+    void (*tanh)(const T* x, T* y, ptrdiff_t n);
+    // The processor's own limits (kernels/machine_limits.h).
+    double (*fma_chains)(T one, ptrdiff_t rounds);
+    double (*read_all)(const T* values, ptrdiff_t n, ptrdiff_t repeats);
+};
+
+template <class S>
+struct HalfKernels : ForwardKernels<float, S> {
+    // pack_gates to panels of floats.
+    void (*pack_wide)(const S* weight, ptrdiff_t H, ptrdiff_t K, float* packed, ptrdiff_t begin, ptrdiff_t end);
+    void (*widen)(const S* x, float* y, ptrdiff_t n);
+    // To the nearest, of two the even one.
+    void (*narrow)(const float* x, S* y, ptrdiff_t n);
+};
+
+struct KernelTable {
+    const char* name;
+    Kernels<float> float32;
+    Kernels<double> float64;
+    HalfKernels<BFloat16> bfloat16;
+    HalfKernels<Float16> float16;
+};
+
+// Of parameters stored as S.
+template <class S>
+FASTGRU_INLINE const auto& kernels_of(const KernelTable& table) {
+    if constexpr (__is_same(S, float))
+        return table.float32;
+    else if constexpr (__is_same(S, double))
+        return table.float64;
+    else if constexpr (__is_same(S, BFloat16))
+        return table.bfloat16;
+    else
+        return table.float16;
+}
+
+// One definition per level that this build has (host/levels.cpp lists them).
+namespace baseline {
+extern const KernelTable table;
+}
+namespace neon {
+extern const KernelTable table;
+}
+namespace avx2 {
+extern const KernelTable table;
+}
+namespace avx512 {
+extern const KernelTable table;
+}
+
+}  // namespace fastgru

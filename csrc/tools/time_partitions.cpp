@@ -1,0 +1,160 @@
+// What each way of dividing a layer among threads takes, beside the way that host/plan.cpp chooses: the figures its
+// estimate is fitted to. Prints the table of host/plan.md; run it on a quiet machine, with threads pinned
+// (OMP_PROC_BIND=true).
+//
+//   time_partitions LEVEL forward|backward THREADS
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <chrono>
+#include <vector>
+
+#include "fastgru.h"
+#include "host/plan.h"
+
+using namespace fastgru;
+
+namespace {
+
+constexpr ptrdiff_t kSteps = 100;
+constexpr double kMicrosecondsPerRound = 5'000;
+constexpr int kPasses = 8;  // over the whole grid: what disturbs lasts seconds
+constexpr Way kWays[] = {Way::alone, Way::rows, Way::columns, Way::ahead};
+constexpr const char* kNames[] = {"alone", "rows", "columns", "ahead"};
+
+double now() {
+    using namespace std::chrono;
+    return duration<double, std::micro>(steady_clock::now().time_since_epoch()).count();
+}
+
+// One layer with a full batch, and all memory its calls need.
+struct Problem {
+    ptrdiff_t H, B;
+    int threads;
+    Spec spec{H, H, 1, 1};
+    Batch batch{kSteps, B, nullptr};
+    std::vector<float> values = std::vector<float>(size_t(kSteps * B * H), 0.5f), output = values, d_input = values;
+    std::vector<float> h_n = std::vector<float>(size_t(B * H)),
+                       matrix = std::vector<float>(size_t(3 * H * H), 0.01f);
+    std::vector<float> bias = std::vector<float>(size_t(3 * H), 0.1f), d_ih = matrix, d_hh = matrix, d_bias = bias;
+    std::vector<float> d_bias_hh = bias, saved = std::vector<float>(saved_values<float>(spec, batch, false));
+    Cell<float> cell{matrix.data(), matrix.data(), bias.data(), bias.data()};
+    CellGradients<float> d_cell{d_ih.data(), d_hh.data(), d_bias.data(), d_bias_hh.data()};
+    Sequence<const float> input{values.data(), H, B * H, false};
+    Sequence<float> output_at{output.data(), H, B * H, false};
+
+    template <class Call>
+    void once(const Call& call) const {
+        const size_t bytes = (workspace_bytes(active_table(), call) + 63) / 64 * 64;
+        static size_t held = 0;
+        static void* workspace = nullptr;
+        if (bytes > held) {
+            free(workspace);
+            workspace = aligned_alloc(64, held = bytes);
+        }
+        run(active_table(), call, workspace);
+    }
+
+    void forward(Way way) {
+        once(Forward<float>{spec,
+                            batch,
+                            input,
+                            nullptr,
+                            {},
+                            &cell,
+                            output_at,
+                            h_n.data(),
+                            saved.data(),
+                            false,
+                            threads,
+                            true,
+                            nullptr,
+                            way});
+    }
+
+    void backward(Way way) {
+        once(Backward<float>{spec,
+                             batch,
+                             input,
+                             nullptr,
+                             {},
+                             &cell,
+                             {output.data(), H, B * H, false},
+                             saved.data(),
+                             false,
+                             input,
+                             nullptr,
+                             {d_input.data(), H, B * H, false},
+                             nullptr,
+                             nullptr,
+                             &d_cell,
+                             threads,
+                             true,
+                             way});
+    }
+
+    LayerShape shape() const {
+        const Kernels<float>& kernels = active_table().float32;
+        return {
+            kSteps,        B,       kSteps * B, H,     H,        1, kernels.lanes, kernels.tile_rows, sizeof(float),
+            sizeof(float), threads, true,       false, Way::best};
+    }
+};
+
+struct Figures {
+    ptrdiff_t H, B;
+    double least[4];  // microseconds of each way, in the best round
+};
+
+// One round of each way.
+void measure(Problem& problem, bool is_backward, double (&least)[4]) {
+    for (int i = 0; i < (is_backward ? 3 : 4); ++i) {
+        const double begin = now();
+        int calls = 0;
+        do {
+            is_backward ? problem.backward(kWays[i]) : problem.forward(kWays[i]);
+            ++calls;
+        } while (now() - begin < kMicrosecondsPerRound);
+        const double mean = (now() - begin) / calls;
+        if (mean < least[i]) least[i] = mean;
+    }
+}
+
+void print(const Figures& figures, int threads, bool is_backward) {
+    const LayerShape shape = Problem{figures.H, figures.B, threads}.shape();
+    const Way chosen = is_backward ? plan_backward(shape).way : plan_forward(shape).way;
+    printf("| %td | %td |", figures.H, figures.B);
+    double own = 0, best = 1e30;
+    for (int i = 0; i < (is_backward ? 3 : 4); ++i) {
+        printf(" %.0f |", figures.least[i]);
+        if (figures.least[i] < best) best = figures.least[i];
+        if (kWays[i] == chosen) own = figures.least[i];
+    }
+    printf(" %s | %.0f %% |\n", kNames[int(chosen) - int(Way::alone)], (own / best - 1) * 100);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc != 4 || !set_active_level(argv[1])) {
+        fprintf(stderr, "usage: time_partitions LEVEL forward|backward THREADS, at a level of this machine\n");
+        return 2;
+    }
+    const bool is_backward = strcmp(argv[2], "backward") == 0;
+    const int threads = atoi(argv[3]);
+    std::vector<Figures> grid;
+    for (const ptrdiff_t H : {32, 64, 128, 256, 512, 1024})
+        for (const ptrdiff_t B : {1, 2, 3, 4, 5, 8, 16, 32}) grid.push_back({H, B, {1e30, 1e30, 1e30, 1e30}});
+    for (int pass = 0; pass < kPasses; ++pass) {
+        for (Figures& figures : grid) {
+            Problem problem{figures.H, figures.B, threads};
+            problem.forward(Way::alone);  // fills what the backward pass reads
+            measure(problem, is_backward, figures.least);
+        }
+    }
+    printf("| H | B | alone | rows | columns%s | chosen | slower than the best |\n", is_backward ? "" : " | ahead");
+    printf("|---|---|---|---|---|%s---|---|\n", is_backward ? "" : "---|");
+    for (const Figures& figures : grid) print(figures, threads, is_backward);
+    return 0;
+}
