@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -152,3 +153,32 @@ def test_public_names():
         assert value.__doc__, f"{name} has no documentation"
     with pytest.raises(AttributeError, match="module 'fastgru' has no attribute 'LSTM'"):
         _ = fastgru.LSTM
+
+
+CORE = Path(__file__).parent.parent / "csrc"
+
+# Which folders of the core's sources a file may include, by its own folder (docs/architecture.md).
+MAY_INCLUDE = {
+    "shared": {"shared"},
+    "kernels": {"kernels", "shared"},
+    "include": {"include", "shared"},
+    "host": {"host", "include", "shared"},
+    "python": {"python", "host", "include", "shared"},
+    "tools": {"tools", "host", "include", "shared"},
+}
+# What is compiled for several levels must not bring functions that the linker could keep of one level for all.
+C_HEADERS = {"sched.h", "stddef.h", "stdint.h", "immintrin.h", "arm_neon.h"}
+CORE_FILES = [path.relative_to(CORE) for path in sorted(CORE.rglob("*")) if path.suffix in (".h", ".cpp")]
+
+
+@pytest.mark.parametrize("path", CORE_FILES, ids=str)
+def test_sources_of_the_core_include_only_what_their_folder_may(path):
+    included = re.findall(r'^ *#include ([<"])(.*)[>"]', (CORE / path).read_text(), re.MULTILINE)
+    for name in (name for mark, name in included if mark == '"'):
+        file = Path("include" if "/" not in name else "", name)
+        assert (CORE / file).is_file(), f"{path} includes {name}, which is not there"
+        assert file.parts[0] in MAY_INCLUDE[path.parts[0]], f"{path} includes {name}"
+    libraries = {name for mark, name in included if mark == "<"}
+    if path.parts[0] in ("kernels", "shared"):
+        assert libraries <= C_HEADERS, f"{path} includes {libraries - C_HEADERS}"
+    assert path.parts[0] == "python" or not any(re.match("Python|nanobind", name) for name in libraries)
