@@ -12,8 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "shared/barrier.h"
 #include "shared/element_types.h"
+#include "shared/inline.h"
 
 #if defined(__AVX2__)
 #include <immintrin.h>

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "shared/barrier.h"
+#include "shared/inline.h"
 
 namespace fastgru {
 

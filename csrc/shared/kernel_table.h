@@ -8,6 +8,7 @@
 
 #include "shared/barrier.h"
 #include "shared/element_types.h"
+#include "shared/inline.h"
 
 namespace fastgru {
 
