@@ -216,7 +216,7 @@ struct BackwardCell {
 
     // The recurrence over one chunk, times [begin, end), for the batch rows or the hidden units of this thread.
     void run_chunk(BackwardSteps<T> run, ptrdiff_t begin, ptrdiff_t end, int thread, int threads) const {
-        const bool splits = plan.way == Way::columns;
+        const bool splits = plan.partition == Partition::columns;
         const Share panels(memory.hh.panels, splits ? thread : 0, splits ? threads : 1);
         run.panel_begin = panels.begin;
         run.panel_end = panels.end;

@@ -80,7 +80,7 @@ struct ForwardLayer {
     Barrier barrier;
     WorkQueue queue[2];
 
-    bool splits_columns() const { return plan.way == Way::columns; }
+    bool splits_columns() const { return plan.partition == Partition::columns; }
     ptrdiff_t hidden_size() const { return call.spec.hidden_size; }
     ptrdiff_t blocks() const { return (hidden_size() + kernels.lanes - 1) / kernels.lanes; }
 
@@ -252,7 +252,7 @@ struct ForwardLayer {
             pack(thread, threads);
             barrier.wait(threads);
         }
-        if (plan.way == Way::ahead) return run_pipelined(thread, threads);
+        if (plan.partition == Partition::ahead) return run_pipelined(thread, threads);
         const ptrdiff_t items = plan.groups * call.spec.num_directions;
         // Rows are longest first, so the queue hands the long groups out before the short ones.
         for (ptrdiff_t item = splits_columns() ? 0 : queue[0].take(); item < items;

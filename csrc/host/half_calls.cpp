@@ -108,7 +108,7 @@ class WideForward {
         call.threads = half.threads;
         call.is_awake = half.is_awake;
         call.packed = half.packed;
-        call.way = half.way;
+        call.partition = half.partition;
     }
 
     void finish() const {
@@ -152,7 +152,7 @@ class WideBackward {
         call.d_cells = d_cells_;
         call.threads = half.threads;
         call.is_awake = half.is_awake;
-        call.way = half.way;
+        call.partition = half.partition;
         for (ptrdiff_t i = 0; i < half.spec.cells(); ++i) widen_cell(i);
     }
 

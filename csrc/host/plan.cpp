@@ -22,7 +22,7 @@ constexpr ptrdiff_t kGradientRows = 256;
 // Chunks of a sequence whose inputs are projected ahead: the first, which nobody works ahead of, is short.
 constexpr ptrdiff_t kChunksAhead = 6;
 
-// The estimate of what each way takes, in microseconds. Its constants are fitted to the figures in plan.md.
+// The estimate of what each partition takes, in microseconds. Its constants are fitted to the figures in plan.md.
 constexpr double kFlopsPerMicrosecond = 1e5;
 // A step takes no less than that of so many rows: few of them do not fill the multipliers, and weights have to come
 // from the nearest cache that holds them.
@@ -80,23 +80,23 @@ ptrdiff_t groups_for(const LayerShape& shape, int threads) {
     return smaller(shape.batch, ceil_div(threads, shape.directions));
 }
 
-bool is_possible(const LayerShape& shape, Way way, int threads) {
-    if (way == Way::rows) return groups_for(shape, threads) * shape.directions > 1;
-    if (way == Way::columns) return shape.blocks() >= threads;
+bool is_possible(const LayerShape& shape, Partition partition, int threads) {
+    if (partition == Partition::rows) return groups_for(shape, threads) * shape.directions > 1;
+    if (partition == Partition::columns) return shape.blocks() >= threads;
     return shape.directions == 1 && shape.steps >= 4 * shape.tile_rows;
 }
 
-double forward_microseconds(const LayerShape& shape, Way way, int threads) {
+double forward_microseconds(const LayerShape& shape, Partition partition, int threads) {
     const Estimate one(shape);
     const double count = double(threads), directions = double(shape.directions);
     const double alone = one.projection(one.batch) + one.recurrence(one.batch);
-    if (way == Way::alone) return directions * alone;
-    if (way == Way::columns) {
+    if (partition == Partition::alone) return directions * alone;
+    if (partition == Partition::columns) {
         const double widest = double(ceil_div(shape.blocks(), threads)) / double(shape.blocks()) * count;
         return directions *
                (widest * (one.projection(one.batch) / count + one.recurrence(one.batch, count)) + one.wait(count));
     }
-    if (way == Way::rows) {
+    if (partition == Partition::rows) {
         const ptrdiff_t groups = groups_for(shape, threads);
         const double rows = rows_of_part(shape, one, groups);
         return double(ceil_div(groups * shape.directions, threads)) * (one.projection(rows) + one.recurrence(rows));
@@ -117,19 +117,20 @@ double panel_shares(const LayerShape& shape, int threads) {
     return double(panels) / double(ceil_div(panels, threads));
 }
 
-double backward_microseconds(const LayerShape& shape, Way way, int threads) {
+double backward_microseconds(const LayerShape& shape, Partition partition, int threads) {
     const Estimate one(shape);
     const double count = double(threads);
     const double shared = 2 * one.projection(one.batch) + one.row * one.total;
-    if (way == Way::alone) return shared + one.recurrence(one.batch);
+    if (partition == Partition::alone) return shared + one.recurrence(one.batch);
     const double chunks = double(ceil_div(shape.steps, gradient_steps(shape)));
     const double all = shared / count + one.meet(chunks * kMeetingsBackward, count);
-    if (way == Way::columns) return all + one.recurrence(one.batch, panel_shares(shape, threads)) + one.wait(count);
+    if (partition == Partition::columns)
+        return all + one.recurrence(one.batch, panel_shares(shape, threads)) + one.wait(count);
     return all + one.recurrence(rows_of_part(shape, one, threads));
 }
 
 struct Choice {
-    Way way;
+    Partition partition;
     int threads;
 };
 
@@ -149,29 +150,29 @@ double most_of_least(int threads, int more) {
     return threads == 1 ? 1 : 1 - kWorth * double(more - threads) / double(more);
 }
 
-// The wanted way with as many threads as it can have.
-Choice wanted(const LayerShape& shape, std::initializer_list<Way> ways) {
+// The wanted partition with as many threads as it can have.
+Choice wanted(const LayerShape& shape, std::initializer_list<Partition> partitions) {
     for (int threads = shape.threads; threads > 1; --threads)
-        for (const Way way : ways)
-            if (way == shape.way && is_possible(shape, way, threads)) return {way, threads};
-    return {Way::alone, 1};
+        for (const Partition partition : partitions)
+            if (partition == shape.partition && is_possible(shape, partition, threads)) return {partition, threads};
+    return {Partition::alone, 1};
 }
 
-// The way out of `ways` and the number of threads with the smallest estimate; of equal ones, the fewest threads.
-Choice choose(const LayerShape& shape, std::initializer_list<Way> ways,
-              double (&microseconds)(const LayerShape&, Way, int)) {
-    if (shape.way != Way::best) return wanted(shape, ways);
-    Choice best{Way::alone, 1};
-    double least = microseconds(shape, Way::alone, 1);
+// The one of `partitions` and the number of threads with the smallest estimate; of equal ones, the fewest threads.
+Choice choose(const LayerShape& shape, std::initializer_list<Partition> partitions,
+              double (&microseconds)(const LayerShape&, Partition, int)) {
+    if (shape.partition != Partition::best) return wanted(shape, partitions);
+    Choice best{Partition::alone, 1};
+    double least = microseconds(shape, Partition::alone, 1);
     for (int threads = 2; threads <= shape.threads; threads = next_team(threads, shape.threads)) {
         const double start = start_microseconds(threads, shape.is_awake, shape.steps == 1 ? kStartOneStep : kStart);
         if (start >= least) break;  // and more of them take even longer to start
-        for (const Way way : ways) {
-            if (!is_possible(shape, way, threads)) continue;
-            const double estimate = microseconds(shape, way, threads) + start;
+        for (const Partition partition : partitions) {
+            if (!is_possible(shape, partition, threads)) continue;
+            const double estimate = microseconds(shape, partition, threads) + start;
             if (estimate >= least * most_of_least(best.threads, threads)) continue;
             least = estimate;
-            best = {way, threads};
+            best = {partition, threads};
         }
     }
     return best;
@@ -187,29 +188,31 @@ double product_microseconds(const Spec& spec, const Batch& batch, size_t value_b
 }
 
 ForwardPlan plan_forward(const LayerShape& shape) {
-    const auto [way, threads] = choose(shape, {Way::rows, Way::columns, Way::ahead}, forward_microseconds);
-    ForwardPlan plan{way, threads, 1, 0, 0};
+    const auto [partition, threads] =
+        choose(shape, {Partition::rows, Partition::columns, Partition::ahead}, forward_microseconds);
+    ForwardPlan plan{partition, threads, 1, 0, 0};
     const ptrdiff_t row_bytes = 3 * shape.blocks() * shape.lanes * ptrdiff_t(shape.value_bytes);
     const ptrdiff_t rows_at_once = larger(kProjectionRows, kProjectionBytes / row_bytes);
-    if (way == Way::rows) plan.groups = groups_for(shape, threads);
+    if (partition == Partition::rows) plan.groups = groups_for(shape, threads);
     plan.groups *= ceil_div(shape.batch, plan.groups * rows_at_once);
-    if (way == Way::ahead) plan.groups = 1;
+    if (partition == Partition::ahead) plan.groups = 1;
     plan.group_rows = shape.is_ragged ? shape.batch : ceil_div(shape.batch, plan.groups);
     const ptrdiff_t all = shape.steps * plan.group_rows;
     plan.chunk_rows = smaller(all, rows_at_once);
-    if (way == Way::ahead)
+    if (partition == Partition::ahead)
         plan.chunk_rows = smaller(plan.chunk_rows,
                                   ceil_div(ceil_div(shape.total, kChunksAhead), shape.tile_rows) * shape.tile_rows);
     plan.chunk_rows = larger(plan.chunk_rows, plan.group_rows);
-    if (way == Way::rows) plan.threads = int(smaller(threads, plan.groups * shape.directions));
+    if (partition == Partition::rows) plan.threads = int(smaller(threads, plan.groups * shape.directions));
     return plan;
 }
 
 BackwardPlan plan_backward(const LayerShape& shape) {
     LayerShape one_direction = shape;
     one_direction.directions = 1;
-    const auto [way, threads] = choose(one_direction, {Way::rows, Way::columns}, backward_microseconds);
-    return {way, threads, gradient_steps(shape)};
+    const auto [partition, threads] =
+        choose(one_direction, {Partition::rows, Partition::columns}, backward_microseconds);
+    return {partition, threads, gradient_steps(shape)};
 }
 
 int threads_for_calls(ptrdiff_t calls, double microseconds, int most, bool is_awake) {

@@ -15,13 +15,13 @@ struct LayerShape {
     int threads;                       // at most
     bool is_awake;                     // threads take work at once
     bool is_ragged;
-    Way way;  // wanted
+    Partition partition;  // wanted
 
     ptrdiff_t blocks() const { return (hidden_size + lanes - 1) / lanes; }
 };
 
 struct ForwardPlan {
-    Way way;  // any but best
+    Partition partition;  // any but best
     int threads;
     ptrdiff_t groups;      // of batch rows that go through the sequence together; about equal work in each
     ptrdiff_t group_rows;  // at most, in one of them
@@ -29,7 +29,7 @@ struct ForwardPlan {
 };
 
 struct BackwardPlan {
-    Way way;  // alone, rows or columns: for the recurrence; what remains of a chunk is always shared
+    Partition partition;  // alone, rows or columns: for the recurrence; what remains of a chunk is always shared
     int threads;
     // Depends on sizes alone, never on the threads: it sets the order in which weight gradients are summed.
     ptrdiff_t chunk_steps;

@@ -88,7 +88,7 @@ LayerShape layer_shape(const ForwardKernels<T, S>& kernels, const Call& call, pt
     const Batch& batch = call.batch;
     return {batch.longest(),     batch.rows,    batch.total(),     spec.width(layer), spec.hidden_size,
             spec.num_directions, kernels.lanes, kernels.tile_rows, sizeof(T),         sizeof(S),
-            call.threads,        call.is_awake, batch.is_ragged(), call.way};
+            call.threads,        call.is_awake, batch.is_ragged(), call.partition};
 }
 
 // What a training forward saved: the gates of every cell, unless they will be recomputed; then the outputs of all

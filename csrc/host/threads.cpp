@@ -39,8 +39,8 @@ long now() {
     return long(std::chrono::duration_cast<std::chrono::nanoseconds>(time).count());
 }
 
-// What is remembered only chooses between ways to the same bits, so it may be read and written by several threads
-// at once without an order; only not torn.
+// What is remembered only chooses between partitions with the same bits, so it may be read and written by several
+// threads at once without an order; only not torn.
 template <class V>
 V read(const V& value) {
     return __atomic_load_n(&value, __ATOMIC_RELAXED);

@@ -45,8 +45,8 @@ struct Batch {
     }
 };
 
-// How threads divide a layer. All ways lead to the same bits.
-enum class Way {
+// How threads divide a layer. All partitions lead to the same bits.
+enum class Partition {
     best,     // the quickest by the estimate of host/plan.cpp
     alone,    // one thread does everything
     rows,     // each takes batch rows through the whole sequence, without ever waiting
@@ -90,7 +90,7 @@ struct Forward {
     int threads;              // at most this many
     bool is_awake;            // threads take work at once (host/threads.h); results are the same either way
     const void* packed;       // from `pack` with the same table; null: the call packs `cells` for itself
-    Way way = Way::best;      // another where it is possible, for tests and measurements
+    Partition partition = Partition::best;  // another where it is possible, for tests and measurements
 };
 
 template <class T>
@@ -114,7 +114,7 @@ struct Backward {
     const CellGradients<T>* d_cells;  // [L D]
     int threads;
     bool is_awake;  // as in the forward pass
-    Way way = Way::best;
+    Partition partition = Partition::best;
 };
 
 // Values that a training forward leaves for the backward pass: four per step, row and hidden unit (none where they

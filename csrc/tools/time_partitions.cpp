@@ -1,4 +1,4 @@
-// What each way of dividing a layer among threads takes, beside the way that host/plan.cpp chooses: the figures its
+// What each partition of a layer among threads takes, beside the one that host/plan.cpp chooses: the figures its
 // estimate is fitted to. Prints the table of host/plan.md; run it on a quiet machine, with threads pinned
 // (OMP_PROC_BIND=true).
 //
@@ -20,7 +20,7 @@ namespace {
 constexpr ptrdiff_t kSteps = 100;
 constexpr double kMicrosecondsPerRound = 5'000;
 constexpr int kPasses = 8;  // over the whole grid: what disturbs lasts seconds
-constexpr Way kWays[] = {Way::alone, Way::rows, Way::columns, Way::ahead};
+constexpr Partition kPartitions[] = {Partition::alone, Partition::rows, Partition::columns, Partition::ahead};
 constexpr const char* kNames[] = {"alone", "rows", "columns", "ahead"};
 
 double now() {
@@ -56,7 +56,7 @@ struct Problem {
         run(active_table(), call, workspace);
     }
 
-    void forward(Way way) {
+    void forward(Partition partition) {
         once(Forward<float>{spec,
                             batch,
                             input,
@@ -70,10 +70,10 @@ struct Problem {
                             threads,
                             true,
                             nullptr,
-                            way});
+                            partition});
     }
 
-    void backward(Way way) {
+    void backward(Partition partition) {
         once(Backward<float>{spec,
                              batch,
                              input,
@@ -91,29 +91,40 @@ struct Problem {
                              &d_cell,
                              threads,
                              true,
-                             way});
+                             partition});
     }
 
     LayerShape shape() const {
         const Kernels<float>& kernels = active_table().float32;
-        return {
-            kSteps,        B,       kSteps * B, H,     H,        1, kernels.lanes, kernels.tile_rows, sizeof(float),
-            sizeof(float), threads, true,       false, Way::best};
+        return {kSteps,
+                B,
+                kSteps * B,
+                H,
+                H,
+                1,
+                kernels.lanes,
+                kernels.tile_rows,
+                sizeof(float),
+                sizeof(float),
+                threads,
+                true,
+                false,
+                Partition::best};
     }
 };
 
 struct Figures {
     ptrdiff_t H, B;
-    double least[4];  // microseconds of each way, in the best round
+    double least[4];  // microseconds of each partition, in the best round
 };
 
-// One round of each way.
+// One round of each partition.
 void measure(Problem& problem, bool is_backward, double (&least)[4]) {
     for (int i = 0; i < (is_backward ? 3 : 4); ++i) {
         const double begin = now();
         int calls = 0;
         do {
-            is_backward ? problem.backward(kWays[i]) : problem.forward(kWays[i]);
+            is_backward ? problem.backward(kPartitions[i]) : problem.forward(kPartitions[i]);
             ++calls;
         } while (now() - begin < kMicrosecondsPerRound);
         const double mean = (now() - begin) / calls;
@@ -123,15 +134,15 @@ void measure(Problem& problem, bool is_backward, double (&least)[4]) {
 
 void print(const Figures& figures, int threads, bool is_backward) {
     const LayerShape shape = Problem{figures.H, figures.B, threads}.shape();
-    const Way chosen = is_backward ? plan_backward(shape).way : plan_forward(shape).way;
+    const Partition chosen = is_backward ? plan_backward(shape).partition : plan_forward(shape).partition;
     printf("| %td | %td |", figures.H, figures.B);
     double own = 0, best = 1e30;
     for (int i = 0; i < (is_backward ? 3 : 4); ++i) {
         printf(" %.0f |", figures.least[i]);
         if (figures.least[i] < best) best = figures.least[i];
-        if (kWays[i] == chosen) own = figures.least[i];
+        if (kPartitions[i] == chosen) own = figures.least[i];
     }
-    printf(" %s | %.0f %% |\n", kNames[int(chosen) - int(Way::alone)], (own / best - 1) * 100);
+    printf(" %s | %.0f %% |\n", kNames[int(chosen) - int(Partition::alone)], (own / best - 1) * 100);
 }
 
 }  // namespace
@@ -149,7 +160,7 @@ int main(int argc, char** argv) {
     for (int pass = 0; pass < kPasses; ++pass) {
         for (Figures& figures : grid) {
             Problem problem{figures.H, figures.B, threads};
-            problem.forward(Way::alone);  // fills what the backward pass reads
+            problem.forward(Partition::alone);  // fills what the backward pass reads
             measure(problem, is_backward, figures.least);
         }
     }

@@ -127,7 +127,7 @@ T* data_or_null(std::vector<T>& values) {
 
 template <class T>
 Results<T> by_the_core(const Problem<T>& p, const KernelTable& table, int threads, bool is_packed,
-                       Way way = Way::best) {
+                       Partition partition = Partition::best) {
     Results<T> results = empty_results(p);
     std::vector<Cell<T>> cells;
     std::vector<CellGradients<T>> d_cells;
@@ -155,7 +155,7 @@ Results<T> by_the_core(const Problem<T>& p, const KernelTable& table, int thread
                        threads,
                        true,
                        is_packed ? packed.data() : nullptr,
-                       way};
+                       partition};
     Backward<T> backward{p.spec,
                          p.batch,
                          forward.input,
@@ -173,7 +173,7 @@ Results<T> by_the_core(const Problem<T>& p, const KernelTable& table, int thread
                          d_cells.data(),
                          threads,
                          true,
-                         way};
+                         partition};
     const auto in_workspace = [&](const auto& call) {
         void* workspace = nullptr;
         if (posix_memalign(&workspace, 64, workspace_bytes(table, call)) != 0) abort();
@@ -330,8 +330,9 @@ bool check_one() {
         const Results<T> alone = by_the_core(p, *level->table, 1, false);
         bool is_right = agrees(alone, wanted);
         for (const int threads : {2, 3 + int(generator() % 5)})
-            for (const Way way : {Way::best, Way::rows, Way::columns, Way::ahead})
-                is_right &= by_the_core(p, *level->table, threads, threads == 2, way) == alone;
+            for (const Partition partition :
+                 {Partition::best, Partition::rows, Partition::columns, Partition::ahead})
+                is_right &= by_the_core(p, *level->table, threads, threads == 2, partition) == alone;
         if (!is_right) {
             printf("wrong at %s: I %td H %td L %td D %td T %td B %td packed %d lengths %d resets %d\n",
                    level->table->name, p.spec.input_size, p.spec.hidden_size, p.spec.num_layers,
