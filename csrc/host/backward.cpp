@@ -14,8 +14,6 @@ namespace fastgru {
 
 namespace {
 
-ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
-
 // A weight matrix and its gradient, with columns in panels of W vectors.
 template <class T>
 struct Columns {
@@ -56,7 +54,7 @@ Columns<T> lay_out_columns(const Kernels<T>& kernels, ptrdiff_t width, ptrdiff_t
     Columns<T> columns;
     columns.width = width;
     columns.vectors = panel_vectors(width, kernels.lanes);
-    columns.panels = (width + columns.vectors * kernels.lanes - 1) / (columns.vectors * kernels.lanes);
+    columns.panels = ceil_div(width, columns.vectors * kernels.lanes);
     columns.weight = arena.take<T>(columns.panel_values(depth, kernels.lanes));
     columns.d_weight = arena.take<T>(columns.panel_values(depth, kernels.lanes));
     columns.right = arena.take<T>(columns.panel_values(capacity, kernels.lanes));
@@ -67,7 +65,7 @@ Columns<T> lay_out_columns(const Kernels<T>& kernels, ptrdiff_t width, ptrdiff_t
 template <class T>
 BackwardMemory<T> lay_out(const Kernels<T>& kernels, const Backward<T>& call, ptrdiff_t layer, Arena& arena) {
     const Spec& spec = call.spec;
-    const ptrdiff_t H = spec.hidden_size, L = kernels.lanes, blocks = (H + L - 1) / L;
+    const ptrdiff_t H = spec.hidden_size, L = kernels.lanes, blocks = kernels.blocks(H);
     BackwardMemory<T> memory{};
     memory.steps = lay_out_steps(call.batch, arena);
     memory.zeros = arena.take<T>(H);
@@ -109,7 +107,7 @@ struct BackwardCell {
     Barrier barrier;
 
     ptrdiff_t hidden_size() const { return call.spec.hidden_size; }
-    ptrdiff_t blocks() const { return (hidden_size() + kernels.lanes - 1) / kernels.lanes; }
+    ptrdiff_t blocks() const { return kernels.blocks(hidden_size()); }
     ptrdiff_t cell() const { return layer * call.spec.num_directions + direction; }
     const CellGradients<T>& gradients() const { return call.d_cells[cell()]; }
 
@@ -261,7 +259,7 @@ struct BackwardCell {
             T* row = d_weight + (gates[group] * H + i % H) * columns.width;
             for (ptrdiff_t column = 0; column < columns.width; column += step) {
                 const T* from = columns.d_weight + (column / step * 3 * padded + unit) * step;
-                memcpy(row + column, from, size_t(smaller(step, columns.width - column)) * sizeof(T));
+                memcpy(row + column, from, size_t(min(step, columns.width - column)) * sizeof(T));
             }
         }
     }

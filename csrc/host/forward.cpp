@@ -7,8 +7,6 @@ namespace fastgru {
 
 namespace {
 
-ptrdiff_t larger(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
-
 // For has_wide_panels.
 constexpr ptrdiff_t kNearPanelBytes = 1 << 20, kRowsForWidePanels = 4, kStepsForWidePanels = 4;
 
@@ -39,11 +37,11 @@ bool makes_panels(const Forward<T, S>& call) {
 template <class P, class T, class S>
 ForwardMemory<T, P> lay_out(const ForwardKernels<T, P>& kernels, const Forward<T, S>& call, Arena& arena) {
     const Spec& spec = call.spec;
-    const ptrdiff_t H = spec.hidden_size, L = kernels.lanes, blocks = (H + L - 1) / L;
+    const ptrdiff_t H = spec.hidden_size, L = kernels.lanes, blocks = kernels.blocks(H);
     ForwardMemory<T, P> memory{};
     memory.steps = lay_out_steps(call.batch, arena);
     memory.zeros = arena.take<T>(H);
-    const ptrdiff_t width = spec.num_layers == 1 || spec.width(0) > spec.width(1) ? spec.width(0) : spec.width(1);
+    const ptrdiff_t width = max(spec.width(0), spec.width(spec.num_layers - 1));
     for (ptrdiff_t d = 0; d < spec.num_directions && makes_panels<P>(call); ++d)
         memory.pack[d] = lay_out_pack(kernels, width, H, arena);
     const bool keeps_inner = call.saved == nullptr && spec.num_layers > 1;
@@ -51,9 +49,9 @@ ForwardMemory<T, P> lay_out(const ForwardKernels<T, P>& kernels, const Forward<T
         between = keeps_inner ? arena.take<T>(call.batch.total() * spec.num_directions * H) : nullptr;
     const ForwardPlan plan = plan_forward(layer_shape(kernels, call, 0));
     const ForwardPlan inner = plan_forward(layer_shape(kernels, call, spec.num_layers - 1));
-    const ptrdiff_t rows = larger(larger(plan.group_rows, inner.group_rows), kSingleStepRows);
-    const ptrdiff_t chunk = larger(larger(plan.chunk_rows, inner.chunk_rows), kSingleStepRows);
-    const int threads = plan.threads > inner.threads ? plan.threads : inner.threads;
+    const ptrdiff_t rows = max(max(plan.group_rows, inner.group_rows), kSingleStepRows);
+    const ptrdiff_t chunk = max(max(plan.chunk_rows, inner.chunk_rows), kSingleStepRows);
+    const int threads = int(max(plan.threads, inner.threads));
     memory.scratch = arena.take<ThreadScratch<T>>(threads);
     for (int i = 0; i < threads; ++i) {
         const ThreadScratch<T> scratch{arena.take<T>(blocks * chunk * 3 * L), arena.take<const T*>(chunk),
@@ -82,7 +80,7 @@ struct ForwardLayer {
 
     bool splits_columns() const { return plan.partition == Partition::columns; }
     ptrdiff_t hidden_size() const { return call.spec.hidden_size; }
-    ptrdiff_t blocks() const { return (hidden_size() + kernels.lanes - 1) / kernels.lanes; }
+    ptrdiff_t blocks() const { return kernels.blocks(hidden_size()); }
 
     void pack(int thread, int threads) const {
         const Share share(blocks(), thread, threads);
@@ -133,8 +131,7 @@ struct ForwardLayer {
 
     // Rows of the run's group alive at time t.
     ptrdiff_t active(const Run& run, ptrdiff_t t) const {
-        const ptrdiff_t alive = memory.steps.active(t) < run.row_end ? memory.steps.active(t) : run.row_end;
-        return larger(0, alive - run.row_begin);
+        return max(0, min(memory.steps.active(t), run.row_end) - run.row_begin);
     }
 
     // The next chunk of a run: as many steps, at least one, as there is room for. False when none are left.
@@ -345,8 +342,7 @@ void pack(const KernelTable& table, const Spec& spec, const Cell<S>* cells, void
     const auto& kernels = kernels_of<S>(table);
     for (ptrdiff_t cell = 0; cell < spec.cells(); ++cell)
         pack_cell(kernels, cells[cell], spec.width(cell / spec.num_directions), spec.hidden_size,
-                  find_pack(kernels, spec, cell, packed),
-                  Share((spec.hidden_size + kernels.lanes - 1) / kernels.lanes, 0, 1));
+                  find_pack(kernels, spec, cell, packed), Share(kernels.blocks(spec.hidden_size), 0, 1));
 }
 
 #define FASTGRU_STORED(T, S)                                                    \

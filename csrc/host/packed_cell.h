@@ -19,7 +19,7 @@ struct CellPack {
 
 template <class T, class S>
 CellPack<T, S> lay_out_pack(const ForwardKernels<T, S>& kernels, ptrdiff_t width, ptrdiff_t H, Arena& arena) {
-    const ptrdiff_t L = kernels.lanes, blocks = (H + L - 1) / L;
+    const ptrdiff_t L = kernels.lanes, blocks = kernels.blocks(H);
     return {arena.take<S>(blocks * width * 3 * L), arena.take<S>(blocks * H * 3 * L), arena.take<T>(blocks * 3 * L),
             arena.take<T>(blocks * L)};
 }

@@ -7,9 +7,6 @@ namespace fastgru {
 
 namespace {
 
-ptrdiff_t ceil_div(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
-ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
-ptrdiff_t larger(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
 double larger(double a, double b) { return a > b ? a : b; }
 
 // The projection of a chunk is written and read once; half the level-2 cache of today's cores keeps it near.
@@ -77,7 +74,7 @@ double rows_of_part(const LayerShape& shape, const Estimate& one, ptrdiff_t part
 }
 
 ptrdiff_t groups_for(const LayerShape& shape, int threads) {
-    return smaller(shape.batch, ceil_div(threads, shape.directions));
+    return min(shape.batch, ceil_div(threads, shape.directions));
 }
 
 bool is_possible(const LayerShape& shape, Partition partition, int threads) {
@@ -107,8 +104,8 @@ double forward_microseconds(const LayerShape& shape, Partition partition, int th
 
 ptrdiff_t gradient_steps(const LayerShape& shape) {
     const ptrdiff_t row_bytes = 4 * shape.blocks() * shape.lanes * ptrdiff_t(shape.value_bytes);
-    const ptrdiff_t rows = larger(kGradientRows, kGradientBytes / row_bytes);
-    return smaller(shape.steps, larger(1, rows / shape.batch));
+    const ptrdiff_t rows = max(kGradientRows, kGradientBytes / row_bytes);
+    return min(shape.steps, max(1, rows / shape.batch));
 }
 
 // In how many equal parts so many threads divide the panels of the recurrent weights.
@@ -192,18 +189,18 @@ ForwardPlan plan_forward(const LayerShape& shape) {
         choose(shape, {Partition::rows, Partition::columns, Partition::ahead}, forward_microseconds);
     ForwardPlan plan{partition, threads, 1, 0, 0};
     const ptrdiff_t row_bytes = 3 * shape.blocks() * shape.lanes * ptrdiff_t(shape.value_bytes);
-    const ptrdiff_t rows_at_once = larger(kProjectionRows, kProjectionBytes / row_bytes);
+    const ptrdiff_t rows_at_once = max(kProjectionRows, kProjectionBytes / row_bytes);
     if (partition == Partition::rows) plan.groups = groups_for(shape, threads);
     plan.groups *= ceil_div(shape.batch, plan.groups * rows_at_once);
     if (partition == Partition::ahead) plan.groups = 1;
     plan.group_rows = shape.is_ragged ? shape.batch : ceil_div(shape.batch, plan.groups);
     const ptrdiff_t all = shape.steps * plan.group_rows;
-    plan.chunk_rows = smaller(all, rows_at_once);
+    plan.chunk_rows = min(all, rows_at_once);
     if (partition == Partition::ahead)
-        plan.chunk_rows = smaller(plan.chunk_rows,
-                                  ceil_div(ceil_div(shape.total, kChunksAhead), shape.tile_rows) * shape.tile_rows);
-    plan.chunk_rows = larger(plan.chunk_rows, plan.group_rows);
-    if (partition == Partition::rows) plan.threads = int(smaller(threads, plan.groups * shape.directions));
+        plan.chunk_rows =
+            min(plan.chunk_rows, ceil_div(ceil_div(shape.total, kChunksAhead), shape.tile_rows) * shape.tile_rows);
+    plan.chunk_rows = max(plan.chunk_rows, plan.group_rows);
+    if (partition == Partition::rows) plan.threads = int(min(threads, plan.groups * shape.directions));
     return plan;
 }
 

@@ -17,7 +17,7 @@ struct LayerShape {
     bool is_ragged;
     Partition partition;  // wanted
 
-    ptrdiff_t blocks() const { return (hidden_size + lanes - 1) / lanes; }
+    ptrdiff_t blocks() const { return ceil_div(hidden_size, lanes); }
 };
 
 struct ForwardPlan {

@@ -9,20 +9,14 @@ namespace fastgru {
 namespace {
 
 template <class T>
-ptrdiff_t blocks_of(const KernelTable& table, ptrdiff_t H) {
-    const ptrdiff_t L = kernels_of<T>(table).lanes;
-    return (H + L - 1) / L;
-}
-
-template <class T>
 struct ThereMemory {
     T *weight, *d_weight;
 };
 
 template <class T>
 ThereMemory<T> lay_out(const KernelTable& table, const TangentSteps<T>& call, Arena& arena) {
-    const ptrdiff_t values =
-        blocks_of<T>(table, call.hidden_size) * call.hidden_size * 3 * kernels_of<T>(table).lanes;
+    const Kernels<T>& kernels = kernels_of<T>(table);
+    const ptrdiff_t values = kernels.blocks(call.hidden_size) * call.hidden_size * 3 * kernels.lanes;
     T* weight = arena.take<T>(values);
     return {weight, call.d_weight == nullptr ? nullptr : arena.take<T>(values)};
 }
@@ -35,8 +29,9 @@ struct BackMemory {
 
 template <class T>
 BackMemory<T> lay_out(const KernelTable& table, const TangentBackSteps<T>& call, Arena& arena) {
-    const ptrdiff_t H = call.there->hidden_size, L = kernels_of<T>(table).lanes, blocks = blocks_of<T>(table, H);
-    const ptrdiff_t W = panel_vectors(H, L), values = (blocks + W - 1) / W * W * L * 3 * H;
+    const Kernels<T>& kernels = kernels_of<T>(table);
+    const ptrdiff_t H = call.there->hidden_size, L = kernels.lanes, blocks = kernels.blocks(H);
+    const ptrdiff_t W = panel_vectors(H, L), values = ceil_div(blocks, W) * W * L * 3 * H;
     T* weight = arena.take<T>(values);
     T* d_weight = call.d_weight == nullptr ? nullptr : arena.take<T>(values);
     return {weight, d_weight, arena.take<T>(call.there->rows * 2 * blocks * L), arena.take<const T*>(3 * H)};
@@ -68,7 +63,7 @@ size_t workspace_bytes(const KernelTable& table, const TangentSteps<T>& call) {
 template <class T>
 void run(const KernelTable& table, TangentSteps<T> call, int threads, void* workspace) {
     const Kernels<T>& kernels = kernels_of<T>(table);
-    const ptrdiff_t H = call.hidden_size, blocks = blocks_of<T>(table, H);
+    const ptrdiff_t H = call.hidden_size, blocks = kernels.blocks(H);
     Arena arena(workspace);
     const ThereMemory<T> memory = lay_out(table, call, arena);
     kernels.pack_gates(call.weight, H, H, memory.weight, 0, blocks);

@@ -125,7 +125,7 @@ void drop_idle() {
 
 void* allocate(size_t bytes) {
     void* data = nullptr;
-    const size_t alignment = bytes >= kHugePage ? kHugePage : 64;
+    const size_t alignment = bytes >= kHugePage ? kHugePage : kAlignment;
     if (posix_memalign(&data, alignment, bytes) != 0) {
         drop_idle();  // what waits here may be what is lacking
         if (posix_memalign(&data, alignment, bytes) != 0) return nullptr;

@@ -6,6 +6,10 @@
 
 namespace fastgru {
 
+// Of every piece of scratch memory; the widest vectors have as many bytes.
+constexpr size_t kAlignment = 64;
+constexpr size_t aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
 // Hands out aligned pieces of one block. On a null base it only counts, so the same layout code first says how
 // much it needs and then takes it.
 class Arena {
@@ -15,7 +19,7 @@ class Arena {
     template <class V>
     V* take(ptrdiff_t count) {
         const size_t at = used_;
-        used_ += (size_t(count) * sizeof(V) + 63) / 64 * 64;
+        used_ += aligned(size_t(count) * sizeof(V));
         return base_ == nullptr ? nullptr : reinterpret_cast<V*>(base_ + at);
     }
     size_t used() const { return used_; }

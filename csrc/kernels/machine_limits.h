@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/simd.h"
+#include "shared/integer_math.h"
 
 namespace fastgru::FASTGRU_LEVEL {
 

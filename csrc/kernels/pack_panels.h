@@ -3,15 +3,14 @@
 
 #include "kernels/register_tiles.h"
 #include "kernels/transpose.h"
+#include "shared/integer_math.h"
 
 namespace fastgru::FASTGRU_LEVEL {
 
 template <class T>
 FASTGRU_INLINE ptrdiff_t blocks_of(ptrdiff_t values) {
-    return (values + kLanes<T> - 1) / kLanes<T>;
+    return ceil_div(values, kLanes<T>);
 }
-
-FASTGRU_INLINE ptrdiff_t min(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
 // A few columns, from k on, of up to L rows of a matrix. Rows and columns outside it are zero.
 template <class S, class T = Sum<S>>
@@ -49,7 +48,7 @@ void pack_gates(const S* weight, ptrdiff_t H, ptrdiff_t K, P* packed, ptrdiff_t 
 template <class T>
 void pack_rows(const T* const* row, ptrdiff_t rows, ptrdiff_t K, int W, T* packed, ptrdiff_t begin, ptrdiff_t end) {
     constexpr int L = kLanes<T>;
-    const ptrdiff_t width = W * L, panels = (K + width - 1) / width;
+    const ptrdiff_t width = W * L, panels = ceil_div(K, width);
     for (ptrdiff_t i = begin; i < end; ++i) {
         for (ptrdiff_t panel = 0; panel < panels; ++panel) {
             T* to = packed + (panel * rows + i) * width;

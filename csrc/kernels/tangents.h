@@ -217,7 +217,7 @@ void tangent_back_steps(const TangentBackSteps<T>& run) {
     const TangentSteps<T>& there = *run.there;
     with_rows<3>(run.panel_vectors, [&](auto w) {
         constexpr int W = decltype(w)::value;
-        const ptrdiff_t panels = (blocks_of<T>(there.hidden_size) + W - 1) / W;
+        const ptrdiff_t panels = ceil_div(blocks_of<T>(there.hidden_size), W);
         for (ptrdiff_t t = there.steps - 1; t >= -1; --t) {
             for (ptrdiff_t i = there.row_begin; i < there.row_end; i += kTangentRows) {
                 with_rows<kTangentRows>(there.row_end - i, [&](auto m) {

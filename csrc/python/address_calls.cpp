@@ -154,13 +154,13 @@ void run_all(std::vector<Call>& calls, int threads) {
     const nb::gil_scoped_release released;
     const double each = product_microseconds(calls[0].spec, calls[0].batch, Call::value_bytes);
     const Team team(threads, each * double(calls.size()));
-    size_t bytes = 64;
+    size_t bytes = kAlignment;
     for (Call& call : calls) {
         call.threads = 1;
         const size_t own = workspace_bytes(table, call);
         bytes = own > bytes ? own : bytes;
     }
-    bytes = (bytes + 63) / 64 * 64;
+    bytes = aligned(bytes);
     const int workers = threads_for_calls(ptrdiff_t(calls.size()), each, team.threads(), team.is_awake());
     const Block workspace = borrow(bytes * size_t(workers));
     WorkQueue queue;

@@ -9,6 +9,7 @@
 #include "shared/barrier.h"
 #include "shared/element_types.h"
 #include "shared/inline.h"
+#include "shared/integer_math.h"
 
 namespace fastgru {
 
@@ -181,6 +182,9 @@ template <class T, class S = T>
 struct ForwardKernels {
     ptrdiff_t lanes;      // L
     ptrdiff_t tile_rows;  // rows of a full register tile
+
+    // Hb of this many hidden units; or vectors that so many values fill.
+    FASTGRU_INLINE ptrdiff_t blocks(ptrdiff_t values) const { return ceil_div(values, lanes); }
 
     // Rows r, z, n of a (3H, K) matrix to [Hb][K][3][L], for the hidden blocks [begin, end).
     void (*pack_gates)(const S* weight, ptrdiff_t H, ptrdiff_t K, S* packed, ptrdiff_t begin, ptrdiff_t end);

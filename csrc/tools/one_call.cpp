@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "fastgru.h"
+#include "host/workspace.h"
 
 using namespace fastgru;
 
@@ -20,7 +21,7 @@ struct Calls {
     bool trains;
 };
 
-void* memory(size_t bytes) { return aligned_alloc(64, (bytes + 63) / 64 * 64); }
+void* memory(size_t bytes) { return aligned_alloc(kAlignment, aligned(bytes)); }
 
 }  // namespace
 

@@ -12,6 +12,7 @@
 
 #include "fastgru.h"
 #include "host/plan.h"
+#include "host/workspace.h"
 
 using namespace fastgru;
 
@@ -46,12 +47,12 @@ struct Problem {
 
     template <class Call>
     void once(const Call& call) const {
-        const size_t bytes = (workspace_bytes(active_table(), call) + 63) / 64 * 64;
+        const size_t bytes = aligned(workspace_bytes(active_table(), call));
         static size_t held = 0;
         static void* workspace = nullptr;
         if (bytes > held) {
             free(workspace);
-            workspace = aligned_alloc(64, held = bytes);
+            workspace = aligned_alloc(kAlignment, held = bytes);
         }
         run(active_table(), call, workspace);
     }

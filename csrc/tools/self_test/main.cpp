@@ -176,7 +176,7 @@ Results<T> by_the_core(const Problem<T>& p, const KernelTable& table, int thread
                          partition};
     const auto in_workspace = [&](const auto& call) {
         void* workspace = nullptr;
-        if (posix_memalign(&workspace, 64, workspace_bytes(table, call)) != 0) abort();
+        if (posix_memalign(&workspace, kAlignment, workspace_bytes(table, call)) != 0) abort();
         run(table, call, workspace);
         free(workspace);
     };
