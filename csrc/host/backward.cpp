@@ -367,22 +367,33 @@ void run(const KernelTable& table, const Backward<T>& call, void* workspace) {
         const ptrdiff_t total = memory.steps.rows();
         const auto output_of = [&](ptrdiff_t l) -> Sequence<const T> {
             if (l + 1 == spec.num_layers) return call.output;
-            return {saved_output(call.saved, spec, total, l, call.recomputes), features, 0, true};
+            return flat_sequence(saved_output(call.saved, spec, total, l, call.recomputes), features);
         };
         Sequence<T> d_input = call.d_input;
         Sequence<const T> input = call.input;
         if (layer > 0) {
-            d_input = {wants_below(call, layer) ? memory.d_between[layer % 2] : nullptr, features, 0, true};
+            d_input = flat_sequence(wants_below(call, layer) ? memory.d_between[layer % 2] : nullptr, features);
             input = output_of(layer - 1);
         }
         const BackwardPlan plan = plan_backward(layer_shape(kernels, call, layer));
         for (ptrdiff_t direction = 0; direction < spec.num_directions; ++direction) {
-            BackwardCell<T> cell{kernels, call,     memory,           plan,    layer, direction,
-                                 input,   d_output, output_of(layer), d_input, {}};
+            BackwardCell<T> cell{
+                .kernels = kernels,
+                .call = call,
+                .memory = memory,
+                .plan = plan,
+                .layer = layer,
+                .direction = direction,
+                .input = input,
+                .d_output = d_output,
+                .output = output_of(layer),
+                .d_input = d_input,
+                .barrier = {},
+            };
             on_threads(plan.threads, [&](int thread, int threads) { cell.work(thread, threads); });
         }
         if (d_input.data == nullptr) return;
-        d_output = {d_input.data, features, 0, true};
+        d_output = flat_sequence<const T>(d_input.data, features);
     }
 }
 

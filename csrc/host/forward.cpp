@@ -54,8 +54,12 @@ ForwardMemory<T, P> lay_out(const ForwardKernels<T, P>& kernels, const Forward<T
     const int threads = int(max(plan.threads, inner.threads));
     memory.scratch = arena.take<ThreadScratch<T>>(threads);
     for (int i = 0; i < threads; ++i) {
-        const ThreadScratch<T> scratch{arena.take<T>(blocks * chunk * 3 * L), arena.take<const T*>(chunk),
-                                       arena.take<const T*>(rows), arena.take<T*>(rows)};
+        const ThreadScratch<T> scratch{
+            .projected = arena.take<T>(blocks * chunk * 3 * L),
+            .input_rows = arena.take<const T*>(chunk),
+            .previous = arena.take<const T*>(rows),
+            .next = arena.take<T*>(rows),
+        };
         if (memory.scratch != nullptr) memory.scratch[i] = scratch;
     }
     return memory;
@@ -223,9 +227,21 @@ struct ForwardLayer {
             run.previous[b] = state_before<T>(run, 0, b);
             run.next[b] = run.output.at(memory.steps, 0, b);
         }
-        kernels_of<S>(table).single_step({call.batch.rows, call.spec.width(layer), hidden_size(), cell.weight_ih,
-                                          cell.weight_hh, cell.bias_ih, cell.bias_hh, rows, run.previous, run.next,
-                                          run.saved, share.begin, share.end});
+        kernels_of<S>(table).single_step({
+            .rows = call.batch.rows,
+            .input_size = call.spec.width(layer),
+            .hidden_size = hidden_size(),
+            .weight_ih = cell.weight_ih,
+            .weight_hh = cell.weight_hh,
+            .bias_ih = cell.bias_ih,
+            .bias_hh = cell.bias_hh,
+            .input = rows,
+            .previous = run.previous,
+            .next = run.next,
+            .saved = run.saved,
+            .begin = share.begin,
+            .end = share.end,
+        });
     }
 
     void run_single_steps(int thread, int threads) {
@@ -282,16 +298,28 @@ void run_with_panels(const KernelTable& table, const Forward<T, S>& call, void* 
             T* inner = call.saved == nullptr
                            ? memory.between[layer % 2]
                            : saved_output(call.saved, call.spec, memory.steps.rows(), layer, call.recomputes);
-            output = {inner, features, 0, true};
+            output = flat_sequence(inner, features);
         }
         const ForwardPlan plan = plan_forward(layer_shape(kernels, call, layer));
-        ForwardLayer<T, S, P> stage{table, kernels, call, memory, plan, layer, input, output, {}, {}, {{}, {}}};
+        ForwardLayer<T, S, P> stage{
+            .table = table,
+            .kernels = kernels,
+            .call = call,
+            .memory = memory,
+            .plan = plan,
+            .layer = layer,
+            .input = input,
+            .output = output,
+            .packs = {},
+            .barrier = {},
+            .queue = {},
+        };
         for (ptrdiff_t d = 0; d < call.spec.num_directions; ++d)
             stage.packs[d] = makes_panels<P>(call)
                                  ? memory.pack[d]
                                  : find_pack(kernels, call.spec, layer * call.spec.num_directions + d, call.packed);
         on_threads(plan.threads, [&](int thread, int threads) { stage.work(thread, threads); });
-        input = {output.data, output.row_stride, output.step_stride, output.is_flat};
+        input = output.template with<const T>(output.data);
     }
 }
 

@@ -51,7 +51,12 @@ struct Converter {
     Sequence<const float> widen(const Sequence<const S>& from, ptrdiff_t width) const {
         if (from.data == nullptr) return {};
         float* to = arena.take<float>(batch.slots() * width);
-        const Sequence<const float> wide{to, width, from.is_flat ? 0 : batch.rows * width, from.is_flat};
+        const Sequence<const float> wide{
+            .data = to,
+            .row_stride = width,
+            .step_stride = from.is_flat ? 0 : batch.rows * width,
+            .is_flat = from.is_flat,
+        };
         if (to == nullptr) return wide;
         in_shares(batch.slots() * width, batch.slots(), [&](ptrdiff_t begin, ptrdiff_t end) {
             for (ptrdiff_t i = begin; i < end; ++i) {
@@ -67,8 +72,13 @@ struct Converter {
 
     Resets<float> widen(const Resets<S>& from, const Spec& spec) const {
         const ptrdiff_t rows = from.state_stride == 0 ? 1 : batch.rows;
-        return {from.marks, from.step_stride, from.row_stride,
-                widen(from.state, spec.cells() * rows * spec.hidden_size), from.state_stride};
+        return {
+            .marks = from.marks,
+            .step_stride = from.step_stride,
+            .row_stride = from.row_stride,
+            .state = widen(from.state, spec.cells() * rows * spec.hidden_size),
+            .state_stride = from.state_stride,
+        };
     }
 };
 
@@ -91,7 +101,7 @@ class WideForward {
 
     WideForward(const KernelTable& table, const Forward<S>& half, Arena& arena)
         : half_(half),
-          convert_{kernels_of<S>(table), half.batch, half.threads, arena},
+          convert_{.kernels = kernels_of<S>(table), .batch = half.batch, .threads = half.threads, .arena = arena},
           states_(half.spec.cells() * half.batch.rows * half.spec.hidden_size),
           outputs_(output_values(half.spec, half.batch)) {
         call.spec = half.spec;
@@ -101,7 +111,7 @@ class WideForward {
         call.resets = convert_.widen(half.resets, half.spec);
         call.cells = half.cells;
         float* output = half.saved == nullptr ? arena.take<float>(outputs_) : saved_output_of(half);
-        call.output = {output, half.output.row_stride, half.output.step_stride, half.output.is_flat};
+        call.output = half.output.with(output);
         call.h_n = arena.take<float>(states_);
         call.saved = half.saved;
         call.recomputes = half.recomputes;
@@ -129,7 +139,7 @@ class WideBackward {
 
     WideBackward(const KernelTable& table, const Backward<S>& half, Arena& arena)
         : half_(half),
-          convert_{kernels_of<S>(table), half.batch, half.threads, arena},
+          convert_{.kernels = kernels_of<S>(table), .batch = half.batch, .threads = half.threads, .arena = arena},
           states_(half.spec.cells() * half.batch.rows * half.spec.hidden_size),
           inputs_(half.batch.slots() * half.spec.input_size),
           cells_(arena.take<Cell<float>>(half.spec.cells())),
@@ -140,13 +150,12 @@ class WideBackward {
         call.h_0 = convert_.widen(half.h_0, states_);
         call.resets = convert_.widen(half.resets, half.spec);
         call.cells = cells_;
-        call.output = {saved_output_of(half), half.output.row_stride, half.output.step_stride, half.output.is_flat};
+        call.output = half.output.with(saved_output_of(half));
         call.saved = half.saved;
         call.recomputes = half.recomputes;
         call.d_output = convert_.widen(half.d_output, half.spec.num_directions * half.spec.hidden_size);
         call.d_h_n = convert_.widen(half.d_h_n, states_);
-        call.d_input = {room(half.d_input.data, inputs_), half.d_input.row_stride, half.d_input.step_stride,
-                        half.d_input.is_flat};
+        call.d_input = half.d_input.with(room(half.d_input.data, inputs_));
         call.d_h_0 = room(half.d_h_0, states_);
         call.d_reset = room(half.d_reset, states_);
         call.d_cells = d_cells_;
@@ -189,10 +198,18 @@ class WideBackward {
         const Cell<S>& from = half_.cells[i];
         const CellGradients<S>& to = half_.d_cells[i];
         const ptrdiff_t ih = rows() * width(i), hh = rows() * half_.spec.hidden_size;
-        const Cell<float> cell{convert_.widen(from.weight_ih, ih), convert_.widen(from.weight_hh, hh),
-                               convert_.widen(from.bias_ih, rows()), convert_.widen(from.bias_hh, rows())};
-        const CellGradients<float> d_cell{room(to.weight_ih, ih), room(to.weight_hh, hh), room(to.bias_ih, rows()),
-                                          room(to.bias_hh, rows())};
+        const Cell<float> cell{
+            .weight_ih = convert_.widen(from.weight_ih, ih),
+            .weight_hh = convert_.widen(from.weight_hh, hh),
+            .bias_ih = convert_.widen(from.bias_ih, rows()),
+            .bias_hh = convert_.widen(from.bias_hh, rows()),
+        };
+        const CellGradients<float> d_cell{
+            .weight_ih = room(to.weight_ih, ih),
+            .weight_hh = room(to.weight_hh, hh),
+            .bias_ih = room(to.bias_ih, rows()),
+            .bias_hh = room(to.bias_hh, rows()),
+        };
         if (cells_ == nullptr) return;
         cells_[i] = cell;
         d_cells_[i] = d_cell;

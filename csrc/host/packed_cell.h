@@ -20,8 +20,12 @@ struct CellPack {
 template <class T, class S>
 CellPack<T, S> lay_out_pack(const ForwardKernels<T, S>& kernels, ptrdiff_t width, ptrdiff_t H, Arena& arena) {
     const ptrdiff_t L = kernels.lanes, blocks = kernels.blocks(H);
-    return {arena.take<S>(blocks * width * 3 * L), arena.take<S>(blocks * H * 3 * L), arena.take<T>(blocks * 3 * L),
-            arena.take<T>(blocks * L)};
+    return {
+        .weight_ih = arena.take<S>(blocks * width * 3 * L),
+        .weight_hh = arena.take<S>(blocks * H * 3 * L),
+        .bias = arena.take<T>(blocks * 3 * L),
+        .bias_hn = arena.take<T>(blocks * L),
+    };
 }
 
 // That of cell `cell` among all of a spec's, which lie one after another.

@@ -187,7 +187,7 @@ double product_microseconds(const Spec& spec, const Batch& batch, size_t value_b
 ForwardPlan plan_forward(const LayerShape& shape) {
     const auto [partition, threads] =
         choose(shape, {Partition::rows, Partition::columns, Partition::ahead}, forward_microseconds);
-    ForwardPlan plan{partition, threads, 1, 0, 0};
+    ForwardPlan plan{.partition = partition, .threads = threads, .groups = 1, .group_rows = 0, .chunk_rows = 0};
     const ptrdiff_t row_bytes = 3 * shape.blocks() * shape.lanes * ptrdiff_t(shape.value_bytes);
     const ptrdiff_t rows_at_once = max(kProjectionRows, kProjectionBytes / row_bytes);
     if (partition == Partition::rows) plan.groups = groups_for(shape, threads);

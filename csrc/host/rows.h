@@ -38,7 +38,7 @@ inline Steps lay_out_steps(const Batch& batch, Arena& arena) {
             first_row[t + 1] = first_row[t] + alive;
         }
     }
-    return {steps, batch.rows, first_row, places};
+    return {.count = steps, .batch = batch.rows, .first_row = first_row, .places = places};
 }
 
 // Zeros where sequences have ended, for the caller's sequences [begin, end).
@@ -86,9 +86,22 @@ template <class S, class T, class Call>
 LayerShape layer_shape(const ForwardKernels<T, S>& kernels, const Call& call, ptrdiff_t layer) {
     const Spec& spec = call.spec;
     const Batch& batch = call.batch;
-    return {batch.longest(),     batch.rows,    batch.total(),     spec.width(layer), spec.hidden_size,
-            spec.num_directions, kernels.lanes, kernels.tile_rows, sizeof(T),         sizeof(S),
-            call.threads,        call.is_awake, batch.is_ragged(), call.partition};
+    return {
+        .steps = batch.longest(),
+        .batch = batch.rows,
+        .total = batch.total(),
+        .width = spec.width(layer),
+        .hidden_size = spec.hidden_size,
+        .directions = spec.num_directions,
+        .lanes = kernels.lanes,
+        .tile_rows = kernels.tile_rows,
+        .value_bytes = sizeof(T),
+        .weight_bytes = sizeof(S),
+        .threads = call.threads,
+        .is_awake = call.is_awake,
+        .is_ragged = batch.is_ragged(),
+        .partition = call.partition,
+    };
 }
 
 // What a training forward saved: the gates of every cell, unless they will be recomputed; then the outputs of all

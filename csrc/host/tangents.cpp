@@ -34,7 +34,12 @@ BackMemory<T> lay_out(const KernelTable& table, const TangentBackSteps<T>& call,
     const ptrdiff_t W = panel_vectors(H, L), values = ceil_div(blocks, W) * W * L * 3 * H;
     T* weight = arena.take<T>(values);
     T* d_weight = call.d_weight == nullptr ? nullptr : arena.take<T>(values);
-    return {weight, d_weight, arena.take<T>(call.there->rows * 2 * blocks * L), arena.take<const T*>(3 * H)};
+    return {
+        .weight = weight,
+        .d_weight = d_weight,
+        .carry = arena.take<T>(call.there->rows * 2 * blocks * L),
+        .rows = arena.take<const T*>(3 * H),
+    };
 }
 
 template <class Call>

@@ -23,9 +23,9 @@ struct Spec {
 // A batch of sequences, all of T steps unless one of the two arrays says how they end. With batch_sizes the rows
 // are packed as torch's PackedSequence has them; with lengths they stand in padded memory, in any order.
 struct Batch {
-    ptrdiff_t steps, rows;             // T, B
-    const int64_t* batch_sizes;        // [T], never growing
-    const int64_t* lengths = nullptr;  // [B], 0 .. T
+    ptrdiff_t steps, rows;                 // T, B
+    const int64_t* batch_sizes = nullptr;  // [T], never growing
+    const int64_t* lengths = nullptr;      // [B], 0 .. T
 
     bool is_ragged() const { return batch_sizes != nullptr || lengths != nullptr; }
     ptrdiff_t total() const {  // N
@@ -58,15 +58,15 @@ enum class Partition {
 // them, layer by layer, in each the directions.
 template <class S>
 struct Cell {
-    const S* weight_ih;  // [3H][width]
-    const S* weight_hh;  // [3H][H]
-    const S* bias_ih;    // [3H], null: none
-    const S* bias_hh;    // [3H], null: none
+    const S* weight_ih;          // [3H][width]
+    const S* weight_hh;          // [3H][H]
+    const S* bias_ih = nullptr;  // [3H], null: none
+    const S* bias_hh = nullptr;  // [3H], null: none
 };
 
 template <class T>
 struct CellGradients {  // same shapes; each may be null: not wanted
-    T *weight_ih, *weight_hh, *bias_ih, *bias_hh;
+    T *weight_ih = nullptr, *weight_hh = nullptr, *bias_ih = nullptr, *bias_hh = nullptr;
 
     bool any() const { return weight_ih || weight_hh || bias_ih || bias_hh; }
 };
@@ -79,17 +79,17 @@ struct Forward {
 
     Spec spec;
     Batch batch;
-    Sequence<const T> input;  // [T][B][I] with any strides between vectors, or [N][I]
-    const T* h_0;             // [L D][B][H], null: zeros
-    Resets<T> resets;         // its state is [L D][B][H]; or [L D][H] with stride 0; or null: zeros
-    const Cell<S>* cells;     // [L D]
-    Sequence<T> output;       // [T][B][D H], zeros past the ends; or [N][D H]
-    T* h_n;                   // [L D][B][H]
-    Sum<T>* saved;            // [saved_values<T>(...)]: for the backward pass; null: none follows
-    bool recomputes;          // the backward pass will compute the gates again
-    int threads;              // at most this many
-    bool is_awake;            // threads take work at once (host/threads.h); results are the same either way
-    const void* packed;       // from `pack` with the same table; null: the call packs `cells` for itself
+    Sequence<const T> input;       // [T][B][I] with any strides between vectors, or [N][I]
+    const T* h_0 = nullptr;        // [L D][B][H], null: zeros
+    Resets<T> resets = {};         // its state is [L D][B][H]; or [L D][H] with stride 0; or null: zeros
+    const Cell<S>* cells;          // [L D]
+    Sequence<T> output;            // [T][B][D H], zeros past the ends; or [N][D H]
+    T* h_n;                        // [L D][B][H]
+    Sum<T>* saved = nullptr;       // [saved_values<T>(...)]: for the backward pass; null: none follows
+    bool recomputes = false;       // the backward pass will compute the gates again
+    int threads = 1;               // at most this many
+    bool is_awake = false;         // threads take work at once (host/threads.h); results are the same either way
+    const void* packed = nullptr;  // from `pack` with the same table; null: the call packs `cells` for itself
     Partition partition = Partition::best;  // another where it is possible, for tests and measurements
 };
 
@@ -100,20 +100,20 @@ struct Backward {
     Spec spec;
     Batch batch;
     Sequence<const T> input;
-    const T* h_0;
-    Resets<T> resets;
+    const T* h_0 = nullptr;
+    Resets<T> resets = {};
     const Cell<T>* cells;
     Sequence<const T> output;         // unchanged since the forward pass; of 16 bits, not looked at: `saved` has it
     const Sum<T>* saved;              // read only: the backward pass may run again
-    bool recomputes;                  // as in the forward pass
-    Sequence<const T> d_output;       // [T][B][D H]; null data: zero
-    const T* d_h_n;                   // [L D][B][H], null: zero
-    Sequence<T> d_input;              // like input, zeros past the ends; null data: not wanted
-    T* d_h_0;                         // [L D][B][H], null: not wanted
-    T* d_reset;                       // [L D][B][H], null: not wanted: of the state that resets put in
+    bool recomputes = false;          // as in the forward pass
+    Sequence<const T> d_output = {};  // [T][B][D H]; null data: zero
+    const T* d_h_n = nullptr;         // [L D][B][H], null: zero
+    Sequence<T> d_input = {};         // like input, zeros past the ends; null data: not wanted
+    T* d_h_0 = nullptr;               // [L D][B][H], null: not wanted
+    T* d_reset = nullptr;             // [L D][B][H], null: not wanted: of the state that resets put in
     const CellGradients<T>* d_cells;  // [L D]
-    int threads;
-    bool is_awake;  // as in the forward pass
+    int threads = 1;
+    bool is_awake = false;  // as in the forward pass
     Partition partition = Partition::best;
 };
 

@@ -34,8 +34,12 @@ FASTGRU_INLINE void backward_unit(const BackwardSteps<T>& run, ptrdiff_t t, ptrd
         d_h += load_upto(run.d_output.at(*run.steps, t, b) + unit, lanes);
     }
     const T* saved = run.saved + (flat - run.saved_first_row) * 4 * H + unit;
-    const Gates<T> gates{load_upto(saved, lanes), load_upto(saved + H, lanes), load_upto(saved + 2 * H, lanes),
-                         load_upto(saved + 3 * H, lanes)};
+    const Gates<T> gates{
+        .r = load_upto(saved, lanes),
+        .z = load_upto(saved + H, lanes),
+        .n = load_upto(saved + 2 * H, lanes),
+        .c_n = load_upto(saved + 3 * H, lanes),
+    };
     const Vec<T> h = load_upto(state_before<T>(run, t, b) + unit, lanes);
     const GateGradients<T> d = backward_cell<T>(gates, h, d_h);
     store(run.carry + b * blocks * L + unit, d_h * gates.z);

@@ -35,25 +35,53 @@ void convert_all(const X* x, Y* y, ptrdiff_t n) {
 
 template <class S, class T = Sum<S>>
 constexpr ForwardKernels<T, S> forward_kernels() {
-    return {kLanes<T>,           kTileRows,          pack_gates<S, S>, project<T, S>,
-            forward_steps<T, S>, forward_rows<T, S>, single_step<T, S>};
+    return {
+        .lanes = kLanes<T>,
+        .tile_rows = kTileRows,
+        .pack_gates = pack_gates<S, S>,
+        .project = project<T, S>,
+        .forward_steps = forward_steps<T, S>,
+        .forward_rows = forward_rows<T, S>,
+        .single_step = single_step<T, S>,
+    };
 }
 
 template <class T>
 constexpr Kernels<T> kernels() {
-    return {forward_kernels<T>(), pack_rows<T>,     backward_steps<T>, input_gradient<T>,
-            weight_gradient<T>,   bias_gradient<T>, tangent_steps<T>,  tangent_back_steps<T>,
-            sigmoid_all<T>,       tanh_all<T>,      fma_chains<T>,     read_all<T>};
+    Kernels<T> filled{};
+    static_cast<ForwardKernels<T>&>(filled) = forward_kernels<T>();
+    filled.pack_rows = pack_rows<T>;
+    filled.backward_steps = backward_steps<T>;
+    filled.input_gradient = input_gradient<T>;
+    filled.weight_gradient = weight_gradient<T>;
+    filled.bias_gradient = bias_gradient<T>;
+    filled.tangent_steps = tangent_steps<T>;
+    filled.tangent_back_steps = tangent_back_steps<T>;
+    filled.sigmoid = sigmoid_all<T>;
+    filled.tanh = tanh_all<T>;
+    filled.fma_chains = fma_chains<T>;
+    filled.read_all = read_all<T>;
+    return filled;
 }
 
 template <class S>
 constexpr HalfKernels<S> half_kernels() {
-    return {forward_kernels<S>(), pack_gates<S, float>, convert_all<S, float>, convert_all<float, S>};
+    HalfKernels<S> filled{};
+    static_cast<ForwardKernels<float, S>&>(filled) = forward_kernels<S>();
+    filled.pack_wide = pack_gates<S, float>;
+    filled.widen = convert_all<S, float>;
+    filled.narrow = convert_all<float, S>;
+    return filled;
 }
 
 #define FASTGRU_STRING(name) #name
 #define FASTGRU_NAME(level) FASTGRU_STRING(level)
-extern const KernelTable table{FASTGRU_NAME(FASTGRU_LEVEL), kernels<float>(), kernels<double>(),
-                               half_kernels<BFloat16>(), half_kernels<Float16>()};
+extern constinit const KernelTable table{
+    .name = FASTGRU_NAME(FASTGRU_LEVEL),
+    .float32 = kernels<float>(),
+    .float64 = kernels<double>(),
+    .bfloat16 = half_kernels<BFloat16>(),
+    .float16 = half_kernels<Float16>(),
+};
 
 }  // namespace fastgru::FASTGRU_LEVEL

@@ -152,7 +152,10 @@ FASTGRU_INLINE void tangent_back_unit(const TangentBackSteps<T>& run, ptrdiff_t 
         const T* saved = there.gates + row * 8 * H + unit;
         Vec<T> all[8];
         unroll<8>([&](auto i) FASTGRU_INLINED { all[i] = load_upto(saved + i * H, lanes); });
-        const MovingGates<T> gates{{all[0], all[1], all[2], all[3]}, {all[4], all[5], all[6], all[7]}};
+        const MovingGates<T> gates{
+            .at = {.r = all[0], .z = all[1], .n = all[2], .c_n = all[3]},
+            .d = {.r = all[4], .z = all[5], .n = all[6], .c_n = all[7]},
+        };
         const Vec<T> h = load_upto(state_before(there, t, b) + unit, lanes);
         const Vec<T> d_h = load_upto(tangent_before(there, t, b) + unit, lanes);
         of = backward_cell<T>(gates.at, h, g);

@@ -32,8 +32,12 @@ void read_cells(const Core& core, nb::handle addresses, C* cells) {
     };
     for (ptrdiff_t cell = 0; cell < core.spec.cells(); ++cell) {
         const ptrdiff_t i = cell * per_cell;
-        cells[cell] = {read(i), read(i + 1), core.has_bias ? read(i + 2) : nullptr,
-                       core.has_bias ? read(i + 3) : nullptr};
+        cells[cell] = {
+            .weight_ih = read(i),
+            .weight_hh = read(i + 1),
+            .bias_ih = core.has_bias ? read(i + 2) : nullptr,
+            .bias_hh = core.has_bias ? read(i + 3) : nullptr,
+        };
     }
 }
 
@@ -49,14 +53,19 @@ using Reset = std::tuple<Place, Address, ptrdiff_t>;
 template <class T>
 Sequence<T> sequence(const Place& place, bool is_flat) {
     const auto [address, step_stride, row_stride] = place;
-    return {at<T>(address), row_stride, step_stride, is_flat};
+    return {.data = at<T>(address), .row_stride = row_stride, .step_stride = step_stride, .is_flat = is_flat};
 }
 
 template <class T>
 Resets<T> resets_of(const Reset& reset) {
     const auto [marks, state, stride] = reset;
-    return {at<const unsigned char>(std::get<0>(marks)), std::get<1>(marks), std::get<2>(marks), at<const T>(state),
-            stride};
+    return {
+        .marks = at<const unsigned char>(std::get<0>(marks)),
+        .step_stride = std::get<1>(marks),
+        .row_stride = std::get<2>(marks),
+        .state = at<const T>(state),
+        .state_stride = stride,
+    };
 }
 
 // Several models of one size, each with its own call: how far it is from one to the next, in bytes, in each tensor.
@@ -83,7 +92,7 @@ class OwnBatches {
   public:
     OwnBatches(const Bounds& bounds, const Models& models) {
         const auto [steps, rows, vectors, batch_sizes, lengths] = bounds;
-        batch_ = {steps, rows, nullptr};
+        batch_ = {.steps = steps, .rows = rows};
         if (batch_sizes != 0) {
             values_.assign(at<const int64_t>(batch_sizes), at<const int64_t>(batch_sizes) + steps);
             if (!are_batch_sizes(values_, rows, vectors)) throw nb::value_error("batch sizes do not fit the data");
@@ -192,19 +201,19 @@ void forward(const Core& core, const ForwardArguments& a) {
     const OwnBatches batches(a.bounds, a.models);
     const Batch batch = batches.of_model(0);
     const bool is_flat = batch.batch_sizes != nullptr;
-    const Forward<T> call{core.spec,
-                          batch,
-                          sequence<const T>(a.input, is_flat),
-                          at<const T>(a.h_0),
-                          resets_of<T>(a.reset),
-                          cells,
-                          sequence<T>(a.output, is_flat),
-                          at<T>(a.h_n),
-                          saved_at<Sum<T>, T>(a.saved, core.spec, batch, a.recomputes),
-                          a.recomputes,
-                          a.threads,
-                          false,
-                          nullptr};
+    const Forward<T> call{
+        .spec = core.spec,
+        .batch = batch,
+        .input = sequence<const T>(a.input, is_flat),
+        .h_0 = at<const T>(a.h_0),
+        .resets = resets_of<T>(a.reset),
+        .cells = cells,
+        .output = sequence<T>(a.output, is_flat),
+        .h_n = at<T>(a.h_n),
+        .saved = saved_at<Sum<T>, T>(a.saved, core.spec, batch, a.recomputes),
+        .recomputes = a.recomputes,
+        .threads = a.threads,
+    };
     if (a.models.count == 1) return run_in_workspace(call);
     const ptrdiff_t own = core.spec.cells();
     std::vector<Cell<T>> all;
@@ -252,23 +261,24 @@ void backward(const Core& core, const BackwardArguments& a) {
     const OwnBatches batches(a.bounds, a.models);
     const Batch batch = batches.of_model(0);
     const bool is_flat = batch.batch_sizes != nullptr;
-    const Backward<T> call{core.spec,
-                           batch,
-                           sequence<const T>(a.input, is_flat),
-                           at<const T>(a.h_0),
-                           resets_of<T>(a.reset),
-                           cells,
-                           sequence<const T>(a.output, is_flat),
-                           saved_at<const Sum<T>, T>(a.saved, core.spec, batch, a.recomputes),
-                           a.recomputes,
-                           sequence<const T>(a.d_output, is_flat),
-                           at<const T>(a.d_h_n),
-                           sequence<T>(a.d_input, is_flat),
-                           at<T>(a.d_h_0),
-                           at<T>(a.d_reset),
-                           d_cells,
-                           a.threads,
-                           false};
+    const Backward<T> call{
+        .spec = core.spec,
+        .batch = batch,
+        .input = sequence<const T>(a.input, is_flat),
+        .h_0 = at<const T>(a.h_0),
+        .resets = resets_of<T>(a.reset),
+        .cells = cells,
+        .output = sequence<const T>(a.output, is_flat),
+        .saved = saved_at<const Sum<T>, T>(a.saved, core.spec, batch, a.recomputes),
+        .recomputes = a.recomputes,
+        .d_output = sequence<const T>(a.d_output, is_flat),
+        .d_h_n = at<const T>(a.d_h_n),
+        .d_input = sequence<T>(a.d_input, is_flat),
+        .d_h_0 = at<T>(a.d_h_0),
+        .d_reset = at<T>(a.d_reset),
+        .d_cells = d_cells,
+        .threads = a.threads,
+    };
     if (a.models.count == 1) return run_in_workspace(call);
     const ptrdiff_t own = core.spec.cells();
     std::vector<Cell<T>> all;
@@ -308,7 +318,12 @@ void bind_address_calls(nb::module_& m, nb::class_<Core>& core) {
             "__init__",
             [](Models* self, ptrdiff_t count, std::vector<ptrdiff_t> tensors, std::vector<ptrdiff_t> parameters,
                std::vector<ptrdiff_t> d_parameters) {
-                new (self) Models{count, std::move(tensors), std::move(parameters), std::move(d_parameters)};
+                new (self) Models{
+                    .count = count,
+                    .tensors = std::move(tensors),
+                    .parameters = std::move(parameters),
+                    .d_parameters = std::move(d_parameters),
+                };
             },
             nb::arg("count"), nb::arg("tensors"), nb::arg("parameters"), nb::arg("d_parameters"),
             "Bytes from one model to the next, in the order of the arguments and for each parameter.");
@@ -328,8 +343,19 @@ void bind_address_calls(nb::module_& m, nb::class_<Core>& core) {
             [](const Core& core, const Bounds& bounds, const Place& input, Address h_0, const Reset& reset,
                nb::handle parameters, const Place& output, Address h_n, const Saved& saved, bool recomputes,
                int threads, const Models& models) {
-                const ForwardArguments arguments{bounds, input, h_0,        reset,   parameters, output,
-                                                 h_n,    saved, recomputes, threads, models};
+                const ForwardArguments arguments{
+                    .bounds = bounds,
+                    .input = input,
+                    .h_0 = h_0,
+                    .reset = reset,
+                    .parameters = parameters,
+                    .output = output,
+                    .h_n = h_n,
+                    .saved = saved,
+                    .recomputes = recomputes,
+                    .threads = threads,
+                    .models = models,
+                };
                 with_type(core.type, [&]<class T>(Tag<T>) { forward<T>(core, arguments); });
             },
             nb::arg("bounds"), nb::arg("input"), nb::arg("h_0"), nb::arg("reset"), nb::arg("parameters"),
@@ -341,9 +367,24 @@ void bind_address_calls(nb::module_& m, nb::class_<Core>& core) {
                nb::handle parameters, const Place& output, const Saved& saved, bool recomputes,
                const Place& d_output, Address d_h_n, const Place& d_input, Address d_h_0, Address d_reset,
                nb::handle d_parameters, int threads, const Models& models) {
-                const BackwardArguments arguments{bounds,  input,        h_0,      reset, parameters, output,
-                                                  saved,   recomputes,   d_output, d_h_n, d_input,    d_h_0,
-                                                  d_reset, d_parameters, threads,  models};
+                const BackwardArguments arguments{
+                    .bounds = bounds,
+                    .input = input,
+                    .h_0 = h_0,
+                    .reset = reset,
+                    .parameters = parameters,
+                    .output = output,
+                    .saved = saved,
+                    .recomputes = recomputes,
+                    .d_output = d_output,
+                    .d_h_n = d_h_n,
+                    .d_input = d_input,
+                    .d_h_0 = d_h_0,
+                    .d_reset = d_reset,
+                    .d_parameters = d_parameters,
+                    .threads = threads,
+                    .models = models,
+                };
                 with_type(core.type, [&]<class T>(Tag<T>) { backward<T>(core, arguments); });
             },
             nb::arg("bounds"), nb::arg("input"), nb::arg("h_0"), nb::arg("reset"), nb::arg("parameters"),

@@ -57,7 +57,7 @@ constexpr double kKeepsGil = 2;
 
 template <class Call>
 bool keeps_gil(const Call& call) {
-    const Batch whole{call.batch.steps, call.batch.rows, nullptr};  // before lengths are known as after
+    const Batch whole{.steps = call.batch.steps, .rows = call.batch.rows};  // before lengths are known as after
     return product_microseconds(call.spec, whole, Call::value_bytes) < kKeepsGil;
 }
 

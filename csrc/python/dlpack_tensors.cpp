@@ -116,7 +116,15 @@ nb::object Tensors::make(DLDataType type, int32_t ndim, int64_t* shape, void*& d
 }
 
 nb::object Tensors::make_through_dlpack(DLDataType type, int32_t ndim, int64_t* shape, void*& data) const {
-    DLTensor prototype{nullptr, {kCpu, 0}, ndim, type, shape, nullptr, 0};
+    DLTensor prototype{
+        .data = nullptr,
+        .device = {kCpu, 0},
+        .ndim = ndim,
+        .dtype = type,
+        .shape = shape,
+        .strides = nullptr,
+        .byte_offset = 0,
+    };
     DLManagedTensorVersioned* managed = nullptr;
     const auto ignore = [](void*, const char*, const char*) {};
     if (api_->allocate(&prototype, &managed, nullptr, ignore) != 0) throw NoMemory();

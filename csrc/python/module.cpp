@@ -60,7 +60,12 @@ NB_MODULE(_core, m) {
         "__init__",
         [](Core* self, ptrdiff_t input_size, ptrdiff_t hidden_size, ptrdiff_t num_layers, ptrdiff_t num_directions,
            bool bias, const std::string& type) {
-            const Spec spec{input_size, hidden_size, num_layers, num_directions};
+            const Spec spec{
+                .input_size = input_size,
+                .hidden_size = hidden_size,
+                .num_layers = num_layers,
+                .num_directions = num_directions,
+            };
             if (input_size < 0 || hidden_size < 1 || num_layers < 1 || num_directions < 1 || num_directions > 2 ||
                 spec.cells() > kMostCells)
                 throw nb::value_error("the core does not take a layer of these sizes");

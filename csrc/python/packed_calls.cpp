@@ -189,7 +189,12 @@ class Stepping {
         call.output.data = output_.template data<T>({rows_, spec_.hidden_size}, arguments);
         if (call.h_n == nullptr || call.output.data == nullptr) return nb::none();
         call.h_0 = call.h_n;
-        call.input = {input_at(static_cast<const T*>(x.data), call), spec_.input_size, 0, false};
+        call.input = {
+            .data = input_at(static_cast<const T*>(x.data), call),
+            .row_stride = spec_.input_size,
+            .step_stride = 0,
+            .is_flat = false,
+        };
         run_step(call);
         return output_.tensor();
     }
@@ -198,8 +203,8 @@ class Stepping {
     Forward<T> call_with(const Packed& packed) const {
         Forward<T> call{};
         call.spec = spec_;
-        call.batch = {1, rows_, nullptr};
-        call.output = {nullptr, spec_.hidden_size, 0, false};
+        call.batch = {.steps = 1, .rows = rows_};
+        call.output = {.data = nullptr, .row_stride = spec_.hidden_size, .step_stride = 0, .is_flat = false};
         call.packed = packed.values();
         return call;
     }

@@ -58,7 +58,7 @@ bool read_parameters(Arguments& arguments, const Core& core, nb::handle paramete
         if (kind < 2 ? !tensors::is_dense(tensor, {3 * H, columns}) : !tensors::is_dense(tensor, {3 * H}))
             return false;
         const T* data = static_cast<const T*>(tensor.data);
-        if (kind == 0) cells[cell] = {data, nullptr, nullptr, nullptr};
+        if (kind == 0) cells[cell] = {.weight_ih = data, .weight_hh = nullptr};
         if (kind == 1) cells[cell].weight_hh = data;
         if (kind == 2) cells[cell].bias_ih = data;
         if (kind == 3) cells[cell].bias_hh = data;
@@ -75,8 +75,13 @@ bool read_sequence(Arguments& arguments, nb::handle object, int64_t features, bo
     const int time = batch_first ? 1 : 0, row = 1 - time;
     if (tensor.shape[0] == 0 || tensor.shape[1] == 0 || tensor.shape[2] != features) return false;
     if (tensor.strides[2] != 1 && features != 1) return false;
-    sequence = {static_cast<const T*>(tensor.data), tensor.strides[row], tensor.strides[time], false};
-    batch = {tensor.shape[time], tensor.shape[row], nullptr};
+    sequence = {
+        .data = static_cast<const T*>(tensor.data),
+        .row_stride = tensor.strides[row],
+        .step_stride = tensor.strides[time],
+        .is_flat = false,
+    };
+    batch = {.steps = tensor.shape[time], .rows = tensor.shape[row]};
     return true;
 }
 
@@ -91,8 +96,12 @@ bool read_input(Arguments& arguments, nb::handle object, bool batch_first, Call&
 // Where the vectors of a dense (T, B, features) lie, or of (B, T, features).
 template <class T>
 Sequence<T> dense_sequence(T* data, const Batch& batch, int64_t features, bool batch_first) {
-    return {data, batch_first ? batch.steps * features : features, batch_first ? features : batch.rows * features,
-            false};
+    return {
+        .data = data,
+        .row_stride = batch_first ? batch.steps * features : features,
+        .step_stride = batch_first ? features : batch.rows * features,
+        .is_flat = false,
+    };
 }
 
 // A dense tensor of this shape, or None, which leaves `data` null.
@@ -152,7 +161,13 @@ bool read_bounds(Arguments& arguments, const Bounds& bounds, const Spec& spec, b
     if (!arguments.read<bool>(bounds.reset, marks) || marks.ndim != 2 || marks.shape[time] != batch.steps ||
         marks.shape[row] != batch.rows)
         return false;
-    resets = {static_cast<const unsigned char*>(marks.data), marks.strides[time], marks.strides[row], nullptr, 0};
+    resets = {
+        .marks = static_cast<const unsigned char*>(marks.data),
+        .step_stride = marks.strides[time],
+        .row_stride = marks.strides[row],
+        .state = nullptr,
+        .state_stride = 0,
+    };
     const int64_t H = spec.hidden_size;
     if (read_optional(arguments, bounds.reset_state, {spec.cells(), H}, resets.state)) return true;
     resets.state_stride = H;

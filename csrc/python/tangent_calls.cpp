@@ -67,8 +67,10 @@ TangentSteps<T> of_direction(const Tangent<T>& tangent, ptrdiff_t g, const T* ze
 template <class T, class Visit>
 void for_directions(const Tangent<T>& tangent, int threads, const Visit& visit) {
     const TangentSteps<T>& first = tangent.steps;
-    const Spec one{first.hidden_size, first.hidden_size, 1, 1};
-    const double each = product_microseconds(one, {first.steps, first.rows, nullptr}, sizeof(T));
+    const Spec one{
+        .input_size = first.hidden_size, .hidden_size = first.hidden_size, .num_layers = 1, .num_directions = 1};
+    const Batch batch{.steps = first.steps, .rows = first.rows};
+    const double each = product_microseconds(one, batch, sizeof(T));
     const size_t row_bytes = size_t(first.hidden_size) * sizeof(T);
     const nb::gil_scoped_release released;
     const Team team(threads, each * double(tangent.groups));

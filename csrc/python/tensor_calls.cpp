@@ -76,9 +76,12 @@ nb::object make_gradients(const Core& core, bool batch_first, nb::handle wanted,
     call.d_reset = gradient(2, int64_t(spec.cells()), rows, H);
     for (ptrdiff_t cell = 0; cell < spec.cells(); ++cell) {
         const ptrdiff_t i = 3 + cell * per_cell;
-        d_cells[cell] = {gradient(i, 3 * H, int64_t(spec.width(cell / spec.num_directions))),
-                         gradient(i + 1, 3 * H, H), core.has_bias ? gradient(i + 2, 3 * H) : nullptr,
-                         core.has_bias ? gradient(i + 3, 3 * H) : nullptr};
+        d_cells[cell] = {
+            .weight_ih = gradient(i, 3 * H, int64_t(spec.width(cell / spec.num_directions))),
+            .weight_hh = gradient(i + 1, 3 * H, H),
+            .bias_ih = core.has_bias ? gradient(i + 2, 3 * H) : nullptr,
+            .bias_hh = core.has_bias ? gradient(i + 3, 3 * H) : nullptr,
+        };
     }
     return gradients;
 }

@@ -44,7 +44,18 @@ struct Sequence {
         return data +
                (is_flat ? (steps.first_row[t] + b) * row_stride : t * step_stride + steps.place(b) * row_stride);
     }
+    // The same places in other memory.
+    template <class U>
+    FASTGRU_INLINE Sequence<U> with(U* other) const {
+        return {.data = other, .row_stride = row_stride, .step_stride = step_stride, .is_flat = is_flat};
+    }
 };
+
+// Vectors of `width` values without gaps, in the order of the flat rows.
+template <class T>
+FASTGRU_INLINE Sequence<T> flat_sequence(T* data, ptrdiff_t width) {
+    return {.data = data, .row_stride = width, .step_stride = 0, .is_flat = true};
+}
 
 // Where sequences start anew: before a marked step, the state is put back to what is given here. The other
 // direction comes to that border from behind, and starts anew after the step.

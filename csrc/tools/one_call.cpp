@@ -5,10 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <vector>
-
 #include "fastgru.h"
-#include "host/workspace.h"
+#include "tools/one_layer.h"
 
 using namespace fastgru;
 
@@ -20,8 +18,6 @@ struct Calls {
     void *forward_memory, *backward_memory;
     bool trains;
 };
-
-void* memory(size_t bytes) { return aligned_alloc(kAlignment, aligned(bytes)); }
 
 }  // namespace
 
@@ -36,51 +32,17 @@ int main(int argc, char** argv) {
         fprintf(stderr, "usage: one_call LEVEL infer|train HIDDEN BATCH STEPS, at a level of this machine\n");
         return 2;
     }
-    const ptrdiff_t H = atol(argv[3]), B = atol(argv[4]), T = atol(argv[5]);
-    const Spec spec{H, H, 1, 1};
-    const Batch batch{T, B, nullptr};
-    const size_t values = size_t(T * B * H), weights = size_t(3 * H * H), biases = size_t(3 * H);
-    std::vector<float> input(values, 0.5f), output(values), d_output(values, 0.1f), d_input(values),
-        h_n(size_t(B * H));
-    std::vector<float> saved(saved_values<float>(spec, batch, false));
-    std::vector<float> matrix(weights, 0.01f), bias(biases, 0.1f);
-    std::vector<float> d_ih(weights), d_hh(weights), d_bias_ih(biases), d_bias_hh(biases);
-    const Cell<float> cell{matrix.data(), matrix.data(), bias.data(), bias.data()};
-    const CellGradients<float> d_cell{d_ih.data(), d_hh.data(), d_bias_ih.data(), d_bias_hh.data()};
-    Calls calls{};
-    calls.trains = strcmp(argv[2], "train") == 0;
-    calls.forward = {spec,
-                     batch,
-                     {input.data(), H, B * H, false},
-                     nullptr,
-                     {},
-                     &cell,
-                     {output.data(), H, B * H, false},
-                     h_n.data(),
-                     calls.trains ? saved.data() : nullptr,
-                     false,
-                     1,
-                     false,
-                     nullptr};
-    calls.backward = {spec,
-                      batch,
-                      {input.data(), H, B * H, false},
-                      nullptr,
-                      {},
-                      &cell,
-                      {output.data(), H, B * H, false},
-                      saved.data(),
-                      false,
-                      {d_output.data(), H, B * H, false},
-                      nullptr,
-                      {d_input.data(), H, B * H, false},
-                      nullptr,
-                      nullptr,
-                      &d_cell,
-                      1,
-                      false};
-    calls.forward_memory = memory(workspace_bytes(active_table(), calls.forward));
-    calls.backward_memory = memory(workspace_bytes(active_table(), calls.backward));
+    OneLayer layer{.H = atol(argv[3]), .B = atol(argv[4]), .T = atol(argv[5])};
+    const bool trains = strcmp(argv[2], "train") == 0;
+    const Forward<float> forward = layer.forward(trains);
+    const Backward<float> backward = layer.backward();
+    const Calls calls{
+        .forward = forward,
+        .backward = backward,
+        .forward_memory = memory_for(forward),
+        .backward_memory = memory_for(backward),
+        .trains = trains,
+    };
     measured_call(calls);
     free(calls.forward_memory);
     free(calls.backward_memory);

@@ -12,7 +12,7 @@
 
 #include "fastgru.h"
 #include "host/plan.h"
-#include "host/workspace.h"
+#include "tools/one_layer.h"
 
 using namespace fastgru;
 
@@ -29,90 +29,54 @@ double now() {
     return duration<double, std::micro>(steady_clock::now().time_since_epoch()).count();
 }
 
-// One layer with a full batch, and all memory its calls need.
+// One layer, and workspace that is kept from call to call.
 struct Problem {
-    ptrdiff_t H, B;
+    OneLayer layer;
     int threads;
-    Spec spec{H, H, 1, 1};
-    Batch batch{kSteps, B, nullptr};
-    std::vector<float> values = std::vector<float>(size_t(kSteps * B * H), 0.5f), output = values, d_input = values;
-    std::vector<float> h_n = std::vector<float>(size_t(B * H)),
-                       matrix = std::vector<float>(size_t(3 * H * H), 0.01f);
-    std::vector<float> bias = std::vector<float>(size_t(3 * H), 0.1f), d_ih = matrix, d_hh = matrix, d_bias = bias;
-    std::vector<float> d_bias_hh = bias, saved = std::vector<float>(saved_values<float>(spec, batch, false));
-    Cell<float> cell{matrix.data(), matrix.data(), bias.data(), bias.data()};
-    CellGradients<float> d_cell{d_ih.data(), d_hh.data(), d_bias.data(), d_bias_hh.data()};
-    Sequence<const float> input{values.data(), H, B * H, false};
-    Sequence<float> output_at{output.data(), H, B * H, false};
 
     template <class Call>
-    void once(const Call& call) const {
-        const size_t bytes = aligned(workspace_bytes(active_table(), call));
+    void once(Call call, Partition partition) const {
+        call.threads = threads;
+        call.is_awake = true;
+        call.partition = partition;
         static size_t held = 0;
         static void* workspace = nullptr;
+        const size_t bytes = workspace_bytes(active_table(), call);
         if (bytes > held) {
             free(workspace);
-            workspace = aligned_alloc(kAlignment, held = bytes);
+            workspace = memory_for(call);
+            held = bytes;
         }
         run(active_table(), call, workspace);
     }
 
-    void forward(Partition partition) {
-        once(Forward<float>{spec,
-                            batch,
-                            input,
-                            nullptr,
-                            {},
-                            &cell,
-                            output_at,
-                            h_n.data(),
-                            saved.data(),
-                            false,
-                            threads,
-                            true,
-                            nullptr,
-                            partition});
-    }
-
-    void backward(Partition partition) {
-        once(Backward<float>{spec,
-                             batch,
-                             input,
-                             nullptr,
-                             {},
-                             &cell,
-                             {output.data(), H, B * H, false},
-                             saved.data(),
-                             false,
-                             input,
-                             nullptr,
-                             {d_input.data(), H, B * H, false},
-                             nullptr,
-                             nullptr,
-                             &d_cell,
-                             threads,
-                             true,
-                             partition});
-    }
+    void forward(Partition partition) { once(layer.forward(true), partition); }
+    void backward(Partition partition) { once(layer.backward(), partition); }
 
     LayerShape shape() const {
         const Kernels<float>& kernels = active_table().float32;
-        return {kSteps,
-                B,
-                kSteps * B,
-                H,
-                H,
-                1,
-                kernels.lanes,
-                kernels.tile_rows,
-                sizeof(float),
-                sizeof(float),
-                threads,
-                true,
-                false,
-                Partition::best};
+        return {
+            .steps = kSteps,
+            .batch = layer.B,
+            .total = kSteps * layer.B,
+            .width = layer.H,
+            .hidden_size = layer.H,
+            .directions = 1,
+            .lanes = kernels.lanes,
+            .tile_rows = kernels.tile_rows,
+            .value_bytes = sizeof(float),
+            .weight_bytes = sizeof(float),
+            .threads = threads,
+            .is_awake = true,
+            .is_ragged = false,
+            .partition = Partition::best,
+        };
     }
 };
+
+Problem problem_of(ptrdiff_t H, ptrdiff_t B, int threads) {
+    return {.layer = {.H = H, .B = B, .T = kSteps}, .threads = threads};
+}
 
 struct Figures {
     ptrdiff_t H, B;
@@ -134,7 +98,7 @@ void measure(Problem& problem, bool is_backward, double (&least)[4]) {
 }
 
 void print(const Figures& figures, int threads, bool is_backward) {
-    const LayerShape shape = Problem{figures.H, figures.B, threads}.shape();
+    const LayerShape shape = problem_of(figures.H, figures.B, threads).shape();
     const Partition chosen = is_backward ? plan_backward(shape).partition : plan_forward(shape).partition;
     printf("| %td | %td |", figures.H, figures.B);
     double own = 0, best = 1e30;
@@ -160,7 +124,7 @@ int main(int argc, char** argv) {
         for (const ptrdiff_t B : {1, 2, 3, 4, 5, 8, 16, 32}) grid.push_back({H, B, {1e30, 1e30, 1e30, 1e30}});
     for (int pass = 0; pass < kPasses; ++pass) {
         for (Figures& figures : grid) {
-            Problem problem{figures.H, figures.B, threads};
+            Problem problem = problem_of(figures.H, figures.B, threads);
             problem.forward(Partition::alone);  // fills what the backward pass reads
             measure(problem, is_backward, figures.least);
         }

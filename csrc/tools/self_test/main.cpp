@@ -49,22 +49,36 @@ struct Problem {
     template <class V>
     auto sequence(V& values, ptrdiff_t width) const {
         return Sequence<std::remove_pointer_t<decltype(values.data())>>{
-            values.data(), batch_first ? batch.steps * width : width, batch_first ? width : batch.rows * width,
-            !batch_sizes.empty()};
+            .data = values.data(),
+            .row_stride = batch_first ? batch.steps * width : width,
+            .step_stride = batch_first ? width : batch.rows * width,
+            .is_flat = !batch_sizes.empty(),
+        };
     }
     Resets<T> resets() const {
         if (marks.empty()) return {};
-        return {marks.data(), batch.rows, 1, reset_state.empty() ? nullptr : reset_state.data(), reset_stride};
+        return {
+            .marks = marks.data(),
+            .step_stride = batch.rows,
+            .row_stride = 1,
+            .state = reset_state.empty() ? nullptr : reset_state.data(),
+            .state_stride = reset_stride,
+        };
     }
 };
 
 template <class T>
 void fill(Problem<T>& p) {
-    p.spec = {pick({1, 3, 7, 40}), pick({1, 5, 16, 17, 33, 100}), pick({1, 1, 2}), pick({1, 2})};
-    p.batch = {pick({1, 2, 5, 40}), pick({1, 2, 3, 9, 33}), nullptr};
+    p.spec = {
+        .input_size = pick({1, 3, 7, 40}),
+        .hidden_size = pick({1, 5, 16, 17, 33, 100}),
+        .num_layers = pick({1, 1, 2}),
+        .num_directions = pick({1, 2}),
+    };
+    p.batch = {.steps = pick({1, 2, 5, 40}), .rows = pick({1, 2, 3, 9, 33})};
     if (generator() % 8 == 0) {  // few rows and many steps: one thread goes through them, others work ahead
         p.spec.hidden_size = 100;
-        p.batch = {40, pick({1, 2, 5}), nullptr};
+        p.batch = {.steps = 40, .rows = pick({1, 2, 5})};
     }
     if (generator() % 3 == 0) {
         p.batch_sizes.assign(size_t(p.batch.steps), p.batch.rows);
@@ -133,47 +147,60 @@ Results<T> by_the_core(const Problem<T>& p, const KernelTable& table, int thread
     std::vector<CellGradients<T>> d_cells;
     for (size_t i = 0; i < p.parameters.size(); i += 4) {
         const auto bias = [&](size_t k) { return p.has_bias ? p.parameters[i + k].data() : nullptr; };
-        cells.push_back({p.parameters[i].data(), p.parameters[i + 1].data(), bias(2), bias(3)});
-        d_cells.push_back({data_or_null(results[5 + i]), data_or_null(results[6 + i]), data_or_null(results[7 + i]),
-                           data_or_null(results[8 + i])});
+        cells.push_back({
+            .weight_ih = p.parameters[i].data(),
+            .weight_hh = p.parameters[i + 1].data(),
+            .bias_ih = bias(2),
+            .bias_hh = bias(3),
+        });
+        d_cells.push_back({
+            .weight_ih = data_or_null(results[5 + i]),
+            .weight_hh = data_or_null(results[6 + i]),
+            .bias_ih = data_or_null(results[7 + i]),
+            .bias_hh = data_or_null(results[8 + i]),
+        });
     }
     const Block packed(packed_bytes<T>(table, p.spec));
     if (is_packed) pack(table, p.spec, cells.data(), packed.data());
     std::vector<Sum<T>> saved(saved_values<T>(p.spec, p.batch, p.recomputes));
     const T* h_0 = p.has_h_0 ? p.h_0.data() : nullptr;
 
-    Forward<T> forward{p.spec,
-                       p.batch,
-                       p.sequence(p.input, p.spec.input_size),
-                       h_0,
-                       p.resets(),
-                       cells.data(),
-                       p.sequence(results[0], p.features()),
-                       results[1].data(),
-                       data_or_null(saved),
-                       p.recomputes,
-                       threads,
-                       true,
-                       is_packed ? packed.data() : nullptr,
-                       partition};
-    Backward<T> backward{p.spec,
-                         p.batch,
-                         forward.input,
-                         h_0,
-                         p.resets(),
-                         cells.data(),
-                         p.sequence(std::as_const(results[0]), p.features()),
-                         saved.data(),
-                         p.recomputes,
-                         p.sequence(p.d_output, p.features()),
-                         p.d_h_n.data(),
-                         p.wants_input ? p.sequence(results[2], p.spec.input_size) : Sequence<T>{},
-                         data_or_null(results[3]),
-                         data_or_null(results[4]),
-                         d_cells.data(),
-                         threads,
-                         true,
-                         partition};
+    const Forward<T> forward{
+        .spec = p.spec,
+        .batch = p.batch,
+        .input = p.sequence(p.input, p.spec.input_size),
+        .h_0 = h_0,
+        .resets = p.resets(),
+        .cells = cells.data(),
+        .output = p.sequence(results[0], p.features()),
+        .h_n = results[1].data(),
+        .saved = data_or_null(saved),
+        .recomputes = p.recomputes,
+        .threads = threads,
+        .is_awake = true,
+        .packed = is_packed ? packed.data() : nullptr,
+        .partition = partition,
+    };
+    const Backward<T> backward{
+        .spec = p.spec,
+        .batch = p.batch,
+        .input = forward.input,
+        .h_0 = h_0,
+        .resets = p.resets(),
+        .cells = cells.data(),
+        .output = p.sequence(std::as_const(results[0]), p.features()),
+        .saved = saved.data(),
+        .recomputes = p.recomputes,
+        .d_output = p.sequence(p.d_output, p.features()),
+        .d_h_n = p.d_h_n.data(),
+        .d_input = p.wants_input ? p.sequence(results[2], p.spec.input_size) : Sequence<T>{},
+        .d_h_0 = data_or_null(results[3]),
+        .d_reset = data_or_null(results[4]),
+        .d_cells = d_cells.data(),
+        .threads = threads,
+        .is_awake = true,
+        .partition = partition,
+    };
     const auto in_workspace = [&](const auto& call) {
         void* workspace = nullptr;
         if (posix_memalign(&workspace, kAlignment, workspace_bytes(table, call)) != 0) abort();
@@ -246,7 +273,7 @@ Results<double> by_the_book(const Problem<T>& p) {
                     for (ptrdiff_t k = 0; k < H; ++k) c[g] += double(w[1][size_t((g * H + u) * H + k)]) * h(k);
                 }
                 const double r = sigmoid(a[0] + c[0]), z = sigmoid(a[1] + c[1]), n = tanh(a[2] + r * c[2]);
-                gates.back()[size_t(row * H + u)] = {r, z, n, c[2], h(u)};
+                gates.back()[size_t(row * H + u)] = {.r = r, .z = z, .n = n, .c_n = c[2], .h = h(u)};
                 y[size_t((row * D + d) * H + u)] = (1 - z) * n + z * h(u);
                 results[1][size_t((cell * B + b) * H + u)] = y[size_t((row * D + d) * H + u)];
             }
@@ -367,23 +394,25 @@ bool check_half() {
     for (int left = levels(&level); left > 0; --left, ++level) {
         if (!level->is_available) continue;
         const KernelTable& table = *level->table;
-        Problem<S> p{wide.spec,
-                     wide.batch_sizes,
-                     wide.lengths,
-                     wide.batch,
-                     wide.has_bias,
-                     wide.has_h_0,
-                     wide.recomputes,
-                     wide.wants_input,
-                     wide.batch_first,
-                     wide.marks,
-                     {},
-                     wide.reset_stride,
-                     {},
-                     {},
-                     {},
-                     {},
-                     {}};
+        Problem<S> p{
+            .spec = wide.spec,
+            .batch_sizes = wide.batch_sizes,
+            .lengths = wide.lengths,
+            .batch = wide.batch,
+            .has_bias = wide.has_bias,
+            .has_h_0 = wide.has_h_0,
+            .recomputes = wide.recomputes,
+            .wants_input = wide.wants_input,
+            .batch_first = wide.batch_first,
+            .marks = wide.marks,
+            .reset_state = {},
+            .reset_stride = wide.reset_stride,
+            .parameters = {},
+            .input = {},
+            .h_0 = {},
+            .d_output = {},
+            .d_h_n = {},
+        };
         if (wide.batch.batch_sizes != nullptr) p.batch.batch_sizes = p.batch_sizes.data();
         if (wide.batch.lengths != nullptr) p.batch.lengths = p.lengths.data();
         const auto share = [&](std::vector<float>& from, std::vector<S>& to) {

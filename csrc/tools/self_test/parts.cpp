@@ -37,7 +37,22 @@ bool child_gets_a_block() {
 
 // A layer of float32 at AVX-512, as wide as its input.
 LayerShape shape_of(ptrdiff_t H, ptrdiff_t B, ptrdiff_t T, int threads, bool is_awake) {
-    return {T, B, T * B, H, H, 1, 16, 8, sizeof(float), sizeof(float), threads, is_awake, false, Partition::best};
+    return {
+        .steps = T,
+        .batch = B,
+        .total = T * B,
+        .width = H,
+        .hidden_size = H,
+        .directions = 1,
+        .lanes = 16,
+        .tile_rows = 8,
+        .value_bytes = sizeof(float),
+        .weight_bytes = sizeof(float),
+        .threads = threads,
+        .is_awake = is_awake,
+        .is_ragged = false,
+        .partition = Partition::best,
+    };
 }
 
 bool is_told(bool is_right, const char* what, const LayerShape& shape) {

@@ -58,14 +58,26 @@ struct Problem {
     Values g_states, d_g_states;       // [T][B][H]
 
     Point point(double size) const {
-        return {numbers(3 * H * H, size / sqrt(double(H))), numbers(3 * H, size), numbers(T * B * 3 * H, size),
-                numbers(B * H, size)};
+        return {
+            .weight = numbers(3 * H * H, size / sqrt(double(H))),
+            .bias = numbers(3 * H, size),
+            .a = numbers(T * B * 3 * H, size),
+            .start = numbers(B * H, size),
+        };
     }
 
     Results run(const Point& at, const Point& d, int threads) const {
         const size_t every = size_t(T * B * H);
-        Results r{Values(every),     Values(every),     Values(8 * every), Values(3 * every),
-                  Values(3 * every), Values(3 * every), Values(3 * every), Values(size_t(B * H))};
+        Results r{
+            .states = Values(every),
+            .d_states = Values(every),
+            .gates = Values(8 * every),
+            .g_a = Values(3 * every),
+            .d_g_a = Values(3 * every),
+            .g_c = Values(3 * every),
+            .d_g_c = Values(3 * every),
+            .d_g_start = Values(size_t(B * H)),
+        };
         TangentSteps<double> there{};
         there.steps = T, there.rows = B, there.hidden_size = H;
         there.alive = alive.empty() ? nullptr : alive.data();
@@ -96,8 +108,12 @@ bool is_close(const char* what, const Problem& problem, double found, double exp
 
 // <g, J u> = <J^T g, u>, where u moves the projected inputs alone.
 bool check_adjoint(const Problem& problem, const Point& at) {
-    Point d{Values(at.weight.size()), Values(at.bias.size()), numbers(ptrdiff_t(at.a.size())),
-            Values(at.start.size())};
+    const Point d{
+        .weight = Values(at.weight.size()),
+        .bias = Values(at.bias.size()),
+        .a = numbers(ptrdiff_t(at.a.size())),
+        .start = Values(at.start.size()),
+    };
     const Results r = problem.run(at, d, 1);
     const double there = dot(problem.g_states, r.d_states), back = dot(r.g_a, d.a);
     return is_close("gradients against tangents", problem, back, there, fabs(there));
@@ -141,7 +157,15 @@ bool check_tangents() {
         for (const ptrdiff_t T : {1, 6}) {
             for (const ptrdiff_t B : {1, 3, 9}) {
                 for (const ptrdiff_t H : {1, 7, 16, 37}) {
-                    Problem problem{*levels_of_build[i].table, T, B, H, {}, numbers(T * B * H), numbers(T * B * H)};
+                    Problem problem{
+                        .table = *levels_of_build[i].table,
+                        .T = T,
+                        .B = B,
+                        .H = H,
+                        .alive = {},
+                        .g_states = numbers(T * B * H),
+                        .d_g_states = numbers(T * B * H),
+                    };
                     if (B == 3)
                         for (ptrdiff_t row = 0; row < T * B; ++row)
                             problem.alive.push_back(row < 2 * T || row % B == 0);

@@ -1,0 +1,68 @@
+// One layer of float32 as wide as its input, with a full batch, and all memory that its calls need.
+#pragma once
+
+#include <stdlib.h>
+
+#include <vector>
+
+#include "fastgru.h"
+#include "host/workspace.h"
+
+namespace fastgru {
+
+struct OneLayer {
+    ptrdiff_t H, B, T;
+    Spec spec{.input_size = H, .hidden_size = H, .num_layers = 1, .num_directions = 1};
+    Batch batch{.steps = T, .rows = B};
+    std::vector<float> input = std::vector<float>(size_t(T * B * H), 0.5f);
+    std::vector<float> output = input, d_output = input, d_input = input;
+    std::vector<float> h_n = std::vector<float>(size_t(B * H));
+    std::vector<float> saved = std::vector<float>(saved_values<float>(spec, batch, false));
+    std::vector<float> matrix = std::vector<float>(size_t(3 * H * H), 0.01f), d_ih = matrix, d_hh = matrix;
+    std::vector<float> bias = std::vector<float>(size_t(3 * H), 0.1f), d_bias_ih = bias, d_bias_hh = bias;
+    Cell<float> cell{
+        .weight_ih = matrix.data(), .weight_hh = matrix.data(), .bias_ih = bias.data(), .bias_hh = bias.data()};
+    CellGradients<float> d_cell{.weight_ih = d_ih.data(),
+                                .weight_hh = d_hh.data(),
+                                .bias_ih = d_bias_ih.data(),
+                                .bias_hh = d_bias_hh.data()};
+
+    template <class V>
+    Sequence<V> sequence(V* data) const {
+        return {.data = data, .row_stride = H, .step_stride = B * H, .is_flat = false};
+    }
+
+    Forward<float> forward(bool trains) {
+        return {
+            .spec = spec,
+            .batch = batch,
+            .input = sequence<const float>(input.data()),
+            .cells = &cell,
+            .output = sequence(output.data()),
+            .h_n = h_n.data(),
+            .saved = trains ? saved.data() : nullptr,
+        };
+    }
+
+    Backward<float> backward() {
+        return {
+            .spec = spec,
+            .batch = batch,
+            .input = sequence<const float>(input.data()),
+            .cells = &cell,
+            .output = sequence<const float>(output.data()),
+            .saved = saved.data(),
+            .d_output = sequence<const float>(d_output.data()),
+            .d_input = sequence(d_input.data()),
+            .d_cells = &d_cell,
+        };
+    }
+};
+
+// Memory for a call, to be freed.
+template <class Call>
+void* memory_for(const Call& call) {
+    return aligned_alloc(kAlignment, aligned(workspace_bytes(active_table(), call)));
+}
+
+}  // namespace fastgru
