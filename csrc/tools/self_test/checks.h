@@ -1,10 +1,20 @@
-// Checks of what stands around the kernels; each says what is wrong and answers false. They are part of
-// `self_test`.
+// The checks of the self-test; each says what is wrong and answers false.
 #pragma once
+
+#include "fastgru.h"
 
 namespace fastgru {
 
-// Children that are forked while other threads use the pool of scratch memory can use it too.
+// A layer and a batch by chance, in float32 and in float64, against the equations: problems.cpp.
+bool check_problem();
+// Layers in 16 bits against float32, and all numbers of 16 bits: halves.cpp.
+bool check_halves();
+bool check_rounding();
+// Several threads of the caller's, each with its own calls on the shared pool of scratch memory; and a child
+// process, in which OpenMP's threads of the parent do not exist: callers.cpp.
+bool check_concurrent_calls();
+bool check_fork();
+// Children that are forked while other threads use the pool of scratch memory can use it too: parts.cpp.
 bool check_pool_in_children();
 // What calls learn from the calls before them: whether threads are awake, and whether the machine is crowded.
 bool check_team();
@@ -12,5 +22,14 @@ bool check_team();
 bool check_plan();
 // Second derivatives, at every level: tangents.cpp.
 bool check_tangents();
+
+// Whether check(table) is true at every level that this machine has.
+template <class Check>
+bool at_every_level(const Check& check) {
+    const Level* level;
+    for (int left = levels(&level); left > 0; --left, ++level)
+        if (level->is_available && !check(*level->table)) return false;
+    return true;
+}
 
 }  // namespace fastgru

@@ -147,37 +147,32 @@ bool check_threads(const Problem& problem, const Point& at, const Point& d) {
     return printf("%s: tangents have other bits on two threads\n", problem.table.name), false;
 }
 
+bool check_sizes(const KernelTable& table, ptrdiff_t T, ptrdiff_t B, ptrdiff_t H) {
+    Problem problem{
+        .table = table,
+        .T = T,
+        .B = B,
+        .H = H,
+        .alive = {},
+        .g_states = numbers(T * B * H),
+        .d_g_states = numbers(T * B * H),
+    };
+    if (B == 3)
+        for (ptrdiff_t row = 0; row < T * B; ++row) problem.alive.push_back(row < 2 * T || row % B == 0);
+    const Point at = problem.point(0.7), d = problem.point(0.7);
+    return check_adjoint(problem, at) && check_differences(problem, at, d) && check_threads(problem, at, d);
+}
+
 }  // namespace
 
 bool check_tangents() {
-    const Level* levels_of_build;
-    const int count = levels(&levels_of_build);
-    for (int i = 0; i < count; ++i) {
-        if (!levels_of_build[i].is_available) continue;
-        for (const ptrdiff_t T : {1, 6}) {
-            for (const ptrdiff_t B : {1, 3, 9}) {
-                for (const ptrdiff_t H : {1, 7, 16, 37}) {
-                    Problem problem{
-                        .table = *levels_of_build[i].table,
-                        .T = T,
-                        .B = B,
-                        .H = H,
-                        .alive = {},
-                        .g_states = numbers(T * B * H),
-                        .d_g_states = numbers(T * B * H),
-                    };
-                    if (B == 3)
-                        for (ptrdiff_t row = 0; row < T * B; ++row)
-                            problem.alive.push_back(row < 2 * T || row % B == 0);
-                    const Point at = problem.point(0.7), d = problem.point(0.7);
-                    if (!check_adjoint(problem, at) || !check_differences(problem, at, d) ||
-                        !check_threads(problem, at, d))
-                        return false;
-                }
-            }
-        }
-    }
-    return true;
+    return at_every_level([](const KernelTable& table) {
+        for (const ptrdiff_t T : {1, 6})
+            for (const ptrdiff_t B : {1, 3, 9})
+                for (const ptrdiff_t H : {1, 7, 16, 37})
+                    if (!check_sizes(table, T, B, H)) return false;
+        return true;
+    });
 }
 
 }  // namespace fastgru
