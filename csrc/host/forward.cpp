@@ -1,236 +1,93 @@
 // The forward pass: a loop over layers; in each, threads take groups of batch rows through the whole sequence, or
 // share the hidden units of every row.
-#include "host/packed_cell.h"
-#include "host/rows.h"
+#include "host/forward_layer.h"
 
 namespace fastgru {
 
 namespace {
 
-// For has_wide_panels.
+// Thresholds of has_wide_panels.
 constexpr ptrdiff_t kNearPanelBytes = 1 << 20, kRowsForWidePanels = 4, kStepsForWidePanels = 4;
 
-template <class T>
-struct ThreadScratch {
-    T* projected;  // [Hb][chunk rows][3][L]
-    const T** input_rows;
-    const T** previous;
-    T** next;
-};
-
-// Everything one call keeps in its workspace.
-template <class T, class P>
-struct ForwardMemory {
-    Steps steps;
-    T* zeros;                // [H]
-    CellPack<T, P> pack[2];  // by direction, the same for every layer; not when the caller's are used
-    T* between[2];           // [N][D H]: outputs of inner layers when nothing is saved
-    ThreadScratch<T>* scratch;
-};
-
-// Whether panels (P) are made for the call, or used as the caller has packed them.
-template <class P, class T, class S>
-bool makes_panels(const Forward<T, S>& call) {
-    return call.packed == nullptr || sizeof(P) != sizeof(S);
-}
-
-template <class P, class T, class S>
-ForwardMemory<T, P> lay_out(const ForwardKernels<T, P>& kernels, const Forward<T, S>& call, Arena& arena) {
-    const Spec& spec = call.spec;
-    const ptrdiff_t H = spec.hidden_size, L = kernels.lanes, blocks = kernels.blocks(H);
-    ForwardMemory<T, P> memory{};
-    memory.steps = lay_out_steps(call.batch, arena);
-    memory.zeros = arena.take<T>(H);
-    const ptrdiff_t width = max(spec.width(0), spec.width(spec.num_layers - 1));
-    for (ptrdiff_t d = 0; d < spec.num_directions && makes_panels<P>(call); ++d)
-        memory.pack[d] = lay_out_pack(kernels, width, H, arena);
-    const bool keeps_inner = call.saved == nullptr && spec.num_layers > 1;
-    for (T*& between : memory.between)
-        between = keeps_inner ? arena.take<T>(call.batch.total() * spec.num_directions * H) : nullptr;
-    const ForwardPlan plan = plan_forward(layer_shape(kernels, call, 0));
-    const ForwardPlan inner = plan_forward(layer_shape(kernels, call, spec.num_layers - 1));
-    const ptrdiff_t rows = max(max(plan.group_rows, inner.group_rows), kSingleStepRows);
-    const ptrdiff_t chunk = max(max(plan.chunk_rows, inner.chunk_rows), kSingleStepRows);
-    const int threads = int(max(plan.threads, inner.threads));
-    memory.scratch = arena.take<ThreadScratch<T>>(threads);
-    for (int i = 0; i < threads; ++i) {
-        const ThreadScratch<T> scratch{
-            .projected = arena.take<T>(blocks * chunk * 3 * L),
-            .input_rows = arena.take<const T*>(chunk),
-            .previous = arena.take<const T*>(rows),
-            .next = arena.take<T*>(rows),
-        };
-        if (memory.scratch != nullptr) memory.scratch[i] = scratch;
+template <class Layer>
+void run_group(Layer& layer, ptrdiff_t direction, ptrdiff_t index, int thread, int threads) {
+    typename Layer::Run run = group_of(layer, direction, index, thread, threads);
+    const auto& scratch = layer.memory.scratch[thread];
+    const auto& pack = layer.packs[direction];
+    while (advance(run, layer.plan.chunk_rows)) {
+        collect_input(layer, run, scratch.input_rows);
+        layer.kernels.project(scratch.input_rows, run.projected_rows, layer.width(), pack.weight_ih, pack.bias,
+                              run.panel_begin, run.panel_end, scratch.projected);
+        layer.kernels.forward_steps(run);
     }
-    return memory;
+    if (!layer.splits_columns() || thread == 0) copy_last_states(layer, run, direction);
 }
 
-// One layer of a call, as its threads see it.
+template <class Layer>
+void run_groups(Layer& layer, int thread, int threads) {
+    const ptrdiff_t directions = layer.directions(), items = layer.plan.groups * directions;
+    // Rows are longest first, so the queue hands the long groups out before the short ones.
+    const auto next = [&](ptrdiff_t item) { return layer.splits_columns() ? item + 1 : layer.queue[0].take(); };
+    for (ptrdiff_t item = next(-1); item < items; item = next(item))
+        run_group(layer, item % directions, item / directions, thread, threads);
+}
+
+// As many hidden blocks of a chunk's projection as other threads leave to this one; `place` is whose scratch it
+// goes to, and whose queue they draw from.
+template <class Layer>
+void project_blocks(Layer& layer, const typename Layer::Run& run, int place, int thread) {
+    const auto* const* rows = layer.memory.scratch[thread].input_rows;
+    const auto& pack = layer.packs[0];
+    const ptrdiff_t values = run.projected_rows * 3 * layer.kernels.lanes;
+    collect_input(layer, run, layer.memory.scratch[thread].input_rows);
+    WorkQueue& queue = layer.queue[place];
+    for (ptrdiff_t block = queue.take(); block < layer.blocks(); block = queue.take())
+        layer.kernels.project(rows, run.projected_rows, layer.width(), pack.weight_ih, pack.bias, block, block + 1,
+                              layer.memory.scratch[place].projected + block * values);
+}
+
+// Too few rows to share, and steps too short to share: thread 0 goes through the steps, and while it is in one
+// chunk the others project the inputs of the next, block by block; it helps when it is done before them.
+template <class Layer>
+void run_pipelined(Layer& layer, int thread, int threads) {
+    typename Layer::Run run = group_of(layer, 0, 0, 0, 1), ahead = run;
+    const ptrdiff_t chunk_rows = layer.plan.chunk_rows;
+    for (int chunk = -1; chunk < 0 || run.step_begin < run.step_end; ++chunk) {
+        if (thread == 0 && chunk >= 0) {
+            run.projected = layer.memory.scratch[chunk % 2].projected;
+            layer.kernels.forward_steps(run);
+            layer.queue[chunk % 2].next = 0;  // of the chunk after the next
+        }
+        if (advance(ahead, chunk_rows)) project_blocks(layer, ahead, (chunk + 1) % 2, thread);
+        layer.barrier.wait(threads);
+        advance(run, chunk_rows);
+    }
+    if (thread == 0) copy_last_states(layer, run, 0);
+}
+
+template <class Layer>
+bool is_single_step(const Layer& layer) {
+    const Batch& batch = layer.call.batch;
+    return layer.call.packed == nullptr && batch.steps == 1 && batch.rows <= kSingleStepRows &&
+           batch.lengths == nullptr;
+}
+
 template <class T, class S, class P>
-struct ForwardLayer {
-    using Run = ForwardSteps<T, P>;
-
-    const KernelTable& table;
-    const ForwardKernels<T, P>& kernels;
-    const Forward<T, S>& call;
-    const ForwardMemory<T, P>& memory;
-    ForwardPlan plan;
-    ptrdiff_t layer;
-    Sequence<const T> input;
-    Sequence<T> output;
-    CellPack<T, P> packs[2];  // by direction
-    Barrier barrier;
-    WorkQueue queue[2];
-
-    bool splits_columns() const { return plan.partition == Partition::columns; }
-    ptrdiff_t hidden_size() const { return call.spec.hidden_size; }
-    ptrdiff_t blocks() const { return kernels.blocks(hidden_size()); }
-
-    void pack(int thread, int threads) const {
-        const Share share(blocks(), thread, threads);
-        const ptrdiff_t width = call.spec.width(layer), H = hidden_size();
-        for (ptrdiff_t d = 0; d < call.spec.num_directions; ++d) {
-            const ptrdiff_t cell = layer * call.spec.num_directions + d;
-            if (call.packed == nullptr)
-                pack_cell(kernels_of<S>(table), call.cells[cell], width, H, packs[d], share);
-            else if constexpr (sizeof(P) != sizeof(S))
-                widen_pack(kernels_of<S>(table),
-                           find_pack<T, S>(kernels_of<S>(table), call.spec, cell, call.packed), width, H, packs[d],
-                           share);
-        }
+void run_single_step(ForwardLayer<T, S, P>& layer, ptrdiff_t direction, int thread, int threads) {
+    const ForwardSteps<T, P> run = group_of(layer, direction, 0, thread, threads);
+    const Cell<S>& cell = layer.call.cells[layer.cell(direction)];
+    const Share share(layer.blocks(), thread, threads);
+    const T** rows = layer.memory.scratch[thread].input_rows;
+    for (ptrdiff_t b = 0; b < layer.call.batch.rows; ++b) {
+        rows[b] = layer.input.at(layer.memory.steps, 0, b);
+        run.previous[b] = state_before<T>(run, 0, b);
+        run.next[b] = run.output.at(layer.memory.steps, 0, b);
     }
-
-    Run group(ptrdiff_t direction, ptrdiff_t group, int thread, int threads) {
-        const ptrdiff_t H = hidden_size(), cell = layer * call.spec.num_directions + direction;
-        const Share columns(blocks(), splits_columns() ? thread : 0, splits_columns() ? threads : 1);
-        Run run{};
-        run.steps = &memory.steps;
-        run.is_reverse = direction == 1;
-        run.row_begin = dividing_row(memory.steps, 0, memory.steps.count, group, plan.groups);
-        run.row_end = dividing_row(memory.steps, 0, memory.steps.count, group + 1, plan.groups);
-        run.panel_begin = columns.begin;
-        run.panel_end = columns.end;
-        run.hidden_size = H;
-        run.weight_hh = packs[direction].weight_hh;
-        run.bias_hn = packs[direction].bias_hn;
-        run.projected = memory.scratch[thread].projected;
-        run.h_0 = call.h_0 == nullptr ? memory.zeros : call.h_0 + cell * call.batch.rows * H;
-        run.h_0_stride = call.h_0 == nullptr ? 0 : H;
-        run.resets = resets_of_cell(call.resets, cell, call.batch.rows, H, memory.zeros);
-        run.output = output;
-        run.output.data += direction * H;
-        run.saved = call.saved == nullptr || call.recomputes
-                        ? nullptr
-                        : saved_gates(call.saved, call.spec, memory.steps.rows(), cell);
-        run.previous = memory.scratch[thread].previous;
-        run.next = memory.scratch[thread].next;
-        run.barrier = &barrier;
-        run.threads = splits_columns() ? threads : 1;
-        return run;
-    }
-
-    ptrdiff_t time(const Run& run, ptrdiff_t step) const {
-        return run.is_reverse ? memory.steps.count - 1 - step : step;
-    }
-
-    // Rows of the run's group alive at time t.
-    ptrdiff_t active(const Run& run, ptrdiff_t t) const {
-        return max(0, min(memory.steps.active(t), run.row_end) - run.row_begin);
-    }
-
-    // The next chunk of a run: as many steps, at least one, as there is room for. False when none are left.
-    bool advance(Run& run) const {
-        run.step_begin = run.step_end;
-        run.projected_rows = 0;
-        for (; run.step_end < memory.steps.count; ++run.step_end) {
-            const ptrdiff_t rows = active(run, time(run, run.step_end));
-            if (run.projected_rows + rows > plan.chunk_rows) break;
-            run.projected_rows += rows;
-        }
-        return run.step_begin < run.step_end;
-    }
-
-    // The rows of x that a chunk reads, in the order in which they are processed.
-    void collect_input(const Run& run, const T** rows) const {
-        for (ptrdiff_t s = run.step_begin; s < run.step_end; ++s) {
-            const ptrdiff_t t = time(run, s);
-            for (ptrdiff_t b = 0; b < active(run, t); ++b) *rows++ = input.at(memory.steps, t, run.row_begin + b);
-        }
-    }
-
-    void copy_last_states(const Run& run, ptrdiff_t cell) const {
-        const Steps& steps = memory.steps;
-        const size_t bytes = size_t(hidden_size()) * sizeof(T);
-        ptrdiff_t t = steps.count - 1;
-        for (ptrdiff_t b = run.row_begin; b < run.row_end; ++b) {
-            while (!run.is_reverse && t > 0 && b >= steps.active(t)) --t;
-            const ptrdiff_t last = run.is_reverse ? 0 : t;
-            const T* state =
-                b < steps.active(last) ? run.output.at(steps, last, b) : run.h_0 + steps.place(b) * run.h_0_stride;
-            memcpy(call.h_n + (cell * steps.batch + steps.place(b)) * hidden_size(), state, bytes);
-        }
-    }
-
-    void run_group(ptrdiff_t direction, ptrdiff_t index, int thread, int threads) {
-        Run run = group(direction, index, thread, threads);
-        const T** rows = memory.scratch[thread].input_rows;
-        const CellPack<T, P>& pack = packs[direction];
-        while (advance(run)) {
-            collect_input(run, rows);
-            kernels.project(rows, run.projected_rows, call.spec.width(layer), pack.weight_ih, pack.bias,
-                            run.panel_begin, run.panel_end, memory.scratch[thread].projected);
-            kernels.forward_steps(run);
-        }
-        if (!splits_columns() || thread == 0) copy_last_states(run, layer * call.spec.num_directions + direction);
-    }
-
-    // Too few rows to share, and steps too short to share: thread 0 goes through the steps, and while it is in one
-    // chunk the others project the inputs of the next, block by block; it helps when it is done before them.
-    void run_pipelined(int thread, int threads) {
-        Run run = group(0, 0, 0, 1), ahead = run;
-        const T** rows = memory.scratch[thread].input_rows;
-        for (int chunk = -1; chunk < 0 || run.step_begin < run.step_end; ++chunk) {
-            if (thread == 0 && chunk >= 0) {
-                run.projected = memory.scratch[chunk % 2].projected;
-                kernels.forward_steps(run);
-                queue[chunk % 2].next = 0;  // of the chunk after the next
-            }
-            if (advance(ahead)) project_blocks(ahead, (chunk + 1) % 2, rows);
-            barrier.wait(threads);
-            advance(run);
-        }
-        if (thread == 0) copy_last_states(run, layer);
-    }
-
-    // As many hidden blocks of a chunk's projection as other threads leave to this one.
-    void project_blocks(const Run& run, int place, const T** rows) {
-        const ptrdiff_t width = call.spec.width(layer), values = 3 * kernels.lanes;
-        collect_input(run, rows);
-        const CellPack<T, P>& pack = packs[0];
-        for (ptrdiff_t block = queue[place].take(); block < blocks(); block = queue[place].take())
-            kernels.project(rows, run.projected_rows, width, pack.weight_ih, pack.bias, block, block + 1,
-                            memory.scratch[place].projected + block * run.projected_rows * values);
-    }
-
-    bool is_single_step() const {
-        return call.packed == nullptr && call.batch.steps == 1 && call.batch.rows <= kSingleStepRows &&
-               call.batch.lengths == nullptr;
-    }
-
-    void run_single_step(ptrdiff_t direction, int thread, int threads) {
-        const Run run = group(direction, 0, thread, threads);
-        const Cell<S>& cell = call.cells[layer * call.spec.num_directions + direction];
-        const Share share(blocks(), thread, threads);
-        const T** rows = memory.scratch[thread].input_rows;
-        for (ptrdiff_t b = 0; b < call.batch.rows; ++b) {
-            rows[b] = input.at(memory.steps, 0, b);
-            run.previous[b] = state_before<T>(run, 0, b);
-            run.next[b] = run.output.at(memory.steps, 0, b);
-        }
-        kernels_of<S>(table).single_step({
-            .rows = call.batch.rows,
-            .input_size = call.spec.width(layer),
-            .hidden_size = hidden_size(),
+    kernels_of<S>(layer.table)
+        .single_step({
+            .rows = layer.call.batch.rows,
+            .input_size = layer.width(),
+            .hidden_size = layer.hidden_size(),
             .weight_ih = cell.weight_ih,
             .weight_hh = cell.weight_hh,
             .bias_ih = cell.bias_ih,
@@ -242,38 +99,46 @@ struct ForwardLayer {
             .begin = share.begin,
             .end = share.end,
         });
-    }
+}
 
-    void run_single_steps(int thread, int threads) {
-        for (ptrdiff_t d = 0; d < call.spec.num_directions; ++d) run_single_step(d, thread, threads);
-        barrier.wait(threads);
-        if (thread != 0) return;
-        for (ptrdiff_t d = 0; d < call.spec.num_directions; ++d) {
-            Run run = group(d, 0, 0, 1);
-            run.row_end = call.batch.rows;  // here threads share units, whatever the plan has them share
-            copy_last_states(run, layer * call.spec.num_directions + d);
-        }
+template <class Layer>
+void run_single_steps(Layer& layer, int thread, int threads) {
+    for (ptrdiff_t d = 0; d < layer.directions(); ++d) run_single_step(layer, d, thread, threads);
+    layer.barrier.wait(threads);
+    if (thread != 0) return;
+    for (ptrdiff_t d = 0; d < layer.directions(); ++d) {
+        typename Layer::Run run = group_of(layer, d, 0, 0, 1);
+        run.row_end = layer.call.batch.rows;  // here threads share units, whatever the plan has them share
+        copy_last_states(layer, run, d);
     }
+}
 
-    void work(int thread, int threads) {
-        if (is_single_step()) return run_single_steps(thread, threads);
-        if (layer + 1 == call.spec.num_layers) {
-            const Share share(call.batch.rows, thread, threads);
-            clear_padding(call.batch, output, call.spec.num_directions * hidden_size(), share.begin, share.end);
-        }
-        if (makes_panels<P>(call)) {
-            pack(thread, threads);
-            barrier.wait(threads);
-        }
-        if (plan.partition == Partition::ahead) return run_pipelined(thread, threads);
-        const ptrdiff_t items = plan.groups * call.spec.num_directions;
-        // Rows are longest first, so the queue hands the long groups out before the short ones.
-        for (ptrdiff_t item = splits_columns() ? 0 : queue[0].take(); item < items;
-             item = splits_columns() ? item + 1 : queue[0].take()) {
-            run_group(item % call.spec.num_directions, item / call.spec.num_directions, thread, threads);
-        }
+// What one thread does of a layer.
+template <class T, class S, class P>
+void work(ForwardLayer<T, S, P>& layer, int thread, int threads) {
+    if (is_single_step(layer)) return run_single_steps(layer, thread, threads);
+    const Forward<T, S>& call = layer.call;
+    if (layer.layer + 1 == call.spec.num_layers) {
+        const Share share(call.batch.rows, thread, threads);
+        clear_padding(call.batch, layer.output, layer.directions() * layer.hidden_size(), share.begin, share.end);
     }
-};
+    if (makes_panels<P>(call)) {
+        make_panels(layer, thread, threads);
+        layer.barrier.wait(threads);
+    }
+    if (layer.plan.partition == Partition::ahead) return run_pipelined(layer, thread, threads);
+    run_groups(layer, thread, threads);
+}
+
+// Where a layer's output goes: to the caller, to what the backward pass reads, or to memory of the call.
+template <class T, class S, class P>
+Sequence<T> output_of(const Forward<T, S>& call, const ForwardMemory<T, P>& memory, ptrdiff_t layer) {
+    if (layer + 1 == call.spec.num_layers) return call.output;
+    T* inner = call.saved == nullptr
+                   ? memory.between[layer % 2]
+                   : saved_output(call.saved, call.spec, memory.steps.rows(), layer, call.recomputes);
+    return flat_sequence(inner, call.spec.num_directions * call.spec.hidden_size);
+}
 
 // Kernels that widen weights again for every step read half as much, and compute for longer. That pays while few
 // rows use what comes from a far cache, and where there are too few steps to make other panels for.
@@ -289,37 +154,27 @@ void run_with_panels(const KernelTable& table, const Forward<T, S>& call, void* 
     Arena arena(workspace);
     const ForwardKernels<T, P>& kernels = kernels_of<P>(table);
     const ForwardMemory<T, P> memory = lay_out<P>(kernels, call, arena);
-    const ptrdiff_t features = call.spec.num_directions * call.spec.hidden_size;
     memset(memory.zeros, 0, size_t(call.spec.hidden_size) * sizeof(T));
     Sequence<const T> input = call.input;
-    for (ptrdiff_t layer = 0; layer < call.spec.num_layers; ++layer) {
-        Sequence<T> output = call.output;
-        if (layer + 1 < call.spec.num_layers) {
-            T* inner = call.saved == nullptr
-                           ? memory.between[layer % 2]
-                           : saved_output(call.saved, call.spec, memory.steps.rows(), layer, call.recomputes);
-            output = flat_sequence(inner, features);
-        }
-        const ForwardPlan plan = plan_forward(layer_shape(kernels, call, layer));
-        ForwardLayer<T, S, P> stage{
+    for (ptrdiff_t i = 0; i < call.spec.num_layers; ++i) {
+        ForwardLayer<T, S, P> layer{
             .table = table,
             .kernels = kernels,
             .call = call,
             .memory = memory,
-            .plan = plan,
-            .layer = layer,
+            .plan = plan_forward(layer_shape(kernels, call, i)),
+            .layer = i,
             .input = input,
-            .output = output,
+            .output = output_of(call, memory, i),
             .packs = {},
             .barrier = {},
             .queue = {},
         };
-        for (ptrdiff_t d = 0; d < call.spec.num_directions; ++d)
-            stage.packs[d] = makes_panels<P>(call)
-                                 ? memory.pack[d]
-                                 : find_pack(kernels, call.spec, layer * call.spec.num_directions + d, call.packed);
-        on_threads(plan.threads, [&](int thread, int threads) { stage.work(thread, threads); });
-        input = output.template with<const T>(output.data);
+        for (ptrdiff_t d = 0; d < layer.directions(); ++d)
+            layer.packs[d] =
+                makes_panels<P>(call) ? memory.pack[d] : find_pack(kernels, call.spec, layer.cell(d), call.packed);
+        on_threads(layer.plan.threads, [&](int thread, int threads) { work(layer, thread, threads); });
+        input = layer.output.template with<const T>(layer.output.data);
     }
 }
 
@@ -357,26 +212,8 @@ void run(const KernelTable& table, const Forward<T, S>& call, void* workspace) {
         run_with_panels<S>(table, call, workspace);
 }
 
-template <class S>
-size_t packed_bytes(const KernelTable& table, const Spec& spec) {
-    Arena arena(nullptr);
-    for (ptrdiff_t cell = 0; cell < spec.cells(); ++cell)
-        lay_out_pack(kernels_of<S>(table), spec.width(cell / spec.num_directions), spec.hidden_size, arena);
-    return arena.used();
-}
-
-template <class S>
-void pack(const KernelTable& table, const Spec& spec, const Cell<S>* cells, void* packed) {
-    const auto& kernels = kernels_of<S>(table);
-    for (ptrdiff_t cell = 0; cell < spec.cells(); ++cell)
-        pack_cell(kernels, cells[cell], spec.width(cell / spec.num_directions), spec.hidden_size,
-                  find_pack(kernels, spec, cell, packed), Share(kernels.blocks(spec.hidden_size), 0, 1));
-}
-
-#define FASTGRU_STORED(T, S)                                                    \
-    template size_t packed_bytes<S>(const KernelTable&, const Spec&);           \
-    template void pack(const KernelTable&, const Spec&, const Cell<S>*, void*); \
-    template size_t workspace_bytes(const KernelTable&, const Forward<T, S>&);  \
+#define FASTGRU_STORED(T, S)                                                   \
+    template size_t workspace_bytes(const KernelTable&, const Forward<T, S>&); \
     template void run(const KernelTable&, const Forward<T, S>&, void*);
 FASTGRU_STORED(float, float)
 FASTGRU_STORED(double, double)

@@ -1,0 +1,133 @@
+// One layer of a forward call, as its threads see it, and the groups of batch rows and chunks of steps that they
+// take it in.
+#pragma once
+
+#include "host/forward_memory.h"
+
+namespace fastgru {
+
+template <class T, class S, class P>
+struct ForwardLayer {
+    using Value = T;
+    using Run = ForwardSteps<T, P>;
+
+    const KernelTable& table;
+    const ForwardKernels<T, P>& kernels;
+    const Forward<T, S>& call;
+    const ForwardMemory<T, P>& memory;
+    ForwardPlan plan;
+    ptrdiff_t layer;
+    Sequence<const T> input;
+    Sequence<T> output;
+    CellPack<T, P> packs[2];  // by direction
+    Barrier barrier;
+    WorkQueue queue[2];
+
+    bool splits_columns() const { return plan.partition == Partition::columns; }
+    ptrdiff_t directions() const { return call.spec.num_directions; }
+    ptrdiff_t hidden_size() const { return call.spec.hidden_size; }
+    ptrdiff_t width() const { return call.spec.width(layer); }
+    ptrdiff_t blocks() const { return kernels.blocks(hidden_size()); }
+    ptrdiff_t cell(ptrdiff_t direction) const { return layer * directions() + direction; }
+};
+
+// One thread's share of the panels that the call makes for itself.
+template <class T, class S, class P>
+void make_panels(const ForwardLayer<T, S, P>& layer, int thread, int threads) {
+    const Forward<T, S>& call = layer.call;
+    const auto& kernels = kernels_of<S>(layer.table);
+    const Share share(layer.blocks(), thread, threads);
+    for (ptrdiff_t d = 0; d < layer.directions(); ++d) {
+        const ptrdiff_t cell = layer.cell(d);
+        if (call.packed == nullptr)
+            pack_cell(kernels, call.cells[cell], layer.width(), layer.hidden_size(), layer.packs[d], share);
+        else if constexpr (sizeof(P) != sizeof(S))
+            widen_pack(kernels, find_pack<T, S>(kernels, call.spec, cell, call.packed), layer.width(),
+                       layer.hidden_size(), layer.packs[d], share);
+    }
+}
+
+// The recurrence for one group of rows, before its first chunk. Layer is a ForwardLayer, here and below.
+template <class Layer>
+typename Layer::Run group_of(Layer& layer, ptrdiff_t direction, ptrdiff_t group, int thread, int threads) {
+    const auto& call = layer.call;
+    const auto& memory = layer.memory;
+    const bool splits = layer.splits_columns();
+    const ptrdiff_t H = layer.hidden_size(), cell = layer.cell(direction);
+    const Share columns(layer.blocks(), splits ? thread : 0, splits ? threads : 1);
+    typename Layer::Run run{};
+    run.steps = &memory.steps;
+    run.is_reverse = direction == 1;
+    run.row_begin = dividing_row(memory.steps, 0, memory.steps.count, group, layer.plan.groups);
+    run.row_end = dividing_row(memory.steps, 0, memory.steps.count, group + 1, layer.plan.groups);
+    run.panel_begin = columns.begin;
+    run.panel_end = columns.end;
+    run.hidden_size = H;
+    run.weight_hh = layer.packs[direction].weight_hh;
+    run.bias_hn = layer.packs[direction].bias_hn;
+    run.projected = memory.scratch[thread].projected;
+    run.h_0 = call.h_0 == nullptr ? memory.zeros : call.h_0 + cell * call.batch.rows * H;
+    run.h_0_stride = call.h_0 == nullptr ? 0 : H;
+    run.resets = resets_of_cell(call.resets, cell, call.batch.rows, H, memory.zeros);
+    run.output = layer.output;
+    run.output.data += direction * H;
+    run.saved = call.saved == nullptr || call.recomputes
+                    ? nullptr
+                    : saved_gates(call.saved, call.spec, memory.steps.rows(), cell);
+    run.previous = memory.scratch[thread].previous;
+    run.next = memory.scratch[thread].next;
+    run.barrier = &layer.barrier;
+    run.threads = splits ? threads : 1;
+    return run;
+}
+
+template <class Run>
+ptrdiff_t time_of(const Run& run, ptrdiff_t step) {
+    return run.is_reverse ? run.steps->count - 1 - step : step;
+}
+
+// Rows of the run's group alive at time t.
+template <class Run>
+ptrdiff_t active_rows(const Run& run, ptrdiff_t t) {
+    return max(0, min(run.steps->active(t), run.row_end) - run.row_begin);
+}
+
+// The next chunk of a run: as many steps, at least one, as there is room for. False when none are left.
+template <class Run>
+bool advance(Run& run, ptrdiff_t chunk_rows) {
+    run.step_begin = run.step_end;
+    run.projected_rows = 0;
+    for (; run.step_end < run.steps->count; ++run.step_end) {
+        const ptrdiff_t rows = active_rows(run, time_of(run, run.step_end));
+        if (run.projected_rows + rows > chunk_rows) break;
+        run.projected_rows += rows;
+    }
+    return run.step_begin < run.step_end;
+}
+
+// Where the vectors of the input are that a chunk reads, in the order in which they are processed.
+template <class Layer>
+void collect_input(const Layer& layer, const typename Layer::Run& run, const typename Layer::Value** rows) {
+    for (ptrdiff_t s = run.step_begin; s < run.step_end; ++s) {
+        const ptrdiff_t t = time_of(run, s);
+        for (ptrdiff_t b = 0; b < active_rows(run, t); ++b)
+            *rows++ = layer.input.at(*run.steps, t, run.row_begin + b);
+    }
+}
+
+template <class Layer>
+void copy_last_states(const Layer& layer, const typename Layer::Run& run, ptrdiff_t direction) {
+    const Steps& steps = *run.steps;
+    const ptrdiff_t H = layer.hidden_size();
+    ptrdiff_t t = steps.count - 1;
+    for (ptrdiff_t b = run.row_begin; b < run.row_end; ++b) {
+        while (!run.is_reverse && t > 0 && b >= steps.active(t)) --t;
+        const ptrdiff_t last = run.is_reverse ? 0 : t, place = steps.place(b);
+        const auto* state =
+            b < steps.active(last) ? run.output.at(steps, last, b) : run.h_0 + place * run.h_0_stride;
+        memcpy(layer.call.h_n + (layer.cell(direction) * steps.batch + place) * H, state,
+               size_t(H) * sizeof(*state));
+    }
+}
+
+}  // namespace fastgru
