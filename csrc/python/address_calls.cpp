@@ -155,28 +155,11 @@ void move_inputs(Call& call, const std::vector<ptrdiff_t>& by, ptrdiff_t model) 
     move(call.resets.state, by[kResetState] * model);
 }
 
-// Threads take whole calls, each on its own: nothing to wait for, and the bits of one call are those of any
-// division.
 template <class Call>
 void run_all(std::vector<Call>& calls, int threads) {
     const KernelTable& table = active_table();
     const nb::gil_scoped_release released;
-    const double each = product_microseconds(calls[0].spec, calls[0].batch, Call::value_bytes);
-    const Team team(threads, each * double(calls.size()));
-    size_t bytes = kAlignment;
-    for (Call& call : calls) {
-        call.threads = 1;
-        const size_t own = workspace_bytes(table, call);
-        bytes = own > bytes ? own : bytes;
-    }
-    bytes = aligned(bytes);
-    const int workers = threads_for_calls(ptrdiff_t(calls.size()), each, team.threads(), team.is_awake());
-    const Block workspace = borrow(bytes * size_t(workers));
-    WorkQueue queue;
-    on_threads(workers, [&](int thread, int) {
-        for (long i = queue.take(); i < long(calls.size()); i = queue.take())
-            run(table, calls[size_t(i)], static_cast<char*>(workspace.data()) + size_t(thread) * bytes);
-    });
+    must_have(run_calls(table, calls.data(), ptrdiff_t(calls.size()), threads));
 }
 
 // Everything of a forward call.
@@ -214,7 +197,7 @@ void forward(const Core& core, const ForwardArguments& a) {
         .recomputes = a.recomputes,
         .threads = a.threads,
     };
-    if (a.models.count == 1) return run_in_workspace(call);
+    if (a.models.count == 1) return run_one(call);
     const ptrdiff_t own = core.spec.cells();
     std::vector<Cell<T>> all;
     std::vector<Forward<T>> calls(size_t(a.models.count), call);
@@ -279,7 +262,7 @@ void backward(const Core& core, const BackwardArguments& a) {
         .d_cells = d_cells,
         .threads = a.threads,
     };
-    if (a.models.count == 1) return run_in_workspace(call);
+    if (a.models.count == 1) return run_one(call);
     const ptrdiff_t own = core.spec.cells();
     std::vector<Cell<T>> all;
     std::vector<CellGradients<T>> d_all;

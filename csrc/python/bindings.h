@@ -1,5 +1,5 @@
-// What the two halves of the Python module share: a layer's sizes as Python holds them, and how a call gets its
-// scratch memory.
+// What all files of the Python module share: a layer's sizes as Python holds them, and how a call goes with the GIL
+// and with lack of memory.
 #pragma once
 
 #include <nanobind/nanobind.h>
@@ -7,9 +7,7 @@
 #include <optional>
 
 #include "fastgru.h"
-#include "host/plan.h"
-#include "host/threads.h"
-#include "host/workspace.h"
+#include "host/run_calls.h"
 
 namespace fastgru::python {
 
@@ -88,17 +86,18 @@ inline Block borrow(size_t bytes) {
     return block;
 }
 
+// Of what run_call and run_calls return.
+inline void must_have(size_t lacking_bytes) {
+    if (lacking_bytes > 0) throw OutOfMemory{lacking_bytes};
+}
+
 // All memory of the call is the call's own or held by it, unless it keeps the GIL.
 template <class Call>
-void run_in_workspace(Call call) {
+void run_one(const Call& call) {
     const KernelTable& table = active_table();
     std::optional<nb::gil_scoped_release> released;
     if (!keeps_gil(call)) released.emplace();
-    const Team team(call.threads, product_microseconds(call.spec, call.batch, call.value_bytes));
-    call.threads = team.threads();
-    call.is_awake = team.is_awake();
-    const Block workspace = borrow(workspace_bytes(table, call));
-    run(table, call, workspace.data());
+    must_have(run_call(table, call));
 }
 
 // Calls on memory by address: address_calls.cpp.

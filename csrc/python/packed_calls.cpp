@@ -177,7 +177,7 @@ class Stepping {
           output_(std::move(output), Tag<T>()),
           threads_(threads),
           input_(size_t(rows_ * spec_.input_size)),
-          workspace_(borrow(most_bytes(packed))) {}
+          workspace_(borrow(most_workspace_bytes(*table_, call_with(packed)))) {}
 
     nb::object step(const Packed& packed, nb::handle input) {
         Arguments arguments;
@@ -206,22 +206,8 @@ class Stepping {
         call.batch = {.steps = 1, .rows = rows_};
         call.output = {.data = nullptr, .row_stride = spec_.hidden_size, .step_stride = 0, .is_flat = false};
         call.packed = packed.values();
+        call.threads = threads_;
         return call;
-    }
-
-    // Enough for any team that a step may get.
-    size_t most_bytes(const Packed& packed) const {
-        Forward<T> call = call_with(packed);
-        size_t most = 0;
-        for (const int count : {1, threads_}) {
-            for (const bool is_awake : {false, true}) {
-                call.threads = count;
-                call.is_awake = is_awake;
-                const size_t bytes = workspace_bytes(*table_, call);
-                most = bytes > most ? bytes : most;
-            }
-        }
-        return most;
     }
 
     // The input, or a copy of it where the step would write over it: threads read it while others write.
@@ -235,13 +221,10 @@ class Stepping {
         return input_.data();
     }
 
-    void run_step(Forward<T>& call) {
+    void run_step(const Forward<T>& call) {
         std::optional<nb::gil_scoped_release> released;
         if (!keeps_gil(call)) released.emplace();
-        const Team team(threads_, product_microseconds(spec_, call.batch, sizeof(T)));
-        call.threads = team.threads();
-        call.is_awake = team.is_awake();
-        run(*table_, call, workspace_.data());
+        run_call(*table_, call, workspace_.data());
     }
 
     Spec spec_;

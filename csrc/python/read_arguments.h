@@ -210,7 +210,7 @@ nb::object forward_with(Forward<T>& call, Arguments& arguments, nb::handle h_0, 
         return nb::none();
     }
     call.output = dense_sequence(data, call.batch, features, batch_first);
-    run_in_workspace(call);
+    run_one(call);
     PyObject* results = PyTuple_Pack(saved.is_valid() ? 3 : 2, output.ptr(), h_n.ptr(), saved.ptr());
     if (results == nullptr) throw nb::python_error();
     return nb::steal(results);

@@ -107,7 +107,7 @@ nb::object backward_tensors(const Core& core, nb::handle input, nb::handle h_0, 
         return nb::none();
     try {
         const nb::object gradients = make_gradients(core, batch_first, wanted, d_cells, call);
-        run_in_workspace(call);
+        run_one(call);
         return gradients;
     } catch (const tensors::NoMemory&) {
         return nb::none();
