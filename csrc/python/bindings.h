@@ -49,8 +49,8 @@ struct Core {
 // Small arrays of cells on the stack; a hundred layers are more than anyone stacks.
 constexpr ptrdiff_t kMostCells = 256;
 
-// A call as short as this keeps the GIL: giving it away and taking it back costs more than others gain, and so does
-// holding the memory that they could take away meanwhile. By the estimate for one thread, in microseconds.
+// A call as short as this keeps the GIL: giving it away and taking it back costs more than others gain. By the
+// estimate for one thread, in microseconds.
 constexpr double kKeepsGil = 2;
 
 template <class Call>
@@ -91,7 +91,7 @@ inline void must_have(size_t lacking_bytes) {
     if (lacking_bytes > 0) throw OutOfMemory{lacking_bytes};
 }
 
-// All memory of the call is the call's own or held by it, unless it keeps the GIL.
+// All memory of the call is the call's own or held by it.
 template <class Call>
 void run_one(const Call& call) {
     const KernelTable& table = active_table();

@@ -70,6 +70,8 @@ bool Tensors::is_known(PyTypeObject* type) const {
 
 bool Tensors::describe(nb::handle object, DLDataType type, DLTensor& out) const {
     if (!is_known(Py_TYPE(object.ptr()))) return false;
+    // Torch may negate lazily, which a description does not tell. It is asked before, as it lets other threads run.
+    if (is_neg_(object).ptr() != Py_False) return false;
     if (api_->describe(object.ptr(), &out) != 0) {
         PyErr_Clear();  // a tensor that DLPack has no words for; the caller has another way
         return false;
@@ -78,8 +80,7 @@ bool Tensors::describe(nb::handle object, DLDataType type, DLTensor& out) const 
         out.dtype.lanes != 1)
         return false;
     out.data = static_cast<char*>(out.data) + out.byte_offset;
-    // Torch may negate lazily, which a description does not tell.
-    return is_neg_(object).ptr() == Py_False;
+    return true;
 }
 
 bool Tensors::has_memory(nb::handle object, size_t value_bytes, const DLTensor& seen, nb::object& storage) const {
@@ -89,7 +90,8 @@ bool Tensors::has_memory(nb::handle object, size_t value_bytes, const DLTensor& 
     storage = storage_(object);
     try {
         const size_t offset = reinterpret_cast<size_t>(seen.data) - number(address_(storage));
-        return offset + bytes <= number(bytes_(storage));
+        const size_t there = number(bytes_(storage));
+        return offset <= there && bytes <= there - offset;
     } catch (nb::python_error& error) {  // a part of zeros that torch has not written down: no storage behind it
         if (!error.matches(PyExc_RuntimeError)) throw;
         return false;

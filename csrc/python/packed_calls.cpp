@@ -182,7 +182,6 @@ class Stepping {
     nb::object step(const Packed& packed, nb::handle input) {
         Arguments arguments;
         Forward<T> call = call_with(packed);
-        if (keeps_gil(call)) arguments.let_go();
         tensors::DLTensor x;
         if (!arguments.read<T>(input, x) || !tensors::is_dense(x, {rows_, spec_.input_size})) return nb::none();
         call.h_n = state_.template data<T>({spec_.num_layers, rows_, spec_.hidden_size}, arguments);

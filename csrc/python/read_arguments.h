@@ -1,7 +1,8 @@
 // Torch tensors as arguments of the core: read where they are as plain as nearly all are, and made for results.
 //
-// Tensors belong to the caller, who may have other threads. What they say is looked at once, under the GIL. Before
-// the GIL goes, the memory of each is held, and what decides where the core writes (lengths) is copied.
+// Tensors belong to the caller, who may have other threads. What they say is looked at once, under the GIL, and
+// their memory is held from then on: other threads may run already when the next tensor is asked. What decides
+// where the core writes (lengths) is copied.
 #pragma once
 
 #include <vector>
@@ -20,15 +21,11 @@ class Arguments {
     bool read(nb::handle object, tensors::DLTensor& tensor) {
         nb::object storage;
         if (!torch_tensors.describe<T>(object, tensor, storage)) return false;
-        if (holds_) storages_.push_back(std::move(storage));
+        if (count_ < kFew)
+            few_[count_++] = std::move(storage);
+        else
+            more_.push_back(std::move(storage));
         return true;
-    }
-
-    // A call that keeps the GIL need not hold what it reads: no other thread can give a tensor other memory, and so
-    // free what is read.
-    void let_go() {
-        holds_ = false;
-        storages_.clear();
     }
 
     // A copy of lengths that nobody else can change.
@@ -38,8 +35,11 @@ class Arguments {
     }
 
   private:
-    bool holds_ = true;
-    std::vector<nb::object> storages_;
+    static constexpr int kFew = 8;  // of a layer of one cell, without memory for the list of them
+
+    int count_ = 0;
+    nb::object few_[kFew];
+    std::vector<nb::object> more_;
     std::vector<int64_t> lengths_;
 };
 
@@ -85,12 +85,10 @@ bool read_sequence(Arguments& arguments, nb::handle object, int64_t features, bo
     return true;
 }
 
-// The input, which says how long the call will be, and so whether it keeps the GIL.
+// The input, which says how long the call will be.
 template <class Call>
 bool read_input(Arguments& arguments, nb::handle object, bool batch_first, Call& call) {
-    if (!read_sequence(arguments, object, call.spec.input_size, batch_first, call.input, call.batch)) return false;
-    if (keeps_gil(call)) arguments.let_go();
-    return true;
+    return read_sequence(arguments, object, call.spec.input_size, batch_first, call.input, call.batch);
 }
 
 // Where the vectors of a dense (T, B, features) lie, or of (B, T, features).

@@ -206,12 +206,14 @@ class GRU(Quantizable, Scriptable, BaseGRU):
         reset_state: Tensor | None = None,
     ) -> tuple[Any, Tensor]:
         """Output and h_n for whole sequences; shapes in the class's documentation."""
-        if type(input) is not Tensor and symbols.is_symbol(input):
-            options = {"lengths": lengths, "reset": reset, "reset_state": reset_state}
-            return symbols.node(self, (input, hx), options)  # type: ignore[no-any-return]
+        is_plain = type(input) is Tensor
+        if not is_plain:
+            if symbols.is_symbol(input):
+                options = {"lengths": lengths, "reset": reset, "reset_state": reset_state}
+                return symbols.node(self, (input, hx), options)  # type: ignore[no-any-return]
+            is_plain = isinstance(input, Tensor) and not input.is_nested
         if hx is not None and not isinstance(hx, Tensor):
             raise errors.not_a_tensor("hx", hx)
-        is_plain = type(input) is Tensor or (isinstance(input, Tensor) and not input.is_nested)
         dims = input.dim() if is_plain else 2  # type: ignore[union-attr]
         if dims == 2:
             x, hx, sequences, leave = sequence_inputs.enter(self, input, hx, lengths, reset, reset_state)

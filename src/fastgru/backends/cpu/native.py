@@ -89,16 +89,13 @@ def shortcut(
     h_0: Tensor | None,
     weights: tuple[Tensor, ...],
     sequences: Sequences,
-    dropout: float,
     recompute: bool,
     batch_first: bool,
 ) -> tuple[Tensor, Tensor] | None:
     """Output and h_n of a call that nobody follows; None where the core cannot look at everything by itself.
 
-    Arguments are the fields of a `Call`, one by one (see `core_calls`).
+    Arguments are the fields of a `Call` without dropout, one by one (see `core_calls`), of a batch that is not packed.
     """
-    if dropout > 0.0 or (sequences is not WHOLE and sequences.batch_sizes is not None):
-        return None
     if not torch.is_grad_enabled() or not needs_grad(x, h_0, weights, sequences.reset_state):
         return core_calls.forward_plain(spec, x, h_0, weights, sequences, recompute, batch_first, False)
     try:
