@@ -16,7 +16,7 @@ from torch.nn.modules import rnn
 from fastgru.importing import Change
 from fastgru.nn.cell import GRUCell
 from fastgru.nn.gru import GRU
-from fastgru.nn.sharing import STOCK_CELL, STOCK_GRU
+from fastgru.nn.torch_tools import STOCK_CELL, STOCK_GRU
 
 # Everywhere torch looks the two names up.
 _NAMESPACES = (nn, nn.modules, rnn)

@@ -9,10 +9,8 @@ from torch import Tensor
 from torch.nn.modules import rnn as torch_rnn
 
 from fastgru import functional
-from fastgru.nn import counting, symbols
-from fastgru.nn.quantization import Quantizable
-from fastgru.nn.scripting import Scriptable
-from fastgru.nn.sharing import STOCK_CELL, sharing
+from fastgru.nn import counting, torch_tools
+from fastgru.nn.torch_tools import STOCK_CELL, Quantizable, Scriptable, sharing
 
 
 class GRUCell(Quantizable, Scriptable, torch_rnn.RNNCellBase):
@@ -91,8 +89,8 @@ class GRUCell(Quantizable, Scriptable, torch_rnn.RNNCellBase):
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """The state after one step; shapes in the class's documentation."""
-        if symbols.is_symbol(input):
-            return symbols.node(self, (input, hx), {})  # type: ignore[no-any-return]
+        if torch_tools.is_symbol(input):
+            return torch_tools.node(self, (input, hx), {})  # type: ignore[no-any-return]
         own = self._parameters
         try:
             weights = own["weight_ih"], own["weight_hh"], own["bias_ih"], own["bias_hh"]

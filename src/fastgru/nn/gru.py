@@ -18,11 +18,9 @@ from torch.nn.utils.rnn import PackedSequence
 from fastgru import dispatch, errors
 from fastgru.call import build
 from fastgru.call.request import WHOLE, Call, Sequences
-from fastgru.nn import counting, projection, sequence_inputs, symbols
+from fastgru.nn import counting, projection, sequence_inputs, torch_tools
 from fastgru.nn.parameters import BaseGRU, spec_of
-from fastgru.nn.quantization import Quantizable
-from fastgru.nn.scripting import Scriptable
-from fastgru.nn.sharing import STOCK_GRU, sharing
+from fastgru.nn.torch_tools import STOCK_GRU, Quantizable, Scriptable, sharing
 
 # What `print` tells of a layer beyond torch's own options.
 _SHOWN = ("recompute", "state_batch_first", "return_all_layers", "learn_h0")
@@ -208,9 +206,9 @@ class GRU(Quantizable, Scriptable, BaseGRU):
         """Output and h_n for whole sequences; shapes in the class's documentation."""
         is_plain = type(input) is Tensor
         if not is_plain:
-            if symbols.is_symbol(input):
+            if torch_tools.is_symbol(input):
                 options = {"lengths": lengths, "reset": reset, "reset_state": reset_state}
-                return symbols.node(self, (input, hx), options)  # type: ignore[no-any-return]
+                return torch_tools.node(self, (input, hx), options)  # type: ignore[no-any-return]
             is_plain = isinstance(input, Tensor) and not input.is_nested
         if hx is not None and not isinstance(hx, Tensor):
             raise errors.not_a_tensor("hx", hx)

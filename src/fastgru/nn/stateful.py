@@ -13,9 +13,9 @@ from torch.nn.utils.rnn import PackedSequence
 
 from fastgru import errors
 from fastgru.call import checks, memory
-from fastgru.nn import counting, symbols
+from fastgru.nn import counting, torch_tools
 from fastgru.nn.gru import GRU
-from fastgru.nn.sharing import STOCK_GRU
+from fastgru.nn.torch_tools import STOCK_GRU
 
 
 class StatefulGRU(GRU):
@@ -93,7 +93,7 @@ class StatefulGRU(GRU):
         reset_state: Tensor | None = None,
     ) -> tuple[Any, Tensor]:
         """As `fastgru.GRU`; `hx`, where given, takes the place of the state carried so far."""
-        if symbols.is_symbol(input):  # a node of a graph, which keeps this layer and calls it
+        if torch_tools.is_symbol(input):  # a node of a graph, which keeps this layer and calls it
             return super().forward(input, hx, lengths=lengths, reset=reset, reset_state=reset_state)
         _refuse_capture()
         if _is_recorded(input):
