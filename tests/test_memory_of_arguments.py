@@ -294,7 +294,7 @@ def test_the_core_refuses_memory_that_is_too_small():
         address = (saved.data_ptr(), count)
         places = ((x.data_ptr(), 6, 3), 0, ((0, 0, 0), 0, 0), tuple(w.data_ptr() for w in weights))
         call = ((5, 2, 0, 0, 0), *places, (output.data_ptr(), 8, 4), h_n.data_ptr(), address, False, 1)
-        models = _core.Models(1, [], [], [])
+        models = _core.Models(1, {}, [], [])
         if is_enough:
             core.forward(*call, models)
         else:
@@ -325,7 +325,7 @@ def test_the_core_refuses_batch_sizes_that_do_not_fit(sizes):
     call = ((len(sizes), 2, 3, own.data_ptr(), 0), (x.data_ptr(), 0, 3), 0, ((0, 0, 0), 0, 0))
     rest = (tuple(w.data_ptr() for w in weights), (output.data_ptr(), 0, 4), h_n.data_ptr(), (0, 0), False, 1)
     with pytest.raises(ValueError, match="do not fit"):
-        core.forward(*call, *rest, _core.Models(1, [], [], []))
+        core.forward(*call, *rest, _core.Models(1, {}, [], []))
 
 
 def changed_by_a_thread(change, call, seconds=1.0):

@@ -75,6 +75,7 @@ struct CellGradients {  // same shapes; each may be null: not wanted
 // rounded last, and outputs lie without gaps.
 template <class T, class S = T>
 struct Forward {
+    using Value = T;
     static constexpr size_t value_bytes = sizeof(Sum<T>);  // of sums
 
     Spec spec;
@@ -95,6 +96,7 @@ struct Forward {
 
 template <class T>
 struct Backward {
+    using Value = T;
     static constexpr size_t value_bytes = sizeof(Sum<T>);
 
     Spec spec;

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "python/read_arguments.h"
+#include "python/read_tensors.h"
 
 namespace fastgru::python {
 
@@ -124,7 +124,7 @@ class Packed {
 // As forward_tensors; False when a parameter was written to after packing.
 template <class T>
 nb::object forward_packed(const Packed& packed, nb::handle input, nb::handle h_0, nb::handle parameters,
-                          const Bounds& bounds, bool batch_first, int threads) {
+                          const SequenceArguments& sequences, bool batch_first, int threads) {
     if (!packed.holds(parameters)) return nb::none();
     if (!packed.is_current()) return nb::borrow(Py_False);
     Forward<T> call{};
@@ -133,7 +133,7 @@ nb::object forward_packed(const Packed& packed, nb::handle input, nb::handle h_0
     call.threads = threads;
     Arguments arguments;
     if (!read_input(arguments, input, batch_first, call)) return nb::none();
-    return forward_with(call, arguments, h_0, bounds, batch_first, nb::none());
+    return forward_with(call, arguments, h_0, sequences, batch_first, nb::none());
 }
 
 // A tensor that the user sees, and that the core writes to at every step. Its first memory is held and cannot be

@@ -2,7 +2,7 @@
 // tensor. Answers None where one is not plain, dense and of the right size; the caller has operators of torch then.
 #include <string.h>
 
-#include "python/read_arguments.h"
+#include "python/read_tensors.h"
 
 namespace fastgru::python {
 

@@ -1,7 +1,7 @@
 // Calls of the core from torch tensors to torch tensors, for tensors as plain as nearly all are: dense, on the CPU,
 // of the right type and size. Each answers None where one is not; the caller has another, slower way, which also
 // finds the words for what is wrong.
-#include "python/read_arguments.h"
+#include "python/read_tensors.h"
 
 namespace fastgru::python {
 
@@ -11,8 +11,8 @@ namespace {
 
 template <class T>
 nb::object forward_tensors(const Core& core, nb::handle input, nb::handle h_0, nb::handle parameters,
-                           const Bounds& bounds, bool batch_first, nb::handle from_pool, bool recomputes,
-                           int threads) {
+                           const SequenceArguments& sequences, bool batch_first, nb::handle from_pool,
+                           bool recomputes, int threads) {
     Arguments arguments;
     Cell<T> cells[kMostCells];
     Forward<T> call{};
@@ -22,14 +22,14 @@ nb::object forward_tensors(const Core& core, nb::handle input, nb::handle h_0, n
     call.threads = threads;
     if (!read_input(arguments, input, batch_first, call) || !read_parameters(arguments, core, parameters, cells))
         return nb::none();
-    return forward_with(call, arguments, h_0, bounds, batch_first, from_pool);
+    return forward_with(call, arguments, h_0, sequences, batch_first, from_pool);
 }
 
 // Everything that a backward pass reads; false where a tensor is not plain.
 template <class T>
 bool read_backward(Arguments& arguments, const Core& core, nb::handle input, nb::handle h_0, nb::handle parameters,
-                   const Bounds& bounds, bool batch_first, nb::handle output, nb::handle saved, nb::handle d_output,
-                   nb::handle d_h_n, Cell<T>* cells, Backward<T>& call) {
+                   const SequenceArguments& sequences, bool batch_first, nb::handle output, nb::handle saved,
+                   nb::handle d_output, nb::handle d_h_n, Cell<T>* cells, Backward<T>& call) {
     const Spec& spec = core.spec;
     if (!read_input(arguments, input, batch_first, call)) return false;
     const int64_t steps = call.batch.steps, rows = call.batch.rows, H = spec.hidden_size;
@@ -44,7 +44,7 @@ bool read_backward(Arguments& arguments, const Core& core, nb::handle input, nb:
         !read_optional(arguments, d_h_n, {spec.cells(), rows, H}, call.d_h_n) ||
         !read_optional(arguments, output, {batch_first ? rows : steps, batch_first ? steps : rows, features},
                        output_data) ||
-        !read_bounds(arguments, bounds, spec, batch_first, call.batch, call.resets) ||
+        !read_sequences(arguments, sequences, spec, batch_first, call.batch, call.resets) ||
         !read_parameters(arguments, core, parameters, cells))
         return false;
     call.output = dense_sequence(output_data, call.batch, features, batch_first);
@@ -88,9 +88,9 @@ nb::object make_gradients(const Core& core, bool batch_first, nb::handle wanted,
 
 template <class T>
 nb::object backward_tensors(const Core& core, nb::handle input, nb::handle h_0, nb::handle parameters,
-                            const Bounds& bounds, bool batch_first, nb::handle output, nb::handle saved,
-                            bool recomputes, nb::handle d_output, nb::handle d_h_n, nb::handle wanted,
-                            int threads) {
+                            const SequenceArguments& sequences, bool batch_first, nb::handle output,
+                            nb::handle saved, bool recomputes, nb::handle d_output, nb::handle d_h_n,
+                            nb::handle wanted, int threads) {
     Arguments arguments;
     Cell<T> cells[kMostCells];
     CellGradients<T> d_cells[kMostCells];
@@ -102,8 +102,8 @@ nb::object backward_tensors(const Core& core, nb::handle input, nb::handle h_0, 
     call.threads = threads;
     const ptrdiff_t count = 3 + core.spec.cells() * core.tensors_per_cell();
     if (!PyTuple_CheckExact(wanted.ptr()) || PyTuple_GET_SIZE(wanted.ptr()) != count ||
-        !read_backward(arguments, core, input, h_0, parameters, bounds, batch_first, output, saved, d_output, d_h_n,
-                       cells, call))
+        !read_backward(arguments, core, input, h_0, parameters, sequences, batch_first, output, saved, d_output,
+                       d_h_n, cells, call))
         return nb::none();
     try {
         const nb::object gradients = make_gradients(core, batch_first, wanted, d_cells, call);

@@ -131,9 +131,12 @@ class Models:
     """Calls of several models of one size, side by side in memory."""
 
     def __init__(
-        self, count: int, tensors: Sequence[int], parameters: Sequence[int], d_parameters: Sequence[int]
+        self, count: int, tensors: dict[str, int], parameters: Sequence[int], d_parameters: Sequence[int]
     ) -> None:
-        """Bytes from one model to the next, in the order of the arguments and for each parameter."""
+        """Bytes from one model to the next.
+
+        By the names that the arguments of `forward` and `backward` have, where they are not 0, and for each parameter.
+        """
 
 def load_tensors(
     types: tuple[type, ...],

@@ -25,7 +25,7 @@ MOST_CELLS: int = _core.MOST_CELLS
 _Place = tuple[int, int, int]  # address, step stride, row stride
 _Sizes = tuple[int, int, int, int, int]  # steps, rows, vectors of packed data, addresses of batch sizes and of lengths
 
-_ONE_MODEL = _core.Models(1, [], [], [])
+_ONE_MODEL = _core.Models(1, {}, [], [])
 
 # The core's own descriptions of layers, by the element types that it takes.
 _CORES: dict[torch.dtype, dict[GRUSpec, _core.Core]] = {

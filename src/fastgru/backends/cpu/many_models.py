@@ -52,6 +52,7 @@ class _Inputs:
 
     def __init__(self, request: Request, call: Call) -> None:
         sequences, names = call.sequences, request.spec.parameter_names
+        self.count = call.x.shape[0]
         self.x, self.h_0 = _Lined("input", call.x), _Lined("hx", call.h_0)
         self.weights = [_Lined(name, weight) for name, weight in zip(names, call.weights, strict=True)]
         self.lengths, self.marks = _Lined("lengths", sequences.lengths), _Lined("reset", sequences.reset)
@@ -62,11 +63,16 @@ class _Inputs:
         self.reset = self.marks.place(request.batch_first), self.state.address, stride
         self.parameters = tuple([weight.address for weight in self.weights])
 
-    def shifts(self, *others: _Lined) -> list[int]:
-        """In the order that `_core.Models` asks for."""
-        read = [self.lengths, self.x, self.h_0, self.marks, self.state]
-        shifts = [one.shift for one in (*read, *others)]
-        return shifts + [0] * (12 - len(shifts))
+    def models(self, d_weights: Sequence[_Lined] = (), **others: _Lined) -> _core.Models:
+        """Where each model's tensors are: those read here and others, by the names of the core's arguments."""
+        read = {"lengths": self.lengths, "input": self.x, "h_0": self.h_0}
+        tensors = {**read, "reset": self.marks, "reset_state": self.state, **others}
+        return _core.Models(
+            self.count,
+            {name: tensor.shift for name, tensor in tensors.items()},
+            [weight.shift for weight in self.weights],
+            [gradient.shift for gradient in d_weights],
+        )
 
 
 def forward(request: Request, call: Call, saved: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -82,7 +88,6 @@ def forward(request: Request, call: Call, saved: Tensor | None) -> tuple[Tensor,
     output = x.new_empty(*x.shape[:-1], spec.num_directions * spec.hidden_size)
     h_n = x.new_empty(count, spec.num_layers * spec.num_directions, request.batch, spec.hidden_size)
     to = _Lined("output", output), _Lined("h_n", h_n), _Lined("saved", saved)
-    models = _core.Models(count, inputs.shifts(*to), [weight.shift for weight in inputs.weights], [])
     core_calls.core_for(spec, request.dtype).forward(
         inputs.sizes,
         inputs.x.place(request.batch_first),
@@ -94,7 +99,7 @@ def forward(request: Request, call: Call, saved: Tensor | None) -> tuple[Tensor,
         to[2].room,
         request.recompute,
         torch.get_num_threads(),
-        models,
+        inputs.models(output=to[0], h_n=to[1], saved=to[2]),
     )
     return output, h_n
 
@@ -114,30 +119,29 @@ def backward(
     shapes = [x.shape, states, states, *(weight.shape for weight in call.weights)]
     found = [x.new_empty(shape) if is_wanted else None for shape, is_wanted in zip(shapes, wanted, strict=True)]
     d_x, d_h_0, d_reset, *d_weights = [_Lined("gradient", d) for d in found]
-    kept = (
-        _Lined("output", output),
-        _Lined("gradient of h_n", outer[1]),
-        _Lined("saved", saved),
-        _Lined("gradient of output", outer[0]),
-    )
-    shifts = given.shifts(*kept, d_x, d_h_0, d_reset)
+    kept = {
+        "output": _Lined("output", output),
+        "saved": _Lined("saved", saved),
+        "d_output": _Lined("gradient of output", outer[0]),
+        "d_h_n": _Lined("gradient of h_n", outer[1]),
+    }
     core_calls.core_for(spec, request.dtype).backward(
         given.sizes,
         given.x.place(request.batch_first),
         given.h_0.address,
         given.reset,
         given.parameters,
-        kept[0].place(request.batch_first),
-        kept[2].room,
+        kept["output"].place(request.batch_first),
+        kept["saved"].room,
         request.recompute,
-        kept[3].place(request.batch_first),
-        kept[1].address,
+        kept["d_output"].place(request.batch_first),
+        kept["d_h_n"].address,
         d_x.place(request.batch_first),
         d_h_0.address,
         d_reset.address,
         tuple([d.address for d in d_weights]),
         torch.get_num_threads(),
-        _core.Models(count, shifts, [w.shift for w in given.weights], [d.shift for d in d_weights]),
+        given.models(d_weights, **kept, d_input=d_x, d_h_0=d_h_0, d_reset=d_reset),
     )
     if found[2] is not None and reset_state is not None and reset_state.dim() == 3:
         found[2] = found[2].sum(2)

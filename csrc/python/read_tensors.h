@@ -135,7 +135,7 @@ nb::object make(int64_t (&shape)[N], T*& data) {
 }
 
 // How the sequences of a call end and where they start anew; each part may be None.
-struct Bounds {
+struct SequenceArguments {
     nb::handle lengths, reset, reset_state;
 };
 
@@ -149,14 +149,14 @@ inline bool read_lengths(Arguments& arguments, nb::handle object, Batch& batch) 
 }
 
 template <class T>
-bool read_bounds(Arguments& arguments, const Bounds& bounds, const Spec& spec, bool batch_first, Batch& batch,
-                 Resets<T>& resets) {
+bool read_sequences(Arguments& arguments, const SequenceArguments& sequences, const Spec& spec, bool batch_first,
+                    Batch& batch, Resets<T>& resets) {
     resets = {};
-    if (!read_lengths(arguments, bounds.lengths, batch)) return false;
-    if (bounds.reset.is_none()) return true;
+    if (!read_lengths(arguments, sequences.lengths, batch)) return false;
+    if (sequences.reset.is_none()) return true;
     tensors::DLTensor marks;
     const int time = batch_first ? 1 : 0, row = 1 - time;
-    if (!arguments.read<bool>(bounds.reset, marks) || marks.ndim != 2 || marks.shape[time] != batch.steps ||
+    if (!arguments.read<bool>(sequences.reset, marks) || marks.ndim != 2 || marks.shape[time] != batch.steps ||
         marks.shape[row] != batch.rows)
         return false;
     resets = {
@@ -167,9 +167,9 @@ bool read_bounds(Arguments& arguments, const Bounds& bounds, const Spec& spec, b
         .state_stride = 0,
     };
     const int64_t H = spec.hidden_size;
-    if (read_optional(arguments, bounds.reset_state, {spec.cells(), H}, resets.state)) return true;
+    if (read_optional(arguments, sequences.reset_state, {spec.cells(), H}, resets.state)) return true;
     resets.state_stride = H;
-    return read_optional(arguments, bounds.reset_state, {spec.cells(), batch.rows, H}, resets.state);
+    return read_optional(arguments, sequences.reset_state, {spec.cells(), batch.rows, H}, resets.state);
 }
 
 // Memory for what a training forward leaves to the backward pass: a new tensor. From kPooledBytes on, `from_pool`
@@ -185,17 +185,17 @@ nb::object make_saved(Forward<T>& call, nb::handle from_pool) {
     return tensor;
 }
 
-// Fills in what comes from h_0 and bounds (the input has been read), makes the results' tensors, and runs the call.
-// Output and h_n, and what the backward pass needs unless `from_pool` is None. None where a tensor is not plain, or
-// there is no memory for results.
+// Fills in what comes from h_0 and sequences (the input has been read), makes the results' tensors, and runs the
+// call. Output and h_n, and what the backward pass needs unless `from_pool` is None. None where a tensor is not
+// plain, or there is no memory for results.
 template <class T>
-nb::object forward_with(Forward<T>& call, Arguments& arguments, nb::handle h_0, const Bounds& bounds,
+nb::object forward_with(Forward<T>& call, Arguments& arguments, nb::handle h_0, const SequenceArguments& sequences,
                         bool batch_first, nb::handle from_pool) {
     const Spec& spec = call.spec;
     const int64_t steps = call.batch.steps, rows = call.batch.rows, H = spec.hidden_size;
     const int64_t features = spec.num_directions * H;
     if (!read_optional(arguments, h_0, {spec.cells(), rows, H}, call.h_0) ||
-        !read_bounds(arguments, bounds, spec, batch_first, call.batch, call.resets))
+        !read_sequences(arguments, sequences, spec, batch_first, call.batch, call.resets))
         return nb::none();
     int64_t output_shape[] = {batch_first ? rows : steps, batch_first ? steps : rows, features};
     int64_t state_shape[] = {spec.cells(), rows, H};

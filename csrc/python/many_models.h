@@ -1,0 +1,80 @@
+// Several models of one size, each with its own call: how far it is from one to the next, in bytes.
+#pragma once
+
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "python/bindings.h"
+
+namespace fastgru::python {
+
+// By the names that the arguments of `forward` and `backward` have; 0 where models share a tensor.
+struct Shifts {
+    ptrdiff_t lengths = 0, input = 0, h_0 = 0, reset = 0, reset_state = 0, output = 0, h_n = 0, saved = 0;
+    ptrdiff_t d_output = 0, d_h_n = 0, d_input = 0, d_h_0 = 0, d_reset = 0;
+};
+
+// Throws where a name is none of them.
+Shifts shifts_of(const std::unordered_map<std::string, ptrdiff_t>& by_name);
+
+struct Models {
+    ptrdiff_t count;
+    Shifts tensors;
+    std::vector<ptrdiff_t> parameters, d_parameters;
+};
+
+template <class P>
+void move(P*& pointer, ptrdiff_t bytes) {
+    if (pointer != nullptr) pointer = reinterpret_cast<P*>(reinterpret_cast<Address>(pointer) + size_t(bytes));
+}
+
+// Call is Forward or Backward.
+template <class Call>
+void move_inputs(Call& call, const Shifts& by, ptrdiff_t model) {
+    move(call.input.data, by.input * model);
+    move(call.h_0, by.h_0 * model);
+    move(call.resets.marks, by.reset * model);
+    move(call.resets.state, by.reset_state * model);
+    move(call.output.data, by.output * model);
+    move(call.saved, by.saved * model);
+}
+
+// The call of the first model becomes that of another, all but its batch and its cells.
+template <class T>
+void move_to_model(Forward<T>& call, const Shifts& by, ptrdiff_t model) {
+    move_inputs(call, by, model);
+    move(call.h_n, by.h_n * model);
+}
+template <class T>
+void move_to_model(Backward<T>& call, const Shifts& by, ptrdiff_t model) {
+    move_inputs(call, by, model);
+    move(call.d_output.data, by.d_output * model);
+    move(call.d_h_n, by.d_h_n * model);
+    move(call.d_input.data, by.d_input * model);
+    move(call.d_h_0, by.d_h_0 * model);
+    move(call.d_reset, by.d_reset * model);
+}
+
+// The cells of all models one after another, from those of the first. C is Cell or CellGradients.
+template <class C>
+std::vector<C> cells_of_models(const Core& core, const C* first, const std::vector<ptrdiff_t>& by,
+                               ptrdiff_t models) {
+    std::vector<C> cells;
+    for (ptrdiff_t model = 0; model < models; ++model) {
+        for (ptrdiff_t i = 0; i < core.spec.cells(); ++i) {
+            const ptrdiff_t* shifts = by.data() + i * core.tensors_per_cell();
+            C cell = first[i];
+            move(cell.weight_ih, shifts[0] * model);
+            move(cell.weight_hh, shifts[1] * model);
+            if (cell.bias_ih != nullptr) move(cell.bias_ih, shifts[2] * model);
+            if (cell.bias_hh != nullptr) move(cell.bias_hh, shifts[3] * model);
+            cells.push_back(cell);
+        }
+    }
+    return cells;
+}
+
+void bind_models(nb::module_& m);
+
+}  // namespace fastgru::python
