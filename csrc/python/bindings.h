@@ -106,7 +106,8 @@ void bind_address_calls(nb::module_& m, nb::class_<Core>& core);
 void bind_tangent_calls(nb::class_<Core>& core);
 // Calls from tensors to tensors: tensor_calls.cpp.
 void bind_tensor_calls(nb::module_& m, nb::class_<Core>& core);
-// Likewise with packed parameters: packed_calls.cpp.
+// Likewise with packed parameters: packed_calls.cpp, stepper.cpp.
 void bind_packed_calls(nb::module_& m);
+void bind_stepper(nb::module_& m);
 
 }  // namespace fastgru::python

@@ -1,5 +1,5 @@
-// Python's view of the core: sizes, levels, memory. Calls stand in address_calls.cpp, tensor_calls.cpp and
-// packed_calls.cpp. The GIL is released while the core works.
+// Python's view of the core: sizes, levels, memory. Calls stand in the files of that name. The GIL is released
+// while the core works.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
@@ -47,14 +47,7 @@ void tell_python(const std::exception_ptr& thrown, void*) {
     }
 }
 
-}  // namespace
-
-NB_MODULE(_core, m) {
-    m.doc() = "The native core of fastgru: a stacked, bidirectional GRU on raw memory.";
-    // A graph that lives until the interpreter ends keeps its buffers that long; this is no leak to warn of.
-    nb::set_leak_warnings(false);
-    nb::register_exception_translator(tell_python);
-
+nb::class_<Core> bind_core(nb::module_& m) {
     nb::class_<Core> core(m, "Core", "Sizes and element type of a layer.");
     core.def(
         "__init__",
@@ -73,18 +66,20 @@ NB_MODULE(_core, m) {
         },
         nb::arg("input_size"), nb::arg("hidden_size"), nb::arg("num_layers"), nb::arg("num_directions"),
         nb::arg("bias"), nb::arg("type"));
+    return core;
+}
 
+void bind_memory(nb::module_& m) {
     nb::class_<Block>(
         m, "Block", nb::type_slots(block_slots),
         "Memory from the pool, as a writable buffer. As every call, raises OutOfMemoryError where there is none.")
         .def("__init__", [](Block* self, size_t bytes) { new (self) Block(borrow(bytes)); }, nb::arg("bytes"));
-
-    m.attr("MOST_CELLS") = kMostCells;
     m.attr("POOLED_BYTES") = kPooledBytes;
-    bind_address_calls(m, core);
-    bind_tangent_calls(core);
-    bind_tensor_calls(m, core);
-    bind_packed_calls(m);
+    m.def("pooled_bytes", pooled_bytes, "Bytes of scratch memory that wait for the next call.");
+    m.def("set_poison", set_poison, nb::arg("is_on"), "Hand scratch memory out full of NaN, for tests.");
+}
+
+void bind_levels(nb::module_& m) {
     m.def(
         "levels",
         [] {
@@ -97,8 +92,9 @@ NB_MODULE(_core, m) {
         "Instruction-set levels of this build, best first: (name, available on this machine).");
     m.def("active_level", [] { return active_table().name; });
     m.def("set_active_level", set_active_level, nb::arg("name"), "False when the level cannot run here.");
-    m.def("pooled_bytes", pooled_bytes, "Bytes of scratch memory that wait for the next call.");
-    m.def("set_poison", set_poison, nb::arg("is_on"), "Hand scratch memory out full of NaN, for tests.");
+}
+
+void bind_measurements(nb::module_& m) {
     m.def(
         "activation",
         [](bool is_tanh, bool is_double, Address x, Address y, ptrdiff_t n) {
@@ -124,4 +120,24 @@ NB_MODULE(_core, m) {
         },
         nb::arg("values"), nb::arg("n"), nb::arg("repeats"),
         "Reads n float32 `repeats` times at the active level; returns their sum.");
+}
+
+}  // namespace
+
+NB_MODULE(_core, m) {
+    m.doc() = "The native core of fastgru: a stacked, bidirectional GRU on raw memory.";
+    // A graph that lives until the interpreter ends keeps its buffers that long; this is no leak to warn of.
+    nb::set_leak_warnings(false);
+    nb::register_exception_translator(tell_python);
+
+    m.attr("MOST_CELLS") = kMostCells;
+    nb::class_<Core> core = bind_core(m);
+    bind_address_calls(m, core);
+    bind_tangent_calls(core);
+    bind_tensor_calls(m, core);
+    bind_packed_calls(m);
+    bind_stepper(m);
+    bind_memory(m);
+    bind_levels(m);
+    bind_measurements(m);
 }

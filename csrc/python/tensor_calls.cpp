@@ -128,9 +128,7 @@ tensors::Maker maker_of(nb::handle functions, nb::handle dtypes, nb::handle from
     return maker;
 }
 
-}  // namespace
-
-void bind_tensor_calls(nb::module_& m, nb::class_<Core>& core) {
+void bind_load(nb::module_& m) {
     m.def(
         "load_tensors",
         [](nb::tuple types, nb::handle functions, nb::handle dtypes, nb::handle from_capsule, bool keeps_handle) {
@@ -142,41 +140,52 @@ void bind_tensor_calls(nb::module_& m, nb::class_<Core>& core) {
         "`functions` are the addresses of torch's aoti_torch_empty_strided, aoti_torch_get_data_ptr and "
         "aoti_torch_delete_tensor_object, `dtypes` its numbers of float32, float64, bfloat16 and float16; or "
         "None.");
+}
 
+void bind_forward(nb::class_<Core>& core) {
     core.def(
-            "forward_tensors",
-            [](const Core& self, nb::handle input, nb::handle h_0, nb::handle parameters, nb::handle lengths,
-               nb::handle reset, nb::handle reset_state, bool batch_first, nb::handle from_pool, bool recomputes,
-               int threads) {
-                return with_type(self.type, [&]<class T>(Tag<T>) {
-                    return forward_tensors<T>(self, input, h_0, parameters, {lengths, reset, reset_state},
-                                              batch_first, from_pool, recomputes, threads);
-                });
-            },
-            nb::arg("input"), nb::arg("h_0").none(), nb::arg("parameters"), nb::arg("lengths").none(),
-            nb::arg("reset").none(), nb::arg("reset_state").none(), nb::arg("batch_first"),
-            nb::arg("from_pool").none(), nb::arg("recomputes"), nb::arg("threads"),
-            "Output and h_n, or None where a tensor is not plain, dense and of the right size, or there is no "
-            "memory. With a function `from_pool` also what backward needs, as a tensor; the function makes large "
-            "ones (POOLED_BYTES) of a number of values and the size of one.")
-        .def(
-            "backward_tensors",
-            [](const Core& self, nb::handle input, nb::handle h_0, nb::handle parameters, nb::handle lengths,
-               nb::handle reset, nb::handle reset_state, bool batch_first, nb::handle output, nb::handle saved,
-               bool recomputes, nb::handle d_output, nb::handle d_h_n, nb::handle wanted, int threads) {
-                return with_type(self.type, [&]<class T>(Tag<T>) {
-                    return backward_tensors<T>(self, input, h_0, parameters, {lengths, reset, reset_state},
-                                               batch_first, output, saved, recomputes, d_output, d_h_n, wanted,
-                                               threads);
-                });
-            },
-            nb::arg("input"), nb::arg("h_0").none(), nb::arg("parameters"), nb::arg("lengths").none(),
-            nb::arg("reset").none(), nb::arg("reset_state").none(), nb::arg("batch_first"), nb::arg("output"),
-            nb::arg("saved"), nb::arg("recomputes"), nb::arg("d_output").none(), nb::arg("d_h_n").none(),
-            nb::arg("wanted"), nb::arg("threads"),
-            "Gradients of input, h_0, reset_state (one for every row) and parameters, None for those not wanted; "
-            "or "
-            "None as above.");
+        "forward_tensors",
+        [](const Core& self, nb::handle input, nb::handle h_0, nb::handle parameters, nb::handle lengths,
+           nb::handle reset, nb::handle reset_state, bool batch_first, nb::handle from_pool, bool recomputes,
+           int threads) {
+            return with_type(self.type, [&]<class T>(Tag<T>) {
+                return forward_tensors<T>(self, input, h_0, parameters, {lengths, reset, reset_state}, batch_first,
+                                          from_pool, recomputes, threads);
+            });
+        },
+        nb::arg("input"), nb::arg("h_0").none(), nb::arg("parameters"), nb::arg("lengths").none(),
+        nb::arg("reset").none(), nb::arg("reset_state").none(), nb::arg("batch_first"), nb::arg("from_pool").none(),
+        nb::arg("recomputes"), nb::arg("threads"),
+        "Output and h_n, or None where a tensor is not plain, dense and of the right size, or there is no "
+        "memory. With a function `from_pool` also what backward needs, as a tensor; the function makes large "
+        "ones (POOLED_BYTES) of a number of values and the size of one.");
+}
+
+void bind_backward(nb::class_<Core>& core) {
+    core.def(
+        "backward_tensors",
+        [](const Core& self, nb::handle input, nb::handle h_0, nb::handle parameters, nb::handle lengths,
+           nb::handle reset, nb::handle reset_state, bool batch_first, nb::handle output, nb::handle saved,
+           bool recomputes, nb::handle d_output, nb::handle d_h_n, nb::handle wanted, int threads) {
+            return with_type(self.type, [&]<class T>(Tag<T>) {
+                return backward_tensors<T>(self, input, h_0, parameters, {lengths, reset, reset_state}, batch_first,
+                                           output, saved, recomputes, d_output, d_h_n, wanted, threads);
+            });
+        },
+        nb::arg("input"), nb::arg("h_0").none(), nb::arg("parameters"), nb::arg("lengths").none(),
+        nb::arg("reset").none(), nb::arg("reset_state").none(), nb::arg("batch_first"), nb::arg("output"),
+        nb::arg("saved"), nb::arg("recomputes"), nb::arg("d_output").none(), nb::arg("d_h_n").none(),
+        nb::arg("wanted"), nb::arg("threads"),
+        "Gradients of input, h_0, reset_state (one for every row) and parameters, None for those not wanted; "
+        "or None as above.");
+}
+
+}  // namespace
+
+void bind_tensor_calls(nb::module_& m, nb::class_<Core>& core) {
+    bind_load(m);
+    bind_forward(core);
+    bind_backward(core);
 }
 
 }  // namespace fastgru::python
