@@ -55,18 +55,18 @@ enum class Partition {
 };
 
 // Parameters of one layer and direction, as they are stored, rows r, z, n; in a call they stand as torch orders
-// them, layer by layer, in each the directions.
+// them, layer by layer, in each the directions. Nothing has a default here: calls make large arrays of them.
 template <class S>
 struct Cell {
-    const S* weight_ih;          // [3H][width]
-    const S* weight_hh;          // [3H][H]
-    const S* bias_ih = nullptr;  // [3H], null: none
-    const S* bias_hh = nullptr;  // [3H], null: none
+    const S* weight_ih;  // [3H][width]
+    const S* weight_hh;  // [3H][H]
+    const S* bias_ih;    // [3H], null: none
+    const S* bias_hh;    // [3H], null: none
 };
 
 template <class T>
 struct CellGradients {  // same shapes; each may be null: not wanted
-    T *weight_ih = nullptr, *weight_hh = nullptr, *bias_ih = nullptr, *bias_hh = nullptr;
+    T *weight_ih, *weight_hh, *bias_ih, *bias_hh;
 
     bool any() const { return weight_ih || weight_hh || bias_ih || bias_hh; }
 };

@@ -58,7 +58,8 @@ bool read_parameters(Arguments& arguments, const Core& core, nb::handle paramete
         if (kind < 2 ? !tensors::is_dense(tensor, {3 * H, columns}) : !tensors::is_dense(tensor, {3 * H}))
             return false;
         const T* data = static_cast<const T*>(tensor.data);
-        if (kind == 0) cells[cell] = {.weight_ih = data, .weight_hh = nullptr};
+        if (kind == 0)
+            cells[cell] = {.weight_ih = data, .weight_hh = nullptr, .bias_ih = nullptr, .bias_hh = nullptr};
         if (kind == 1) cells[cell].weight_hh = data;
         if (kind == 2) cells[cell].bias_ih = data;
         if (kind == 3) cells[cell].bias_hh = data;
