@@ -1,7 +1,6 @@
 // Second derivatives of a layer, from tensors to tensors. A layer's directions (G) stand one after another in each
 // tensor. Answers None where one is not plain, dense and of the right size; the caller has operators of torch then.
-#include <string.h>
-
+#include "host/run_tangents.h"
 #include "python/read_tensors.h"
 
 namespace fastgru::python {
@@ -43,42 +42,11 @@ bool read_tangent(Arguments& arguments, const Core& core, nb::handle alive, nb::
     return call.weight != nullptr && call.bias != nullptr && call.start != nullptr;
 }
 
-template <class P>
-void move(P*& pointer, ptrdiff_t values) {
-    if (pointer != nullptr) pointer += values;
-}
-
-template <class T>
-TangentSteps<T> of_direction(const Tangent<T>& tangent, ptrdiff_t g, const T* zeros) {
-    TangentSteps<T> call = tangent.steps;
-    const ptrdiff_t H = call.hidden_size, every = call.steps * call.rows;
-    move(call.alive, g * every);
-    move(call.weight, g * 3 * H * H), move(call.d_weight, g * 3 * H * H);
-    move(call.bias, g * 3 * H), move(call.d_bias, g * 3 * H);
-    move(call.a, g * every * 3 * H), move(call.d_a, g * every * 3 * H);
-    move(call.start, g * call.rows * H), move(call.d_start, g * call.rows * H);
-    move(call.states, g * every * H), move(call.d_states, g * every * H);
-    move(call.gates, g * every * 8 * H);
-    if (call.d_start == nullptr) call.d_start = zeros;
-    return call;
-}
-
-// visit(direction, its steps, table, threads) for all directions, without the GIL.
-template <class T, class Visit>
-void for_directions(const Tangent<T>& tangent, int threads, const Visit& visit) {
-    const TangentSteps<T>& first = tangent.steps;
-    const Spec one{
-        .input_size = first.hidden_size, .hidden_size = first.hidden_size, .num_layers = 1, .num_directions = 1};
-    const Batch batch{.steps = first.steps, .rows = first.rows};
-    const double each = product_microseconds(one, batch, sizeof(T));
-    const size_t row_bytes = size_t(first.hidden_size) * sizeof(T);
+template <class T, class... Back>
+void run_without_gil(const Tangent<T>& tangent, int threads, const Back&... back) {
+    const KernelTable& table = active_table();
     const nb::gil_scoped_release released;
-    const Team team(threads, each * double(tangent.groups));
-    const int workers = threads_for_calls(first.rows, each / double(first.rows), team.threads(), team.is_awake());
-    const Block zeros = borrow(row_bytes);
-    memset(zeros.data(), 0, row_bytes);
-    for (ptrdiff_t g = 0; g < tangent.groups; ++g)
-        visit(g, of_direction(tangent, g, static_cast<const T*>(zeros.data())), active_table(), workers);
+    must_have(run_directions(table, tangent.groups, tangent.steps, back..., threads));
 }
 
 template <class T>
@@ -96,11 +64,7 @@ nb::object forward_tangent(const Core& core, nb::handle alive, nb::handle inputs
     } catch (const tensors::NoMemory&) {
         return nb::none();
     }
-    for_directions(tangent, threads,
-                   [](ptrdiff_t, const TangentSteps<T>& call, const KernelTable& table, int workers) {
-                       const Block workspace = borrow(workspace_bytes(table, call));
-                       run(table, call, workers, workspace.data());
-                   });
+    run_without_gil(tangent, threads);
     return nb::make_tuple(results[0], results[1], results[2]);
 }
 
@@ -129,7 +93,7 @@ nb::object backward_tangent(const Core& core, nb::handle alive, nb::handle input
     if (!read_tangent(arguments, core, alive, inputs, tangent) || !read_passed(arguments, passed, tangent))
         return nb::none();
     const int64_t G = tangent.groups, steps = tangent.steps.steps, rows = tangent.steps.rows;
-    const int64_t H = core.spec.hidden_size, every = steps * rows;
+    const int64_t H = core.spec.hidden_size;
     TangentBackSteps<T> first{};
     if (g_states.is_none() || !read_optional(arguments, g_states, {G, steps, 1, rows, H}, first.g_states) ||
         !read_optional(arguments, d_g_states, {G, steps, 1, rows, H}, first.d_g_states))
@@ -143,18 +107,7 @@ nb::object backward_tangent(const Core& core, nb::handle alive, nb::handle input
     } catch (const tensors::NoMemory&) {
         return nb::none();
     }
-    for_directions(tangent, threads,
-                   [&](ptrdiff_t g, const TangentSteps<T>& there, const KernelTable& table, int workers) {
-                       TangentBackSteps<T> call = first;
-                       call.there = &there;
-                       call.weight = there.weight, call.d_weight = there.d_weight;
-                       move(call.g_states, g * every * H), move(call.d_g_states, g * every * H);
-                       move(call.g_a, g * every * 3 * H), move(call.d_g_a, g * every * 3 * H);
-                       move(call.g_c, g * every * 3 * H), move(call.d_g_c, g * every * 3 * H);
-                       move(call.d_g_start, g * rows * H);
-                       const Block workspace = borrow(workspace_bytes(table, call));
-                       run(table, call, workers, workspace.data());
-                   });
+    run_without_gil(tangent, threads, first);
     return nb::make_tuple(results[0], results[1], results[2], results[3], results[4]);
 }
 
