@@ -47,7 +47,8 @@ void project_blocks(Layer& layer, const typename Layer::Run& run, int place, int
 }
 
 // Too few rows to share, and steps too short to share: thread 0 goes through the steps, and while it is in one
-// chunk the others project the inputs of the next, block by block; it helps when it is done before them.
+// chunk the others project the inputs of the next, block by block; it helps when it is done before them. In round
+// -1 all project chunk 0; in round 0 chunk 0 runs while chunk 1 is projected, and so on.
 template <class Layer>
 void run_pipelined(Layer& layer, int thread, int threads) {
     typename Layer::Run run = group_of(layer, 0, 0, 0, 1), ahead = run;

@@ -27,7 +27,7 @@ constexpr double kLeastRows = 2.1, kLeastRowsFar = 3.7, kLeastRowsMemory = 12;
 constexpr double kNearBytes = 1 << 20, kFarBytes = 32 << 20;
 // Waiting for each other after a step, for each thread.
 constexpr double kWait = 0.1;
-// What was projected ahead by another thread comes from its cache: a part of the time of projecting it.
+// Reading a projection from another core's cache takes this part of the time of computing it.
 constexpr double kFetch = 0.2;
 // Starting threads. A team that is awake forks and joins in 1 us; one that sleeps takes 45 to 85 us to wake, and
 // only then helps. Single steps that come one by one would find it asleep every time.

@@ -2,6 +2,9 @@
 //
 // Everything here is plain data, so that it may be shared by code compiled for different levels. Shapes stand
 // in brackets. L is the number of lanes of a vector, Hb = ceil(H / L) the number of hidden blocks, Hp = Hb * L.
+//
+// Gates stand in three orders: r, z, n in parameters, as torch has them, and in panels made of them; r, z, n, c_n
+// in what is saved; n, r, z, r * n in the gradients of the sums (BackwardSteps).
 #pragma once
 
 #include <stddef.h>
@@ -151,8 +154,8 @@ struct TangentSteps {
     const T *weight, *d_weight;  // of the hidden projection: [Hb][H][3][L]
     const T *bias, *d_bias;      // [3][H], of the hidden projection; null: none
     const T *a, *d_a;            // [T][B][3][H]: projected inputs
-    const T *start,
-        *d_start;  // [B][H]: the first state; the tangent's rows stand d_start_stride apart, neither null
+    // [B][H]: the first state, and its tangent, whose rows stand d_start_stride apart. Neither is null.
+    const T *start, *d_start;
     ptrdiff_t d_start_stride;
     T *states, *d_states;  // [T][B][H]: results
     T* gates;              // [T][B][8][H]: r, z, n, c_n and their tangents: for the way back
