@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from fastgru.data import temperature
-from fastgru.tasks import Forecaster
+from fastgru_recipes import Forecaster
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.model_selection import GridSearchCV
 
-from fastgru.tasks import SequenceClassifier
+from fastgru_recipes import SequenceClassifier
 
 LABELS = np.array(["growing", "shrinking"] * 30)
 

@@ -23,9 +23,6 @@ import torch
 from lightning.pytorch.strategies.launchers import subprocess_script
 
 import fastgru.cli
-import fastgru.tasks.classify
-import fastgru.tasks.commands
-import fastgru.tasks.work
 from fastgru import files, interruption
 
 PATIENCE = 90  # seconds after a signal, on a machine that is busy

@@ -21,7 +21,7 @@ import fastgru
 from fastgru import reference
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.md")])
+PAGES = sorted(page for place in ("*.md", "docs/**/*.md", "examples/*.md", "recipes/*.md") for page in ROOT.glob(place))
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 BLOCK = re.compile(r"^```(python|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -60,7 +60,7 @@ def run_commands(block: str, place: str) -> None:
     from typer.testing import CliRunner
 
     from fastgru import commands, console
-    from fastgru.tasks import commands as recipes
+    from fastgru_recipes.cli import commands as recipes
 
     assert commands, recipes  # both add to the app
     for entry in block.removeprefix("$ ").split("\n$ "):

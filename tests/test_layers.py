@@ -32,7 +32,6 @@ FLOORS = [
     {"bench", "demo"},
     {"console"},
     {"commands"},
-    {"tasks"},
     {"cli"},
     {"__main__"},
 ]
@@ -90,11 +89,8 @@ def test_imports_go_down_or_stay_in_their_folder(name):
             assert floor_of(other) < floor_of(name), f"{name} imports {other}, which does not stand below it"
 
 
-# `fastgru.tasks` is a facade as `fastgru` is: it names types of modules above it, and imports them when asked.
 def test_imports_make_no_circle():
-    sorter = graphlib.TopologicalSorter(
-        {name: imported(path) - {"", name} for name, path in MODULES.items() if name != "tasks"}
-    )
+    sorter = graphlib.TopologicalSorter({name: imported(path) - {"", name} for name, path in MODULES.items()})
     sorter.prepare()
 
 

@@ -1,4 +1,4 @@
-"""The entry point of the command `fastgru`; the commands are in `fastgru.commands` and `fastgru.tasks.commands`."""
+"""The entry point of the command `fastgru`."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def main() -> None:
 
 def _application() -> Callable[[], None]:
     try:
-        import fastgru.commands
-        import fastgru.tasks.commands  # noqa: F401  (both add their commands)
+        import fastgru.commands  # noqa: F401  (adds its commands)
+        import fastgru_recipes.cli.commands  # noqa: F401  (so do these)
         from fastgru.console import run
     except ModuleNotFoundError as missing:
         if missing.name not in ("typer", "rich"):

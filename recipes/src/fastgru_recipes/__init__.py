@@ -1,0 +1,67 @@
+"""GRUs at work: recipes that learn from a user's file, and estimators with scikit-learn's habits.
+
+    from fastgru_recipes import Forecaster
+
+    forecaster = Forecaster(context=96, horizon=24).fit(table)
+    forecaster.predict(table)
+
+Each recipe is one short file to read and to copy: `forecast`, `generate`, `translate`, `classify` and `tag`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from fastgru.errors import ArgumentError, missing_extra
+
+if TYPE_CHECKING:
+    from fastgru_recipes.estimators import Forecaster, Generator, SequenceClassifier, Tagger, Translator
+    from fastgru_recipes.recipe import Recipe
+
+# Recipe -> its dataclass, in the module of the recipe's name; and what the command line says of it.
+RECIPES = {
+    "forecast": ("Forecast", "the next values of one or many time series, with quantiles"),
+    "generate": ("Generate", "text like the text of a file"),
+    "translate": ("Translate", "sentences into sentences, from pairs"),
+    "classify": ("Classify", "a label for each text or multivariate series"),
+    "tag": ("Tag", "a tag for each token of a text"),
+}
+
+__all__ = ["RECIPES", "Forecaster", "Generator", "SequenceClassifier", "Tagger", "Translator", "recipe_class"]
+
+
+def recipe_class(name: str) -> type[Recipe[Any]]:
+    """The dataclass of a recipe, by its name.
+
+    Example:
+        >>> from fastgru_recipes import recipe_class
+        >>> recipe_class("classify").name
+        'classify'
+    """
+    if name not in RECIPES:
+        raise ArgumentError(f"there is no recipe {name!r}. Recipes: {', '.join(RECIPES)}.")
+    try:
+        module = import_module(f"fastgru_recipes.{name}")
+    except ModuleNotFoundError as missing:
+        raise _extra(missing, f"recipe {name}") from missing
+    kind: type[Recipe[Any]] = getattr(module, RECIPES[name][0])
+    return kind
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'fastgru_recipes' has no attribute {name!r}")
+    try:
+        return getattr(import_module("fastgru_recipes.estimators"), name)
+    except ModuleNotFoundError as missing:
+        raise _extra(missing, f"fastgru_recipes.{name}") from missing
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
+def _extra(missing: ModuleNotFoundError, purpose: str) -> Exception:
+    package = missing.name or ""
+    return missing if package.startswith("fastgru") else missing_extra(package, "tasks", purpose)

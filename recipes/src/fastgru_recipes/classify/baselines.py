@@ -1,0 +1,61 @@
+"""Baselines for labels: the most frequent one; the nearest series; naive Bayes on pieces of texts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.naive_bayes import MultinomialNB
+from sklearn.pipeline import make_pipeline
+
+from fastgru_recipes.classify.read_labelled import Labelled
+
+
+def accuracy(predicted: Sequence[object], data: Labelled) -> float:
+    """Share of labels that are right."""
+    return float(np.mean([a == b for a, b in zip(predicted, data.labels or (), strict=True)]))
+
+
+def majority(training: Labelled, test: Labelled) -> float:
+    """Accuracy of saying the most frequent label always."""
+    most = Counter(training.labels or ()).most_common(1)[0][0]
+    return accuracy([most] * len(test.sequences), test)
+
+
+def nearest(training: Labelled, test: Labelled) -> float:
+    """Accuracy of the label of the nearest training series, by dynamic time warping."""
+    labels = training.labels or ()
+    known: list[NDArray[Any]] = [np.asarray(series) for series in training.sequences]
+    distances = [warped_distances(np.asarray(series), known) for series in test.sequences]
+    return accuracy([labels[int(row.argmin())] for row in distances], test)
+
+
+def warped_distances(series: NDArray[Any], others: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
+    """Dynamic time warping between (T, F) and each of N series (U_i, F): (N,).
+
+    The least sum of squared distances along a path of matches (Sakoe and Chiba 1978), without a window. Cells of one
+    antidiagonal do not need each other, so each antidiagonal of all N tables is one step.
+    """
+    rows, columns = len(series), max(map(len, others))
+    costs = np.full((len(others), rows, columns), np.inf)
+    for row, other in enumerate(others):
+        costs[row, :, : len(other)] = ((series[:, None].astype(np.float64) - other.astype(np.float64)) ** 2).sum(-1)
+    total = np.full((len(others), rows + 1, columns + 1), np.inf)
+    total[:, 0, 0] = 0
+    for diagonal in range(rows + columns - 1):
+        i = np.arange(max(0, diagonal - columns + 1), min(rows, diagonal + 1))
+        j = diagonal - i
+        before = np.minimum(np.minimum(total[:, i, j + 1], total[:, i + 1, j]), total[:, i, j])
+        total[:, i + 1, j + 1] = costs[:, i, j] + before
+    return np.array([table[rows, len(other)] for table, other in zip(total, others, strict=True)])
+
+
+def naive_bayes(training: Labelled, test: Labelled) -> float:
+    """Accuracy of multinomial naive Bayes on pieces of one to four characters."""
+    counts = CountVectorizer(analyzer="char", ngram_range=(1, 4), lowercase=False)
+    model = make_pipeline(counts, MultinomialNB(alpha=0.1)).fit(training.sequences, training.labels)
+    return accuracy(list(model.predict(test.sequences)), test)

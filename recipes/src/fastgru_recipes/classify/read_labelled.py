@@ -1,0 +1,181 @@
+"""Sequences with labels: where they come from, and what is wrong with them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fastgru.errors import DataError
+from fastgru_recipes import read_files
+
+Label = str | int | float | bool
+UNNAMED = re.compile(r"Unnamed: \d+(_level_\d+)?$")
+LARGEST = float(np.finfo(np.float32).max)  # of the numbers of series
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Sequences with a label each.
+
+    Attributes:
+        sequences: texts, or arrays (T, F).
+        labels: one for each; None for prediction.
+        features: names of the F columns; none where arrays came without.
+    """
+
+    sequences: Sequence[str] | Sequence[NDArray[np.floating[Any]]]
+    labels: Sequence[Label] | None
+    features: tuple[str, ...] = ()
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the sequences are texts."""
+        return len(self.sequences) > 0 and isinstance(self.sequences[0], str)
+
+    def part(self, indices: Sequence[int]) -> Labelled:
+        """Some of the sequences."""
+        labels = None if self.labels is None else [self.labels[index] for index in indices]
+        sequences: list[Any] = [self.sequences[index] for index in indices]
+        return replace(self, sequences=sequences, labels=labels)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names of the columns that mean something; all others are features."""
+
+    text: str
+    label: str
+    series: str
+
+
+def read(path: Path | str, columns: Columns, with_labels: bool) -> Labelled:
+    """JSON lines or a table with texts; a long table of series; or a folder LABEL/SERIES.csv of them.
+
+    Raises:
+        DataError: naming file and line or column, for what cannot be learned from.
+    """
+    if Path(path).is_dir():
+        return _read_folder(Path(path))
+    if read_files.kind(path) in read_files.JSON_LINES:
+        numbers, rows = zip(*read_files.json_lines(path), strict=True)
+        table = pd.DataFrame(rows, index=numbers)
+    else:
+        table = read_files.table(path, texts=(columns.text, columns.label))
+    if read_files.kind(path) == ".parquet":
+        if both := {*table.index.names} & {*table.columns}:
+            raise DataError(f"{path} has {both.pop()!r} as a column and as an index. Rename or remove one.")
+        table = table.reset_index(drop=table.index.names == [None])  # names in the index are columns
+    return _from_table(table, columns, with_labels, path)
+
+
+def _from_table(table: pd.DataFrame, columns: Columns, with_labels: bool, path: Path | str) -> Labelled:
+    is_text = columns.text in table.columns
+    if not is_text and columns.series not in table.columns:
+        raise DataError(
+            f"{path} has no column {columns.text!r} of texts, nor {columns.series!r} of series. Its columns are "
+            f"{', '.join(map(repr, table.columns))}."
+        )
+    key = columns.text if is_text else columns.series
+    read_files.require_columns(path, table, [key] + [columns.label] * with_labels)
+    if not len(table):
+        raise DataError(f"{path} has no rows. Give at least one sequence for each label.")
+    if is_text and columns.series in table.columns:
+        _require_no_numbers(table, columns, path)
+    labels = _labels(table, columns.label, path) if with_labels else None
+    if not is_text:
+        return _from_long(table, labels, columns, path)
+    for line, text in zip(table.index, table[key], strict=True):
+        if not isinstance(text, str) or not text.strip():
+            raise DataError(f"{path}, line {line}: the text is empty, or no text. Remove the line.")
+    return Labelled(list(table[key]), labels)
+
+
+def _labels(table: pd.DataFrame, column: str, path: Path | str) -> list[str]:
+    for line, label in zip(table.index, table[column], strict=True):
+        if isinstance(label, (list, dict)):
+            raise DataError(f"{path}, line {line}: the label is {label!r}. Give one text or number.")
+        if pd.isna(label) or not str(label).strip():
+            raise DataError(f"{path}, line {line}: the label is missing. Fill it in or remove the line.")
+    return [str(label) for label in table[column]]
+
+
+def _from_long(table: pd.DataFrame, labels: Sequence[str] | None, columns: Columns, path: Path | str) -> Labelled:
+    if (empty := table.index[table[columns.series].isna()]).size:
+        raise DataError(f"{path}, line {empty[0]}: the series is missing in column {columns.series!r}. Fill it in.")
+    features = table.drop(columns=[columns.series, columns.label], errors="ignore")
+    _require_names(features, path)
+    named = None if labels is None else pd.Series(labels, table.index)
+    sequences, found = [], []
+    for name, rows in table.groupby(table[columns.series].astype(str), sort=False):
+        sequences.append(_numbers(features.loc[rows.index], path))
+        if named is not None:
+            kinds = named[rows.index].unique()
+            if len(kinds) > 1:
+                raise DataError(f"{path}: series {name} has the labels {', '.join(kinds)}. Give it one.")
+            found.append(kinds[0])
+    return Labelled(sequences, None if named is None else found, tuple(map(str, features.columns)))
+
+
+def _read_folder(path: Path) -> Labelled:
+    files = sorted(file for file in path.rglob("*") if read_files.kind(file) in read_files.TABLES)
+    if not files:
+        raise DataError(f"{path} holds no .csv, .tsv or .parquet files. Lay the series out as LABEL/SERIES.csv.")
+    tables = [read_files.table(file) for file in files]
+    _require_names(tables[0], files[0])
+    for file, table in zip(files, tables, strict=True):
+        if file.parent.parent != path:
+            raise DataError(f"{file} is not laid out as LABEL/SERIES.csv within {path}. Move or remove it.")
+        if list(table.columns) != list(tables[0].columns):
+            raise DataError(
+                f"{file} has the columns {', '.join(table.columns)}, but {files[0]} has "
+                f"{', '.join(tables[0].columns)}. All series need the same ones."
+            )
+    sequences = [_numbers(table, file) for file, table in zip(files, tables, strict=True)]
+    return Labelled(sequences, [file.parent.name for file in files], tuple(map(str, tables[0].columns)))
+
+
+def _require_no_numbers(table: pd.DataFrame, columns: Columns, path: Path | str) -> None:
+    """Raises where texts stand beside series and are all numbers: they may be a feature of that name."""
+    if pd.to_numeric(table[columns.text].astype(str), errors="coerce").notna().all():
+        raise DataError(
+            f"{path} has columns {columns.text!r} and {columns.series!r}, and {columns.text!r} holds numbers alone: it "
+            "may be texts, or a feature of series. Rename the column that is neither texts nor names of series, or say "
+            "with --text-column or --series-column what they are called."
+        )
+
+
+def _require_names(table: pd.DataFrame, path: Path | str) -> None:
+    """Raises for a column that pandas calls "Unnamed: 0" because it has no name: the numbers of rows are no feature."""
+    if unnamed := [name for name in map(str, table.columns) if UNNAMED.match(name)]:
+        raise DataError(
+            f"{path} has a column without a name, which pandas calls {unnamed[0]!r}. Remove it where it numbers the "
+            "rows (pandas leaves it out with index=False), or give it a name where it is a feature."
+        )
+
+
+def _numbers(table: pd.DataFrame, path: Path | str) -> NDArray[np.float64]:
+    if not table.shape[1]:
+        raise DataError(f"{path} has no columns of numbers beside the series and its label. Add some.")
+    if not len(table):
+        raise DataError(f"{path} has no rows. A series needs one step at least: remove it.")
+    for column in table.columns:
+        values = pd.to_numeric(table[column], errors="coerce").to_numpy(np.float64)
+        bad = table.index[~(np.abs(values) <= LARGEST)]
+        if bad.size:
+            raise DataError(
+                f"{path}, line {bad[0]}, column {column!r}: {_shown(table[column].loc[bad[0]])} is no finite number. "
+                "Fill it in, or leave the series out."
+            )
+    array: NDArray[np.float64] = table.to_numpy(np.float64)
+    return array
+
+
+def _shown(value: object) -> str:
+    return "an empty field" if pd.isna(value) else repr(value) if isinstance(value, str) else str(value)

@@ -1,0 +1,132 @@
+"""Recipes on real data, beside their baselines and beside torch's layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from fastgru.errors import ArgumentError
+from fastgru_recipes import RECIPES, recipe_class
+from fastgru_recipes.example_sets import ExampleSet, Parts, sets
+from fastgru_recipes.recipe import Recipe
+from fastgru_recipes.training.run_directory import Trained
+from fastgru_recipes.training.train import train
+
+
+@dataclass(frozen=True)
+class Result:
+    """One training run.
+
+    Attributes:
+        layer: "fastgru", "torch" or "lstm".
+        score: the recipe's metric on the test part.
+        seconds: of training.
+        parameters: of the network.
+        recurrent: those of its recurrent layers.
+        scores: all that the recipe measures, by name.
+    """
+
+    layer: str
+    score: float
+    seconds: float
+    parameters: int
+    recurrent: int
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of an example.
+
+    Attributes:
+        recipe: its options.
+        data: the set's name.
+        metric: what is judged.
+        baselines: scores by the name of the baseline and by their own.
+        results: one for each layer.
+    """
+
+    recipe: Recipe[Any]
+    data: str
+    metric: str
+    baselines: Mapping[str, Mapping[str, float]]
+    results: tuple[Result, ...]
+
+    @property
+    def best_baseline(self) -> tuple[str, float]:
+        """The one that is hardest to beat."""
+        choose = max if self.recipe.higher_is_better else min
+        judged = {name: scores[self.metric] for name, scores in self.baselines.items()}
+        return choose(judged.items(), key=lambda item: item[1])
+
+    @property
+    def beats_baselines(self) -> bool:
+        """Whether the first result, ours, is better than every baseline."""
+        ours, (_, best) = self.results[0].score, self.best_baseline
+        return ours > best if self.recipe.higher_is_better else ours < best
+
+
+def find(recipe: str, name: str | None) -> ExampleSet:
+    """The set of that name, or the recipe's first."""
+    recipe_class(recipe)  # says which recipes there are
+    known = {each.name: each for each in sets(recipe)}
+    if name is None:
+        return next(iter(known.values()))
+    if name not in known:
+        raise ArgumentError(f"recipe {recipe} has no example {name!r}. There is {', '.join(known)}.")
+    return known[name]
+
+
+def packaged() -> Iterator[tuple[str, ExampleSet]]:
+    """Every example whose data come with fastgru and its extra, with its recipe's name."""
+    for recipe in RECIPES:
+        yield from ((recipe, each) for each in sets(recipe) if each.is_packaged)
+
+
+def configured(recipe: str, example: ExampleSet, full: bool = False, **options: Any) -> Recipe[Any]:
+    """The recipe with the options of an example, and those given here on top."""
+    settings = {**example.options, **(example.full_options if full else {}), **options}
+    return recipe_class(recipe)(**settings)
+
+
+def train_once(
+    recipe: Recipe[Any], parts: Parts, metric: str, directory: Path | None = None, progress: bool = False
+) -> tuple[Result, Trained]:
+    """One run on the parts of an example, or of a user's data."""
+    trained = train(
+        recipe, parts.training, validation=parts.validation, test=parts.test, directory=directory, progress=progress
+    )
+    metrics = trained.metrics
+    sizes = metrics["parameters"], metrics["recurrent_parameters"]
+    scores = metrics["scores"]
+    return Result(recipe.layer, scores[metric], metrics["training_seconds"], *sizes, scores), trained
+
+
+def run(
+    recipe: Recipe[Any],
+    example: ExampleSet,
+    layers: tuple[str, ...],
+    full: bool = False,
+    directory: Path | None = None,
+    progress: bool = False,
+) -> Outcome:
+    """An example on one layer after another, all else equal.
+
+    Args:
+        recipe: from `configured`.
+        example: the set.
+        layers: the first one is judged against the baselines, and kept in `directory`.
+        full: all of the data.
+        directory: becomes a run directory.
+        progress: show bars.
+    """
+    parts = example.load(recipe, full)
+    metric = example.metric or recipe.metric
+    results = []
+    for layer in layers:
+        place = directory if layer == layers[0] else None
+        result, _ = train_once(replace(recipe, layer=layer), parts, metric, place, progress)  # type: ignore[arg-type]
+        results.append(result)
+    return Outcome(recipe, example.name, metric, example.baselines(recipe, parts), tuple(results))

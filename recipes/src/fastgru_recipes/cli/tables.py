@@ -1,0 +1,118 @@
+"""What the commands of the recipes print: scores, parameters and seconds side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import isnan
+from statistics import fmean, pstdev
+from typing import TYPE_CHECKING
+
+from rich.table import Column, Table
+
+if TYPE_CHECKING:
+    from fastgru_recipes.cli.run_examples import Outcome, Result
+    from fastgru_recipes.training.run_directory import Trained
+
+UNDEFINED = (
+    "MASE divides by the error of saying what was one season before. A series that repeats exactly has none: MASE is "
+    "undefined there (nan), and means leave that series out."
+)
+LAYERS = {"fastgru": "fastgru.GRU", "torch": "torch.nn.GRU", "lstm": "torch.nn.LSTM"}
+
+
+def scores(figures: Mapping[str, float], of: str, title: str | None = None) -> Table:
+    """A row for each score of what `of` names."""
+    table = Table("", of, title=title, caption=_note([figures]))
+    for name, value in figures.items():
+        table.add_row(name, f"{value:.4g}")
+    return table
+
+
+def _note(scores: Sequence[Mapping[str, float]]) -> str | None:
+    """What stands below a table with a score that is undefined for a series."""
+    is_undefined = any("series_without_MASE" in each or isnan(each.get("MASE", 0.0)) for each in scores)
+    return UNDEFINED if is_undefined else None
+
+
+def run(trained: Trained, directory: str) -> Table:
+    """Scores of a run that has ended, and what it took."""
+    metrics = trained.metrics
+    table = scores(metrics["scores"], f"on the {metrics['scored_on']} part", f"{trained.recipe.name} in {directory}")
+    table.add_section()
+    table.add_row("epochs", str(len(trained.history)))
+    table.add_row("parameters", f"{metrics['parameters']:,}")
+    table.add_row(f"seconds of training on layer {trained.recipe.layer}", f"{metrics['training_seconds']:.1f}")
+    return table
+
+
+def beside_baselines(outcome: Outcome) -> Table:
+    """An example and what it must beat."""
+    best = "higher" if outcome.recipe.higher_is_better else "lower"
+    others = [name for name in outcome.results[0].scores if name != outcome.metric]
+    caption = _note([*outcome.baselines.values(), *(result.scores for result in outcome.results)])
+    table = Table("", f"{outcome.metric} ({best} is better)", *others, "training, seconds", caption=caption)
+    for baseline, scores in outcome.baselines.items():
+        shown = (f"{scores[name]:.4g}" if name in scores else "" for name in (outcome.metric, *others))
+        table.add_row(baseline, *shown)
+    table.add_section()
+    for result in outcome.results:
+        figures = [f"{result.scores[name]:.4g}" for name in others]
+        table.add_row(LAYERS[result.layer], f"[bold]{result.score:.4g}[/bold]", *figures, f"{result.seconds:.1f}")
+    return table
+
+
+def examples(outcomes: Sequence[Outcome]) -> Table:
+    """All examples: a row each, with the best of its baselines."""
+    table = Table(
+        *("recipe", "data", Column("metric", no_wrap=True), "best baseline"),
+        *("fastgru.GRU", "torch.nn.GRU", "seconds", "of stock", "ratio"),
+    )
+    for outcome in outcomes:
+        ours, *others = outcome.results
+        name, score = outcome.best_baseline
+        arrow = "↑" if outcome.recipe.higher_is_better else "↓"
+        row = [
+            outcome.recipe.name,
+            outcome.data,
+            f"{outcome.metric} {arrow}",
+            f"{score:.4g} ({name})",
+            f"{ours.score:.4g}",
+        ]
+        for stock in others:
+            row += [
+                f"{stock.score:.4g}",
+                f"{ours.seconds:.1f}",
+                f"{stock.seconds:.1f}",
+                f"{stock.seconds / ours.seconds:.1f}",
+            ]
+        table.add_row(*(row if others else [*row, "", f"{ours.seconds:.1f}"]))
+    return table
+
+
+def comparison(results: Sequence[Result], metric: str) -> Table:
+    """Runs of ours and of another layer in turns: a row each, the means, and ours beside the other's."""
+    columns = ("", "parameters of the layers", "of the network", "training, seconds", metric)
+    table = Table(*columns, caption=_note([result.scores for result in results]))
+    for result in results:
+        table.add_row(LAYERS[result.layer], *_figures(result))
+    ours, other = results[0::2], results[1::2]
+    table.add_section()
+    if len(ours) > 1:
+        for runs in (ours, other):
+            spread = f" ± {pstdev(run.score for run in runs):.2g}"
+            table.add_row(f"mean of {len(runs)} {LAYERS[runs[0].layer]}", *_figures(_mean(runs), spread))
+    one, two = _mean(ours), _mean(other)
+    ratios = (one.recurrent / two.recurrent, one.parameters / two.parameters, one.seconds / two.seconds)
+    difference = f"{one.score - two.score:+.2g}"
+    table.add_row("ratio, and difference of scores", *(f"{ratio:.2f}" for ratio in ratios), difference)
+    return table
+
+
+def _figures(result: Result, spread: str = "") -> tuple[str, str, str, str]:
+    score = f"{result.score:.4g}{spread}"
+    return f"{result.recurrent:,}", f"{result.parameters:,}", f"{result.seconds:.1f}", score
+
+
+def _mean(results: Sequence[Result]) -> Result:
+    return replace(results[0], score=fmean(r.score for r in results), seconds=fmean(r.seconds for r in results))

@@ -1,0 +1,76 @@
+"""Hourly temperatures of a year, and 235 years of sunspots by the month."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.resources import as_file, files
+from typing import Any
+
+from fastgru_recipes.example_sets import ExampleSet, Parts, packaged
+from fastgru_recipes.forecast import baselines
+from fastgru_recipes.forecast.read_series import Panel
+from fastgru_recipes.recipe import Recipe
+
+
+def cut(panel: Panel, share: float) -> Parts:
+    """The end of each series is the test; its history is the training part."""
+    ends = [len(each.values) - int(len(each.values) * share) for each in panel.series]
+    training = tuple(each.until(end) for each, end in zip(panel.series, ends, strict=True))
+    test = tuple(replace(each, start=end) for each, end in zip(panel.series, ends, strict=True))
+    return Parts(replace(panel, series=training), None, replace(panel, series=test))
+
+
+def temperature(recipe: Recipe[Any], full: bool) -> Parts:
+    """The last fifth of the year is the test."""
+    with as_file(files("fastgru.data").joinpath("temperature.csv")) as path:
+        return cut(recipe.read(path), 0.2)
+
+
+def sunspots(recipe: Recipe[Any], full: bool) -> Parts:
+    """The last fifth, 47 years, is the test."""
+    return cut(recipe.read(packaged("sunspots.csv")), 0.2)
+
+
+def beaten(recipe: Recipe[Any], parts: Parts) -> Mapping[str, Mapping[str, float]]:
+    """Naive forecasts and exponential smoothing, rolled over the same origins."""
+    season, horizon = recipe.season or parts.training.season, recipe.horizon  # type: ignore[attr-defined]
+    named: dict[str, baselines.Method] = {
+        "seasonal naive": baselines.naive(season, horizon),
+        "last value": baselines.naive(1, horizon),
+        "ETS": baselines.ExponentialSmoothing(season, horizon, trend=False),
+        "ETS, damped trend": baselines.ExponentialSmoothing(season, horizon, trend=True),
+        "ETS, no season": baselines.ExponentialSmoothing(1, horizon, trend=True),
+    }
+    return {
+        name: {"MASE": baselines.rolling_mase(parts.training, parts.test, horizon, season, method)}
+        for name, method in named.items()
+    }
+
+
+SETS = (
+    ExampleSet(
+        "temperature",
+        "air temperature at an airport in New York, every hour of a year: the next day from the last four",
+        temperature,
+        beaten,
+        {
+            "time": "hour_utc",
+            "target": ("celsius",),
+            "context": 96,
+            "epochs": 8,
+            "batch": 64,
+            "stride": 2,
+            "dropout": 0.2,
+        },
+        {"hidden": 128, "epochs": 30, "stride": 1},
+    ),
+    ExampleSet(
+        "sunspots",
+        "sunspots by the month since 1749: the next year from the last 22",
+        sunspots,
+        beaten,
+        {"time": "month", "target": ("sunspots",), "context": 264, "horizon": 12, "transform": "sqrt", "hidden": 48},
+        {"hidden": 64, "epochs": 30},
+    ),
+)

@@ -1,0 +1,243 @@
+"""Text like the text of a file: a stacked GRU reads characters or byte pairs and says what comes next.
+
+    tokens (B, T) -> embedding -> GRU -> linear to the embedding's size -> the embedding again, as output weights
+
+The output layer is tied to the embedding (Press and Wolf 2017): one matrix says what a token means, read or written.
+Training sees windows of the text; scoring and writing carry the state through, so that nothing is ever forgotten at a
+window's edge.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fastgru import interruption
+from fastgru.errors import ArgumentError, DataError
+from fastgru_recipes import plots, read_files, recurrent_layers
+from fastgru_recipes.recipe import Batch, Example, Loss, Recipe, State, option
+from fastgru_recipes.text import vocabulary
+from fastgru_recipes.text.vocabulary import PAD_ID, START_ID, UNKNOWN_ID
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from tokenizers import Tokenizer
+
+CODE_POINTS = 0x110000  # of Unicode
+PIECE = 2048  # tokens that are read in one call of the layer; the state goes from one to the next
+
+
+class LanguageModel(nn.Module):
+    """Embedding, GRU, and the embedding once more as the output layer."""
+
+    def __init__(self, recipe: Generate, tokens: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(tokens, recipe.embedding)
+        nn.init.normal_(self.embedding.weight, std=recipe.embedding**-0.5)
+        self.dropout = nn.Dropout(recipe.dropout)
+        self.gru = recurrent_layers.recurrent(
+            recipe.layer, recipe.embedding, recipe.hidden, num_layers=recipe.layers, dropout=recipe.dropout
+        )
+        self.narrow = nn.Linear(recipe.hidden, recipe.embedding)
+        self.bias = nn.Parameter(torch.zeros(tokens))
+
+    def forward(
+        self, tokens: Tensor, state: recurrent_layers.HiddenState = None
+    ) -> tuple[Tensor, recurrent_layers.HiddenState]:
+        """(B, T) and a state, to scores of each next token (B, T, V) and the state after the last."""
+        output, state = self.gru(self.dropout(self.embedding(tokens) * self.embedding.embedding_dim**0.5), state)
+        return F.linear(self.narrow(self.dropout(output)), self.embedding.weight, self.bias), state
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generate(Recipe[str]):
+    """Text like the text of a file."""
+
+    name: ClassVar[str] = "generate"
+    metric: ClassVar[str] = "bits_per_character"
+    higher_is_better: ClassVar[bool] = False
+
+    unit: Literal["characters", "bpe"] = option("characters", "What the text is cut into.")
+    tokens: int = option(4000, "Largest vocabulary.", least=5)
+    embedding: int = option(128, "Size of a token's vector.", least=1)
+    window: int = option(128, "Tokens of one training example.", least=2)
+    hidden: int = option(384, "Size of the GRU's state.", least=1)
+
+    def read(self, path: Path | str) -> str:
+        return read_files.text(path)
+
+    def split(self, data: str) -> tuple[str, str]:
+        """The end of the text is held out, from the beginning of a line where there is one."""
+        held_out = int(len(data) * self.validation)
+        cut = len(data) - held_out
+        cut = data.rfind("\n", cut - held_out // 2, cut) + 1 or cut
+        return data[:cut], data[cut:]
+
+    def learn_state(self, data: str) -> State:
+        tokenizer = vocabulary.learn(data.splitlines(keepends=True), self.unit, self.tokens)
+        if len(tokenizer.encode(data).ids) <= self.window:
+            raise DataError(
+                f"the training part has {len(data)} characters, not more than a window of {self.window} tokens. "
+                "Give more text, or a smaller window."
+            )
+        return {"tokenizer": vocabulary.to_state(tokenizer)}
+
+    def examples(self, data: str, state: State) -> list[Example]:
+        """Windows that follow each other; each has one more token than it reads, the last one's target."""
+        ids = torch.tensor([START_ID, *vocabulary.from_state(state["tokenizer"]).encode(data).ids])
+        return [ids[start : start + self.window + 1] for start in range(0, len(ids) - 1, self.window)]
+
+    def length(self, example: Example) -> int:
+        return len(example)
+
+    def size(self, example: Example) -> int:
+        """Besides the layers': scores of all tokens at each step."""
+        return (14 * self.layers * self.hidden + 3 * self.tokens) * len(example)
+
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        return {"tokens": nn.utils.rnn.pad_sequence(list(examples), batch_first=True, padding_value=PAD_ID)}
+
+    def build(self, state: State) -> LanguageModel:
+        return LanguageModel(self, vocabulary.from_state(state["tokenizer"]).get_vocab_size())
+
+    def loss(self, model: nn.Module, batch: Batch) -> Loss:
+        tokens = batch["tokens"]
+        scores, _ = model(tokens[:, :-1])
+        targets = tokens[:, 1:]
+        total = F.cross_entropy(scores.flatten(0, 1), targets.flatten(), ignore_index=PAD_ID, reduction="sum")
+        return Loss(total, int((targets != PAD_ID).sum()))
+
+    @torch.inference_mode()
+    def surprise(self, model: nn.Module, state: State, text: str) -> tuple[Tensor, list[tuple[int, int]], float]:
+        """How many bits each token of a text costs, given all before it.
+
+        Returns:
+            bits (N,); where in the text each token stands, as (begin, end); and the share of tokens that were the
+            likeliest. A character that was never learned costs an unknown token and the choice among all characters
+            that are not in the vocabulary, as it does for the baselines.
+        """
+        tokenizer = vocabulary.from_state(state["tokenizer"])
+        encoding = tokenizer.encode(text)
+        ids = torch.tensor([START_ID, *encoding.ids])
+        costs, hits, hidden = [], 0, None
+        for start in range(0, len(ids) - 1, PIECE):
+            interruption.check()
+            read, targets = ids[start : start + PIECE][: len(ids) - 1 - start], ids[start + 1 : start + 1 + PIECE]
+            scores, hidden = model(read[None], hidden)
+            costs.append(F.cross_entropy(scores[0].float(), targets, reduction="none") / math.log(2))
+            hits += int((scores[0].argmax(-1) == targets).sum())
+        bits = torch.cat(costs)
+        bits[ids[1:] == UNKNOWN_ID] += math.log2(CODE_POINTS - tokenizer.get_vocab_size() + len(vocabulary.SPECIAL))
+        return bits, encoding.offsets, hits / len(bits)
+
+    def score(self, model: nn.Module, state: State, data: str) -> dict[str, float]:
+        bits, _, accuracy = self.surprise(model, state, data)
+        return {
+            "bits_per_character": float(bits.double().sum()) / len(data),
+            "perplexity_per_token": float(2 ** bits.double().mean()),
+            "next_token_accuracy": accuracy,
+        }
+
+    def predict(self, model: nn.Module, state: State, data: str) -> pd.DataFrame:
+        """How surprising each line is, in bits per character: what does not belong stands out."""
+        bits, places, _ = self.surprise(model, state, data)
+        lines = data.split("\n")
+        starts = torch.tensor([0] + [len(line) + 1 for line in lines]).cumsum(0)
+        which = torch.searchsorted(starts, torch.tensor([begin for begin, _ in places]), right=True) - 1
+        total = torch.zeros(len(lines), dtype=torch.float64).index_add_(0, which, bits.double())
+        lengths = torch.tensor([max(1, len(line)) for line in lines])
+        table = pd.DataFrame({"line": range(1, len(lines) + 1), "text": lines})
+        table["bits_per_character"] = (total / lengths).numpy()
+        return table[table["text"] != ""].reset_index(drop=True)
+
+    def plots(self, model: nn.Module, state: State, data: str) -> dict[str, Figure]:
+        bits, places, _ = self.surprise(model, state, data[:70])
+        texts = [data[begin:end].replace("\n", "⏎") for begin, end in places]
+        return {"surprise": plots.bars(bits.numpy(), texts, "bits")}
+
+    def sample(
+        self,
+        model: nn.Module,
+        state: State,
+        prompt: str = "",
+        length: int = 500,
+        *,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int = 0,
+    ) -> Iterator[str]:
+        """Goes on from a prompt, piece by piece.
+
+        Args:
+            model: the network.
+            state: the vocabulary.
+            prompt: text to go on from.
+            length: tokens to write.
+            temperature: divides the scores; 0 always takes the likeliest token.
+            top_k: draw from this many of the likeliest tokens; 0 from all.
+            top_p: draw from the fewest tokens that have this share of the probability (Holtzman et al. 2020).
+            seed: of the draws.
+
+        Raises:
+            ArgumentError: for a value that makes no sense, before anything is written.
+        """
+        limits: dict[str, tuple[Any, float, float]] = {
+            **{"length": (length, 0, 2**31), "temperature": (temperature, 0, 1e30), "top_k": (top_k, 0, 2**31)},
+            **{"top_p": (top_p, 0, 1), "seed": (seed, 0, 2**63 - 1)},
+        }
+        for name, (value, least, most) in limits.items():
+            kind: Any = Real if name in ("temperature", "top_p") else Integral
+            if not isinstance(value, kind):
+                raise ArgumentError(f"{name}={value!r} is no {'number' if kind is Real else 'whole number'}.")
+            if not least <= value <= most:
+                raise ArgumentError(f"{name}={value!r} is not between {least} and {most:g}.")
+        if not isinstance(prompt, str):
+            raise ArgumentError(f"prompt={prompt!r} is {type(prompt).__name__}; give a text.")
+        read_files.require_letters(prompt, "the prompt")
+        return self._pieces(
+            model, state, prompt, length, (torch.Generator().manual_seed(int(seed)), temperature, top_k, top_p)
+        )
+
+    @torch.inference_mode()
+    def _pieces(self, model: nn.Module, state: State, prompt: str, length: int, drawing: Any) -> Iterator[str]:
+        tokenizer = vocabulary.from_state(state["tokenizer"])
+        hidden = None
+        for piece in torch.split(torch.tensor([START_ID, *tokenizer.encode(prompt).ids]), PIECE):
+            scores, hidden = model(piece[None], hidden)
+        written: list[int] = []
+        shown = ""
+        for _ in range(length):
+            token = draw(scores[0, -1], *drawing)
+            written.append(token)
+            if (text := _decoded(tokenizer, written)) != shown and not text.endswith("\ufffd"):
+                yield text[len(shown) :]
+                written, shown = ([], "") if len(text) > 64 else (written, text)
+            scores, hidden = model(torch.tensor([[token]]), hidden)
+
+
+def draw(scores: Tensor, generator: torch.Generator, temperature: float, top_k: int, top_p: float) -> int:
+    """A token from its scores (V,); the special ones are never drawn."""
+    scores = scores.to(torch.float64, copy=True)
+    scores[: len(vocabulary.SPECIAL)] = -math.inf
+    if temperature == 0:
+        return int(scores.argmax())
+    shares, order = ((scores - scores.max()) / temperature).softmax(-1).sort(descending=True)
+    if top_k:
+        shares[top_k:] = 0
+    shares[1:][shares.cumsum(0)[:-1] >= top_p] = 0
+    return int(order[torch.multinomial(shares, 1, generator=generator)])
+
+
+def _decoded(tokenizer: Tokenizer, ids: list[int]) -> str:
+    text: Any = tokenizer.decode(ids)
+    return str(text)

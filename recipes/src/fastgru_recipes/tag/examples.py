@@ -1,0 +1,45 @@
+"""Capitals and punctuation for a text that has lost them."""
+
+from __future__ import annotations
+
+import lzma
+from collections.abc import Mapping
+from typing import Any
+
+from fastgru_recipes.example_sets import ExampleSet, Parts, packaged
+from fastgru_recipes.recipe import Recipe
+from fastgru_recipes.tag import baselines, read_tagged
+
+
+def capitals(recipe: Recipe[Any], full: bool) -> Parts:
+    """Ten books of the World English Bible; the last tenth is the test."""
+    lines = lzma.decompress(packaged("english.txt.xz").read_bytes()).decode().splitlines()
+    cut = len(lines) * 9 // 10
+    learned, test = (read_tagged.from_text([" ".join(part)], with_tags=True) for part in (lines[:cut], lines[cut:]))
+    return Parts(learned, None, test)
+
+
+def beaten(recipe: Recipe[Any], parts: Parts) -> Mapping[str, Mapping[str, float]]:
+    """The most frequent tag: of all, of the word, of the word after the one before."""
+    return {name: {"micro_f1": score} for name, score in baselines.scores(parts.training, parts.test).items()}
+
+
+SETS = (
+    ExampleSet(
+        "capitals",
+        "capitals and punctuation of the World English Bible, from its words in small letters",
+        capitals,
+        beaten,
+        {
+            "hidden": 128,
+            "embedding": 128,
+            "window": 128,
+            "epochs": 8,
+            "batch": 16,
+            "rate": 4e-3,
+            "dropout": 0.4,
+            "validation": 0.05,
+        },
+        {"hidden": 256, "layers": 2, "epochs": 15, "rate": 2e-3, "batch": 32},
+    ),
+)

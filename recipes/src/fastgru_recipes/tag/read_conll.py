@@ -1,0 +1,158 @@
+"""Files of columns: a line for each token, an empty line between sentences; CoNLL-U among them."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+from fastgru.errors import DataError
+from fastgru_recipes import read_files
+
+DOCUMENT = "-DOCSTART-"  # what stands in the place of a token where a document begins
+UNIVERSAL = 10  # columns of CoNLL-U: number, word, lemma, class and six more
+NUMBER = re.compile(r"\d+([-.]\d+)?")  # of a word; 1-2 of what is written as one, 1.1 of a word that is not written
+COMMENTS = ("# ", "#begin document", "#end document")  # how lines begin that may be none of tokens
+
+
+class Line(NamedTuple):
+    """A line of a file, from 1, and its columns."""
+
+    number: int
+    text: str
+    columns: list[str]
+
+
+Sentences = list[list[Line]]
+
+
+def read(path: Path | str, with_tags: bool) -> tuple[list[list[str]], list[list[str]] | None]:
+    """Tokens and tags of each sentence: the first column and the last; of CoNLL-U the words and their classes (UPOS).
+
+    What begins a document is no token. Of CoNLL-U neither are comments, several words that are written as one (1-2)
+    and words that are not written (1.1).
+
+    Raises:
+        DataError: naming the line, for columns that are missing, empty or other things than tokens.
+    """
+    sentences = _sentences(read_files.text(path))
+    token, tag = 0, -1
+    if _is_universal(sentences, path):
+        token, tag = 1, 3
+        sentences = _words(sentences, path)
+    else:
+        _require_columns(sentences, path, with_tags)
+        _require_tokens(sentences, path)
+    sentences = [sentence for sentence in sentences if sentence]
+    if not sentences:
+        raise DataError(f"{path} has no tokens. Write each on a line of its own, with its tag after it.")
+    tags = [[line.columns[tag] for line in sentence] for sentence in sentences]
+    if with_tags and tag == 3 and {each for sentence in tags for each in sentence} == {"_"}:
+        raise DataError(f"{path} has no classes of words in column 4. Write tokens and tags, as cut -f 2,5 does.")
+    return [[line.columns[token] for line in sentence] for sentence in sentences], tags if with_tags else None
+
+
+def _sentences(text: str) -> Sentences:
+    """Lines that are not empty; a document begins a sentence."""
+    sentences: Sentences = [[]]
+    for number, line in enumerate(text.split("\n"), start=1):
+        columns = line.split("\t") if "\t" in line else re.split(" +", line.strip(" "))
+        if not line.strip() or columns[0].strip().upper() == DOCUMENT:
+            sentences.append([])
+        else:
+            sentences[-1].append(Line(number, line, columns))
+    return sentences
+
+
+def _require_filled(line: Line, path: Path | str) -> None:
+    if not all(column.strip() for column in line.columns):
+        raise DataError(f"{path}, line {line.number} has an empty column: {line.text[:60]!r}. Fill it in.")
+
+
+# ---- CoNLL-U
+
+
+def _is_universal(sentences: Sentences, path: Path | str) -> bool:
+    """Whether the ending says so, or most lines have ten columns with a number first."""
+    lines = [line for sentence in sentences for line in sentence if not line.text.startswith("#")]
+    numbered = [len(line.columns) == UNIVERSAL and bool(NUMBER.fullmatch(line.columns[0])) for line in lines]
+    return read_files.kind(path) == ".conllu" or 2 * sum(numbered) > len(lines)
+
+
+def _words(sentences: Sentences, path: Path | str) -> Sentences:
+    """The lines of words; all others are checked too."""
+    found = [[line for line in sentence if not line.text.startswith("#")] for sentence in sentences]
+    for line in (line for sentence in found for line in sentence):
+        if len(line.columns) != UNIVERSAL:
+            raise DataError(
+                f"{path}, line {line.number} has {len(line.columns)} columns; CoNLL-U has {UNIVERSAL}, with tabs "
+                "between them. Fill in _ for what is not known."
+            )
+        if not NUMBER.fullmatch(line.columns[0]):
+            raise DataError(
+                f"{path}, line {line.number}: {line.columns[0]!r} is no number of a word. Each line of CoNLL-U begins "
+                "with one, such as 1, 1-2 or 1.1."
+            )
+        _require_filled(line, path)
+    return [[line for line in sentence if line.columns[0].isdigit()] for sentence in found]
+
+
+# ---- other columns
+
+
+def _require_columns(sentences: Sentences, path: Path | str, with_tags: bool) -> None:
+    lines = [line for sentence in sentences for line in sentence]
+    others = [line for line in lines if not line.text.startswith(COMMENTS)]
+    width = len((others or lines)[0].columns) if lines else 0
+    tags = {line.columns[-1] for line in others}
+    for line in lines:
+        if _is_comment(line, width, tags):
+            raise DataError(
+                f"{path}, line {line.number} looks like a comment: {line.text[:60]!r}. Remove such lines, for example "
+                "with grep -v '^# '. If # is a token there, put tabs between all columns."
+            )
+        if with_tags and len(line.columns) < 2:
+            raise DataError(
+                f"{path}, line {line.number} has one column: {line.text[:60]!r}. Write the token, then its tag."
+            )
+        if len(line.columns) != width:
+            raise DataError(
+                f"{path}, line {line.number} has {len(line.columns)} columns; the lines before have {width}. "
+                "Give each token the same columns, with one tab, or else spaces, between them."
+            )
+        _require_filled(line, path)
+
+
+def _is_comment(line: Line, width: int, tags: set[str]) -> bool:
+    """Whether a line that begins with # is no token: too many columns, or a last one that is no tag of other lines."""
+    if not line.text.startswith(COMMENTS):
+        return False
+    return len(line.columns) != width or (width > 1 and len(line.columns[-1]) > 1 and line.columns[-1] not in tags)
+
+
+def _require_tokens(sentences: Sentences, path: Path | str) -> None:
+    """Raises where the first column numbers the tokens, or names their sentence or document."""
+    lines = [line for sentence in sentences for line in sentence]
+    width = max((len(line.columns) for line in lines), default=0)
+    firsts = [[line.columns[0] for line in sentence] for sentence in sentences if len(sentence) > 1]
+    what = ""
+    if width > 1 and _counts([line.columns[0] for line in lines]):
+        what = "numbers the tokens"
+    elif width > 2 and len(firsts) > 1 and all(len({*first}) == 1 for first in firsts):
+        what = "names sentences or documents"
+    if what:
+        raise DataError(
+            f"{path}, line {lines[0].number}: the first column {what}, and would be learned in the place of words: "
+            f"{lines[0].text[:60]!r}. Leave columns out until the token is the first and its tag the last, for example "
+            "with cut -f 2,4. CoNLL-U itself, ten columns with tabs between them, is read as it is."
+        )
+
+
+def _counts(values: list[str]) -> bool:
+    """Whether these are numbers that count, and begin again now and then with 0 or 1."""
+    if not all(NUMBER.fullmatch(value) for value in values):
+        return False
+    numbers = [int(value) for value in values if value.isdigit()]
+    steps = all(after in (before + 1, 0, 1) for before, after in pairwise(numbers))
+    return steps and max(numbers, default=0) > 1

@@ -1,0 +1,156 @@
+"""Tokens with a tag each: of columns, or of running text whose capitals and punctuation are the tags."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from fastgru.errors import DataError
+from fastgru_recipes import read_files
+from fastgru_recipes.tag import read_conll
+
+PLAIN = "lower"  # the tag of a word in small letters that nothing follows
+MARKS = ".,;:?!"
+TEXT_TAGS = tuple(sorted(shape + mark for shape in (PLAIN, "Capital", "UPPER") for mark in ("", *MARKS)))
+# Apostrophes and hyphens between letters belong to a word, and points, commas and colons between digits.
+WORD = re.compile(r"[^\W_]+(?:(?:['\u2019\-](?=[^\W_])|(?<=\d)[.,:](?=\d))[^\W_]+)*")
+
+
+class Tagged(NamedTuple):
+    """Sentences, or any runs of tokens.
+
+    Attributes:
+        tokens: of each sentence.
+        tags: one for each token; None where they are to be found.
+        is_text: whether the tokens are words of running text, and the tags what they have lost.
+    """
+
+    tokens: Sequence[Sequence[str]]
+    tags: Sequence[Sequence[str]] | None
+    is_text: bool = False
+
+    def part(self, indices: Sequence[int]) -> Tagged:
+        """Some of the sentences."""
+        tags = None if self.tags is None else [self.tags[index] for index in indices]
+        return Tagged([self.tokens[index] for index in indices], tags, self.is_text)
+
+    def cut(self, end: int) -> tuple[Tagged, Tagged]:
+        """The first `end` tokens, and all others; a sentence on both sides becomes two."""
+        cuts = []
+        for sentence in self.tokens:
+            cuts.append(max(0, min(end, len(sentence))))
+            end -= len(sentence)
+        before, after = [slice(0, cut) for cut in cuts], [slice(cut, None) for cut in cuts]
+        return self._slices(before), self._slices(after)
+
+    def _slices(self, slices: Sequence[slice]) -> Tagged:
+        tokens = [sentence[each] for sentence, each in zip(self.tokens, slices, strict=True)]
+        tags = None if self.tags is None else [tags[each] for tags, each in zip(self.tags, slices, strict=True)]
+        return Tagged(tokens, tags, self.is_text).filled()
+
+    def filled(self) -> Tagged:
+        """Without sentences that have no tokens."""
+        return self.part([index for index, sentence in enumerate(self.tokens) if sentence])
+
+
+def split(data: Tagged, share: float) -> tuple[Tagged, Tagged]:
+    """The end is held out: neighbours in a text are too much alike to be parted at random.
+
+    Of running text that is the last tokens; of columns the last sentences, but none that alone has one of its tags.
+
+    Raises:
+        DataError: where no sentence can be held out.
+    """
+    assert data.tags is not None
+    if data.is_text:
+        size = sum(map(len, data.tokens))
+        return data.cut(size - max(1, int(size * share)))
+    left = Counter(tag for tags in data.tags for tag in set(tags))  # sentences of the first part that have the tag
+    wanted = max(1, int(len(data.tokens) * share))
+    held_out: list[int] = []
+    for index in range(len(data.tokens) - 1, -1, -1):
+        here = set(data.tags[index])
+        if len(held_out) < wanted and all(left[tag] > 1 for tag in here):
+            held_out.insert(0, index)
+            left.subtract(here)
+    if not held_out:
+        raise DataError(
+            f"none of the {len(data.tokens)} sentences can be held out: too few, or each has a tag of its own. "
+            "Give more, or set validation to 0."
+        )
+    chosen = set(held_out)
+    return data.part([i for i in range(len(data.tokens)) if i not in chosen]), data.part(held_out)
+
+
+def read(path: Path | str, with_tags: bool) -> Tagged:
+    """A `.txt` file as running text, an empty line between paragraphs; any other as columns, one between sentences.
+
+    `read_conll.read` says which columns hold tokens and tags.
+
+    Raises:
+        DataError: naming file and line.
+    """
+    if read_files.kind(path) == ".txt":
+        return _read_text(path, with_tags)
+    return Tagged(*read_conll.read(path, with_tags))
+
+
+def _read_text(path: Path | str, with_tags: bool) -> Tagged:
+    data = from_text(re.split(r"\n\s*\n", read_files.text(path)), with_tags).filled()
+    if not data.tokens:
+        raise DataError(f"{path} has no words. Give a file with text.")
+    if data.tags is not None and all(tag == PLAIN for tags in data.tags for tag in tags):
+        raise DataError(f"{path} has neither capitals nor any of {MARKS}: there is nothing to learn from it.")
+    return data
+
+
+def from_text(texts: Sequence[str], with_tags: bool) -> Tagged:
+    """Words in small letters; the tag tells how a word is written and which mark follows it, as in "Capital,".
+
+    Example:
+        >>> from fastgru_recipes.tag.read_tagged import from_text
+        >>> data = from_text(["No, NASA didn't pay 1,000!"], with_tags=True)
+        >>> data.tokens
+        [['no', 'nasa', "didn't", 'pay', '1,000']]
+        >>> data.tags
+        [['Capital,', 'UPPER', 'lower', 'lower', 'lower!']]
+    """
+    pairs = [_words(text) for text in texts]
+    tokens = [[word.lower() for word, _ in sentence] for sentence in pairs]
+    tags = [[_shape(word) + mark for word, mark in sentence] for sentence in pairs]
+    return Tagged(tokens, tags if with_tags else None, is_text=True)
+
+
+def _words(text: str) -> list[tuple[str, str]]:
+    """Words, each with the first mark between it and the next."""
+    found = list(WORD.finditer(text))
+    ends = [each.start() for each in found[1:]] + [len(text)] * bool(found)
+    between = (text[each.end() : end] for each, end in zip(found, ends, strict=True))
+    return [(each[0], next((c for c in gap if c in MARKS), "")) for each, gap in zip(found, between, strict=True)]
+
+
+def _shape(word: str) -> str:
+    if word == word.lower():
+        return PLAIN
+    return "UPPER" if len(word) > 1 and word == word.upper() else "Capital"
+
+
+def restored(tokens: Sequence[str], tags: Sequence[str]) -> str:
+    """Text again, from words and the tags of `from_text`.
+
+    Raises:
+        DataError: for a tag of another kind.
+    """
+    written = []
+    for token, tag in zip(tokens, tags, strict=True):
+        if tag not in TEXT_TAGS:
+            raise DataError(
+                f"tag {tag!r} says nothing of capitals and marks. Only a run that learned text restores it."
+            )
+        shape = tag.rstrip(MARKS)
+        word = token.upper() if shape == "UPPER" else token[:1].upper() + token[1:] if shape == "Capital" else token
+        written.append(word + tag[len(shape) :])
+    return " ".join(written)

@@ -1,0 +1,241 @@
+"""A tag for each token: a bidirectional GRU reads a sentence and says at each step what it is.
+
+    characters of each word -> embedding -> bidirectional GRU -> its last states
+    tokens (B, T) -> embedding, beside them -> bidirectional GRU -> linear -> tags (B, T, K)
+
+The first GRU spells: what a word that was never learned is, its letters tell. It reads every distinct word of a batch
+once, so that frequent words cost nothing twice. A long text is cut into windows; each of them also reads some tokens of
+its neighbours, so that every tag is learned and found with context on both sides.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics.functional.classification import multiclass_confusion_matrix, multiclass_f1_score
+
+from fastgru.errors import DataError
+from fastgru_recipes import plots, recurrent_layers
+from fastgru_recipes.recipe import Batch, Loss, Recipe, State, option
+from fastgru_recipes.tag import read_tagged
+from fastgru_recipes.tag.read_tagged import Tagged
+from fastgru_recipes.training.batching import answers, padded
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PAD, UNKNOWN = 0, 1  # numbers of tokens and characters; those that were learned follow
+LONGEST = 32  # characters of a word that are read
+NO_TAG = -100  # as torch's cross entropy calls what it does not look at
+
+
+class Window(NamedTuple):
+    """A piece of a sentence, with tokens of its neighbours on both sides.
+
+    Attributes:
+        tokens: T texts.
+        words: (T,), their numbers.
+        tags: (T,), numbers of the right tags; NO_TAG for those of the neighbours.
+        own: the steps that are not a neighbour's.
+        spelled: the numbers of the characters (L,) of each distinct token of the data.
+    """
+
+    tokens: Sequence[str]
+    words: Tensor
+    tags: Tensor
+    own: slice
+    spelled: Mapping[str, Tensor]
+
+
+class Tagger(nn.Module):
+    """Spelling, words, context."""
+
+    def __init__(self, recipe: Tag, words: int, characters: int, tags: int) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(recipe.dropout)
+        self.words = nn.Embedding(words, recipe.embedding, padding_idx=PAD)
+        self.characters = nn.Embedding(characters, recipe.spelling, padding_idx=PAD)
+        self.speller = recurrent_layers.recurrent(recipe.layer, recipe.spelling, recipe.spelling, bidirectional=True)
+        self.gru = recurrent_layers.recurrent(
+            recipe.layer,
+            recipe.embedding + 2 * recipe.spelling,
+            recipe.hidden,
+            num_layers=recipe.layers,
+            dropout=recipe.dropout,
+            bidirectional=True,
+        )
+        self.head = nn.Linear(2 * recipe.hidden, tags)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Scores of each token's tags (B, T, K)."""
+        _, state = self.speller(self.characters(batch["spellings"]), lengths=batch["spelling_lengths"])
+        spelled = recurrent_layers.summary(state, directions=2)[batch["which"]]
+        inputs = torch.cat([self.words(batch["words"]), spelled], -1)
+        output, _ = self.gru(self.dropout(inputs), lengths=batch["lengths"])
+        scores: Tensor = self.head(self.dropout(output))
+        return scores
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tag(Recipe[Tagged]):
+    """A tag for each token of a text."""
+
+    name: ClassVar[str] = "tag"
+    metric: ClassVar[str] = "micro_f1"
+    higher_is_better: ClassVar[bool] = True
+
+    tokens: int = option(20000, "Largest number of words with a vector of their own.", least=1)
+    least: int = option(2, "How often a word must occur to have one.", least=1)
+    embedding: int = option(96, "Size of a word's vector.", least=1)
+    spelling: int = option(32, "Size of a character's vector, and of the state of the GRU that spells.", least=1)
+    window: int = option(64, "Tokens that a longer sentence, or a text, is cut into.", least=1)
+    overlap: int = option(16, "Tokens that a window reads of each of its neighbours.", least=0)
+    hidden: int = option(128, "Size of the GRU's state.", least=1)
+    dropout: float = option(0.3, "Probability of zeroing an element of inputs and outputs.", least=0, most=1)
+    plain: str = option("", "The tag that F1 does not count; the most frequent one when left out.")
+
+    def read(self, path: Path | str) -> Tagged:
+        return read_tagged.read(path, with_tags=True)
+
+    def read_inputs(self, path: Path | str) -> Tagged:
+        return read_tagged.read(path, with_tags=False)
+
+    def split(self, data: Tagged) -> tuple[Tagged, Tagged]:
+        return read_tagged.split(data, self.validation)
+
+    def learn_state(self, data: Tagged) -> State:
+        words = Counter(token for sentence in data.tokens for token in sentence)
+        tags = Counter(tag for sentence in data.tags or () for tag in sentence)
+        if len(tags) < 2:
+            raise DataError(f"the data have {len(tags)} tag: {list(tags)}. A tagger needs two or more.")
+        plain = self.plain or tags.most_common(1)[0][0]
+        if plain not in tags:
+            raise DataError(f"plain={plain!r} is no tag of the data: {', '.join(sorted(tags))}.")
+        if data.is_text:  # the next text may have marks that this one lacks
+            tags.update(dict.fromkeys(read_tagged.TEXT_TAGS, 0))
+        known = [word for word, count in words.most_common(self.tokens) if count >= self.least]
+        letters = sorted({letter for word in words for letter in word})
+        return {"words": known, "characters": letters, "tags": sorted(tags), "plain": plain, "is_text": data.is_text}
+
+    def examples(self, data: Tagged, state: State) -> list[Window]:
+        if data.is_text and not state["is_text"]:
+            raise DataError("the data are running text, but training was on columns. Give a line for each token.")
+        words = {word: number for number, word in enumerate(state["words"], start=2)}
+        letters = {letter: number for number, letter in enumerate(state["characters"], start=2)}
+        tags = {tag: number for number, tag in enumerate(state["tags"])}
+        distinct = {token for sentence in data.tokens for token in sentence}
+        spelled = {
+            word: torch.tensor([letters.get(c, UNKNOWN) for c in word[:LONGEST]] or [UNKNOWN]) for word in distinct
+        }
+        found = []
+        for index, sentence in enumerate(data.tokens):
+            right = data.tags[index] if data.tags is not None else ()
+            if unknown := [tag for tag in right if tag not in tags]:
+                raise DataError(f"tag {unknown[0]!r} is not among those learned: {', '.join(tags)}.")
+            numbers = torch.tensor([words.get(token, UNKNOWN) for token in sentence])
+            answers = torch.tensor([tags[tag] for tag in right] or [NO_TAG] * len(numbers))
+            for begin in range(0, len(sentence), self.window):
+                seen = slice(max(0, begin - self.overlap), begin + self.window + self.overlap)
+                own = slice(begin - seen.start, min(begin + self.window, len(sentence)) - seen.start)
+                own_tags = torch.full_like(answers[seen], NO_TAG)
+                own_tags[own] = answers[seen][own]
+                found.append(Window(sentence[seen], numbers[seen], own_tags, own, spelled))
+        return found
+
+    def length(self, example: Window) -> int:
+        return len(example.tokens)
+
+    def collate(self, examples: Sequence[Window]) -> Batch:
+        distinct = dict.fromkeys(token for window in examples for token in window.tokens)
+        place = {token: number for number, token in enumerate(distinct)}
+        spellings, spelling_lengths = padded([examples[0].spelled[token] for token in distinct])
+        words, lengths = padded([window.words for window in examples])
+        which, _ = padded([torch.tensor([place[token] for token in window.tokens]) for window in examples])
+        tags, _ = padded([window.tags for window in examples], NO_TAG)
+        return {
+            "words": words,
+            "lengths": lengths,
+            "spellings": spellings,
+            "spelling_lengths": spelling_lengths,
+            "which": which,
+            "tags": tags,
+        }
+
+    def build(self, state: State) -> Tagger:
+        return Tagger(self, len(state["words"]) + 2, len(state["characters"]) + 2, len(state["tags"]))
+
+    def loss(self, model: nn.Module, batch: Batch) -> Loss:
+        scores = model(batch).flatten(0, 1)
+        total = F.cross_entropy(scores, batch["tags"].flatten(), ignore_index=NO_TAG, reduction="sum")
+        return Loss(total, int((batch["tags"] != NO_TAG).sum()))
+
+    def _found(self, model: nn.Module, state: State, data: Tagged) -> tuple[Tensor, Tensor]:
+        """Numbers of the likeliest tags (N,) of all tokens, one sentence after the other, and of the right ones."""
+        windows = self.examples(data, state)
+        rows = answers(self, windows, lambda batch: model(batch).argmax(-1))
+        likeliest = [row[window.own] for row, window in zip(rows, windows, strict=True)]
+        nothing = torch.zeros(0, dtype=torch.int64)
+        return torch.cat([nothing, *likeliest]), torch.cat([nothing, *(window.tags[window.own] for window in windows)])
+
+    def _tags(self, model: nn.Module, state: State, data: Tagged) -> list[list[str]]:
+        likeliest, _ = self._found(model, state, data)
+        names = iter([state["tags"][number] for number in likeliest.tolist()])
+        return [list(islice(names, len(sentence))) for sentence in data.tokens]
+
+    def tags(self, model: nn.Module, state: State, tokens: Sequence[Sequence[str]]) -> list[list[str]]:
+        """The likeliest tag of each token."""
+        return self._tags(model, state, Tagged(tokens, None))
+
+    def score(self, model: nn.Module, state: State, data: Tagged) -> dict[str, float]:
+        found, right = self._found(model, state, data)
+        names = state["tags"]
+        return {
+            "micro_f1": micro_f1(
+                [names[i] for i in found.tolist()], [names[i] for i in right.tolist()], state["plain"]
+            ),
+            "macro_f1": float(multiclass_f1_score(found, right, len(names), average="macro")),
+            "accuracy": float((found == right).double().mean()),
+        }
+
+    def predict(self, model: nn.Module, state: State, data: Tagged) -> pd.DataFrame:
+        """A row for each token."""
+        rows = zip(data.tokens, self._tags(model, state, Tagged(data.tokens, None, data.is_text)), strict=True)
+        return pd.DataFrame(
+            [
+                (number, token, tag)
+                for number, (sentence, tags) in enumerate(rows, start=1)
+                for token, tag in zip(sentence, tags, strict=True)
+            ],
+            columns=["sentence", "token", "tag"],
+        )
+
+    def restore(self, model: nn.Module, state: State, texts: Sequence[str]) -> list[str]:
+        """Texts of plain words, with the capitals and marks that a network for running text has learned."""
+        data = read_tagged.from_text(texts, with_tags=False)
+        pairs = zip(data.tokens, self._tags(model, state, data), strict=True)
+        return [read_tagged.restored(tokens, tags) for tokens, tags in pairs]
+
+    def plots(self, model: nn.Module, state: State, data: Tagged) -> dict[str, Figure]:
+        found, right = self._found(model, state, data)
+        counts = multiclass_confusion_matrix(found, right, len(state["tags"])).double().numpy()
+        met = np.flatnonzero(counts.sum(1))  # of the tags of text not all may be there
+        shares = (counts / counts.sum(1, keepdims=True).clip(1))[met][:, met]
+        names = [state["tags"][number] for number in met]
+        return {"confusion": plots.matrix(shares, names, names, ("true tag", "predicted tag, share of the true one"))}
+
+
+def micro_f1(found: Sequence[str], right: Sequence[str], plain: str) -> float:
+    """F1 over all tokens that have, or were given, another tag than the plain one: 2 hits / (found + right)."""
+    hits = sum(a == b != plain for a, b in zip(found, right, strict=True))
+    counted = sum(tag != plain for tag in found) + sum(tag != plain for tag in right)
+    return 2 * hits / max(1, counted)

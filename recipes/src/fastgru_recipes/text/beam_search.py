@@ -1,0 +1,51 @@
+"""Beam search over a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from fastgru import interruption
+from fastgru_recipes.recurrent_layers import HiddenState, selected
+from fastgru_recipes.text.vocabulary import END_ID, PAD_ID, START_ID, UNKNOWN_ID
+
+Step = Callable[[Tensor, HiddenState], tuple[Tensor, HiddenState]]
+
+
+def search(step: Step, state: HiddenState, batch: int, beam: int, longest: int) -> list[list[int]]:
+    """The likeliest sequence of tokens for each row of a batch, by their mean log probability.
+
+    Args:
+        step: from the last tokens (B * beam,) and a state to scores (B * beam, V) and the next state.
+        state: of B * beam rows, those of one sentence side by side.
+        batch: sentences, B.
+        beam: sequences that are followed for each.
+        longest: steps after which all end.
+
+    Returns:
+        Tokens without the start, the end and padding.
+    """
+    tokens = torch.full((batch * beam, 1), START_ID)
+    total = torch.full((batch, beam), float("-inf"))
+    total[:, 0] = 0.0  # all begin alike: only one of them may go on at first
+    ended = torch.zeros(batch * beam, dtype=torch.bool)
+    first = torch.arange(batch)[:, None] * beam
+    for _ in range(longest):
+        interruption.check()
+        scores, state = step(tokens[:, -1], state)
+        steps = scores.float().log_softmax(-1)
+        steps[:, [START_ID, UNKNOWN_ID, PAD_ID]] = float("-inf")
+        steps[ended] = float("-inf")
+        steps[ended, PAD_ID] = 0.0  # what has ended stays as it is
+        sums = (total[..., None] + steps.view(batch, beam, -1)).flatten(1)
+        total, best = sums.topk(beam, dim=1)
+        rows, chosen = (first + best // scores.shape[1]).flatten(), (best % scores.shape[1]).flatten()
+        tokens = torch.cat([tokens[rows], chosen[:, None]], 1)
+        state, ended = selected(state, rows), ended[rows] | (chosen == END_ID)
+        if ended.all():
+            break
+    written = ((tokens != PAD_ID).sum(1) - 1).view(batch, beam)
+    winners = (first[:, 0] + (total / written).argmax(1)).tolist()
+    return [[token for token in tokens[row, 1:].tolist() if token not in (PAD_ID, END_ID)] for row in winners]

@@ -1,0 +1,46 @@
+"""Baselines for sentences: copying, a dictionary learned from the pairs, and a parser of dates."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from dateutil import parser
+
+from fastgru_recipes.translate.recipe import Pairs
+
+WORD = re.compile(r"\w+|[^\w\s]")
+
+
+def copied(test: Pairs) -> list[str]:
+    """Each sentence as it is."""
+    return list(test.sources)
+
+
+def word_by_word(training: Pairs, test: Pairs) -> list[str]:
+    """Each word by the one that it is found together with most: largest Dice coefficient 2 n(a, b) / (n(a) + n(b))."""
+    together: Counter[tuple[str, str]] = Counter()
+    here: Counter[str] = Counter()
+    there: Counter[str] = Counter()
+    for source, target in zip(training.sources, training.targets or (), strict=True):
+        sources, targets = set(WORD.findall(source)), set(WORD.findall(target))
+        here.update(sources)
+        there.update(targets)
+        together.update((a, b) for a in sources for b in targets)
+    best: dict[str, tuple[float, str]] = {}
+    for (a, b), count in together.items():
+        best[a] = max(best.get(a, (0.0, a)), (2 * count / (here[a] + there[b]), b))
+    translated = (" ".join(best.get(word, (0.0, word))[1] for word in WORD.findall(text)) for text in test.sources)
+    return [re.sub(r" ([.,;:?!])", r"\1", text) for text in translated]
+
+
+def parsed(test: Pairs) -> list[str]:
+    """What dateutil takes each text for, as an ISO date; the text itself where it finds none."""
+    return [_parsed(text) for text in test.sources]
+
+
+def _parsed(text: str) -> str:
+    try:
+        return str(parser.parse(text).date())
+    except (ValueError, OverflowError):
+        return text

@@ -1,0 +1,248 @@
+"""Sentences into sentences: a GRU reads one, another GRU writes the other and looks back at what the first has read.
+
+    source (B, S) -> embedding -> bidirectional GRU -> memory (B, S, 2H), and h_n, where the decoder starts
+    target (B, T) -> embedding -> GRU -> attention over the memory -> linear -> scores of the next tokens (B, T, V)
+
+Attention is applied to the decoder's outputs (Luong et al. 2015, "general"), not fed back into it. So training reads a
+whole target sentence in one call of the layer; only writing, where each token depends on the one before, goes step by
+step. Its products are divided by the root of their length (Vaswani et al. 2017): sums of so many would make it look at
+one token alone, from where no gradient leads on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+from torch import Tensor, nn
+
+from fastgru.errors import DataError
+from fastgru_recipes import plots, read_files, recurrent_layers
+from fastgru_recipes.recipe import Batch, Example, Loss, Recipe, State, option
+from fastgru_recipes.text import vocabulary
+from fastgru_recipes.text.beam_search import search
+from fastgru_recipes.text.vocabulary import END_ID, PAD_ID, START_ID, UNKNOWN_ID
+from fastgru_recipes.training.batching import answers, cut, padded
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Pairs(NamedTuple):
+    """Sentences and their translations; None where these are to be found."""
+
+    sources: Sequence[str]
+    targets: Sequence[str] | None
+
+
+class Memory(NamedTuple):
+    """What the decoder looks back at: the encoder's outputs (B, S, 2H), and which of them are padding (B, S)."""
+
+    outputs: Tensor
+    is_padding: Tensor
+
+
+class Translator(nn.Module):
+    """Encoder, decoder, attention."""
+
+    def __init__(self, recipe: Translate, sources: int, targets: int) -> None:
+        super().__init__()
+        self.layer = recipe.layer
+        size, stacked = recipe.hidden, {"num_layers": recipe.layers, "dropout": recipe.dropout}
+        self.dropout = nn.Dropout(recipe.dropout)
+        self.source_embedding = nn.Embedding(sources, recipe.embedding, padding_idx=PAD_ID)
+        self.encoder = recurrent_layers.recurrent(recipe.layer, recipe.embedding, size, bidirectional=True, **stacked)
+        self.bridge = nn.Linear(2 * size, size)
+        self.target_embedding = nn.Embedding(targets, recipe.embedding, padding_idx=PAD_ID)
+        self.decoder = recurrent_layers.recurrent(recipe.layer, recipe.embedding, size, **stacked)
+        self.query = nn.Linear(size, 2 * size, bias=False)
+        self.combine = nn.Linear(3 * size, size)
+        self.head = nn.Linear(size, targets)
+
+    def encode(self, sources: Tensor, lengths: Tensor) -> tuple[Memory, recurrent_layers.HiddenState]:
+        """The memory, and the decoder's first state: of each layer both directions' last states, combined."""
+        outputs, state = self.encoder(self.dropout(self.source_embedding(sources)), lengths=lengths)
+        h_n = recurrent_layers.hidden(state)
+        h_n = h_n.view(-1, 2, *h_n.shape[1:]).transpose(1, 2).flatten(2)  # (layers, B, 2H)
+        memory = Memory(outputs, torch.arange(sources.shape[1]) >= lengths[:, None])
+        return memory, recurrent_layers.starting(self.layer, self.bridge(h_n).tanh())
+
+    def decode(
+        self, targets: Tensor, state: recurrent_layers.HiddenState, memory: Memory
+    ) -> tuple[Tensor, recurrent_layers.HiddenState, Tensor]:
+        """Scores of each next token (B, T, V), the state after the last, and the attention (B, T, S)."""
+        outputs, state = self.decoder(self.dropout(self.target_embedding(targets)), state)
+        match = self.query(outputs) @ memory.outputs.transpose(1, 2) / memory.outputs.shape[-1] ** 0.5
+        attention = match.masked_fill(memory.is_padding[:, None], float("-inf")).softmax(-1)
+        combined = self.combine(torch.cat([outputs, attention @ memory.outputs], -1)).tanh()
+        return self.head(self.dropout(combined)), state, attention
+
+
+@dataclass(frozen=True, kw_only=True)
+class Translate(Recipe[Pairs]):
+    """Sentences into sentences, learned from pairs."""
+
+    name: ClassVar[str] = "translate"
+    metric: ClassVar[str] = "chrF"
+    higher_is_better: ClassVar[bool] = True
+
+    unit: vocabulary.Unit = option("bpe", "What sentences are cut into.")
+    tokens: int = option(8000, "Largest vocabulary of each language.", least=5)
+    embedding: int = option(128, "Size of a token's vector.", least=1)
+    hidden: int = option(256, "Size of the GRU's state.", least=1)
+    dropout: float = option(0.2, "Probability of zeroing an element of inputs and outputs.", least=0, most=1)
+    smoothing: float = option(
+        0.1, "Share of the target that all tokens have, so that none is certain.", least=0, most=0.9
+    )
+    beam: int = option(4, "Translations that are followed side by side.", least=1)
+    steps: int = option(1000, "Tokens of a sentence that are read; a warning tells of longer ones.", least=1)
+    longest: int = option(200, "Tokens after which a translation is cut.", least=1)
+
+    def read(self, path: Path | str) -> Pairs:
+        sources, targets = [], []
+        for number, line in read_files.lines(path):
+            parts = line.split("\t")
+            if len(parts) != 2 or not all(part.strip() for part in parts):
+                found = "no tab" if len(parts) == 1 else f"{len(parts) - 1} tabs" if len(parts) > 2 else "an empty side"
+                raise DataError(
+                    f"{path}, line {number} has {found}: {line[:60]!r}. Each line must be a sentence, one tab, and its "
+                    "translation."
+                )
+            sources.append(parts[0].strip())
+            targets.append(parts[1].strip())
+        return Pairs(sources, targets)
+
+    def read_inputs(self, path: Path | str) -> Pairs:
+        """A sentence on each line; what follows a tab is not looked at."""
+        sentences = [line.split("\t")[0].strip() for _, line in read_files.lines(path)]
+        if "" in sentences:
+            raise DataError(f"{path}, line {sentences.index('') + 1} has no sentence before the tab. Remove it.")
+        return Pairs(sentences, None)
+
+    def split(self, data: Pairs) -> tuple[Pairs, Pairs]:
+        order = np.random.default_rng(self.seed).permutation(len(data.sources)).tolist()
+        cut = int(len(order) * self.validation)
+        return part(data, sorted(order[cut:])), part(data, sorted(order[:cut]))
+
+    def learn_state(self, data: Pairs) -> State:
+        if len(data.sources) < 2:
+            raise DataError(f"there are {len(data.sources)} pairs to learn from. Give more, thousands if possible.")
+        source = vocabulary.learn(data.sources, self.unit, self.tokens)
+        target = vocabulary.learn(data.targets or (), self.unit, self.tokens)
+        return {"source": vocabulary.to_state(source), "target": vocabulary.to_state(target)}
+
+    def examples(self, data: Pairs, state: State) -> list[Example]:
+        sources = vocabulary.from_state(state["source"]).encode_batch(list(data.sources))
+        targets = data.targets if data.targets is not None else [""] * len(sources)
+        encoded = vocabulary.from_state(state["target"]).encode_batch(list(targets))
+        return [
+            (torch.tensor(source or [UNKNOWN_ID]), torch.tensor([START_ID, *target, END_ID]))
+            for source, target in zip(
+                cut([each.ids for each in sources], self.steps, "sentences"),
+                cut([each.ids for each in encoded], self.steps, "translations"),
+                strict=True,
+            )
+        ]
+
+    def length(self, example: Example) -> int:
+        return len(example[0])
+
+    def size(self, example: Example) -> int:
+        """Besides the layers': scores of all tokens, and the attention, for each that is written."""
+        read, written = map(len, example)
+        return 14 * self.layers * self.hidden * (read + written) + 3 * written * (self.tokens + read)
+
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        sources, lengths = padded([source for source, _ in examples], PAD_ID)
+        targets, _ = padded([target for _, target in examples], PAD_ID)
+        return {"sources": sources, "lengths": lengths, "targets": targets}
+
+    def build(self, state: State) -> Translator:
+        sizes = (vocabulary.from_state(state[side]).get_vocab_size() for side in ("source", "target"))
+        return Translator(self, *sizes)
+
+    def loss(self, model: nn.Module, batch: Batch) -> Loss:
+        assert isinstance(model, Translator)
+        memory, state = model.encode(batch["sources"], batch["lengths"])
+        scores, _, _ = model.decode(batch["targets"][:, :-1], state, memory)
+        targets = batch["targets"][:, 1:]
+        total = F.cross_entropy(
+            scores.flatten(0, 1),
+            targets.flatten(),
+            ignore_index=PAD_ID,
+            reduction="sum",
+            label_smoothing=self.smoothing if model.training else 0.0,
+        )
+        return Loss(total, int((targets != PAD_ID).sum()))
+
+    def translations(self, model: nn.Module, state: State, sources: Sequence[str]) -> list[str]:
+        """The best translation that beam search finds for each sentence."""
+        assert isinstance(model, Translator)
+        tokenizer = vocabulary.from_state(state["target"])
+
+        def write(batch: Batch) -> list[str]:
+            memory, start = model.encode(batch["sources"], batch["lengths"])
+            rows = torch.arange(len(batch["lengths"])).repeat_interleave(self.beam)
+            seen = Memory(*(each[rows] for each in memory))
+
+            def step(
+                tokens: Tensor, hidden: recurrent_layers.HiddenState
+            ) -> tuple[Tensor, recurrent_layers.HiddenState]:
+                scores, hidden, _ = model.decode(tokens[:, None], hidden, seen)
+                return scores[:, 0], hidden
+
+            found = search(step, recurrent_layers.selected(start, rows), len(batch["lengths"]), self.beam, self.longest)
+            return [str(tokenizer.decode(ids)) for ids in found]
+
+        return answers(self, self.examples(Pairs(sources, None), state), write)
+
+    def score(self, model: nn.Module, state: State, data: Pairs) -> dict[str, float]:
+        targets = list(data.targets or ())
+        return judged(self.translations(model, state, data.sources), targets)
+
+    def predict(self, model: nn.Module, state: State, data: Pairs) -> pd.DataFrame:
+        """A translation of each sentence."""
+        return pd.DataFrame(
+            {"source": list(data.sources), "translation": self.translations(model, state, data.sources)}
+        )
+
+    @torch.inference_mode()
+    def attention(
+        self, model: nn.Module, state: State, source: str, target: str
+    ) -> tuple[Tensor, list[str], list[str]]:
+        """Where the network looks for each token of a translation: (T, S), and the tokens of both."""
+        assert isinstance(model, Translator)
+        batch = self.collate(self.examples(Pairs([source], [target]), state))
+        memory, start = model.encode(batch["sources"], batch["lengths"])
+        _, _, attention = model.decode(batch["targets"][:, :-1], start, memory)
+        names = [vocabulary.pieces(state[side], text) for side, text in (("target", target), ("source", source))]
+        return attention[0], [*names[0], "end"], names[1]
+
+    def plots(self, model: nn.Module, state: State, data: Pairs) -> dict[str, Figure]:
+        source = min(data.sources, key=lambda text: abs(len(text) - 40))
+        found = self.translations(model, state, [source])[0]
+        attention, written, read = self.attention(model, state, source, found)
+        return {"attention": plots.matrix(attention.double().numpy(), written, read, ("written", "read"))}
+
+
+def part(data: Pairs, indices: Sequence[int]) -> Pairs:
+    """Some of the pairs."""
+    targets = None if data.targets is None else [data.targets[index] for index in indices]
+    return Pairs([data.sources[index] for index in indices], targets)
+
+
+def judged(found: Sequence[str], targets: Sequence[str]) -> dict[str, float]:
+    """ChrF and BLEU by sacrebleu, from 0 to 100, and the share that is right to the last character."""
+    return {
+        "chrF": CHRF().corpus_score(list(found), [list(targets)]).score,
+        "BLEU": BLEU().corpus_score(list(found), [list(targets)]).score,
+        "exact": float(np.mean([a == b for a, b in zip(found, targets, strict=True)])),
+    }
