@@ -49,7 +49,7 @@ def test_help_tells_of_every_option(run, command):
 def test_info_as_a_table(run):
     result = run("info")
     assert result.exit_code == 0
-    for word in ("torch", "active", "onnx, cpu, aten, reference", "extra demo"):
+    for word in ("torch", "active", "onnx, cpu, aten, reference", "fastgru[demo]"):
         assert word in result.output
 
 
@@ -58,18 +58,25 @@ def test_info_as_json(run):
     assert facts["fastgru"] == fastgru.__version__
     assert [level["name"] for level in facts["levels"]] == [level.name for level in fastgru.cpu_info()]
     assert facts["backends"] == ["onnx", "cpu", "aten", "reference"]
-    extras = {name: [] for name in ("torch", "cli", "demo", "onnx", "tasks", "examples", "sktime")}
-    assert facts["extras"] == {**extras, "opacus": MISSING_OPACUS}
+    extras = {f"fastgru[{name}]": [] for name in ("torch", "cli", "demo", "onnx")}
+    assert own_extras(facts) == {**extras, "fastgru[opacus]": MISSING_OPACUS}
+    assert "fastgru-recipes" in facts["extras"]
+
+
+def own_extras(facts):
+    """Without those of other packages, which may be installed."""
+    return {name: missing for name, missing in facts["extras"].items() if name.startswith("fastgru[")}
 
 
 def test_info_knows_every_extra_for_users():
     text = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
     table = text.partition("[project.optional-dependencies]\n")[2].partition("\n[")[0]
-    assert set(commands.EXTRAS) == set(re.findall(r"^(\w+) = \[", table, re.MULTILINE)) - {"dev", "all"}
+    known = set(re.findall(r"^(\w+) = \[", table, re.MULTILINE)) - {"dev", "all"}
+    assert {name for name in commands.EXTRAS if "recipes" not in name} == {f"fastgru[{name}]" for name in known}
 
 
 def test_info_tells_how_to_get_what_is_missing(run, monkeypatch):
-    monkeypatch.setitem(commands.EXTRAS, "demo", ("torch", "no_such_module"))
+    monkeypatch.setitem(commands.EXTRAS, "fastgru[demo]", ("torch", "no_such_module"))
     assert "missing no_such_module: pip install 'fastgru[demo]'" in run("info").output
 
 
@@ -350,15 +357,12 @@ def test_info_works_without_torch():
     facts = json.loads(run_in_a_fresh_process(code))
     assert facts["torch"] is None
     assert facts["backends"] == []
-    assert facts["extras"] == {
-        "torch": ["torch"],
-        "cli": [],
-        "demo": ["torch"],
-        "onnx": ["torch"],
-        "opacus": ["torch", *MISSING_OPACUS],
-        "tasks": ["torch"],
-        "examples": [],
-        "sktime": [],
+    assert own_extras(facts) == {
+        "fastgru[torch]": ["torch"],
+        "fastgru[cli]": [],
+        "fastgru[demo]": ["torch"],
+        "fastgru[onnx]": ["torch"],
+        "fastgru[opacus]": ["torch", *MISSING_OPACUS],
     }
     assert any(level["active"] for level in facts["levels"])
 
@@ -377,6 +381,24 @@ def test_without_its_extra_the_command_says_what_to_install():
     assert finished.returncode == 1
     assert finished.stderr.strip() == (
         "The command fastgru needs typer, which is not installed. Run: pip install 'fastgru[cli]'"
+    )
+
+
+@pytest.mark.parametrize("command", ["train classify --data reviews.csv", "predict run", "examples", "compare lstm"])
+def test_without_the_recipes_their_commands_say_what_to_install(command):
+    code = (
+        "import importlib.metadata, sys\n"
+        "importlib.metadata.entry_points = lambda group: ()\n"
+        "sys.modules['fastgru_recipes'] = None\n"
+        f"sys.argv = {['fastgru', *command.split()]}\n"
+        "from fastgru.cli import main\n"
+        "main()"
+    )
+    finished = processes.run([sys.executable, "-c", code])
+    assert finished.returncode == 1
+    assert finished.stderr.strip() == (
+        f"error: fastgru {command.split()[0]} needs fastgru_recipes, which is not installed. "
+        "Run: pip install fastgru-recipes"
     )
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-pytest.importorskip("lightning", reason="needs the extra tasks")
-
-from fastgru.errors import DataError
 from fastgru_recipes.classify import Classify, baselines
 from fastgru_recipes.classify.read_labelled import Labelled
+from fastgru_recipes.errors import DataError
 from fastgru_recipes.example_sets import sets
 from fastgru_recipes.training.train import train
 

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
+from pathlib import Path
 
 import pandas as pd
 import pytest
-
-pytest.importorskip("lightning", reason="needs the extra tasks")
-
 from rich.console import Console
 from typer.testing import CliRunner
 
-import fastgru.commands
-from fastgru.console import app
+from fastgru import console
+from fastgru.commands import app  # with all commands
 from fastgru_recipes import RECIPES
 from fastgru_recipes.classify.read_labelled import Labelled
 from fastgru_recipes.cli import commands, run_examples, tables
 from fastgru_recipes.cli.run_examples import Result
 from fastgru_recipes.example_sets import ExampleSet, Parts
-
-assert fastgru.commands, commands  # both add to the app
 
 DATA = Labelled(["abab", "bb", "aab", "bba", "ab", "ba"] * 10, ["a", "b", "a", "b", "a", "b"] * 10)
 
@@ -42,6 +39,22 @@ def run(monkeypatch, tmp_path):
 
 def train(run, *more, recipe="classify", data="data.csv", out="run"):
     return run("train", recipe, "--data", data, "--out", out, "--epochs", 2, "--hidden", 8, "--embedding", 8, *more)
+
+
+def test_fastgru_knows_which_commands_come_from_here():
+    own = {each.name or each.callback.__name__ for each in commands.app.registered_commands}
+    assert own | {group.name for group in commands.app.registered_groups} == {*console.OF_RECIPES}
+
+
+def test_info_knows_every_extra(run):
+    text = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
+    table = text.partition("[project.optional-dependencies]\n")[2].partition("\n[")[0]
+    own = re.findall(r"^(\w+) = \[", table, re.MULTILINE)
+    extras = json.loads(run("info", "--json").output)["extras"]
+    assert {name for name in extras if name.startswith("fastgru-recipes")} == {
+        "fastgru-recipes",
+        *(f"fastgru-recipes[{name}]" for name in own),
+    }
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

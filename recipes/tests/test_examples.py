@@ -6,7 +6,6 @@ from datetime import date
 
 import pytest
 
-pytest.importorskip("lightning", reason="needs the extra tasks")
 pytest.importorskip("babel", reason="needs the extra examples")
 
 from babel.dates import format_date

@@ -6,12 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-pytest.importorskip("lightning", reason="needs the extra tasks")
-
-from fastgru.errors import DataError
 from fastgru_recipes import SequenceClassifier, Tagger, Translator
 from fastgru_recipes.classify import Classify
 from fastgru_recipes.classify.read_labelled import Labelled
+from fastgru_recipes.errors import DataError
 from fastgru_recipes.estimators import inputs
 from fastgru_recipes.forecast import Forecast
 from fastgru_recipes.tag import Tag

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("lightning", reason="needs the extra tasks")
-
-from fastgru import errors
+from fastgru_recipes import errors
 from fastgru_recipes.classify import Classify, Labelled
 from fastgru_recipes.forecast import Forecast
 from fastgru_recipes.generate import Generate

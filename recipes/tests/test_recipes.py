@@ -10,13 +10,11 @@ import pandas as pd
 import pytest
 import torch
 
-pytest.importorskip("lightning", reason="needs the extra tasks")
-
-from fastgru.errors import DataError
 from fastgru_recipes import RECIPES, recipe_class
 from fastgru_recipes.classify import Classify
 from fastgru_recipes.classify import baselines as labels
 from fastgru_recipes.classify.read_labelled import Labelled
+from fastgru_recipes.errors import DataError
 from fastgru_recipes.forecast import Forecast
 from fastgru_recipes.generate import Generate
 from fastgru_recipes.generate import baselines as texts

@@ -10,10 +10,8 @@ import pandas as pd
 import pytest
 import safetensors.torch
 
-pytest.importorskip("lightning", reason="needs the extra tasks")
-
-from fastgru import errors
-from fastgru_recipes import plots
+from fastgru.errors import ArgumentError
+from fastgru_recipes import errors, plots
 from fastgru_recipes.classify import Classify, Labelled
 from fastgru_recipes.training import run_directory
 from fastgru_recipes.training.train import train
@@ -77,7 +75,7 @@ def test_sizes_without_bounds_leave_no_directory(recipe, tmp_path):
     with pytest.raises(RuntimeError, match="memory"):
         train(replace(recipe, hidden=10**7), texts(), directory=tmp_path / "run")
     assert not (tmp_path / "run").exists()
-    with pytest.raises(errors.ArgumentError, match="is too large"):
+    with pytest.raises(ArgumentError, match="is too large"):
         replace(recipe, hidden=10**20)
 
 

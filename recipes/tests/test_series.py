@@ -8,22 +8,17 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-
-pytest.importorskip("lightning", reason="needs the extra tasks")
-
 from typer.testing import CliRunner
 
-import fastgru.commands
-from fastgru.console import app
-from fastgru.errors import ArgumentError, DataError
+from fastgru.commands import app  # with all commands
+from fastgru.errors import ArgumentError
 from fastgru_recipes import Forecaster
-from fastgru_recipes.cli import commands, tables
+from fastgru_recipes.cli import tables
+from fastgru_recipes.errors import DataError
 from fastgru_recipes.forecast import Forecast, baselines, features
 from fastgru_recipes.forecast.read_series import from_frame
 from fastgru_recipes.training.train import train
 from tiny_data import HOURS, wave_table
-
-assert fastgru.commands, commands  # both add to the app
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,7 @@ import signal
 
 import pytest
 
-pytest.importorskip("lightning", reason="needs the extra tasks")
-
-from fastgru import errors
+from fastgru_recipes import errors
 from fastgru_recipes.classify import Classify
 from fastgru_recipes.training import run_directory
 from fastgru_recipes.training.train import train

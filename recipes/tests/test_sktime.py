@@ -8,13 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-pytest.importorskip("lightning", reason="needs the extra tasks")
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # its imports warn, of what changes in it
     pytest.importorskip("sktime", reason="needs the extra sktime")
     from fastgru_recipes.estimators.sktime import GRUClassifier, GRUForecaster
 
-from fastgru import errors
+from fastgru.errors import ArgumentError
 from fastgru_recipes import Forecaster, SequenceClassifier
 
 HOURS = pd.date_range("2024-01-01", periods=80, freq="h")
@@ -83,15 +82,13 @@ def test_quantiles_are_ordered_and_not_invented():
     assert (np.diff(found, axis=1) >= 0).all()
     np.testing.assert_array_equal(found[:, 2], forecaster.predict().to_numpy())
     assert forecaster.predict_interval(coverage=0.6).shape == (2, 2)
-    with pytest.raises(
-        errors.ArgumentError, match=r"alpha=\[0.05.*the quantiles that were learned are \[0.1, 0.5, 0.8"
-    ):
+    with pytest.raises(ArgumentError, match=r"alpha=\[0.05.*the quantiles that were learned are \[0.1, 0.5, 0.8"):
         forecaster.predict_quantiles(alpha=[0.05])
 
 
 def test_no_forecast_beyond_what_was_learned():
     forecaster = GRUForecaster(Forecaster(**SMALL)).fit(wave(HOURS), fh=[1, 2])
-    with pytest.raises(errors.ArgumentError, match=r"fh goes 3 steps ahead; 2 were learned. Give `fit` that fh."):
+    with pytest.raises(ArgumentError, match=r"fh goes 3 steps ahead; 2 were learned. Give `fit` that fh."):
         forecaster._predict(forecaster._check_fh([3]), None)
 
 
@@ -147,5 +144,5 @@ def test_what_is_known_of_the_future_may_come_early():
     ]
     early, late = (each.predict(X=known) for each in forecasters)
     pd.testing.assert_series_equal(early, late)
-    with pytest.raises(errors.ArgumentError, match="give X with the rows of fh"):
+    with pytest.raises(ArgumentError, match="give X with the rows of fh"):
         forecasters[0].predict()

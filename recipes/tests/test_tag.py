@@ -10,9 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-pytest.importorskip("lightning", reason="needs the extra tasks")
-
-from fastgru.errors import DataError
+from fastgru_recipes.errors import DataError
 from fastgru_recipes.tag import baselines
 from fastgru_recipes.tag.read_tagged import TEXT_TAGS, Tagged, from_text, split
 from fastgru_recipes.tag.recipe import NO_TAG, Tag

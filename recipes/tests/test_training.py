@@ -18,11 +18,9 @@ import torch
 from torch import distributed
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
-pytest.importorskip("lightning", reason="needs the extra tasks")
-
 import processes
-from fastgru import errors
-from fastgru_recipes import recipe_class
+from fastgru.errors import ArgumentError, WriteError
+from fastgru_recipes import errors, recipe_class
 from fastgru_recipes.classify import Classify, Labelled
 from fastgru_recipes.training import run_directory
 from fastgru_recipes.training.batching import Batches, loader
@@ -67,7 +65,7 @@ def test_an_option_out_of_bounds_is_named(options, words):
 
 
 def test_an_unknown_recipe_is_named():
-    with pytest.raises(errors.ArgumentError, match="no recipe 'segment'"):
+    with pytest.raises(ArgumentError, match="no recipe 'segment'"):
         recipe_class("segment")
 
 
@@ -239,7 +237,7 @@ def test_an_interrupted_save_leaves_the_checkpoint_before_it(recipe, tmp_path, m
         words = r"run/checkpoints/\w+.ckpt cannot be written: No space left on device. Make room .* --resume to go on"
         with pytest.raises(OSError, match=words) as caught:
             train(recipe, texts(), directory=tmp_path / "run")
-    assert isinstance(caught.value, errors.WriteError)
+    assert isinstance(caught.value, WriteError)
     checkpoints = tmp_path / "run/checkpoints"
     assert {path.name for path in checkpoints.iterdir()} == {"best.ckpt", "last.ckpt"}
     for path in checkpoints.iterdir():

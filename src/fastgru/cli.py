@@ -23,8 +23,7 @@ def main() -> None:
 
 def _application() -> Callable[[], None]:
     try:
-        import fastgru.commands  # noqa: F401  (adds its commands)
-        import fastgru_recipes.cli.commands  # noqa: F401  (so do these)
+        import fastgru.commands  # noqa: F401  (adds all commands)
         from fastgru.console import run
     except ModuleNotFoundError as missing:
         if missing.name not in ("typer", "rich"):

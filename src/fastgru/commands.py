@@ -8,15 +8,18 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 import fastgru
@@ -46,7 +49,7 @@ def demo(
 ) -> None:
     """Train a real forecaster on torch.nn.GRU, swap the layer in one line, train again, compare."""
     with one_sentence():
-        need("demo", "fastgru demo")
+        need("fastgru[demo]", "fastgru demo")
         out.mkdir(parents=True, exist_ok=True)
         import torch
 
@@ -152,7 +155,7 @@ def bench(
     if full and _is_own(grid, bidirectional):
         raise typer.BadParameter("its grid is fixed; leave out sizes, or --full", param_hint="--full")
     with one_sentence():
-        need("torch", "fastgru bench")
+        need("fastgru[torch]", "fastgru bench")
         _check_outputs({"--json": json_file, "--plot": plot})
         from fastgru import bench as measuring
         from fastgru.bench import plotting, report
@@ -187,7 +190,7 @@ def _check_outputs(files: dict[str, Path | None]) -> None:
         if file is not None and not file.parent.is_dir():
             raise FileNotFoundError(f"there is no directory {file.parent} for {option}. Make it first.")
     if files["--plot"] is not None:
-        need("demo", "fastgru bench --plot")
+        need("fastgru[demo]", "fastgru bench --plot")
 
 
 def _measure(cases: Sequence[Case], dtype: str, budget: float, level: str | None) -> Record:
@@ -256,8 +259,8 @@ def info(
         table.add_row(f"level {level['name']}", state)
     table.add_row("backends", ", ".join(facts["backends"]) or "none without torch")
     for extra, missing in facts["extras"].items():
-        note = f"missing {', '.join(missing)}: pip install 'fastgru[{extra}]'" if missing else "installed"
-        table.add_row(f"extra {extra}", note.replace("[", r"\["))
+        note = f"missing {', '.join(missing)}: pip install {shlex.quote(extra)}" if missing else "installed"
+        table.add_row(escape(extra), escape(note))
     Console().print(table)
 
 
@@ -277,7 +280,7 @@ def _facts() -> dict[str, Any]:
         "backends": [],
         "extras": extras,
     }
-    if not extras["torch"]:
+    if not extras["fastgru[torch]"]:
         import torch
 
         from fastgru import bench, dispatch
@@ -287,3 +290,9 @@ def _facts() -> dict[str, Any]:
         facts["threads"] = torch.get_num_threads()
         facts["backends"] = [backend.name for backend in dispatch.BACKENDS]
     return facts
+
+
+# ---- commands of other packages
+
+for _entry in entry_points(group="fastgru.commands"):
+    _entry.load()(app)

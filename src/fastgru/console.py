@@ -1,4 +1,8 @@
-"""What all commands of `fastgru` share: the application, extras, errors in one sentence, progress."""
+"""What all commands of `fastgru` share: the application, extras, errors in one sentence, progress.
+
+Other packages add commands too: an entry point of the group `fastgru.commands` is a function that gets the application.
+What such a package may use of this module is in `__all__`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,6 @@ import io
 import os
 import sys
 import unicodedata
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -16,42 +19,47 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from typer.core import TyperGroup
 
 import fastgru
-from fastgru.errors import CutWarning, FastGRUError, RunWarning, cannot_write, missing_extra, remedy
+from fastgru.errors import FastGRUError, cannot_write, not_installed, remedy
+
+__all__ = ["EXTRAS", "need", "one_sentence"]
+
+
+RECIPES = "fastgru-recipes"
+OF_RECIPES = ("train", "predict", "generate", "evaluate", "example", "examples", "compare")
+
+# What to install -> the packages that it brings, by the names they are imported under.
+EXTRAS = {
+    "fastgru[torch]": ("torch",),
+    "fastgru[cli]": ("typer", "rich"),
+    "fastgru[demo]": ("torch", "typer", "rich", "matplotlib"),
+    "fastgru[onnx]": ("torch", "onnx", "onnxscript"),
+    "fastgru[opacus]": ("torch", "opacus"),
+    RECIPES: ("fastgru_recipes",),
+}
+
+
+class _Commands(TyperGroup):
+    """The commands; those of the recipes tell how to get them where they are not installed."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        found = super().get_command(ctx, cmd_name)
+        if found is None and cmd_name in OF_RECIPES:
+            with one_sentence():
+                need(RECIPES, f"fastgru {cmd_name}")
+        return found
+
 
 app = typer.Typer(
     name="fastgru",
+    cls=_Commands,
     help="The GRU layer of PyTorch, number for number, several times faster on a CPU.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-# Which packages each extra brings, by the names they are imported under.
-EXTRAS = {
-    "torch": ("torch",),
-    "cli": ("typer", "rich"),
-    "demo": ("torch", "typer", "rich", "matplotlib"),
-    "onnx": ("torch", "onnx", "onnxscript"),
-    "opacus": ("torch", "opacus"),
-    "tasks": (
-        "torch",
-        "typer",
-        "rich",
-        "lightning",
-        "torchmetrics",
-        "sacrebleu",
-        "tokenizers",
-        "pandas",
-        "pyarrow",
-        "matplotlib",
-        "sklearn",
-        "tensorboard",
-    ),
-    "examples": ("statsmodels", "babel", "pysword"),
-    "sktime": ("sktime",),
-}
 
 # Torch has no exception of its own for sizes that do not fit into memory, only these words.
 _TOO_BIG = ("can't allocate memory", "Storage size calculation overflowed")
@@ -99,26 +107,12 @@ def run() -> None:
         sys.exit(ended.exit_code)
 
 
-def write(text: str) -> None:
-    """Prints a text as it is, at once; says so where the output has no letters for some of it."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    try:
-        text.encode(encoding)
-    except UnicodeEncodeError as error:
-        letter = error.object[error.start]
-        said = f"The output's encoding, {encoding}, has no {letter!a}: others stand in for what it lacks."
-        Console(stderr=True).print(said, style="yellow", markup=False, highlight=False, soft_wrap=True)
-    sys.stdout.write(text)
-    sys.stdout.flush()
-
-
 @contextmanager
 def one_sentence() -> Iterator[Console]:
     """Errors that a user can mend end the command with their text and status 1."""
     console = Console(stderr=True, highlight=False)
     try:
-        with _short_warnings(console):
-            yield console
+        yield console
     except FastGRUError as error:
         console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from error
@@ -134,22 +128,6 @@ def one_sentence() -> Iterator[Console]:
         raise typer.Exit(1) from error
 
 
-@contextmanager
-def _short_warnings(console: Console) -> Iterator[None]:
-    """Our own warnings without file and line, which say nothing to who works on the command line."""
-    show = warnings.showwarning
-
-    def shown(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-        if issubclass(category, (CutWarning, RunWarning)):
-            console.print(f"warning: {message}", style="yellow", markup=False, soft_wrap=True)
-        else:
-            show(message, category, *place, **more)
-
-    with warnings.catch_warnings():
-        warnings.showwarning = shown
-        yield
-
-
 def _told(error: OSError) -> str:
     """An error of the system in a sentence: what has no name is the output itself."""
     if error.errno is None:
@@ -160,11 +138,11 @@ def _told(error: OSError) -> str:
     return f"{error.filename}: {error.strerror}. {remedy(error)}"
 
 
-def need(extra: str, purpose: str) -> None:
-    """Raises before the work starts, not after it."""
-    for package in EXTRAS[extra]:
+def need(requirement: str, purpose: str) -> None:
+    """Raises before the work starts, not after it, where a package is missing that `EXTRAS` has for `requirement`."""
+    for package in EXTRAS[requirement]:
         if find_spec(package) is None:
-            raise missing_extra(package, extra, purpose)
+            raise not_installed(package, requirement, purpose)
 
 
 def progress() -> Progress:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from fastgru.errors import cannot_write
 
+__all__ = ["whole"]
+
 _unfinished: set[Path] = set()
 
 

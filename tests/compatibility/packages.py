@@ -137,7 +137,7 @@ def torchlens_records(library: Library) -> None:
 
 @capability("TensorBoard: `add_graph`")
 def tensorboard_draws(library: Library) -> None:
-    need("tensorboard", how="install fastgru[tasks]")
+    need("tensorboard", how="install tensorboard")
     from torch.utils.tensorboard import SummaryWriter
 
     with tempfile.TemporaryDirectory() as folder, SummaryWriter(folder) as writer:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from fastgru.errors import ArgumentError, missing_extra
+from fastgru.errors import ArgumentError, not_installed
 
 if TYPE_CHECKING:
     from fastgru_recipes.estimators import Forecaster, Generator, SequenceClassifier, Tagger, Translator
@@ -64,4 +64,4 @@ def __dir__() -> list[str]:
 
 def _extra(missing: ModuleNotFoundError, purpose: str) -> Exception:
     package = missing.name or ""
-    return missing if package.startswith("fastgru") else missing_extra(package, "tasks", purpose)
+    return missing if package.startswith("fastgru") else not_installed(package, "fastgru-recipes", purpose)

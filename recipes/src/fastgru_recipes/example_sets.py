@@ -12,7 +12,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fastgru.errors import DataError
+from fastgru_recipes.errors import DataError
 from fastgru_recipes.recipe import Recipe
 
 

@@ -15,11 +15,7 @@
     |-- ExportError      (RuntimeError)              a model that the target format has no words for
     |-- StateError       (RuntimeError)              a stateful layer whose state would be lost or wrong
     |-- LevelError       (ValueError)                an instruction-set level that cannot run here
-    |-- DataError        (ValueError)                a file or table that a recipe cannot learn from
-    |-- RunError         (RuntimeError)              a run directory that exists, is incomplete or does not fit
     |-- WriteError       (OSError)                   a file that cannot be written
-    |-- TrainingInterrupted (RuntimeError)           training that was stopped by Ctrl-C or SIGTERM
-    |-- TrainingDiverged (ArithmeticError)           training whose loss is no number any more
     `-- MissingExtra     (ImportError)               an optional dependency that is not installed
 
 Each class also is what torch raises for the same mistake, and each text holds torch's own words where torch has some,

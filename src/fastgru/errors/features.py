@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from fastgru.errors.kinds import (
@@ -42,7 +43,13 @@ def not_quantized(name: str) -> UserWarning:
 
 def missing_extra(package: str, extra: str, purpose: str) -> MissingExtra:
     """For `package`, which `purpose` needs and the extra `extra` installs."""
-    return MissingExtra(f"{purpose} needs {package}, which is not installed. Run: pip install 'fastgru[{extra}]'")
+    return not_installed(package, f"fastgru[{extra}]", purpose)
+
+
+def not_installed(package: str, requirement: str, purpose: str) -> MissingExtra:
+    """For `package`, which `purpose` needs and comes with `requirement`, such as fastgru-recipes."""
+    command = f"pip install {shlex.quote(requirement)}"
+    return MissingExtra(f"{purpose} needs {package}, which is not installed. Run: {command}")
 
 
 def no_samples(what: str, hint: str) -> ArgumentError:

@@ -63,27 +63,11 @@ class LevelError(FastGRUError, ValueError):
     """An instruction-set level that cannot run here."""
 
 
-class DataError(FastGRUError, ValueError):
-    """A file or table that a recipe cannot learn from: its text names the place."""
-
-
-class RunError(FastGRUError, RuntimeError):
-    """A run directory that exists, is incomplete, or does not fit what was asked of it."""
-
-
 class WriteError(FastGRUError, OSError):
     """A file that cannot be written: its text names the file, and says why and what to do."""
 
     def __str__(self) -> str:
         return str(self.args[0])  # not what OSError makes of its errno and filename
-
-
-class TrainingInterrupted(FastGRUError, RuntimeError):  # noqa: N818  (nothing went wrong)
-    """Training that was stopped by Ctrl-C."""
-
-
-class TrainingDiverged(FastGRUError, ArithmeticError):  # noqa: N818  (as its sibling)
-    """Training whose loss is no number any more."""
 
 
 class MissingExtra(FastGRUError, ImportError):  # noqa: N818  (named for what the reader must do about it)
@@ -92,11 +76,3 @@ class MissingExtra(FastGRUError, ImportError):  # noqa: N818  (named for what th
 
 class SlowPathWarning(UserWarning):
     """A call that no quick backend can serve, and the reference serves instead: right, but slow."""
-
-
-class RunWarning(UserWarning):
-    """A run directory that lacks something that can be done without, or made up for."""
-
-
-class CutWarning(UserWarning):
-    """Sequences that are too long to be read as a whole."""

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fastgru.errors import DataError
 from fastgru_recipes import read_files
+from fastgru_recipes.errors import DataError
 
 Label = str | int | float | bool
 UNNAMED = re.compile(r"Unnamed: \d+(_level_\d+)?$")

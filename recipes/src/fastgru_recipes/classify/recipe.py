@@ -19,10 +19,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix, multiclass_f1_score
 
-from fastgru.errors import ArgumentError, DataError
+from fastgru.errors import ArgumentError
 from fastgru_recipes import plots, recurrent_layers
 from fastgru_recipes.classify import read_labelled
 from fastgru_recipes.classify.read_labelled import Labelled
+from fastgru_recipes.errors import DataError
 from fastgru_recipes.forecast import features
 from fastgru_recipes.recipe import Batch, Example, Loss, Recipe, State, option
 from fastgru_recipes.text import vocabulary

@@ -19,9 +19,12 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from fastgru import interruption
-from fastgru.console import app, need, one_sentence, write
-from fastgru.errors import ArgumentError, TrainingInterrupted
+from fastgru.console import EXTRAS as KNOWN_EXTRAS
+from fastgru.console import need
+from fastgru.errors import ArgumentError
 from fastgru_recipes import RECIPES, recipe_class
+from fastgru_recipes.cli.console import EXAMPLES, EXTRAS, PACKAGE, one_sentence, write
+from fastgru_recipes.errors import TrainingInterrupted
 
 if TYPE_CHECKING:
     from fastgru_recipes.cli.run_examples import Outcome
@@ -29,6 +32,14 @@ if TYPE_CHECKING:
 
 DataFile = Annotated[Path, typer.Option(help="File to learn from; docs/tutorials says what is in it.")]
 RunDirectory = Annotated[Path, typer.Argument(help="A run directory that fastgru train made.")]
+
+app = typer.Typer()
+
+
+def add_commands(to: typer.Typer) -> None:
+    """Adds the commands to those of `fastgru`, and what they need to what `fastgru info` knows."""
+    KNOWN_EXTRAS.update(EXTRAS)
+    to.add_typer(app)
 
 
 # ---- train
@@ -44,7 +55,7 @@ class _Recipes(TyperGroup):
         if cmd_name not in RECIPES:
             return None
         with one_sentence():
-            need("tasks", f"fastgru train {cmd_name}")
+            need(PACKAGE, f"fastgru train {cmd_name}")
             single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
             single.command(cmd_name, help=f"Learn {RECIPES[cmd_name][1]}.")(_train_command(recipe_class(cmd_name)))
         return typer.main.get_command(single)
@@ -145,7 +156,7 @@ def predict(
 ) -> None:
     """Answers of a trained recipe, as CSV."""
     with one_sentence():
-        need("tasks", "fastgru predict")
+        need(PACKAGE, "fastgru predict")
         from fastgru.files import whole
         from fastgru_recipes import read_files
         from fastgru_recipes.training.run_directory import Trained
@@ -174,7 +185,7 @@ def generate(
 ) -> None:
     """Text from a trained recipe `generate`, printed as it is written."""
     with one_sentence():
-        need("tasks", "fastgru generate")
+        need(PACKAGE, "fastgru generate")
         from fastgru_recipes.generate.recipe import Generate
         from fastgru_recipes.training.run_directory import Trained
 
@@ -198,7 +209,7 @@ def evaluate(
 ) -> None:
     """Scores of a trained recipe on other data."""
     with one_sentence():
-        need("tasks", "fastgru evaluate")
+        need(PACKAGE, "fastgru evaluate")
         from fastgru_recipes import read_files
         from fastgru_recipes.cli import tables
         from fastgru_recipes.training.run_directory import Trained, defined
@@ -233,8 +244,8 @@ def example(
 ) -> None:
     """Train a recipe on real data that are here already, beside its baselines."""
     with one_sentence():
-        need("tasks", "fastgru example")
-        need("examples", "fastgru example")
+        need(PACKAGE, "fastgru example")
+        need(EXAMPLES, "fastgru example")
         from fastgru_recipes.cli import run_examples, tables
         from fastgru_recipes.training.train import check_directory
 
@@ -259,8 +270,8 @@ def examples(
 ) -> None:
     """All examples, one table; fails when a baseline is not beaten."""
     with one_sentence():
-        need("tasks", "fastgru examples")
-        need("examples", "fastgru examples")
+        need(PACKAGE, "fastgru examples")
+        need(EXAMPLES, "fastgru examples")
         from fastgru_recipes.cli import run_examples, tables
         from fastgru_recipes.training.train import check_directory
 
@@ -301,7 +312,7 @@ def compare(
     An LSTM has four gates where a GRU has three, so the GRU's layers have 3/4 of its parameters.
     """
     with one_sentence():
-        need("tasks", "fastgru compare")
+        need(PACKAGE, "fastgru compare")
         from fastgru_recipes.cli import run_examples, tables
         from fastgru_recipes.example_sets import Parts
 
@@ -310,7 +321,7 @@ def compare(
         if data is None:
             if test_data is not None:
                 raise ArgumentError(f"--test-data {test_data} is given without --data: name the file to learn from.")
-            need("examples", "fastgru compare without --data")
+            need(EXAMPLES, "fastgru compare without --data")
             chosen = run_examples.find(recipe, None)
             configured, metric = run_examples.configured(recipe, chosen, **given), chosen.metric or kind.metric
             parts = chosen.load(configured, False)

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastgru.errors import ArgumentError, DataError, RunError, TrainingInterrupted
+from fastgru.errors import ArgumentError
 from fastgru_recipes import read_files, recipe_class
 from fastgru_recipes.classify.read_labelled import Labelled
+from fastgru_recipes.errors import DataError, RunError, TrainingInterrupted
 from fastgru_recipes.estimators import inputs
 from fastgru_recipes.forecast.read_series import Panel, from_frame
 from fastgru_recipes.recipe import Recipe

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from fastgru.errors import DataError
 from fastgru_recipes import read_files
 from fastgru_recipes.classify.read_labelled import LARGEST, Label, Labelled
+from fastgru_recipes.errors import DataError
 from fastgru_recipes.tag.read_tagged import Tagged
 from fastgru_recipes.translate.recipe import Pairs
 

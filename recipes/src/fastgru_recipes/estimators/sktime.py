@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from fastgru.errors import ArgumentError, missing_extra
+from fastgru.errors import ArgumentError, not_installed
 from fastgru_recipes.estimators import Forecaster, SequenceClassifier
 from fastgru_recipes.forecast import calendars
 
@@ -26,7 +26,7 @@ try:
     from sktime.classification.base import BaseClassifier
     from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 except ModuleNotFoundError as missing:
-    raise missing_extra("sktime", "sktime", "fastgru_recipes.estimators.sktime") from missing
+    raise not_installed("sktime", "fastgru-recipes[sktime]", "fastgru_recipes.estimators.sktime") from missing
 
 SHARES = (0.05, 0.1, 0.5, 0.9, 0.95)
 TABLES = ["pd.DataFrame", "pd-multiindex", "pd_multiindex_hier"]

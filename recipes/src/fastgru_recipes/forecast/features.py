@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fastgru.errors import DataError
+from fastgru_recipes.errors import DataError
 from fastgru_recipes.forecast.read_series import Panel, Series
 from fastgru_recipes.recipe import State
 

@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import is_datetime64_any_dtype, is_float_dtype, is_integer_dtype
 
-from fastgru.errors import DataError
 from fastgru_recipes import read_files
+from fastgru_recipes.errors import DataError
 from fastgru_recipes.forecast import calendars
 
 VALUE = "value"  # the column of values where no other is named

@@ -20,8 +20,9 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from fastgru.errors import ArgumentError, DataError
+from fastgru.errors import ArgumentError
 from fastgru_recipes import plots, recurrent_layers
+from fastgru_recipes.errors import DataError
 from fastgru_recipes.forecast import features, read_series
 from fastgru_recipes.forecast.quantiles import pinball, recalibrated
 from fastgru_recipes.forecast.read_series import Panel, Series

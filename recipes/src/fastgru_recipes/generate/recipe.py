@@ -21,9 +21,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fastgru import interruption
-from fastgru.errors import ArgumentError, DataError
-from fastgru_recipes import plots, read_files, recurrent_layers
+from fastgru.errors import ArgumentError
+from fastgru_recipes import interruption, plots, read_files, recurrent_layers
+from fastgru_recipes.errors import DataError
 from fastgru_recipes.recipe import Batch, Example, Loss, Recipe, State, option
 from fastgru_recipes.text import vocabulary
 from fastgru_recipes.text.vocabulary import PAD_ID, START_ID, UNKNOWN_ID

@@ -7,8 +7,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from fastgru.errors import DataError
 from fastgru_recipes import read_files
+from fastgru_recipes.errors import DataError
 
 DOCUMENT = "-DOCSTART-"  # what stands in the place of a token where a document begins
 UNIVERSAL = 10  # columns of CoNLL-U: number, word, lemma, class and six more

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fastgru.errors import DataError
 from fastgru_recipes import read_files
+from fastgru_recipes.errors import DataError
 from fastgru_recipes.tag import read_conll
 
 PLAIN = "lower"  # the tag of a word in small letters that nothing follows

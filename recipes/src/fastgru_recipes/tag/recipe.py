@@ -24,8 +24,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_confusion_matrix, multiclass_f1_score
 
-from fastgru.errors import DataError
 from fastgru_recipes import plots, recurrent_layers
+from fastgru_recipes.errors import DataError
 from fastgru_recipes.recipe import Batch, Loss, Recipe, State, option
 from fastgru_recipes.tag import read_tagged
 from fastgru_recipes.tag.read_tagged import Tagged

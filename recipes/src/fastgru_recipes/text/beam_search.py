@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from fastgru import interruption
+from fastgru_recipes import interruption
 from fastgru_recipes.recurrent_layers import HiddenState, selected
 from fastgru_recipes.text.vocabulary import END_ID, PAD_ID, START_ID, UNKNOWN_ID
 

@@ -11,8 +11,8 @@ from torch import Tensor, distributed
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from fastgru import interruption
-from fastgru.errors import CutWarning
+from fastgru_recipes import interruption
+from fastgru_recipes.errors import CutWarning
 from fastgru_recipes.recipe import Batch, Data, Recipe
 
 # Batches whose examples are sorted by length together: enough that a batch has little padding, few enough that

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from fastgru.errors import RunError
 from fastgru.files import whole
+from fastgru_recipes.errors import RunError
 
 DIRECTORY, LAST, BEST = "checkpoints", "last.ckpt", "best.ckpt"
 

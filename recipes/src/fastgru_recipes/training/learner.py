@@ -24,8 +24,8 @@ from torch import Tensor, distributed, nn
 from torch.utils.data import DataLoader
 from torchmetrics import MaxMetric, MeanMetric
 
-from fastgru import interruption
-from fastgru.errors import TrainingDiverged, TrainingInterrupted
+from fastgru_recipes import interruption
+from fastgru_recipes.errors import TrainingDiverged, TrainingInterrupted
 from fastgru_recipes.recipe import Batch, Data, Example, Loss, Recipe, State
 from fastgru_recipes.training import checkpoints
 from fastgru_recipes.training.batching import counts, loader

@@ -17,9 +17,10 @@ from safetensors.torch import save as serialized
 from torch import Tensor, nn
 
 import fastgru
-from fastgru.errors import ArgumentError, RunError, RunWarning
+from fastgru.errors import ArgumentError
 from fastgru.files import whole
 from fastgru_recipes import RECIPES, recipe_class
+from fastgru_recipes.errors import RunError, RunWarning
 from fastgru_recipes.plots import learning_curve, save
 from fastgru_recipes.recipe import Recipe, State
 from fastgru_recipes.training import checkpoints

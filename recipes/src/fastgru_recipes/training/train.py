@@ -12,10 +12,10 @@ from typing import Any
 import pandas as pd
 from torch import nn
 
-from fastgru import interruption
-from fastgru.errors import DataError, RunError, TrainingInterrupted, WriteError
+from fastgru.errors import WriteError
 from fastgru.interruption import is_first_process
-from fastgru_recipes import plots, read_files, recurrent_layers
+from fastgru_recipes import interruption, plots, read_files, recurrent_layers
+from fastgru_recipes.errors import DataError, RunError, TrainingInterrupted
 from fastgru_recipes.recipe import Data, Example, Recipe, State
 from fastgru_recipes.training import run_directory
 from fastgru_recipes.training.learner import History, fit, fresh, own_state

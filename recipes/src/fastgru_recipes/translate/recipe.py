@@ -24,8 +24,8 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from torch import Tensor, nn
 
-from fastgru.errors import DataError
 from fastgru_recipes import plots, read_files, recurrent_layers
+from fastgru_recipes.errors import DataError
 from fastgru_recipes.recipe import Batch, Example, Loss, Recipe, State, option
 from fastgru_recipes.text import vocabulary
 from fastgru_recipes.text.beam_search import search

@@ -1,6 +1,6 @@
 """A program that interrupts trainings at random times and prints how each of them ended, as one object of JSON.
 
-    python tests/interrupted_training.py COUNT PROCESSES SEED
+    python recipes/tests/interrupted_training.py COUNT PROCESSES SEED
 
 Trainings are forks of one process that has everything imported, so that hundreds of them take minutes. With 0 PROCESSES
 each is a program of its own instead, and is interrupted while it starts.
@@ -23,7 +23,9 @@ import torch
 from lightning.pytorch.strategies.launchers import subprocess_script
 
 import fastgru.cli
-from fastgru import files, interruption
+from fastgru import files
+from fastgru.interruption import SIGNALS
+from fastgru_recipes import interruption
 
 PATIENCE = 90  # seconds after a signal, on a machine that is busy
 
@@ -63,7 +65,7 @@ class Fork:
 
 def own_place(said):
     """A process group, handlers and a file for what is printed, as a shell gives them."""
-    for number in interruption.SIGNALS:
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     if said is not None:
         os.setpgid(0, 0)

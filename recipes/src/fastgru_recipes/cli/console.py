@@ -1,0 +1,72 @@
+"""What the recipes' commands share: what they need, errors and warnings in one sentence, printing of texts."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+
+from fastgru import console
+from fastgru_recipes.errors import CutWarning, RunWarning
+
+# What to install -> the packages that it brings, as `fastgru.console.EXTRAS` has them.
+PACKAGE, EXAMPLES, SKTIME = "fastgru-recipes", "fastgru-recipes[examples]", "fastgru-recipes[sktime]"
+EXTRAS = {
+    PACKAGE: (
+        "torch",
+        "typer",
+        "rich",
+        "lightning",
+        "torchmetrics",
+        "safetensors",
+        "sacrebleu",
+        "tokenizers",
+        "pandas",
+        "pyarrow",
+        "matplotlib",
+        "sklearn",
+        "tensorboard",
+    ),
+    EXAMPLES: ("statsmodels", "babel", "pysword"),
+    SKTIME: ("sktime",),
+}
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """Errors and our own warnings are told in a sentence."""
+    with console.one_sentence() as errors, _short_warnings(errors):
+        yield
+
+
+@contextmanager
+def _short_warnings(console: Console) -> Iterator[None]:
+    """Our own warnings without file and line, which say nothing to who works on the command line."""
+    show = warnings.showwarning
+
+    def shown(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, (CutWarning, RunWarning)):
+            console.print(f"warning: {message}", style="yellow", markup=False, soft_wrap=True)
+        else:
+            show(message, category, *place, **more)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = shown
+        yield
+
+
+def write(text: str) -> None:
+    """Prints a text as it is, at once; says so where the output has no letters for some of it."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError as error:
+        letter = error.object[error.start]
+        said = f"The output's encoding, {encoding}, has no {letter!a}: others stand in for what it lacks."
+        Console(stderr=True).print(said, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    sys.stdout.write(text)
+    sys.stdout.flush()
