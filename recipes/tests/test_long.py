@@ -18,7 +18,7 @@ from tiny_data import CLASSIFIER, texts
 
 
 def test_a_batch_that_would_be_too_large_is_halved(monkeypatch):
-    monkeypatch.setattr(batching, "LARGEST", 100)
+    monkeypatch.setattr(batching, "LARGEST_BATCH", 100)
     lengths = [1] * 15 + [30] + [1] * 16
     batches = list(Batches(lengths, 32, 0, shuffle=False, numbers=lengths))
     assert sorted(index for batch in batches for index in batch) == list(range(32))

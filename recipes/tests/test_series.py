@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from fastgru.commands import app  # with all commands
 from fastgru.errors import ArgumentError
-from fastgru_recipes import Forecaster
+from fastgru_recipes import Forecaster, scaling
 from fastgru_recipes.cli import tables
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.forecast import Forecast, baselines, features
@@ -469,6 +469,6 @@ def test_baselines_have_no_mase_of_what_repeats():
 def test_a_constant_is_not_divided_by_its_rounding():
     columns = np.c_[np.full(999, 0.1), 1e9 + NOISE[:111].repeat(9), np.zeros(999)]
     assert columns.std(0)[0] > 0
-    deviation = features.deviation(columns)
+    deviation = scaling.deviation(columns)
     assert deviation[[0, 2]].tolist() == [1, 1]
     assert 0.05 < deviation[1] < 0.2

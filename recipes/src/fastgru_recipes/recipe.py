@@ -25,7 +25,7 @@ Data = TypeVar("Data")
 State = dict[str, Any]
 Example = Any
 Batch = dict[str, Any]
-LARGEST = 2**31  # of options that are whole numbers
+LARGEST_OPTION = 2**31  # of options that are whole numbers
 LayerName = Literal["fastgru", "torch", "lstm"]
 
 
@@ -172,7 +172,7 @@ def _check(recipe: str, each: Field[Any], hint: Any, value: Any) -> None:
         if isinstance(value, bool) or not isinstance(value, (int, hint)) or value in (math.inf, -math.inf):
             raise ArgumentError(f"{where} is no {'whole number' if hint is int else 'number'}.")
         least, most = each.metadata["least"], each.metadata["most"]
-        most = LARGEST if most is None and hint is int else most
+        most = LARGEST_OPTION if most is None and hint is int else most
         if least is not None and not value >= least:
             raise ArgumentError(f"{where} is too small: the least is {least}.")
         if most is not None and not value <= most:

@@ -17,7 +17,7 @@ from fastgru_recipes.errors import DataError
 
 Label = str | int | float | bool
 UNNAMED = re.compile(r"Unnamed: \d+(_level_\d+)?$")
-LARGEST = float(np.finfo(np.float32).max)  # of the numbers of series
+LARGEST_NUMBER = float(np.finfo(np.float32).max)  # of the numbers of series
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Labelled:
 
 
 @dataclass(frozen=True)
-class Columns:
+class LabelledColumns:
     """Names of the columns that mean something; all others are features."""
 
     text: str
@@ -55,7 +55,7 @@ class Columns:
     series: str
 
 
-def read(path: Path | str, columns: Columns, with_labels: bool) -> Labelled:
+def read(path: Path | str, columns: LabelledColumns, with_labels: bool) -> Labelled:
     """JSON lines or a table with texts; a long table of series; or a folder LABEL/SERIES.csv of them.
 
     Raises:
@@ -75,7 +75,7 @@ def read(path: Path | str, columns: Columns, with_labels: bool) -> Labelled:
     return _from_table(table, columns, with_labels, path)
 
 
-def _from_table(table: pd.DataFrame, columns: Columns, with_labels: bool, path: Path | str) -> Labelled:
+def _from_table(table: pd.DataFrame, columns: LabelledColumns, with_labels: bool, path: Path | str) -> Labelled:
     is_text = columns.text in table.columns
     if not is_text and columns.series not in table.columns:
         raise DataError(
@@ -106,7 +106,9 @@ def _labels(table: pd.DataFrame, column: str, path: Path | str) -> list[str]:
     return [str(label) for label in table[column]]
 
 
-def _from_long(table: pd.DataFrame, labels: Sequence[str] | None, columns: Columns, path: Path | str) -> Labelled:
+def _from_long(
+    table: pd.DataFrame, labels: Sequence[str] | None, columns: LabelledColumns, path: Path | str
+) -> Labelled:
     if (empty := table.index[table[columns.series].isna()]).size:
         raise DataError(f"{path}, line {empty[0]}: the series is missing in column {columns.series!r}. Fill it in.")
     features = table.drop(columns=[columns.series, columns.label], errors="ignore")
@@ -141,7 +143,7 @@ def _read_folder(path: Path) -> Labelled:
     return Labelled(sequences, [file.parent.name for file in files], tuple(map(str, tables[0].columns)))
 
 
-def _require_no_numbers(table: pd.DataFrame, columns: Columns, path: Path | str) -> None:
+def _require_no_numbers(table: pd.DataFrame, columns: LabelledColumns, path: Path | str) -> None:
     """Raises where texts stand beside series and are all numbers: they may be a feature of that name."""
     if pd.to_numeric(table[columns.text].astype(str), errors="coerce").notna().all():
         raise DataError(
@@ -167,7 +169,7 @@ def _numbers(table: pd.DataFrame, path: Path | str) -> NDArray[np.float64]:
         raise DataError(f"{path} has no rows. A series needs one step at least: remove it.")
     for column in table.columns:
         values = pd.to_numeric(table[column], errors="coerce").to_numpy(np.float64)
-        bad = table.index[~(np.abs(values) <= LARGEST)]
+        bad = table.index[~(np.abs(values) <= LARGEST_NUMBER)]
         if bad.size:
             raise DataError(
                 f"{path}, line {bad[0]}, column {column!r}: {_shown(table[column].loc[bad[0]])} is no finite number. "

@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix, multiclass_f1_score
 
 from fastgru.errors import ArgumentError
-from fastgru_recipes import plots, recurrent_layers
+from fastgru_recipes import plots, scaling
 from fastgru_recipes.classify import read_labelled
+from fastgru_recipes.classify.network import ClassifyNetwork
 from fastgru_recipes.classify.read_labelled import Labelled
 from fastgru_recipes.errors import DataError
-from fastgru_recipes.forecast import features
 from fastgru_recipes.recipe import Batch, Example, Loss, Recipe, State, option
 from fastgru_recipes.text import vocabulary
 from fastgru_recipes.training.batching import answers, cut, padded
@@ -34,31 +34,6 @@ if TYPE_CHECKING:
 
 
 ANSWER = "label"  # the first column of predictions
-
-
-class Classifier(nn.Module):
-    """Embedding or numbers as they are, a bidirectional GRU, and a linear layer on its last states."""
-
-    def __init__(self, recipe: Classify, tokens: int, features: int, labels: int) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(tokens, recipe.embedding, padding_idx=0) if tokens else None
-        self.gru = recurrent_layers.recurrent(
-            recipe.layer,
-            recipe.embedding if tokens else features,
-            recipe.hidden,
-            num_layers=recipe.layers,
-            dropout=recipe.dropout,
-            bidirectional=True,
-        )
-        self.dropout = nn.Dropout(recipe.dropout)
-        self.head = nn.Linear(2 * recipe.hidden, labels)
-
-    def forward(self, sequences: Tensor, lengths: Tensor) -> Tensor:
-        """(B, T) or (B, T, F) to (B, labels)."""
-        inputs = sequences if self.embedding is None else self.embedding(sequences)
-        _, state = self.gru(self.dropout(inputs), lengths=lengths)
-        scores: Tensor = self.head(self.dropout(recurrent_layers.summary(state, directions=2)))
-        return scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +66,8 @@ class Classify(Recipe[Labelled]):
         return read_labelled.read(path, self._columns, with_labels=False)
 
     @property
-    def _columns(self) -> read_labelled.Columns:
-        return read_labelled.Columns(self.text_column, self.label_column, self.series_column)
+    def _columns(self) -> read_labelled.LabelledColumns:
+        return read_labelled.LabelledColumns(self.text_column, self.label_column, self.series_column)
 
     def split(self, data: Labelled) -> tuple[Labelled, Labelled]:
         """Of each label the same share, so that none is missing from the training part."""
@@ -119,7 +94,7 @@ class Classify(Recipe[Labelled]):
             "labels": labels,
             "features": list(data.features),
             "mean": steps.mean(0).tolist(),
-            "deviation": features.deviation(steps).tolist(),
+            "deviation": scaling.deviation(steps).tolist(),
         }
 
     def examples(self, data: Labelled, state: State) -> list[Example]:
@@ -165,9 +140,9 @@ class Classify(Recipe[Labelled]):
         sequences, lengths = padded([sequence for sequence, _ in examples])
         return {"sequences": sequences, "lengths": lengths, "labels": torch.tensor([label for _, label in examples])}
 
-    def build(self, state: State) -> Classifier:
+    def build(self, state: State) -> ClassifyNetwork:
         tokens = vocabulary.from_state(state["tokenizer"]).get_vocab_size() if "tokenizer" in state else 0
-        return Classifier(self, tokens, len(state.get("mean", ())), len(state["labels"]))
+        return ClassifyNetwork(self, tokens, len(state.get("mean", ())), len(state["labels"]))
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         scores = model(batch["sequences"], batch["lengths"])

@@ -18,7 +18,7 @@ UNDEFINED = (
     "MASE divides by the error of saying what was one season before. A series that repeats exactly has none: MASE is "
     "undefined there (nan), and means leave that series out."
 )
-LAYERS = {"fastgru": "fastgru.GRU", "torch": "torch.nn.GRU", "lstm": "torch.nn.LSTM"}
+LAYER_NAMES = {"fastgru": "fastgru.GRU", "torch": "torch.nn.GRU", "lstm": "torch.nn.LSTM"}
 
 
 def scores(figures: Mapping[str, float], of: str, title: str | None = None) -> Table:
@@ -58,7 +58,7 @@ def beside_baselines(outcome: Outcome) -> Table:
     table.add_section()
     for result in outcome.results:
         figures = [f"{result.scores[name]:.4g}" for name in others]
-        table.add_row(LAYERS[result.layer], f"[bold]{result.score:.4g}[/bold]", *figures, f"{result.seconds:.1f}")
+        table.add_row(LAYER_NAMES[result.layer], f"[bold]{result.score:.4g}[/bold]", *figures, f"{result.seconds:.1f}")
     return table
 
 
@@ -95,13 +95,13 @@ def comparison(results: Sequence[Result], metric: str) -> Table:
     columns = ("", "parameters of the layers", "of the network", "training, seconds", metric)
     table = Table(*columns, caption=_note([result.scores for result in results]))
     for result in results:
-        table.add_row(LAYERS[result.layer], *_figures(result))
+        table.add_row(LAYER_NAMES[result.layer], *_figures(result))
     ours, other = results[0::2], results[1::2]
     table.add_section()
     if len(ours) > 1:
         for runs in (ours, other):
             spread = f" ± {pstdev(run.score for run in runs):.2g}"
-            table.add_row(f"mean of {len(runs)} {LAYERS[runs[0].layer]}", *_figures(_mean(runs), spread))
+            table.add_row(f"mean of {len(runs)} {LAYER_NAMES[runs[0].layer]}", *_figures(_mean(runs), spread))
     one, two = _mean(ours), _mean(other)
     ratios = (one.recurrent / two.recurrent, one.parameters / two.parameters, one.seconds / two.seconds)
     difference = f"{one.score - two.score:+.2g}"

@@ -12,7 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from fastgru_recipes import read_files
-from fastgru_recipes.classify.read_labelled import LARGEST, Label, Labelled
+from fastgru_recipes.classify.read_labelled import LARGEST_NUMBER, Label, Labelled
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.tag.read_tagged import Tagged
 from fastgru_recipes.translate.recipe import Pairs
@@ -77,10 +77,10 @@ def _series(given: Any, number: int) -> NDArray[np.floating[Any]]:
         array = array[:, None]
     if array.ndim != 2 or 0 in array.shape:
         raise DataError(f"series {number} has the shape {array.shape}. It needs steps and features, (T, F).")
-    if not (np.abs(array) <= LARGEST).all():
+    if not (np.abs(array) <= LARGEST_NUMBER).all():
         raise DataError(
-            f"series {number} has NaN or infinite values in it, or some beyond {LARGEST:.2g}. Fill them in, or leave "
-            "the series out."
+            f"series {number} has NaN or infinite values in it, or some beyond {LARGEST_NUMBER:.2g}. Fill them in, or "
+            "leave the series out."
         )
     return array
 

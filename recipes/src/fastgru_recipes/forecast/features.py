@@ -13,11 +13,11 @@ from torch import Tensor
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.forecast.read_series import Panel, Series
 from fastgru_recipes.recipe import State
+from fastgru_recipes.scaling import ROUNDING, deviation
 
 Transform = Literal["none", "sqrt", "log"]
 
 NOTHING = 1e-6  # of a series' deviation: an error of one season before that is smaller is one of rounding
-ROUNDING = 16 * float(np.finfo(np.float64).eps)  # of values: what they differ by less is rounding
 
 DAY = pd.Timedelta(days=1)
 # What a calendar column counts: the cycle's length, and where in it a time stands, from 0 to 1.
@@ -90,21 +90,3 @@ def cycles(panel: Panel) -> list[str]:
     longest = max(panel.series, key=lambda each: len(each.values)).times
     step = longest[1] - longest[0]
     return [name for name, (length, _) in CYCLES.items() if step < length <= (longest[-1] - longest[0]) / 2]
-
-
-def moments(tables: Sequence[NDArray[np.float64]]) -> dict[str, list[float]]:
-    """Mean and deviation of each column of all tables together."""
-    columns = np.concatenate(tables)
-    return {"mean": columns.mean(0).tolist(), "deviation": deviation(columns).tolist()}
-
-
-def deviation(columns: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of each column (T, C); 1 where it is constant but for rounding, so that nothing is divided by that."""
-    spread, size = np.ptp(columns, 0), np.abs(columns).max(0)
-    return np.where(spread > ROUNDING * size, columns.std(0), 1.0)
-
-
-def standardized(columns: NDArray[np.float64], moments: dict[str, list[float]]) -> NDArray[np.float64]:
-    """Columns less their means, by their deviations."""
-    scaled: NDArray[np.float64] = (columns - np.array(moments["mean"])) / np.array(moments["deviation"])
-    return scaled

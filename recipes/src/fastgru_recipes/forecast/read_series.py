@@ -17,13 +17,13 @@ from fastgru_recipes.forecast import calendars
 
 VALUE = "value"  # the column of values where no other is named
 SERIES = "series"  # the column of names that need not be there
-LARGEST = 1e30  # of values: squares of larger ones are no float32 any more
+LARGEST_VALUE = 1e30  # of values: squares of larger ones are no float32 any more
 NUMBERS = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d"}  # how times are written that are whole numbers, by the count of digits
 OFFSET = r"[T ]\d\d.*(?:Z|UTC|GMT|[+\-]\d\d(?::?\d\d)?)$"  # how times end that tell their zone
 
 
 @dataclass(frozen=True)
-class Columns:
+class SeriesColumns:
     """Names of the columns that mean something.
 
     Attributes:
@@ -89,7 +89,7 @@ class Panel:
         return calendars.season(self.frequency)
 
 
-def read(path: Path | str, columns: Columns) -> Panel:
+def read(path: Path | str, columns: SeriesColumns) -> Panel:
     """Series of a CSV, TSV or Parquet file.
 
     Raises:
@@ -98,7 +98,7 @@ def read(path: Path | str, columns: Columns) -> Panel:
     return from_table(_flat(read_files.table(path), columns), columns, str(path))
 
 
-def from_frame(table: pd.DataFrame, columns: Columns) -> Panel:
+def from_frame(table: pd.DataFrame, columns: SeriesColumns) -> Panel:
     """Series of a table that is no file; its times, and the names of series, may be its index.
 
     Raises:
@@ -114,7 +114,7 @@ def from_frame(table: pd.DataFrame, columns: Columns) -> Panel:
         raise DataError(str(error).replace(", line ", ", row ").replace(" from line ", " from row ")) from error
 
 
-def _flat(table: pd.DataFrame, columns: Columns) -> pd.DataFrame:
+def _flat(table: pd.DataFrame, columns: SeriesColumns) -> pd.DataFrame:
     """A table whose times and names of series stand in columns; an index of other things stays."""
     index = table.index
     levels = [index.get_level_values(number) for number in range(index.nlevels)]
@@ -130,7 +130,7 @@ def _flat(table: pd.DataFrame, columns: Columns) -> pd.DataFrame:
     return found
 
 
-def from_table(table: pd.DataFrame, columns: Columns, where: str) -> Panel:
+def from_table(table: pd.DataFrame, columns: SeriesColumns, where: str) -> Panel:
     """Series of a table whose index tells the lines."""
     read_files.require_columns(where, table, [columns.time, *columns.targets, *columns.covariates, *columns.known])
     if columns.series not in table.columns and columns.series not in ("", SERIES):
@@ -277,7 +277,7 @@ def require_frequency(each: Series, frequency: str) -> None:
         )
 
 
-def _series(name: str, rows: pd.DataFrame, target: str, columns: Columns, frequency: str, where: str) -> Series:
+def _series(name: str, rows: pd.DataFrame, target: str, columns: SeriesColumns, frequency: str, where: str) -> Series:
     times = pd.DatetimeIndex(rows[columns.time])
     _check_order(rows, times, where)
     _check_steps(rows, times, frequency, where)
@@ -325,8 +325,8 @@ def _numbers(rows: pd.DataFrame, column: str, where: str) -> NDArray[np.float64]
 
 
 def _require_finite(rows: pd.DataFrame, column: str, values: NDArray[np.float64], where: str) -> None:
-    if (bad := np.flatnonzero(~(np.abs(values) < LARGEST))).size:
-        what = "is missing" if np.isnan(values[bad[0]]) else f"is larger than {LARGEST:g}"
+    if (bad := np.flatnonzero(~(np.abs(values) < LARGEST_VALUE))).size:
+        what = "is missing" if np.isnan(values[bad[0]]) else f"is larger than {LARGEST_VALUE:g}"
         raise DataError(
             f"{where}, line {rows.index[bad[0]]}, column {column!r}: the value {what}. Fill it in, for example with "
             "DataFrame.interpolate."

@@ -21,9 +21,10 @@ import torch
 from torch import Tensor, nn
 
 from fastgru.errors import ArgumentError
-from fastgru_recipes import plots, recurrent_layers
+from fastgru_recipes import plots, scaling
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.forecast import features, read_series
+from fastgru_recipes.forecast.network import ForecastNetwork
 from fastgru_recipes.forecast.quantiles import pinball, recalibrated
 from fastgru_recipes.forecast.read_series import Panel, Series
 from fastgru_recipes.recipe import Batch, Loss, Recipe, State, option, several
@@ -47,34 +48,6 @@ class Window(NamedTuple):
     ahead: Tensor
     number: int
     origin: int
-
-
-class Forecaster(nn.Module):
-    """Encoder of the past and head over the horizon."""
-
-    def __init__(self, recipe: Forecast, past: int, future: int, series: int) -> None:
-        super().__init__()
-        self.horizon = recipe.horizon
-        self.gru = recurrent_layers.recurrent(
-            recipe.layer, past, recipe.hidden, num_layers=recipe.layers, dropout=recipe.dropout
-        )
-        self.dropout = nn.Dropout(recipe.dropout)
-        self.series = nn.Embedding(series + 1, recipe.embedding, padding_idx=0) if recipe.embedding else None
-        self.ahead = nn.Linear(recipe.hidden + recipe.embedding, recipe.horizon * recipe.width)
-        self.head = nn.Sequential(
-            nn.Linear(recipe.width + future, recipe.width), nn.ReLU(), nn.Linear(recipe.width, len(recipe.quantiles))
-        )
-
-    def forward(self, past: Tensor, future: Tensor, numbers: Tensor) -> Tensor:
-        """(B, T, F) whose first feature is the scaled value, (B, horizon, K) and (B,), to quantiles (B, horizon, Q)."""
-        _, state = self.gru(past)
-        vector = self.dropout(recurrent_layers.summary(state))
-        if self.series is not None:
-            vector = torch.cat([vector, self.series(numbers)], -1)
-        steps = self.ahead(vector).unflatten(1, (self.horizon, -1)).relu()
-        changes: Tensor = self.head(torch.cat([steps, future], -1))
-        # In order, so that quantiles never cross.
-        return past[:, -1, :1, None] + changes.sort(-1).values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,11 +93,11 @@ class Forecast(Recipe[Panel]):
             )
 
     @property
-    def columns(self) -> read_series.Columns:
+    def columns(self) -> read_series.SeriesColumns:
         """What the columns of a table mean."""
         others = (self.time, *self.target, *self.covariates, *self.known)
         series = "" if self.series == read_series.SERIES and self.series in others else self.series
-        return read_series.Columns(self.time, series, self.target, self.covariates, self.known)
+        return read_series.SeriesColumns(self.time, series, self.target, self.covariates, self.known)
 
     def read(self, path: Path | str) -> Panel:
         return read_series.read(path, self.columns)
@@ -149,8 +122,8 @@ class Forecast(Recipe[Panel]):
             "season": season,
             "calendar": features.cycles(data),
             "scales": {each.name: features.scale(each, self.transform, season) for each in data.series},
-            "covariates": features.moments([each.covariates for each in data.series]),
-            "known": features.moments([each.known for each in data.series]),
+            "covariates": scaling.moments([each.covariates for each in data.series]),
+            "known": scaling.moments([each.known for each in data.series]),
         }
 
     def _series(self, each: Series, state: State) -> Window:
@@ -159,10 +132,10 @@ class Forecast(Recipe[Panel]):
         scale, count = features.known_scale(each, state, self.transform), len(each.values)
         values = (features.transformed(each, self.transform) - scale["mean"]) / scale["deviation"]
         times = each.times[:count].append(each.ahead(self.horizon, state["frequency"]))
-        known = features.standardized(each.known[: count + self.horizon], state["known"])
+        known = scaling.standardized(each.known[: count + self.horizon], state["known"])
         known = np.pad(known, ((0, count + self.horizon - len(known)), (0, 0)), mode="edge")  # `predict` asks for all
         ahead = np.concatenate([features.calendar(times, state["calendar"]), known], 1)
-        covariates = features.standardized(each.covariates, state["covariates"])
+        covariates = scaling.standardized(each.covariates, state["covariates"])
         past = np.concatenate([values[:, None], covariates, ahead[:count]], 1)
         number = [None, *state["scales"]].index(each.name) if each.name in state["scales"] else 0
         return Window(torch.from_numpy(past).to(self.dtype), torch.from_numpy(ahead).to(self.dtype), number, count)
@@ -187,9 +160,9 @@ class Forecast(Recipe[Panel]):
             "examples": examples,
         }
 
-    def build(self, state: State) -> Forecaster:
+    def build(self, state: State) -> ForecastNetwork:
         future = 2 * len(state["calendar"]) + len(self.known)
-        return Forecaster(self, 1 + len(self.covariates) + future, future, len(state["scales"]))
+        return ForecastNetwork(self, 1 + len(self.covariates) + future, future, len(state["scales"]))
 
     def _call(self, model: nn.Module, batch: Batch) -> Tensor:
         quantiles: Tensor = model(batch["past"], batch["future"], batch["numbers"])

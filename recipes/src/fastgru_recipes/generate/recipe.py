@@ -22,8 +22,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastgru.errors import ArgumentError
-from fastgru_recipes import interruption, plots, read_files, recurrent_layers
+from fastgru_recipes import interruption, plots, read_files
 from fastgru_recipes.errors import DataError
+from fastgru_recipes.generate.network import GenerateNetwork
 from fastgru_recipes.recipe import Batch, Example, Loss, Recipe, State, option
 from fastgru_recipes.text import vocabulary
 from fastgru_recipes.text.vocabulary import PAD_ID, START_ID, UNKNOWN_ID
@@ -34,28 +35,6 @@ if TYPE_CHECKING:
 
 CODE_POINTS = 0x110000  # of Unicode
 PIECE = 2048  # tokens that are read in one call of the layer; the state goes from one to the next
-
-
-class LanguageModel(nn.Module):
-    """Embedding, GRU, and the embedding once more as the output layer."""
-
-    def __init__(self, recipe: Generate, tokens: int) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(tokens, recipe.embedding)
-        nn.init.normal_(self.embedding.weight, std=recipe.embedding**-0.5)
-        self.dropout = nn.Dropout(recipe.dropout)
-        self.gru = recurrent_layers.recurrent(
-            recipe.layer, recipe.embedding, recipe.hidden, num_layers=recipe.layers, dropout=recipe.dropout
-        )
-        self.narrow = nn.Linear(recipe.hidden, recipe.embedding)
-        self.bias = nn.Parameter(torch.zeros(tokens))
-
-    def forward(
-        self, tokens: Tensor, state: recurrent_layers.HiddenState = None
-    ) -> tuple[Tensor, recurrent_layers.HiddenState]:
-        """(B, T) and a state, to scores of each next token (B, T, V) and the state after the last."""
-        output, state = self.gru(self.dropout(self.embedding(tokens) * self.embedding.embedding_dim**0.5), state)
-        return F.linear(self.narrow(self.dropout(output)), self.embedding.weight, self.bias), state
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,8 +85,8 @@ class Generate(Recipe[str]):
     def collate(self, examples: Sequence[Example]) -> Batch:
         return {"tokens": nn.utils.rnn.pad_sequence(list(examples), batch_first=True, padding_value=PAD_ID)}
 
-    def build(self, state: State) -> LanguageModel:
-        return LanguageModel(self, vocabulary.from_state(state["tokenizer"]).get_vocab_size())
+    def build(self, state: State) -> GenerateNetwork:
+        return GenerateNetwork(self, vocabulary.from_state(state["tokenizer"]).get_vocab_size())
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         tokens = batch["tokens"]

@@ -24,17 +24,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_confusion_matrix, multiclass_f1_score
 
-from fastgru_recipes import plots, recurrent_layers
+from fastgru_recipes import plots
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.recipe import Batch, Loss, Recipe, State, option
 from fastgru_recipes.tag import read_tagged
+from fastgru_recipes.tag.network import UNKNOWN, TagNetwork
 from fastgru_recipes.tag.read_tagged import Tagged
 from fastgru_recipes.training.batching import answers, padded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PAD, UNKNOWN = 0, 1  # numbers of tokens and characters; those that were learned follow
 LONGEST = 32  # characters of a word that are read
 NO_TAG = -100  # as torch's cross entropy calls what it does not look at
 
@@ -55,35 +55,6 @@ class Window(NamedTuple):
     tags: Tensor
     own: slice
     spelled: Mapping[str, Tensor]
-
-
-class Tagger(nn.Module):
-    """Spelling, words, context."""
-
-    def __init__(self, recipe: Tag, words: int, characters: int, tags: int) -> None:
-        super().__init__()
-        self.dropout = nn.Dropout(recipe.dropout)
-        self.words = nn.Embedding(words, recipe.embedding, padding_idx=PAD)
-        self.characters = nn.Embedding(characters, recipe.spelling, padding_idx=PAD)
-        self.speller = recurrent_layers.recurrent(recipe.layer, recipe.spelling, recipe.spelling, bidirectional=True)
-        self.gru = recurrent_layers.recurrent(
-            recipe.layer,
-            recipe.embedding + 2 * recipe.spelling,
-            recipe.hidden,
-            num_layers=recipe.layers,
-            dropout=recipe.dropout,
-            bidirectional=True,
-        )
-        self.head = nn.Linear(2 * recipe.hidden, tags)
-
-    def forward(self, batch: Batch) -> Tensor:
-        """Scores of each token's tags (B, T, K)."""
-        _, state = self.speller(self.characters(batch["spellings"]), lengths=batch["spelling_lengths"])
-        spelled = recurrent_layers.summary(state, directions=2)[batch["which"]]
-        inputs = torch.cat([self.words(batch["words"]), spelled], -1)
-        output, _ = self.gru(self.dropout(inputs), lengths=batch["lengths"])
-        scores: Tensor = self.head(self.dropout(output))
-        return scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,8 +142,8 @@ class Tag(Recipe[Tagged]):
             "tags": tags,
         }
 
-    def build(self, state: State) -> Tagger:
-        return Tagger(self, len(state["words"]) + 2, len(state["characters"]) + 2, len(state["tags"]))
+    def build(self, state: State) -> TagNetwork:
+        return TagNetwork(self, len(state["words"]) + 2, len(state["characters"]) + 2, len(state["tags"]))
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         scores = model(batch).flatten(0, 1)

@@ -20,7 +20,7 @@ from fastgru_recipes.recipe import Batch, Data, Recipe
 POOL = 32
 
 # Numbers that training may keep of one batch, by the estimate of `Recipe.size`: 2 GB in float32.
-LARGEST = 2**29
+LARGEST_BATCH = 2**29
 
 
 class Batches(Sampler[list[int]]):
@@ -35,7 +35,7 @@ class Batches(Sampler[list[int]]):
         seed: of the order.
         shuffle: whether the order is another one in each epoch.
         numbers: kept of each example in training. Padding makes all of a batch as large as its largest; a batch that
-            would be larger than `LARGEST` is halved, until one example is left.
+            would be larger than `LARGEST_BATCH` is halved, until one example is left.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Batches(Sampler[list[int]]):
         return [batches[index] for index in torch.randperm(len(batches), generator=generator).tolist()]
 
     def _divided(self, batch: Tensor) -> Iterator[Tensor]:
-        if len(batch) < 2 or len(batch) * int(self.numbers[batch].max()) <= LARGEST:
+        if len(batch) < 2 or len(batch) * int(self.numbers[batch].max()) <= LARGEST_BATCH:
             yield batch
             return
         for half in batch.tensor_split(2):

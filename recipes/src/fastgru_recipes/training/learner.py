@@ -320,7 +320,7 @@ _ONE_AT_A_TIME = threading.RLock()
 
 
 @contextmanager
-def own_state() -> Iterator[None]:
+def own_random_numbers() -> Iterator[None]:
     """Training draws its own random numbers, and has gradients wherever it is called from.
 
     Torch's generator of random numbers belongs to the process, so threads train one after the other.

@@ -18,10 +18,10 @@ from fastgru_recipes import interruption, plots, read_files, recurrent_layers
 from fastgru_recipes.errors import DataError, RunError, TrainingInterrupted
 from fastgru_recipes.recipe import Data, Example, Recipe, State
 from fastgru_recipes.training import run_directory
-from fastgru_recipes.training.learner import History, fit, fresh, own_state
+from fastgru_recipes.training.learner import History, fit, fresh, own_random_numbers
 
 
-@own_state()
+@own_random_numbers()
 def train(
     recipe: Recipe[Data],
     data: Data,

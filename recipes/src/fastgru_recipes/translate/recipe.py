@@ -24,13 +24,15 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from torch import Tensor, nn
 
-from fastgru_recipes import plots, read_files, recurrent_layers
+from fastgru_recipes import plots, read_files
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.recipe import Batch, Example, Loss, Recipe, State, option
+from fastgru_recipes.recurrent_layers import HiddenState, selected
 from fastgru_recipes.text import vocabulary
 from fastgru_recipes.text.beam_search import search
 from fastgru_recipes.text.vocabulary import END_ID, PAD_ID, START_ID, UNKNOWN_ID
 from fastgru_recipes.training.batching import answers, cut, padded
+from fastgru_recipes.translate.network import Memory, TranslateNetwork
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,49 +43,6 @@ class Pairs(NamedTuple):
 
     sources: Sequence[str]
     targets: Sequence[str] | None
-
-
-class Memory(NamedTuple):
-    """What the decoder looks back at: the encoder's outputs (B, S, 2H), and which of them are padding (B, S)."""
-
-    outputs: Tensor
-    is_padding: Tensor
-
-
-class Translator(nn.Module):
-    """Encoder, decoder, attention."""
-
-    def __init__(self, recipe: Translate, sources: int, targets: int) -> None:
-        super().__init__()
-        self.layer = recipe.layer
-        size, stacked = recipe.hidden, {"num_layers": recipe.layers, "dropout": recipe.dropout}
-        self.dropout = nn.Dropout(recipe.dropout)
-        self.source_embedding = nn.Embedding(sources, recipe.embedding, padding_idx=PAD_ID)
-        self.encoder = recurrent_layers.recurrent(recipe.layer, recipe.embedding, size, bidirectional=True, **stacked)
-        self.bridge = nn.Linear(2 * size, size)
-        self.target_embedding = nn.Embedding(targets, recipe.embedding, padding_idx=PAD_ID)
-        self.decoder = recurrent_layers.recurrent(recipe.layer, recipe.embedding, size, **stacked)
-        self.query = nn.Linear(size, 2 * size, bias=False)
-        self.combine = nn.Linear(3 * size, size)
-        self.head = nn.Linear(size, targets)
-
-    def encode(self, sources: Tensor, lengths: Tensor) -> tuple[Memory, recurrent_layers.HiddenState]:
-        """The memory, and the decoder's first state: of each layer both directions' last states, combined."""
-        outputs, state = self.encoder(self.dropout(self.source_embedding(sources)), lengths=lengths)
-        h_n = recurrent_layers.hidden(state)
-        h_n = h_n.view(-1, 2, *h_n.shape[1:]).transpose(1, 2).flatten(2)  # (layers, B, 2H)
-        memory = Memory(outputs, torch.arange(sources.shape[1]) >= lengths[:, None])
-        return memory, recurrent_layers.starting(self.layer, self.bridge(h_n).tanh())
-
-    def decode(
-        self, targets: Tensor, state: recurrent_layers.HiddenState, memory: Memory
-    ) -> tuple[Tensor, recurrent_layers.HiddenState, Tensor]:
-        """Scores of each next token (B, T, V), the state after the last, and the attention (B, T, S)."""
-        outputs, state = self.decoder(self.dropout(self.target_embedding(targets)), state)
-        match = self.query(outputs) @ memory.outputs.transpose(1, 2) / memory.outputs.shape[-1] ** 0.5
-        attention = match.masked_fill(memory.is_padding[:, None], float("-inf")).softmax(-1)
-        combined = self.combine(torch.cat([outputs, attention @ memory.outputs], -1)).tanh()
-        return self.head(self.dropout(combined)), state, attention
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,12 +124,12 @@ class Translate(Recipe[Pairs]):
         targets, _ = padded([target for _, target in examples], PAD_ID)
         return {"sources": sources, "lengths": lengths, "targets": targets}
 
-    def build(self, state: State) -> Translator:
+    def build(self, state: State) -> TranslateNetwork:
         sizes = (vocabulary.from_state(state[side]).get_vocab_size() for side in ("source", "target"))
-        return Translator(self, *sizes)
+        return TranslateNetwork(self, *sizes)
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
-        assert isinstance(model, Translator)
+        assert isinstance(model, TranslateNetwork)
         memory, state = model.encode(batch["sources"], batch["lengths"])
         scores, _, _ = model.decode(batch["targets"][:, :-1], state, memory)
         targets = batch["targets"][:, 1:]
@@ -185,7 +144,7 @@ class Translate(Recipe[Pairs]):
 
     def translations(self, model: nn.Module, state: State, sources: Sequence[str]) -> list[str]:
         """The best translation that beam search finds for each sentence."""
-        assert isinstance(model, Translator)
+        assert isinstance(model, TranslateNetwork)
         tokenizer = vocabulary.from_state(state["target"])
 
         def write(batch: Batch) -> list[str]:
@@ -193,13 +152,11 @@ class Translate(Recipe[Pairs]):
             rows = torch.arange(len(batch["lengths"])).repeat_interleave(self.beam)
             seen = Memory(*(each[rows] for each in memory))
 
-            def step(
-                tokens: Tensor, hidden: recurrent_layers.HiddenState
-            ) -> tuple[Tensor, recurrent_layers.HiddenState]:
+            def step(tokens: Tensor, hidden: HiddenState) -> tuple[Tensor, HiddenState]:
                 scores, hidden, _ = model.decode(tokens[:, None], hidden, seen)
                 return scores[:, 0], hidden
 
-            found = search(step, recurrent_layers.selected(start, rows), len(batch["lengths"]), self.beam, self.longest)
+            found = search(step, selected(start, rows), len(batch["lengths"]), self.beam, self.longest)
             return [str(tokenizer.decode(ids)) for ids in found]
 
         return answers(self, self.examples(Pairs(sources, None), state), write)
@@ -219,7 +176,7 @@ class Translate(Recipe[Pairs]):
         self, model: nn.Module, state: State, source: str, target: str
     ) -> tuple[Tensor, list[str], list[str]]:
         """Where the network looks for each token of a translation: (T, S), and the tokens of both."""
-        assert isinstance(model, Translator)
+        assert isinstance(model, TranslateNetwork)
         batch = self.collate(self.examples(Pairs([source], [target]), state))
         memory, start = model.encode(batch["sources"], batch["lengths"])
         _, _, attention = model.decode(batch["targets"][:, :-1], start, memory)
