@@ -1,0 +1,115 @@
+"""What the estimators share: options in the constructor, fit, save and load, with scikit-learn's habits."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from fastgru_recipes import recipe_class
+from fastgru_recipes.errors import RunError, TrainingInterrupted
+from fastgru_recipes.recipe import Recipe
+from fastgru_recipes.training.run_directory import Trained
+from fastgru_recipes.training.train import check_directory, train
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """What the estimators share. The options of the constructor are the fields of the recipe, by keyword.
+
+    Attributes:
+        trained_: what `fit` learned: recipe, state, model, history, metrics.
+    """
+
+    recipe: ClassVar[type[Recipe[Any]]]
+    trained_: Trained
+
+    def __init_subclass__(cls, recipe: str = "", **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if recipe:
+            cls.recipe = recipe_class(recipe)
+            cls.__init__ = _constructor(cls.recipe)  # type: ignore[method-assign]
+
+    def _fit(self, data: Any, directory: Path | str | None, progress: bool) -> Self:
+        place = None if directory is None else Path(directory)
+        try:
+            self.trained_ = train(self.recipe(**self.get_params()), data, directory=place, progress=progress)
+        except TrainingInterrupted as error:  # searches over options go on after an error, but must not after Ctrl-C
+            raise KeyboardInterrupt(str(error)) from error
+        return self
+
+    def _parts(self) -> tuple[Any, Any, Any]:
+        """Recipe, network and state, once there are any."""
+        check_is_fitted(self, "trained_")
+        return self.trained_.recipe, self.trained_.model, self.trained_.state
+
+    @property
+    def history_(self) -> pd.DataFrame:
+        """A row of figures for each epoch."""
+        self._parts()
+        return self.trained_.history
+
+    def save(self, directory: Path | str) -> None:
+        """Writes a run directory, which the commands of `fastgru` take too; nothing in it is a pickle."""
+        self._parts()
+        check_directory(Path(directory), resume=False)
+        self.trained_.save(Path(directory))
+
+    @classmethod
+    def load(cls, directory: Path | str) -> Self:
+        """Reads a run directory, of `save` or of the command line."""
+        trained = Trained.load(Path(directory))
+        if not isinstance(trained.recipe, cls.recipe):
+            raise RunError(f"{directory} is a run of {trained.recipe.name}; {cls.__name__} is for {cls.recipe.name}.")
+        estimator = cls(**asdict(trained.recipe))
+        estimator.trained_ = trained
+        estimator._restore()
+        return estimator
+
+    def _restore(self) -> None:
+        """Sets what `fit` sets besides `trained_`."""
+
+
+class Scored(Estimator):
+    """Estimators whose input is no array of numbers: a table of times, a text, sentences.
+
+    Their score is greater where the estimator is better, as scikit-learn wants it.
+    """
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.string = self.recipe.name != "forecast"
+        tags.target_tags.required = self.recipe.name in ("translate", "tag")
+        return tags
+
+    def _score(self, data: Any) -> float:
+        recipe, model, state = self._parts()
+        value = float(recipe.score(model, state, data)[recipe.metric])
+        return value if recipe.higher_is_better else -value
+
+
+def _constructor(recipe: type[Recipe[Any]]) -> Any:
+    """An `__init__` that keeps the recipe's options as they come: scikit-learn has them checked by `fit`."""
+    defaults = {each.name: each.default for each in fields(recipe)}
+
+    def __init__(self: Estimator, **options: Any) -> None:  # noqa: N807
+        unknown = [name for name in options if name not in defaults]
+        if unknown:
+            raise TypeError(f"{type(self).__name__} has no option {unknown[0]!r}. Options: {', '.join(defaults)}.")
+        self.__dict__.update({**defaults, **options})
+
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    own = [inspect.Parameter(name, keyword, default=default) for name, default in defaults.items()]
+    signature = inspect.Signature([inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD), *own])
+    __init__.__signature__ = signature  # type: ignore[attr-defined]
+    helps = [f"    {each.name}: {each.metadata['help']} Default: {each.default!r}." for each in fields(recipe)]
+    __init__.__doc__ = "\n".join(["Options, each by its name; `fit` checks them.", "", "Args:", *helps])
+    return __init__

@@ -1,0 +1,57 @@
+"""The recipe `translate` with scikit-learn's habits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastgru_recipes import read_files
+from fastgru_recipes.estimators import inputs
+from fastgru_recipes.estimators.base import Scored
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class Translator(Scored, recipe="translate"):
+    """Sentences into sentences.
+
+    Example:
+        >>> from fastgru_recipes import Translator
+        >>> translator = Translator(unit="characters", hidden=8, embedding=8, epochs=1, longest=5)
+        >>> translations = translator.fit(["ab", "ba"] * 20, ["AB", "BA"] * 20).predict(["ab"])
+        >>> len(translations)
+        1
+    """
+
+    def fit(
+        self,
+        X: Sequence[str],
+        y: Sequence[str],
+        directory: Path | str | None = None,
+        progress: bool = False,
+    ) -> Self:
+        """Learns from sentences and their translations.
+
+        Args:
+            X: N sentences.
+            y: N translations.
+            directory: becomes a run directory; nothing is kept when left out.
+            progress: show bars.
+
+        Raises:
+            DataError: a ValueError, for sentences that are empty, no texts, or without a translation.
+            RunError: for a directory that exists and is not empty.
+        """
+        return self._fit(inputs.pairs(X, y), directory, progress)
+
+    def predict(self, X: Sequence[str]) -> list[str]:
+        """The translation of each sentence."""
+        recipe, model, state = self._parts()
+        found: list[str] = recipe.translations(model, state, read_files.require_texts(X, "sentence"))
+        return found
+
+    def score(self, X: Sequence[str], y: Sequence[str]) -> float:
+        """chrF, from 0 to 100."""
+        return self._score(inputs.pairs(X, y))
