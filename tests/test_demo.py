@@ -99,7 +99,7 @@ def test_the_plot_is_a_picture_and_leaves_nothing_else(comparison, tmp_path):
 
 
 def test_the_forecaster_is_ordinary_torch():
-    model = demo.Forecaster(3, 8)
+    model = demo.TemperatureForecaster(3, 8)
     assert type(model.gru) is torch.nn.GRU
     assert model(torch.randn(3, 96, 3)).shape == (3, 24)
 

@@ -73,7 +73,7 @@ class Windows(NamedTuple):
     starts: NDArray[np.int64]
 
 
-class Series(NamedTuple):
+class TemperatureSeries(NamedTuple):
     """The temperatures, ready for learning.
 
     Attributes:
@@ -93,7 +93,7 @@ class Series(NamedTuple):
     deviation: float
 
 
-class Forecaster(nn.Module):
+class TemperatureForecaster(nn.Module):
     """The next 24 hours from the last 96: a GRU reads them, a linear layer writes the forecast from its last state."""
 
     def __init__(self, features: int, hidden: int) -> None:
@@ -143,7 +143,7 @@ class Comparison:
     daily_naive: float
     last_naive: float
     share: float
-    series: Series
+    series: TemperatureSeries
 
     @property
     def ratio(self) -> float:
@@ -167,7 +167,7 @@ class Comparison:
         return self.share >= LEAST_SHARE
 
 
-def load_series(stride: int) -> Series:
+def load_series(stride: int) -> TemperatureSeries:
     """The series that ships with the package, split by time and cut into windows."""
     times, celsius = temperature()
     train_end, test_start = int(0.7 * len(celsius)), int(0.8 * len(celsius))
@@ -178,7 +178,7 @@ def load_series(stride: int) -> Series:
     train_starts = np.arange(HOURS_SEEN, train_end - HOURS_AHEAD, stride)
     test_starts = np.arange(test_start + HOURS_SEEN, len(celsius) - HOURS_AHEAD, HOURS_AHEAD)
     train, test = (_cut(features, starts) for starts in (train_starts, test_starts))
-    return Series(times, celsius, train, test, mean, deviation)
+    return TemperatureSeries(times, celsius, train, test, mean, deviation)
 
 
 def _cut(features: Tensor, starts: NDArray[np.int64]) -> Windows:
@@ -231,18 +231,18 @@ def compare(settings: Settings, tick: Callable[[str], None]) -> Comparison:
     return Comparison(stock, swapped, *_naive_errors(series), share, series)
 
 
-def _model(series: Series, settings: Settings) -> Forecaster:
+def _model(series: TemperatureSeries, settings: Settings) -> TemperatureForecaster:
     torch.manual_seed(settings.seed)
-    return Forecaster(series.train.inputs.shape[-1], settings.hidden)
+    return TemperatureForecaster(series.train.inputs.shape[-1], settings.hidden)
 
 
-def _finish(model: nn.Module, series: Series, losses: list[float], seconds: float) -> Run:
+def _finish(model: nn.Module, series: TemperatureSeries, losses: list[float], seconds: float) -> Run:
     with torch.no_grad():
         forecast = model(series.test.inputs).numpy() * series.deviation + series.mean
     return Run(losses, seconds, _error(series, forecast), forecast)
 
 
-def _naive_errors(series: Series) -> tuple[float, float]:
+def _naive_errors(series: TemperatureSeries) -> tuple[float, float]:
     """Of "as yesterday at this hour" and of "as in the last hour seen"."""
     starts = series.test.starts
     yesterday = np.stack([series.celsius[start - HOURS_AHEAD : start] for start in starts])
@@ -256,11 +256,11 @@ def batches(settings: Settings) -> int:
     return settings.epochs * -(-windows // settings.batch)
 
 
-def _truth(series: Series) -> NDArray[np.float32]:
+def _truth(series: TemperatureSeries) -> NDArray[np.float32]:
     return np.stack([series.celsius[s : s + HOURS_AHEAD] for s in series.test.starts])
 
 
-def _error(series: Series, forecast: NDArray[np.float32]) -> float:
+def _error(series: TemperatureSeries, forecast: NDArray[np.float32]) -> float:
     return float(np.abs(forecast - _truth(series)).mean())
 
 
