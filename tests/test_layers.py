@@ -94,6 +94,11 @@ def test_imports_make_no_circle():
     sorter.prepare()
 
 
+@pytest.mark.parametrize("name", MODULES)
+def test_the_layer_knows_nothing_of_the_recipes(name):
+    assert not re.search(r"^\s*(from|import) fastgru_recipes", MODULES[name].read_text(), re.MULTILINE)
+
+
 def test_importing_the_package_alone_imports_nothing_heavy():
     code = "import sys, fastgru; print([m for m in ('torch', 'numpy', 'rich', 'typer', 'onnx') if m in sys.modules])"
     assert processes.run([sys.executable, "-c", code], check=True).stdout.strip() == "[]"
