@@ -30,7 +30,7 @@ def stack_of_weights(draw: Draw, layers: int, directions: int, dtype: torch.dtyp
         for _ in range(directions):
             width = I if layer == 0 else directions * H
             shapes = ((3 * H, width), (3 * H, H), (3 * H,), (3 * H,))
-            weights += [0.4 * draw.normal(*shape, dtype=dtype).requires_grad_() for shape in shapes]
+            weights += [(0.4 * draw.normal(*shape, dtype=dtype)).requires_grad_() for shape in shapes]
     at = draw.integer(0, len(weights) - 1)
     weights[at] = draw.strange("weight", weights[at].detach(), OTHER_SIZES, share=0.3)
     return weights
@@ -62,7 +62,7 @@ def functional(draw: Draw, side: Side) -> None:
     with contextlib.nullcontext() if draw.chance(0.6) else infers(draw):
         output, h_n = fastgru.functional.gru(x, h_0, weights, bidirectional=both, batch_first=first, **given)
         keep(side, ("output", "h_n"), (output, h_n))
-        if output.requires_grad:
+        if output.requires_grad and output.numel():
             backwards(draw, side, (output, h_n), {"x": x, "output": output}, grads_of(weights))
 
 
@@ -127,7 +127,7 @@ def forward_operator(draw: Draw, side: Side) -> None:
         else:
             output, h_n = _expected(tensors, options)
         keep(side, ("output", "h_n"), (output, h_n))
-        if output.requires_grad:
+        if output.requires_grad and output.numel():
             backwards(draw, side, (output, h_n), {"x": tensors[0], "output": output}, grads_of(tensors[3]))
 
 
