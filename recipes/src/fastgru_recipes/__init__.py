@@ -5,7 +5,7 @@
     forecaster = Forecaster(context=96, horizon=24).fit(table)
     forecaster.predict(table)
 
-Each recipe is one short file to read and to copy: `forecast`, `generate`, `translate`, `classify` and `tag`.
+Each recipe is a small folder to read and to copy: `forecast`, `generate`, `translate`, `classify` and `tag`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def recipe_class(name: str) -> type[Recipe[Any]]:
     try:
         module = import_module(f"fastgru_recipes.{name}")
     except ModuleNotFoundError as missing:
-        raise _extra(missing, f"recipe {name}") from missing
+        raise _named(missing, f"recipe {name}") from missing
     kind: type[Recipe[Any]] = getattr(module, RECIPES[name][0])
     return kind
 
@@ -55,13 +55,13 @@ def __getattr__(name: str) -> Any:
     try:
         return getattr(import_module("fastgru_recipes.estimators"), name)
     except ModuleNotFoundError as missing:
-        raise _extra(missing, f"fastgru_recipes.{name}") from missing
+        raise _named(missing, f"fastgru_recipes.{name}") from missing
 
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
 
 
-def _extra(missing: ModuleNotFoundError, purpose: str) -> Exception:
+def _named(missing: ModuleNotFoundError, purpose: str) -> Exception:
     package = missing.name or ""
     return missing if package.startswith("fastgru") else not_installed(package, "fastgru-recipes", purpose)

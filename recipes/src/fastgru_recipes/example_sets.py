@@ -42,7 +42,7 @@ class ExampleSet:
         options: of the recipe, for the short run.
         full_options: of the recipe, for `--full`, on top of `options`.
         metric: judges this set in place of the recipe's own, a key of what `score` returns.
-        is_packaged: whether the data come with fastgru and its extra; the others need a package of the system.
+        is_packaged: whether the data come with this package and its extra; the others need a package of the system.
     """
 
     name: str
@@ -62,7 +62,7 @@ def sets(recipe: str) -> tuple[ExampleSet, ...]:
 
 
 def packaged(name: str) -> Path:
-    """A file of `fastgru/tasks/data`; README.md there tells sources and licences."""
+    """A file of `fastgru_recipes/data`; README.md there tells sources and licences."""
     with as_file(files("fastgru_recipes").joinpath("data", name)) as path:
         return path
 

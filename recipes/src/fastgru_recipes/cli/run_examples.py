@@ -80,7 +80,7 @@ def find(recipe: str, name: str | None) -> ExampleSet:
 
 
 def packaged() -> Iterator[tuple[str, ExampleSet]]:
-    """Every example whose data come with fastgru and its extra, with its recipe's name."""
+    """Every example whose data come with this package and its extra `examples`, with its recipe's name."""
     for recipe in RECIPES:
         yield from ((recipe, each) for each in sets(recipe) if each.is_packaged)
 
