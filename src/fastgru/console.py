@@ -27,6 +27,7 @@ from fastgru.errors import FastGRUError, cannot_write, not_installed, remedy
 __all__ = ["EXTRAS", "need", "one_sentence"]
 
 
+# What brings the commands of the recipes, whether it is installed or not.
 RECIPES = "fastgru-recipes"
 OF_RECIPES = ("train", "predict", "generate", "evaluate", "example", "examples", "compare")
 
