@@ -151,7 +151,7 @@ def test_a_file_that_cannot_be_learned_from_is_explained(tmp_path, recipe, file,
 
 
 def test_a_bad_test_part_is_noticed_before_training(monkeypatch):
-    monkeypatch.setattr("fastgru_recipes.fit", lambda *_, **__: pytest.fail("it trained first"))
+    monkeypatch.setattr("fastgru_recipes.training.train.fit", lambda *_, **__: pytest.fail("it trained first"))
     recipe, data = TINY["classify"]
     with pytest.raises(DataError, match="label 'c' is not among those learned"):
         train(recipe, data, test=Labelled(["ab"], ["c"]))
