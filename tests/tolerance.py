@@ -40,9 +40,6 @@ ACTIVATION_ABSOLUTE = {torch.float32: 1e-7, torch.float64: 3e-16}
 
 # A step through the recurrence of a single step, in seconds of noise: memory may grow by what the allocator keeps.
 GROWTH_BYTES = 8 << 20
-# Derivatives up to the fourth order, in units of rounding: each sums up all of the order before, whose errors it takes
-# over; ten times what was seen.
-HIGHER_ORDER_UNITS = 8 * DIRECT_UNITS
 # Operators that a derivative of higher order may take, of those that torch's layer takes for 24 steps.
 MOST_OF_TORCHS_OPERATORS = 0.75
 
@@ -76,7 +73,7 @@ def assert_no_worse_than_torch(got: Tensor, torchs: Tensor, truth: Tensor, name:
     assert distance <= allowed, f"{name}: off by {distance:.3g}, allowed {allowed:.3g}"
 
 
-def assert_agrees(got: dict[str, Tensor], want: dict[str, Tensor], units: float = DIRECT_UNITS) -> None:
+def assert_agrees(got: dict[str, Tensor], want: dict[str, Tensor]) -> None:
     """Two libraries' results by name: same keys, shapes, types, NaN and infinities; finite values close."""
     assert got.keys() == want.keys()
     for name, expected in want.items():
@@ -90,6 +87,6 @@ def assert_agrees(got: dict[str, Tensor], want: dict[str, Tensor], units: float 
         infinite = expected.isinf()
         assert torch.equal(mine[infinite], expected[infinite]), f"{name}: infinities in other places"
         finite = expected.isfinite()
-        allowed = units * torch.finfo(expected.dtype).eps * size_of(expected)
+        allowed = DIRECT_UNITS * torch.finfo(expected.dtype).eps * size_of(expected)
         distance = error(mine[finite], expected[finite])
         assert distance <= allowed, f"{name}: apart by {distance:.3g}, allowed {allowed:.3g}"

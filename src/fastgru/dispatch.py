@@ -32,6 +32,7 @@ _are_transforms_active = torch._C._are_functorch_transforms_active
 _tracing_state = torch._C._get_tracing_state
 _modes_active = torch._C._len_torch_dispatch_stack
 _autocast_enabled = torch._C._is_any_autocast_enabled
+_shortcut = native.shortcut
 
 # In order of preference: the first that does not refuse is used. The last refuses nothing, and is slow.
 BACKENDS: tuple[Backend, ...] = (onnx.BACKEND, native.BACKEND, aten.BACKEND, reference.BACKEND)
@@ -110,9 +111,6 @@ def choose(request: Request, warns: bool = False) -> Backend:
     if warns and not torch.compiler.is_compiling():
         warn_once({backend.name: backend.refuse(request) for backend in BACKENDS[:-1]})
     return BACKENDS[-1]
-
-
-_shortcut = native.shortcut
 
 
 def is_unwatched() -> bool:

@@ -30,7 +30,7 @@ class AtenBackend:
         if request.follower is Follower.FORWARD_MODE and request.device in CUDNN_DEVICES:
             return f"cuDNN has no rules for {request.follower}"
         if request.has_lengths and request.follower is not None:
-            return f"torch's operator wants lengths as numbers, which {request.follower} does not have"
+            return f"torch's operator wants lengths as numbers, which {request.watcher} does not have"
         return None
 
     def run(self, request: Request, call: Call) -> tuple[Tensor, Tensor]:

@@ -69,6 +69,7 @@ def request_of(call: Call) -> Request:
     is_mixed = checks.check_operands(spec, x, h_0, weights, batch)
     checks.check_reset_state(spec, sequences, x, batch)
     needs_grad = context.needs_grad(x, h_0, weights, sequences.reset_state)
+    follower = Follower.AUTOCAST if is_mixed else follower_of(call)
     return Request(
         spec,
         x.dtype,
@@ -78,12 +79,18 @@ def request_of(call: Call) -> Request:
         is_packed=sequences.batch_sizes is not None,
         needs_grad=needs_grad,
         dropout=dropout,
-        follower=Follower.AUTOCAST if is_mixed else follower_of(call),
+        follower=follower,
         recompute=recompute,
         batch_first=batch_first,
         has_lengths=sequences.lengths is not None,
         resets=sequences.reset is not None,
+        subclass=_strange(call).pop().__name__ if follower is Follower.SUBCLASS else "",
     )
+
+
+def _strange(call: Call) -> set[type]:
+    """Classes of tensors that may have ways of their own."""
+    return {type(t) for t in call.inputs if t is not None} - memory.PLAIN
 
 
 def cast(call: Call) -> Call:
@@ -95,9 +102,7 @@ def cast(call: Call) -> Call:
     def one(tensor: Tensor | None) -> Any:
         return tensor if tensor is None or tensor.dtype is torch.float64 else tensor.to(dtype)
 
-    sequences = call.sequences._replace(reset_state=one(call.sequences.reset_state))
-    weights = tuple([one(weight) for weight in call.weights])
-    return call._replace(x=one(call.x), h_0=one(call.h_0), weights=weights, sequences=sequences)
+    return call.with_inputs(*map(one, call.inputs))
 
 
 def follower_of(call: Call) -> Follower | None:
@@ -120,7 +125,7 @@ def follower_of(call: Call) -> Follower | None:
         return Follower.JIT_TRACING
     if torch._C._len_torch_dispatch_stack() > 0:
         return Follower.DISPATCH_MODE
-    strange = {type(t) for t in tensors} - memory.PLAIN
+    strange = _strange(call)
     if strange:
         return Follower.FAKE if strange == {FakeTensor} else Follower.SUBCLASS
     if any(t.layout is not torch.strided for t in tensors):

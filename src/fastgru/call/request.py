@@ -55,15 +55,6 @@ class Call(NamedTuple):
     batch_first: bool = False
 
     @property
-    def sizes(self) -> tuple[int, int]:
-        """Steps and rows."""
-        batch_sizes = self.sequences.batch_sizes
-        if batch_sizes is not None:
-            return batch_sizes.shape[0], int(batch_sizes[0])
-        shape = self.x.shape
-        return (shape[1], shape[0]) if self.batch_first else (shape[0], shape[1])
-
-    @property
     def inputs(self) -> tuple[Tensor | None, ...]:
         """All that may have gradients: x, h_0, the state that resets put in, and the weights."""
         return self.x, self.h_0, self.sequences.reset_state, *self.weights
@@ -97,6 +88,7 @@ class Request(NamedTuple):
         batch_first: input, output and reset mask have the batch before the steps.
         has_lengths: sequences have lengths of their own.
         resets: states are put back inside sequences.
+        subclass: name of a tensor's class, where that is the follower.
     """
 
     spec: GRUSpec
@@ -112,6 +104,12 @@ class Request(NamedTuple):
     batch_first: bool = False
     has_lengths: bool = False
     resets: bool = False
+    subclass: str = ""
+
+    @property
+    def watcher(self) -> str:
+        """Who watches, in words."""
+        return f"tensors of type {self.subclass}" if self.follower is Follower.SUBCLASS else str(self.follower)
 
     def of_layer(self, call: Call) -> Request:
         """The facts of the call of a single layer of this one."""

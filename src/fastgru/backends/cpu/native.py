@@ -46,9 +46,9 @@ class CpuBackend:
         if request.dtype not in core_calls.DTYPES:
             return f"the core takes float32, float64, bfloat16 and float16, the input is {request.dtype}"
         if request.follower is not None and request.follower not in _FOLLOWERS:
-            return f"the core's kernels are not visible to {request.follower}"
+            return f"the core's kernels are not visible to {request.watcher}"
         if request.follower is not None and request.is_packed:
-            return f"our operators take sequences padded, with lengths, and not packed in {request.follower}"
+            return f"our operators take sequences padded, with lengths, and not packed in {request.watcher}"
         if request.batch == 0 or request.spec.hidden_size == 0:
             return "there is nothing to compute"
         if request.spec.num_layers * request.spec.num_directions > core_calls.MOST_CELLS:
@@ -74,10 +74,7 @@ class CpuBackend:
 
     def _run_widened(self, request: Request, call: Call) -> tuple[Tensor, Tensor]:
         """Half precision by operators of torch and a call in float32, where others look on: same results."""
-        start, anew = (None if t is None else t.float() for t in (call.h_0, call.sequences.reset_state))
-        wide = tuple([weight.float() for weight in call.weights])
-        sequences = call.sequences._replace(reset_state=anew)
-        own = call._replace(x=call.x.float(), h_0=start, weights=wide, sequences=sequences)
+        own = call.with_inputs(*[None if t is None else t.float() for t in call.inputs])
         output, h_n = self.run(request._replace(dtype=torch.float32), own)
         return output.to(request.dtype), h_n.to(request.dtype)
 
