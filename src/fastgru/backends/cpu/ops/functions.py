@@ -118,13 +118,8 @@ def gradients(
     spec = request.spec
     options = spec.num_layers, spec.bidirectional, request.batch_first and batch_sizes is None, request.recompute
     own = Inputs(x, h_0, reset_state, weights, lengths, reset, *options)  # type: ignore[arg-type]
-    if legacy_batches.serves(outer):
-        found = legacy_batches.through(lambda pair: backward(pair[0], pair[1], own, _Asked(wanted)), (d_output, d_h_n))
-    elif not recorded.are_plain(outer):
-        found = recorded.gradients(own, (d_output, d_h_n), wanted)
-    else:
-        is_kept = kept is not None and batch_sizes is None and dtype is request.dtype
-        found = [*backward(d_output, d_h_n, own, _Asked(wanted, kept if is_kept else None))]
+    is_kept = batch_sizes is None and dtype is request.dtype
+    found = _first_gradients(own, (d_output, d_h_n), _Asked(wanted, kept if is_kept else None))
     if batch_sizes is not None and wanted[0]:
         assert lengths is not None
         found[0] = rnn.pack_padded_sequence(found[0], lengths).data  # type: ignore[arg-type]
@@ -134,6 +129,15 @@ def gradients(
             for t, is_wanted in zip(found, wanted, strict=True)
         ]
     )
+
+
+def _first_gradients(own: Inputs, outer: tuple[Tensor | None, Tensor | None], asked: _Asked) -> list[Tensor | None]:
+    """By the core, whatever kind of batch the outer gradients are; recorded where neither has rules for them."""
+    if legacy_batches.serves(outer):
+        return legacy_batches.through(lambda pair: backward(pair[0], pair[1], own, _Asked(asked.wanted)), outer)
+    if not recorded.are_plain(outer):
+        return recorded.gradients(own, outer, asked.wanted)
+    return [*backward(outer[0], outer[1], own, asked)]
 
 
 class _ForwardFunction(torch.autograd.Function):
