@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import fastgru
 from fastgru import _core
 from fastgru.backends.cpu.ops import core_tangents, functions, short
-from fastgru.backends.cpu.ops.inputs import Inputs
+from fastgru.call.request import Call
 from pairs import pair
 from tolerance import MOST_OF_TORCHS_OPERATORS, assert_agrees
 
@@ -342,7 +342,7 @@ def test_values_past_an_end_reach_no_derivative():
 
 def test_a_dispatch_mode_sees_the_operator():
     layer, x = fastgru.GRU(2, 3), torch.randn(4, 2, 2)
-    own = Inputs(x, None, None, list(layer.parameters()), None, None, 1, False, False, False)
+    call = Call(layer.spec, x, None, layer.parameters_in_order())
     seen = []
 
     class Names(TorchDispatchMode):
@@ -351,6 +351,6 @@ def test_a_dispatch_mode_sees_the_operator():
             return function(*args, **(kwargs or {}))
 
     with Names():
-        output, _ = functions.forward(own)
+        output, _ = functions.forward(call)
     assert "fastgru::forward" in seen
     assert torch.equal(output, layer(x)[0])

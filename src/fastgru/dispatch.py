@@ -17,12 +17,12 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from fastgru import errors, recording
-from fastgru.backends import aten, expanded_weights, onnx, reference
+from fastgru.backends import aten, onnx, reference
 from fastgru.backends.base import Backend, not_compiled, warn_once
 from fastgru.backends.cpu import native
-from fastgru.call import build, checks
-from fastgru.call.memory import PLAIN
-from fastgru.call.request import WHOLE, Call, Request, Sequences
+from fastgru.call import build
+from fastgru.call.request import Call, Request
+from fastgru.call.sequences import WHOLE, Sequences
 from fastgru.recording import profiler
 from fastgru.spec import GRUSpec
 
@@ -151,6 +151,12 @@ def run(
     return _run_requested(Call(spec, x, h_0, weights, sequences, dropout, recompute, batch_first))
 
 
+def run_call(call: Call) -> tuple[Tensor, Tensor]:
+    """As `run`, of a call that was made already."""
+    options = call.sequences, call.dropout, call.recompute, call.batch_first
+    return run(call.spec, call.x, call.h_0, call.weights, *options)
+
+
 @not_compiled
 def _recorded_shortcut(
     spec: GRUSpec, x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...], *options: Any
@@ -161,21 +167,16 @@ def _recorded_shortcut(
 
 def _run_requested(call: Call) -> tuple[Tensor, Tensor]:
     """The long way: everything is checked here, before any kernel runs."""
-    if not PLAIN.issuperset(map(type, call.weights)):
-        checks.check_weights(call.spec, call.weights)
-        plain = expanded_weights.originals(call.weights)
-        if plain is not None:
-            return expanded_weights.run(build.request_of(call._replace(weights=plain)), call)
-    if call.x.is_cpu and torch.is_autocast_enabled("cpu"):
-        own = build.cast(call)
+    own = build.cast(call)
+    if own is not call:
         with torch.autocast("cpu", enabled=False):
-            return run(*own)
+            return run_call(own)
     request = build.request_of(call)
     if request.steps == 0:
         return _run_nothing(request, call)
     backend = choose(request, warns=True)
     if request.follower is None and profiler._is_profiler_enabled:
-        with recording.span(call.x, call.h_0, *call.weights):
+        with recording.span(*call.inputs):
             return backend.run(request, call)
     return backend.run(request, call)
 

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from fastgru import dispatch, errors
-from fastgru.call import build, checks
+from fastgru.call import build
 from fastgru.call.memory import PLAIN
+from fastgru.call.sequences import sequences_of
 from fastgru.spec import GRUSpec
 
 _CELL_ARGUMENTS = ("input", "hx", "weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -79,15 +80,13 @@ def gru(
     expected = num_layers * (2 if bidirectional else 1) * (4 if bias else 2)
     if len(weights) != expected:
         raise errors.parameter_count(len(weights), expected)
-    checks.check_tensors(input=input, h_0=h_0, **{f"weights[{i}]": weight for i, weight in enumerate(weights)})
-    if batch_sizes is not None:
-        batch_sizes = checks.batch_sizes_of(input, batch_sizes)
-    elif input.dim() != 3:
+    build.check_tensors(input=input, h_0=h_0, **{f"weights[{i}]": weight for i, weight in enumerate(weights)})
+    if batch_sizes is None and input.dim() != 3:
         raise errors.input_rank("GRU", input.dim(), (3,), "(T, B, I), or (B, T, I) with batch_first")
-    features, hidden = checks.width("weights[0]", weights[0]), checks.width("weights[1]", weights[1])
-    spec = GRUSpec(features, hidden, num_layers, bias, bidirectional)
     batch_first = batch_first and batch_sizes is None
-    sequences = build.sequences_of(input, batch_first, batch_sizes, lengths, reset, reset_state)
+    sequences = sequences_of(input, batch_first, batch_sizes, lengths, reset, reset_state)
+    features, hidden = build.width("weights[0]", weights[0]), build.width("weights[1]", weights[1])
+    spec = GRUSpec(features, hidden, num_layers, bias, bidirectional)
     rate = float(dropout) if training and num_layers > 1 else 0.0
     return dispatch.run(spec, input, h_0, weights, sequences, rate, recompute, batch_first)
 
@@ -124,10 +123,10 @@ def gru_cell(
     """
     given = (input, hx, weight_ih, weight_hh, bias_ih, bias_hh)
     if not PLAIN.issuperset(map(type, given)):
-        checks.check_tensors(**dict(zip(_CELL_ARGUMENTS, given, strict=True)))
+        build.check_tensors(**dict(zip(_CELL_ARGUMENTS, given, strict=True)))
     weights = (weight_ih, weight_hh, *_biases(bias_ih, bias_hh))
-    features, hidden = checks.width("weight_ih", weight_ih), checks.width("weight_hh", weight_hh)
-    checks.check_cell(input, hx, features, hidden)
+    features, hidden = build.width("weight_ih", weight_ih), build.width("weight_hh", weight_hh)
+    _check_cell(input, hx, features, hidden)
     is_batched = input.dim() == 2
     x = input.unsqueeze(0) if is_batched else input[None, None]
     h_0 = None if hx is None else hx.unsqueeze(0) if is_batched else hx[None, None]
@@ -145,3 +144,23 @@ def _biases(bias_ih: Tensor | None, bias_hh: Tensor | None) -> tuple[Tensor, ...
     if bias_ih is None:
         return () if bias_hh is None else (torch.zeros_like(bias_hh), bias_hh)
     return bias_ih, torch.zeros_like(bias_ih) if bias_hh is None else bias_hh
+
+
+def _check_cell(input: Tensor, hx: Tensor | None, features: int, hidden: int) -> None:
+    """A cell's own layouts; the rest is checked as for a layer."""
+    if input.dim() not in (1, 2):
+        raise errors.input_rank("GRUCell", input.dim(), (1, 2), "(batch, input_size) or (input_size)")
+    if input.shape[-1] != features:
+        raise errors.cell_feature_size(input.shape[-1], features)
+    if hx is None:
+        return
+    if hx.dim() not in (1, 2):
+        raise errors.cell_hidden_rank(hx.dim())
+    batch = input.shape[0] if input.dim() == 2 else 1
+    # Torch reads an unbatched input as a batch of one, and a state without a batch as a column of states.
+    rows = hx.shape[0] if input.dim() == 2 else 1
+    width = hx.shape[-1] if input.dim() == hx.dim() else (1 if input.dim() == 2 else hx.shape[0])
+    if rows != batch:
+        raise errors.cell_batch(batch, rows)
+    if width != hidden or input.dim() != hx.dim():
+        raise errors.cell_hidden_size(width, hidden)

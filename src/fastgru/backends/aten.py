@@ -10,7 +10,8 @@ from torch.nn.utils import rnn
 
 from fastgru.backends import cudnn_double_backward
 from fastgru.call.context import Follower
-from fastgru.call.request import Call, Request, Sequences
+from fastgru.call.request import Call, Request
+from fastgru.call.sequences import Sequences
 
 # Where torch's operator is cuDNN's: it has first derivatives alone, and wants weights side by side in memory.
 CUDNN_DEVICES = {"cuda"}

@@ -11,7 +11,8 @@ from torch.nn.utils import rnn
 from fastgru import reference
 from fastgru.backends.base import sum_dtype
 from fastgru.call import layer_by_layer
-from fastgru.call.request import Call, Request, Sequences
+from fastgru.call.request import Call, Request
+from fastgru.call.sequences import Sequences
 
 
 class TorchOperations:

@@ -24,6 +24,7 @@ class Follower(enum.Enum):
     LAYOUT = "tensors of other layouts than torch.strided"
     WRAPPER = "tensors without memory of their own"
     AUTOCAST = "autocast of mixed types"
+    EXPANDED_WEIGHTS = "torch's ExpandedWeights"
 
     def __str__(self) -> str:
         return str(self.value)

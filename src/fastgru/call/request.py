@@ -8,27 +8,8 @@ import torch
 from torch import Tensor
 
 from fastgru.call.context import Follower
+from fastgru.call.sequences import WHOLE, Sequences
 from fastgru.spec import GRUSpec
-
-
-class Sequences(NamedTuple):
-    """How the sequences of a batch end, and where they start anew. At most one of the first two is given.
-
-    Attributes:
-        batch_sizes: rows alive at each step of packed data: (T,), int64 on the CPU, never growing.
-        lengths: steps of each padded sequence, from 0 to T: (B,), int64 on the CPU.
-        reset: true where the state is put back before a step: booleans (T, B), or (B, T) where the input is so.
-        reset_state: what it is put back to: (L*D, H) or (L*D, B, H); None for zeros.
-    """
-
-    batch_sizes: Tensor | None = None
-    lengths: Tensor | None = None
-    reset: Tensor | None = None
-    reset_state: Tensor | None = None
-
-
-# Every sequence has all steps, and none starts anew.
-WHOLE = Sequences()
 
 
 class Call(NamedTuple):
@@ -62,7 +43,11 @@ class Call(NamedTuple):
     def with_inputs(self, x: Any, h_0: Any, reset_state: Any, *weights: Any) -> Call:
         """The same call of other tensors, in the order of `inputs`."""
         sequences = self.sequences if self.sequences is WHOLE else self.sequences._replace(reset_state=reset_state)
-        return self._replace(x=x, h_0=h_0, weights=weights, sequences=sequences)
+        return Call(self.spec, x, h_0, weights, sequences, self.dropout, self.recompute, self.batch_first)
+
+    def bare(self) -> Call:
+        """The same call without `inputs`: what a node of autograd keeps of it beside the tensors that it saves."""
+        return self.with_inputs(None, None, None)
 
     def turned(self) -> Call:
         """The same call with steps before rows where rows came first, or the other way round."""

@@ -17,7 +17,7 @@ from fastgru import _core, dispatch, errors, recording
 from fastgru.backends.cpu import core_calls
 from fastgru.call import context, memory
 from fastgru.call.frozen_parameter import FrozenParameter
-from fastgru.call.request import WHOLE, Sequences
+from fastgru.call.sequences import WHOLE, Sequences
 from fastgru.spec import GRUSpec
 
 

@@ -16,8 +16,8 @@ from torch.nn.modules import rnn as torch_rnn
 from torch.nn.utils.rnn import PackedSequence
 
 from fastgru import dispatch, errors
-from fastgru.call import build
-from fastgru.call.request import WHOLE, Call, Sequences
+from fastgru.call.request import Call
+from fastgru.call.sequences import WHOLE
 from fastgru.nn import counting, projection, sequence_inputs, torch_tools
 from fastgru.nn.parameters import BaseGRU, spec_of
 from fastgru.nn.torch_tools import STOCK_GRU, Quantizable, Scriptable, sharing
@@ -204,68 +204,44 @@ class GRU(Quantizable, Scriptable, BaseGRU):
         reset_state: Tensor | None = None,
     ) -> tuple[Any, Tensor]:
         """Output and h_n for whole sequences; shapes in the class's documentation."""
-        is_plain = type(input) is Tensor
-        if not is_plain:
-            if torch_tools.is_symbol(input):
-                options = {"lengths": lengths, "reset": reset, "reset_state": reset_state}
-                return torch_tools.node(self, (input, hx), options)  # type: ignore[no-any-return]
-            is_plain = isinstance(input, Tensor) and not input.is_nested
+        # The common case; a step of a stream takes a few microseconds in all.
+        is_plain = type(input) is Tensor and lengths is None and reset is None and reset_state is None
+        has_plain_state = hx is None or (isinstance(hx, Tensor) and hx.dim() == 3)
+        if is_plain and has_plain_state and input.dim() == 3 and not self._has_options:  # type: ignore[union-attr]
+            return self._run_plain(input, hx)  # type: ignore[arg-type]
+        if torch_tools.is_symbol(input):
+            options = {"lengths": lengths, "reset": reset, "reset_state": reset_state}
+            return torch_tools.node(self, (input, hx), options)  # type: ignore[no-any-return]
         if hx is not None and not isinstance(hx, Tensor):
             raise errors.not_a_tensor("hx", hx)
-        dims = input.dim() if is_plain else 2  # type: ignore[union-attr]
-        if dims == 2:
-            x, hx, sequences, leave = sequence_inputs.enter(self, input, hx, lengths, reset, reset_state)
-            return leave(*self._run(x, hx, sequences))
-        if dims != 3:
-            raise errors.input_rank("GRU", dims, (2, 3), "(T, B, I), (B, T, I) with batch_first, or (T, I)")
-        if hx is not None and hx.dim() != 3:
-            raise errors.hidden_rank(3, hx.dim())
-        if lengths is None and reset is None and reset_state is None:
-            if not self._has_options:  # the common case; a step of a stream takes a few microseconds in all
-                return self._run_plain(input, hx, WHOLE, self.batch_first)  # type: ignore[arg-type]
-            return self._run(input, hx, WHOLE)  # type: ignore[arg-type]
-        sequences = build.sequences_of(input, self.batch_first, None, lengths, reset, reset_state)  # type: ignore[arg-type]
-        return self._run(input, hx, sequences)  # type: ignore[arg-type]
+        call, leave = sequence_inputs.enter(self, input, hx, lengths, reset, reset_state)
+        return leave(*self._run(call))
 
-    def _run(self, x: Tensor, hx: Tensor | None, sequences: Sequences) -> tuple[Any, Tensor]:
-        """Output and h_n of a batch, padded in the layout of this layer or packed; states as users have them."""
-        batch_first = self.batch_first and sequences.batch_sizes is None
-        if not self._has_options:
-            return self._run_plain(x, hx, sequences, batch_first)
-        h_0 = hx
-        if hx is None:
-            h_0 = sequence_inputs.first_state(self, x, sequences) if self.learn_h0 else None
-        elif self.state_batch_first:
-            sequence_inputs.check_state(self, hx, x, sequences)
-            h_0 = hx.transpose(0, 1)
-        if self.learn_h0 and sequences.reset is not None and sequences.reset_state is None:
-            sequences = sequences._replace(reset_state=self.h_0)
-        output: Any
+    def _run(self, call: Call) -> tuple[Any, Tensor]:
+        """Output, or that of all layers, and h_n."""
         if self.return_all_layers or self.proj_size > 0:
-            dropout = self.dropout if self.training else 0.0
-            call = Call(self.spec, x, h_0, (), sequences, dropout, self.recompute, batch_first)
-            outputs, h_n = projection.run_by_layer(call, self.all_weights, self.return_all_layers)
-            output = outputs if self.return_all_layers else outputs[0]
-        else:
-            output, h_n = self._run_plain(x, h_0, sequences, batch_first)
-        return output, h_n.transpose(0, 1).contiguous() if self.state_batch_first else h_n
+            outputs, h_n = projection.run_by_layer(call, self.proj_size > 0, self.return_all_layers)
+            return outputs if self.return_all_layers else outputs[0], h_n
+        if self._frozen is not None and call.dropout == 0.0 and call.sequences.batch_sizes is None:
+            results = self._frozen.run(call.x, call.h_0, self._parameters, call.sequences, call.batch_first)
+            if results is not None:
+                return results
+        return dispatch.run_call(call)
 
-    def _run_plain(
-        self, x: Tensor, hx: Tensor | None, sequences: Sequences, batch_first: bool
-    ) -> tuple[Tensor, Tensor]:
-        layers = self.num_layers
+    def _run_plain(self, x: Tensor, hx: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Output and h_n of a padded batch, of which nothing else is given."""
+        layers, parameters = self.num_layers, self._parameters
         dropout = self.dropout if layers > 1 and self.training else 0.0
-        parameters = self._parameters
-        if self._frozen is not None and dropout == 0.0 and sequences.batch_sizes is None:
-            results = self._frozen.run(x, hx, parameters, sequences, batch_first)
+        if self._frozen is not None and dropout == 0.0:
+            results = self._frozen.run(x, hx, parameters, WHOLE, self.batch_first)
             if results is not None:
                 return results
         try:
             weights = tuple([parameters[name] for name in self._flat_weights_names])
         except KeyError:  # parametrized, or a plain attribute for the moment
-            weights = tuple([getattr(self, name) for name in self._flat_weights_names])
+            weights = self.parameters_in_order()
         spec = spec_of(self.input_size, self.hidden_size, layers, self.bias, self.bidirectional)
-        return dispatch.run(spec, x, hx, weights, sequences, dropout, self.recompute, batch_first)  # type: ignore[arg-type]
+        return dispatch.run(spec, x, hx, weights, WHOLE, dropout, self.recompute, self.batch_first)  # type: ignore[arg-type]
 
 
 counting.register(GRU, STOCK_GRU)

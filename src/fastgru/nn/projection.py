@@ -44,23 +44,24 @@ def add_to(layer: Any) -> None:
     layer.reset_parameters()
 
 
-def run_by_layer(call: Call, cells: Sequence[Sequence[Tensor]], keeps_all: bool) -> tuple[tuple[Tensor, ...], Tensor]:
+def run_by_layer(call: Call, is_projected: bool, keeps_all: bool) -> tuple[tuple[Tensor, ...], Tensor]:
     """The outputs of the last layer, or of all with `keeps_all`, and h_n.
 
     Args:
-        call: of the layer, without weights; its sizes are those of the states.
-        cells: of each layer and direction the parameters in torch's order, and where states are projected the
-            projection (P, H) behind them.
+        call: of the layer; its sizes are those of the states.
+        is_projected: behind the weights of each layer and direction stands a projection (P, H).
         keeps_all: see above.
     """
     spec = call.spec
     directions, per_cell = spec.num_directions, 4 if spec.bias else 2
+    count = per_cell + is_projected
+    cells = [call.weights[first : first + count] for first in range(0, len(call.weights), count)]
     weights = tuple([weight for cell in cells for weight in _unprojected(cell, per_cell)])
     projections = [cell[per_cell] for cell in cells if len(cell) > per_cell]
 
     def run_layer(layer: int, own: Call) -> tuple[Tensor, Tensor]:
         alone = GRUSpec(own.x.shape[-1], spec.hidden_size, 1, spec.bias, spec.bidirectional)
-        x, last = dispatch.run(*own._replace(spec=alone))
+        x, last = dispatch.run_call(own._replace(spec=alone))
         if projections:
             parts = zip(x.chunk(directions, -1), projections[layer * directions :], strict=False)
             x = torch.cat([part @ projection.T for part, projection in parts], -1)

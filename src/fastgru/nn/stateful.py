@@ -12,7 +12,8 @@ from torch.fx.experimental import proxy_tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from fastgru import errors
-from fastgru.call import checks, memory
+from fastgru.call import memory
+from fastgru.call.sequences import reset_of
 from fastgru.nn import counting, torch_tools
 from fastgru.nn.gru import GRU
 from fastgru.nn.torch_tools import STOCK_GRU
@@ -131,10 +132,10 @@ class StatefulGRU(GRU):
             memory.is_wrapper("h_0", self.h_0)  # an error if it was made one: torch's operators may die of it
         start: Tensor | float = self.h_0.detach().to(state.device, state.dtype) if self.learn_h0 else 0.0
         if state.dim() == 2:
-            mask = checks.reset_of(rows, (), state.device, "() without a batch")
+            mask = reset_of(rows, (), state.device, "() without a batch")
         else:
             at = 0 if self.state_batch_first else 1
-            mask = checks.reset_of(rows, (state.shape[at],), state.device, "(B,)")
+            mask = reset_of(rows, (state.shape[at],), state.device, "(B,)")
             mask = mask.view(-1, 1, 1) if at == 0 else mask.view(1, -1, 1)
             start = start.unsqueeze(at) if isinstance(start, Tensor) else start
         self._state = _owned(torch.where(mask, start, state))

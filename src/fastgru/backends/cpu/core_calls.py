@@ -17,7 +17,8 @@ from fastgru import _core, levels  # noqa: F401  (levels applies FASTGRU_ISA bef
 from fastgru.backends.base import not_compiled, sum_dtype
 from fastgru.call import memory
 from fastgru.call.memory import READS_TENSORS, dense, taken, vectors
-from fastgru.call.request import WHOLE, Call, Request, Sequences
+from fastgru.call.request import Call, Request
+from fastgru.call.sequences import WHOLE, Sequences
 from fastgru.spec import GRUSpec
 
 MOST_CELLS: int = _core.MOST_CELLS

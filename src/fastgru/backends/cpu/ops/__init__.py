@@ -18,13 +18,12 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from fastgru.backends import saving
-from fastgru.backends.cpu.ops import flops, functions
+from fastgru.backends.cpu.ops import calls, flops, functions
 from fastgru.backends.cpu.ops import gradients as gradients
 from fastgru.backends.cpu.ops import recorded as recorded
 from fastgru.backends.cpu.ops.batching import batched_backward, batched_forward
 from fastgru.backends.cpu.ops.computing import compute, compute_gradients
 from fastgru.backends.cpu.ops.derivatives import second_gradients
-from fastgru.backends.cpu.ops.inputs import Inputs
 from fastgru.backends.cpu.ops.operator_checks import check_outer, checked
 from fastgru.call.context import Follower
 from fastgru.call.request import Call, Request
@@ -36,14 +35,11 @@ _OPTIONS = "int num_layers, bool bidirectional, bool batch_first, bool recompute
 
 def run(request: Request, call: Call) -> tuple[Tensor, Tensor]:
     """Output and h_n by the operators; as `fastgru.backends.base.Backend.run`."""
-    options = request.spec.num_layers, request.spec.bidirectional, request.batch_first, request.recompute
-    _, lengths, reset, reset_state = call.sequences
-    own = Inputs(call.x, call.h_0, reset_state, list(call.weights), lengths, reset, *options)
     if request.follower in _TRANSFORMS:
-        return functions.forward(own)
+        return functions.forward(call)
     # An exported program is for inference; trained all the same, its backward pass runs the forward pass again.
     saves = request.needs_grad and not torch.compiler.is_exporting()
-    output, h_n, _ = torch.ops.fastgru.forward(*own, saves)
+    output, h_n, _ = torch.ops.fastgru.forward(*calls.arguments_of(call), saves)
     return output, h_n
 
 
@@ -55,22 +51,22 @@ def run(request: Request, call: Call) -> tuple[Tensor, Tensor]:
 )
 def forward(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
     """Output, h_n, and what the backward pass needs where `saves` is set."""
-    *inputs, saves = arguments
-    own = checked(Inputs(*inputs))
-    saved = own.room_to_save() if saves else own.x.new_empty(*own.x.shape[:-3], 0)
-    output, h_n = compute(own, saved if saves else None)
+    *given, saves = arguments
+    call = checked(given)
+    saved = calls.room_to_save(call) if saves else call.x.new_empty(*call.x.shape[:-3], 0)
+    output, h_n = compute(call, saved if saves else None)
     return output, h_n, saved
 
 
 @forward.register_fake
 def _(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
-    *inputs, saves = arguments
-    own = Inputs(*inputs)
-    spec, models, x = own.spec, own.x.shape[:-3], own.x
+    *given, saves = arguments
+    call = calls.of(given)
+    spec, models, x = call.spec, call.x.shape[:-3], call.x
     cells = spec.num_layers * spec.num_directions
     output = x.new_empty(*x.shape[:-1], spec.num_directions * spec.hidden_size)
-    h_n = x.new_empty(*models, cells, own.request.batch, spec.hidden_size)
-    return output, h_n, own.room_to_save() if saves else x.new_empty(*models, 0)
+    h_n = x.new_empty(*models, cells, calls.sizes(call)[1], spec.hidden_size)
+    return output, h_n, calls.room_to_save(call) if saves else x.new_empty(*models, 0)
 
 
 @torch.library.custom_op(
@@ -89,40 +85,39 @@ def backward(
 
     Without `output` and `saved`, the forward pass runs first.
     """
-    *inputs, wanted = arguments
-    own = checked(Inputs(*inputs))
-    check_outer(own, d_output, d_h_n, output, saved, wanted)
-    return compute_gradients((d_output, d_h_n), output, saved, own, wanted)
+    *given, wanted = arguments
+    call = checked(given)
+    check_outer(call, d_output, d_h_n, output, saved, wanted)
+    return compute_gradients((d_output, d_h_n), output, saved, call, wanted)
 
 
 @backward.register_fake
 def _(d_output: Any, d_h_n: Any, output: Any, saved: Any, *arguments: Any) -> list[Tensor]:
-    *inputs, wanted = arguments
-    own = Inputs(*inputs)
+    *given, wanted = arguments
+    call = calls.of(given)
     return [
-        own.x.new_empty(tensor.shape if is_wanted and tensor is not None else 0)
-        for tensor, is_wanted in zip(own.differentiable, wanted, strict=True)
+        call.x.new_empty(tensor.shape if is_wanted and tensor is not None else 0)
+        for tensor, is_wanted in zip(call.inputs, wanted, strict=True)
     ]
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
     *given, saves = inputs
-    own = Inputs(*given)
     result, _, saved = output
     ctx.set_materialize_grads(False)
     ctx.mark_non_differentiable(saved)
-    ctx.options = own[6:]
+    tensors, ctx.options = calls.parted(given)
     kept = (result, saved) if saves else (None, None)
-    saving.keep(ctx, *kept, *own[:3], *own[4:6], *own.weights)
+    saving.keep(ctx, *kept, *tensors)
 
 
 def _gradients(ctx: Any, d_output: Tensor | None, d_h_n: Tensor | None, _: Tensor | None) -> tuple[Any, ...]:
-    output, saved, x, h_0, reset_state, lengths, reset, *weights = saving.kept(ctx)
-    own = Inputs(x, h_0, reset_state, weights, lengths, reset, *ctx.options)
+    output, saved, *tensors = saving.kept(ctx)
     if d_output is None and d_h_n is None:
-        return None, None, None, [None] * len(weights), *(None,) * 7
+        return None, None, None, [None] * len(tensors[calls.FIRST_WEIGHT :]), *(None,) * 7
     wanted = [*ctx.needs_input_grad[:3], *ctx.needs_input_grad[3]]
-    found = torch.ops.fastgru.backward(d_output, d_h_n, output, saved, *own, wanted)
+    given = calls.joined(tensors, ctx.options)
+    found = torch.ops.fastgru.backward(d_output, d_h_n, output, saved, *given, wanted)
     named = [gradient if is_wanted else None for gradient, is_wanted in zip(found, wanted, strict=True)]
     return *named[:3], named[3:], *(None,) * 7
 
@@ -133,18 +128,17 @@ forward.register_autograd(_gradients, setup_context=_keep)
 
 
 def _keep_for_second(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    d_output, d_h_n, _, _, *given, wanted = inputs
-    own = Inputs(*given)
+    d_output, d_h_n, _, _, *given, ctx.wanted = inputs
+    tensors, ctx.options = calls.parted(given)
     ctx.set_materialize_grads(False)
-    ctx.options, ctx.wanted = own[6:], wanted
-    ctx.save_for_backward(d_output, d_h_n, *own[:3], *own[4:6], *own.weights)
+    ctx.save_for_backward(d_output, d_h_n, *tensors)
 
 
 def _second(ctx: Any, outer: Sequence[Tensor | None]) -> tuple[Any, ...]:
-    d_output, d_h_n, x, h_0, reset_state, lengths, reset, *weights = ctx.saved_tensors
-    own = Inputs(x, h_0, reset_state, weights, lengths, reset, *ctx.options)
+    d_output, d_h_n, *tensors = ctx.saved_tensors
+    call = calls.of(calls.joined(tensors, ctx.options))
     asked = [*ctx.needs_input_grad[4:7], *ctx.needs_input_grad[7]]
-    d_outer, d_states, *found = second_gradients(own, (d_output, d_h_n), ctx.wanted, outer, asked)
+    d_outer, d_states, *found = second_gradients(call, (d_output, d_h_n), ctx.wanted, outer, asked)
     return d_outer, d_states, None, None, *found[:3], found[3:], *(None,) * 7
 
 
@@ -153,15 +147,25 @@ backward.register_autograd(_second, setup_context=_keep_for_second)
 
 @forward.register_vmap
 def _(info: Any, in_dims: Sequence[Any], *arguments: Any) -> tuple[Any, Any]:
-    *inputs, saves = arguments
-    dims = Inputs(*in_dims[:-1])
-    return batched_forward(torch.ops.fastgru.forward, info.batch_size, dims, Inputs(*inputs), saves)
+    *given, saves = arguments
+    tensors, options = calls.parted(given)
+
+    def run(tensors: Sequence[Any], saves: bool) -> Any:
+        return torch.ops.fastgru.forward(*calls.joined(tensors, options), saves)
+
+    return batched_forward(run, info.batch_size, calls.parted(in_dims[:-1])[0], tensors, options[2], saves)
 
 
 @backward.register_vmap
 def _(info: Any, in_dims: Sequence[Any], *arguments: Any) -> tuple[list[Tensor], list[int | None]]:
-    dims = Inputs(*in_dims[4:-1])
-    return batched_backward(torch.ops.fastgru.backward, info.batch_size, in_dims[:4], dims, *arguments)
+    *outer, wanted = arguments
+    tensors, options = calls.parted(outer[4:])
+    dims = in_dims[:4], calls.parted(in_dims[4:-1])[0]
+
+    def run(outer: Sequence[Any], tensors: Sequence[Any], wanted: Sequence[bool]) -> Any:
+        return torch.ops.fastgru.backward(*outer, *calls.joined(tensors, options), wanted)
+
+    return batched_backward(run, info.batch_size, dims, outer[:4], tensors, options[2], wanted)
 
 
 register_flop_formula(torch.ops.fastgru.forward, get_raw=True)(flops.forward)

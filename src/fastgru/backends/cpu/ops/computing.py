@@ -7,38 +7,38 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from fastgru.backends.cpu import core_calls, many_models
-from fastgru.backends.cpu.ops.inputs import Inputs
+from fastgru.backends.cpu.ops import calls
+from fastgru.call.request import Call
 
 
-def compute(own: Inputs, saved: Tensor | None) -> tuple[Tensor, Tensor]:
+def compute(call: Call, saved: Tensor | None) -> tuple[Tensor, Tensor]:
     """Output and h_n; into `saved` goes what the backward pass needs."""
-    if own.is_empty:
-        return own.nothing()
-    run = many_models.forward if own.is_side_by_side else core_calls.forward_into
-    return run(own.request, own.call, saved)
+    if calls.is_empty(call):
+        return calls.nothing(call)
+    run = many_models.forward if calls.is_of_many_models(call) else core_calls.forward_into
+    return run(calls.request_of(call), call, saved)
 
 
 def compute_gradients(
     outer: tuple[Tensor | None, Tensor | None],
     output: Tensor | None,
     saved: Tensor | None,
-    own: Inputs,
+    call: Call,
     wanted: Sequence[bool],
 ) -> list[Tensor]:
-    """The gradients of what is differentiable; an empty tensor where not wanted.
+    """The gradients of the call's inputs; an empty tensor where not wanted.
 
     Without `output` and `saved`, the forward pass runs first.
     """
-    if own.is_empty:
-        return own.gradients_of_nothing(outer[1], wanted)
+    if calls.is_empty(call):
+        return calls.gradients_of_nothing(call, outer[1], wanted)
     if output is None or saved is None:
-        saved = own.room_to_save()
-        output, _ = compute(own, saved)
-    call = own.call
-    found = None
-    if not own.is_side_by_side:
+        saved = calls.room_to_save(call)
+        output, _ = compute(call, saved)
+    found, is_of_many = None, calls.is_of_many_models(call)
+    if not is_of_many:
         options = call.sequences, call.recompute, call.batch_first
         found = core_calls.backward_plain(call.spec, call.inputs, *options, output, saved, outer, tuple(wanted))
-    run = many_models.backward if own.is_side_by_side else core_calls.backward
-    found = found or tuple(run(own.request, call, output, saved, outer, wanted))
-    return [own.x.new_empty(0) if gradient is None else gradient for gradient in found]
+    run = many_models.backward if is_of_many else core_calls.backward
+    found = found or tuple(run(calls.request_of(call), call, output, saved, outer, wanted))
+    return [call.x.new_empty(0) if gradient is None else gradient for gradient in found]

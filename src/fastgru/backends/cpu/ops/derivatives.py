@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from fastgru.backends.cpu.ops import core_tangents, trajectory, whole
-from fastgru.backends.cpu.ops.inputs import Inputs
 from fastgru.backends.cpu.ops.recurrence import outer_sum, product, total
 from fastgru.backends.cpu.ops.timing import Timing
 from fastgru.backends.cpu.ops.trajectory import Cell, Passed
+from fastgru.call.request import Call
 
 _Maybe = Tensor | None
 _Parts = Sequence[_Maybe]
@@ -31,55 +31,55 @@ class _Layer(NamedTuple):
     passed: Passed
 
 
-def tangents(own: Inputs, given: _Parts) -> tuple[Tensor, Tensor]:
+def tangents(call: Call, given: _Parts) -> tuple[Tensor, Tensor]:
     """The tangents of output and h_n.
 
     Args:
-        own: the inputs, of one model or of several side by side.
+        call: of one model, or of many.
         given: tangents of what is differentiable; None where there is none.
     """
 
-    def one(own: Inputs, given: _Parts) -> tuple[Tensor, Tensor]:
-        timing = Timing(own)
-        return _results(timing, _pushed(own, timing, given, goes_back=False))
+    def one(call: Call, given: _Parts) -> tuple[Tensor, Tensor]:
+        timing = Timing(call)
+        return _results(timing, _pushed(call, timing, given, goes_back=False))
 
-    return whole.run(one, own, given)  # type: ignore[return-value]
+    return whole.run(one, call, given)  # type: ignore[return-value]
 
 
 def of_gradients(
-    own: Inputs, given: _Parts, outer: _Parts, d_outer: _Parts, wanted: Sequence[bool]
+    call: Call, given: _Parts, outer: _Parts, d_outer: _Parts, wanted: Sequence[bool]
 ) -> tuple[Tensor, Tensor, list[_Maybe]]:
     """The tangents of output and h_n, and those of the gradients; None where not wanted.
 
     The gradient of `<v, gradients>` is the derivative of the gradients towards v: so these are second gradients too.
 
     Args:
-        own: as for `tangents`.
+        call: as for `tangents`.
         given: as for `tangents`.
         outer: the gradients of output and h_n, at least one of them.
         d_outer: the tangents of these.
         wanted: for each of what is differentiable.
     """
-    is_found = [is_one and t is not None for is_one, t in zip(wanted, own.differentiable, strict=True)]
+    is_found = [is_one and t is not None for is_one, t in zip(wanted, call.inputs, strict=True)]
 
-    def one(own: Inputs, given: _Parts, outer: _Parts, d_outer: _Parts) -> tuple[Tensor, ...]:
-        timing = Timing(own)
-        layers = _pushed(own, timing, given, goes_back=True)
-        found = _pulled(own, timing, layers, outer, d_outer, is_found)
+    def one(call: Call, given: _Parts, outer: _Parts, d_outer: _Parts) -> tuple[Tensor, ...]:
+        timing = Timing(call)
+        layers = _pushed(call, timing, given, goes_back=True)
+        found = _pulled(call, timing, layers, outer, d_outer, is_found)
         return *_results(timing, layers), *[t for t in found if t is not None]
 
-    output, h_n, *found = whole.run(one, own, given, outer, d_outer)
+    output, h_n, *found = whole.run(one, call, given, outer, d_outer)
     left = iter(found)
     return output, h_n, [next(left) if is_one else None for is_one in is_found]
 
 
 def second_gradients(
-    own: Inputs, outer: _Parts, wanted: Sequence[bool], given: _Parts, asked: Sequence[bool]
+    call: Call, outer: _Parts, wanted: Sequence[bool], given: _Parts, asked: Sequence[bool]
 ) -> list[_Maybe]:
     """The gradients of what the operator `backward` gives, by d_output, d_h_n and what is differentiable.
 
     Args:
-        own: the inputs, of one model or of several side by side.
+        call: of one model, or of many.
         outer: d_output and d_h_n.
         wanted: as for `backward`.
         given: gradients of what `backward` gave.
@@ -88,7 +88,7 @@ def second_gradients(
     towards = [t if is_one else None for t, is_one in zip(given, wanted, strict=True)]
     if all(t is None for t in towards):
         return [None] * (2 + len(asked))
-    *results, found = of_gradients(own, towards, outer, (None, None), asked)
+    *results, found = of_gradients(call, towards, outer, (None, None), asked)
     return [None if d is None else t for d, t in zip(outer, results, strict=True)] + found
 
 
@@ -97,21 +97,21 @@ def _results(timing: Timing, layers: Sequence[_Layer]) -> tuple[Tensor, Tensor]:
     return timing.leaving(timing.together(layers[-1].passed.d_states)), last_states
 
 
-def _pushed(own: Inputs, timing: Timing, given: _Parts, goes_back: bool) -> list[_Layer]:
-    x, d_x = timing.entering(own.x), None if given[0] is None else timing.entering(given[0])
+def _pushed(call: Call, timing: Timing, given: _Parts, goes_back: bool) -> list[_Layer]:
+    x, d_x = timing.entering(call.x), None if given[0] is None else timing.entering(given[0])
     layers: list[_Layer] = []
-    for index in range(own.num_layers):
-        layer = _pushed_layer(own, timing, index, x, d_x, given, goes_back)
+    for index in range(call.spec.num_layers):
+        layer = _pushed_layer(call, timing, index, x, d_x, given, goes_back)
         layers.append(layer)
-        if index < own.num_layers - 1:
+        if index < call.spec.num_layers - 1:
             x, d_x = (timing.both(timing.together(states)) for states in layer.passed[:2])
     return layers
 
 
 def _pushed_layer(
-    own: Inputs, timing: Timing, index: int, x: Tensor, d_x: _Maybe, tangents: _Parts, goes_back: bool
+    call: Call, timing: Timing, index: int, x: Tensor, d_x: _Maybe, tangents: _Parts, goes_back: bool
 ) -> _Layer:
-    projection, weight, *biases = timing.stacked(own.weights, index)
+    projection, weight, *biases = timing.stacked(call.weights, index)
     _, d_h_0, d_reset_state, *d_weights = tangents
     d_projection, d_weight, *d_biases = timing.stacked(d_weights, index)
     assert projection is not None
@@ -120,7 +120,7 @@ def _pushed_layer(
     d_bias_ih, d_bias_hh = d_biases or (None, None)
     a = _sum_of_products([(x, projection)], bias_ih)
     zeros = x.new_zeros(len(weight), 1, 1, x.shape[3], weight.shape[-1])
-    start, d_start = timing.start(zeros, own.h_0, own.reset_state, index), None
+    start, d_start = timing.start(zeros, call.h_0, call.sequences.reset_state, index), None
     if d_h_0 is not None or d_reset_state is not None:
         d_start = timing.start(zeros, d_h_0, d_reset_state, index)
     cell = Cell(a, start, weight, bias_hh, timing.alive, timing.marks)  # type: ignore[arg-type]
@@ -137,14 +137,14 @@ def _sum_of_products(pairs: Sequence[tuple[_Maybe, _Maybe]], bias: _Maybe) -> _M
 
 
 def _pulled(
-    own: Inputs, timing: Timing, layers: Sequence[_Layer], outer: _Parts, d_outer: _Parts, wanted: Sequence[bool]
+    call: Call, timing: Timing, layers: Sequence[_Layer], outer: _Parts, d_outer: _Parts, wanted: Sequence[bool]
 ) -> list[_Maybe]:
     """The tangents of the gradients, from the last layer to the first."""
     above: list[_Maybe] = [None if t is None else timing.turned(t) for t in (outer[0], d_outer[0])]
     starts: list[Tensor] = []
     weights: list[_Maybe] = []
     wants = wanted[0], wanted[1] or wanted[2], any(wanted[3:])
-    for index in reversed(range(own.num_layers)):
+    for index in reversed(range(call.spec.num_layers)):
         layer = layers[index]
         gradients = [
             timing.of_states(layer.passed.states, t, d[1], index) for t, d in zip(above, (outer, d_outer), strict=True)
@@ -153,9 +153,9 @@ def _pulled(
         above = [None if t is None else timing.summed(t) for t in below]
         if d_start is not None:
             starts.insert(0, d_start)
-        kinds = found[: len(own.weights) // (own.num_layers * timing.directions)]
+        kinds = found[: len(call.weights) // (call.spec.num_layers * timing.directions)]
         weights = [None if t is None else t[d] for d in range(timing.directions) for t in kinds] + weights
-    d_h_0, d_reset_state = timing.started(starts, own.reset_state)
+    d_h_0, d_reset_state = timing.started(starts, call.sequences.reset_state)
     d_x = timing.leaving(above[1]) if wanted[0] and above[1] is not None else None
     return [t if is_one else None for t, is_one in zip([d_x, d_h_0, d_reset_state, *weights], wanted, strict=True)]
 

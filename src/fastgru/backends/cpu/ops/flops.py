@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from fastgru.backends.cpu.ops.inputs import Inputs
-from fastgru.call import checks
+from fastgru.backends.cpu.ops import calls
+from fastgru.call.request import Call
+from fastgru.call.sequences import are_numbers
 
 
 class _Rows(NamedTuple):
@@ -20,60 +21,60 @@ class _Rows(NamedTuple):
     first: tuple[int, int]
 
 
-def _rows(own: Inputs) -> _Rows:
+def _rows(call: Call) -> _Rows:
     """Of all models; padding counts where the lengths are no numbers yet."""
-    request, models = own.request, own.x.shape[:-3].numel()
-    if own.lengths is None or not checks.are_numbers(own.lengths):
-        full = models * request.batch
-        return _Rows(full * request.steps, (full, full))
-    lengths = own.lengths.expand(*own.x.shape[:-3], request.batch)
-    longest = lengths.amax(-1, keepdim=True) if request.batch > 0 else lengths
+    (steps, rows), models, given = calls.sizes(call), call.x.shape[:-3].numel(), call.sequences.lengths
+    if given is None or not are_numbers(given):
+        full = models * rows
+        return _Rows(full * steps, (full, full))
+    lengths = given.expand(*call.x.shape[:-3], rows)
+    longest = lengths.amax(-1, keepdim=True) if rows > 0 else lengths
     starts = lengths > 0, (lengths == longest) & (lengths > 0)
     return _Rows(int(lengths.sum()), (int(starts[0].sum()), int(starts[1].sum())))
 
 
-def _products(own: Inputs) -> Iterator[tuple[int, int, int]]:
+def _products(call: Call) -> Iterator[tuple[int, int, int]]:
     """Of each layer and direction: the direction, and what one row costs by weight_ih and by weight_hh."""
-    for cell in range(own.num_layers * own.spec.num_directions):
-        weight_ih, weight_hh = own.weights[cell * _per_cell(own) :][:2]
+    for cell in range(call.spec.num_layers * call.spec.num_directions):
+        weight_ih, weight_hh = call.weights[cell * _per_cell(call) :][:2]
         by_input, by_state = (2 * w.shape[-2] * w.shape[-1] for w in (weight_ih, weight_hh))
-        yield cell % own.spec.num_directions, by_input, by_state
+        yield cell % call.spec.num_directions, by_input, by_state
 
 
-def _per_cell(own: Inputs) -> int:
-    return 4 if own.spec.bias else 2
+def _per_cell(call: Call) -> int:
+    return 4 if call.spec.bias else 2
 
 
 def forward(*arguments: Any, out_val: Any = None) -> int:
     """Of a call of `fastgru.ops.forward`."""
-    own = Inputs(*arguments[:-1])
-    steps = _rows(own).steps
-    return sum(steps * (by_input + by_state) for _, by_input, by_state in _products(own))
+    call = calls.of(arguments[:-1])
+    steps = _rows(call).steps
+    return sum(steps * (by_input + by_state) for _, by_input, by_state in _products(call))
 
 
 def backward(*arguments: Any, out_val: Any = None) -> int:
     """Of a call of `fastgru.ops.backward`."""
-    *inputs, wanted = arguments[4:]
-    own = Inputs(*inputs)
-    return _backward(own, _rows(own), wanted)
+    *given, wanted = arguments[4:]
+    call = calls.of(given)
+    return _backward(call, _rows(call), wanted)
 
 
 def gradients(*arguments: Any, out_val: Any = None) -> int:
     """Of a call of `ops.gradients`."""
     batch_sizes, *others, wanted = arguments[9:]
-    own = Inputs(*arguments[5:9], *others)
+    call = calls.of((*arguments[5:9], *others))
     if batch_sizes is None:
-        return _backward(own, _rows(own), wanted)
-    rows = _Rows(own.x.shape[0], (int(batch_sizes[0]), int(batch_sizes[-1])))
-    return _backward(own, rows, wanted)
+        return _backward(call, _rows(call), wanted)
+    rows = _Rows(call.x.shape[0], (int(batch_sizes[0]), int(batch_sizes[-1])))
+    return _backward(call, rows, wanted)
 
 
-def _backward(own: Inputs, rows: _Rows, wanted: Sequence[bool]) -> int:
+def _backward(call: Call, rows: _Rows, wanted: Sequence[bool]) -> int:
     wants_input, wants_start, wants_weights = wanted[0], any(wanted[1:3]), wanted[3:]
-    directions, per_cell = own.spec.num_directions, _per_cell(own)
+    directions, per_cell = call.spec.num_directions, _per_cell(call)
     total = 0
     follows: list[bool] = []
-    for cell, (direction, by_input, by_state) in enumerate(_products(own)):
+    for cell, (direction, by_input, by_state) in enumerate(_products(call)):
         if cell > 0 and cell % directions == 0:  # a layer's input is what the one below gives
             wants_input = any(follows[-directions:])
         own_weights = wants_weights[cell * per_cell :][:per_cell]

@@ -15,8 +15,9 @@ from torch import Tensor
 from fastgru import errors
 from fastgru.backends.cpu import core_calls
 from fastgru.backends.cpu.ops import operator_checks
-from fastgru.call import checks
-from fastgru.call.request import Call, Request, Sequences, unwatched_request
+from fastgru.call import build
+from fastgru.call.request import Call, Request, unwatched_request
+from fastgru.call.sequences import Sequences, sequences_of, sizes_of
 from fastgru.spec import GRUSpec
 
 _INPUTS = "Tensor x, Tensor? h_0, Tensor? reset_state, Tensor[] weights"
@@ -52,26 +53,19 @@ def _checked(call: Call) -> tuple[Request, Call]:
     Raises:
         FastGRUError: what does not fit.
     """
-    spec, x, h_0, weights, sequences, _, _, batch_first = call
+    spec, x, h_0, weights, (batch_sizes, lengths, reset, reset_state), _, _, batch_first = call
     if x.dtype not in core_calls.DTYPES or x.layout is not torch.strided:
         raise errors.operator_arguments("type of `x`", (x.dtype, x.layout), (list(core_calls.DTYPES), torch.strided))
-    if sequences.batch_sizes is not None:
-        sizes = checks.batch_sizes_of(x, sequences.batch_sizes)
-        sequences = sequences._replace(batch_sizes=sizes, lengths=None)
-        steps, rows = len(sizes), int(sizes[0])
+    if batch_sizes is not None:
+        lengths = None
     elif x.dim() != 3:
         raise errors.input_rank("fastgru::gradients", x.dim(), (3,), "(T, B, I), or (B, T, I) with batch_first")
-    else:
-        steps, rows = (x.shape[1], x.shape[0]) if batch_first else (x.shape[0], x.shape[1])
-    operator_checks.check_types(spec, x, h_0, weights, rows)
-    checks.check_reset_state(spec, sequences, x, rows)
-    if sequences.lengths is not None:
-        sequences = sequences._replace(lengths=checks.lengths_of(sequences.lengths, steps, rows))
-    if sequences.reset is not None:
-        shape, layout = ((rows, steps), "(B, T)") if batch_first else ((steps, rows), "(T, B)")
-        sequences = sequences._replace(reset=checks.reset_of(sequences.reset, shape, x.device, layout))
+    sequences = sequences_of(x, batch_first, batch_sizes, lengths, reset, reset_state)
+    sizes = sizes_of(x, batch_first, sequences.batch_sizes)
+    operator_checks.check_types(spec, x, h_0, weights, sizes[1])
+    build.check_reset_state(spec, sequences, x, sizes[1])
     call = call._replace(sequences=sequences)
-    return unwatched_request(call, x.dtype, (steps, rows)), call
+    return unwatched_request(call, x.dtype, sizes), call
 
 
 @torch.library.custom_op(

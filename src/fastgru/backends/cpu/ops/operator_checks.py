@@ -6,51 +6,60 @@ Inside a graph the sizes are symbols, and nothing is looked at; this runs with t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from fastgru import errors
 from fastgru.backends.cpu import core_calls
-from fastgru.backends.cpu.ops.inputs import Inputs
-from fastgru.call import checks
+from fastgru.backends.cpu.ops import calls
+from fastgru.call import build
+from fastgru.call.request import Call
+from fastgru.call.sequences import check_reset, lengths_of
 from fastgru.spec import GRUSpec
 
 
-def checked(own: Inputs) -> Inputs:
-    """The inputs, with lengths that nobody else can change.
+def checked(arguments: Sequence[Any]) -> Call:
+    """The call of an operator's arguments, with lengths that nobody else can change.
 
     Raises:
         OperandError, DTypeError, ShapeError, RankError, SequenceError, SequenceTypeError: what does not fit.
     """
-    _check_options(own)
-    models = own.x.shape[:-3]
-    for name, tensor in own.named_tensors():
+    tensors, options = calls.parted(arguments)
+    _check_options(tensors, *options[:2])
+    call = calls.of(arguments)
+    models = call.x.shape[:-3]
+    for name, tensor in calls.named_tensors(tensors):
         if tensor.shape[: len(models)] != models:
             raise errors.operator_arguments(f"models of `{name}`", tuple(tensor.shape), (*models, "..."))
+    lengths = call.sequences.lengths
     if len(models) == 0:
-        return own._replace(lengths=_check_one(own, own.lengths))
-    first = own.model(0) if models[0] > 0 else None
-    lengths = own.lengths
+        return _with_lengths(call, _check_one(call, lengths))
+    first = calls.of_model(call, 0) if models[0] > 0 else None
     if first is not None and lengths is not None:
         lengths = torch.stack([cast("Tensor", _check_one(first, one)) for one in lengths.unbind()])
     elif first is not None:
         _check_one(first, None)
-    return own._replace(lengths=lengths)
+    return _with_lengths(call, lengths)
 
 
-def _check_options(own: Inputs) -> None:
+def _with_lengths(call: Call, lengths: Tensor | None) -> Call:
+    return call._replace(sequences=call.sequences._replace(lengths=lengths))
+
+
+def _check_options(tensors: Sequence[Any], num_layers: int, bidirectional: bool) -> None:
     """What has to be right before the sizes can be asked for."""
-    checks.check_tensors(x=own.x)
-    if own.x.dtype not in (torch.float32, torch.float64):
-        raise errors.operator_dtype(own.x.dtype)
-    if own.x.dim() not in (3, 4):
-        raise errors.input_rank("fastgru::forward", own.x.dim(), (3, 4), "(T, B, I), or with models in front")
-    for name, tensor in own.named_tensors():
+    x, weights = tensors[0], tensors[calls.FIRST_WEIGHT :]
+    build.check_tensors(x=x)
+    if x.dtype not in (torch.float32, torch.float64):
+        raise errors.operator_dtype(x.dtype)
+    if x.dim() not in (3, 4):
+        raise errors.input_rank("fastgru::forward", x.dim(), (3, 4), "(T, B, I), or with models in front")
+    for name, tensor in calls.named_tensors(tensors):
         if tensor.layout is not torch.strided:
             raise errors.operator_arguments(f"layout of `{name}`", tensor.layout, torch.strided)
-    check_weights(own.weights, own.num_layers, own.bidirectional, own.x.dim() - 1)
+    check_weights(weights, num_layers, bidirectional, x.dim() - 1)
 
 
 def check_weights(weights: Sequence[Tensor], num_layers: int, bidirectional: bool, rank: int) -> None:
@@ -67,26 +76,25 @@ def check_weights(weights: Sequence[Tensor], num_layers: int, bidirectional: boo
         raise errors.operator_arguments("hidden_size", weights[1].shape[-1], "at least 1")
 
 
-def _check_one(own: Inputs, lengths: Tensor | None) -> Tensor | None:
+def _check_one(call: Call, lengths: Tensor | None) -> Tensor | None:
     """Checks what one model is given; its lengths, copied."""
-    request = own.request
-    steps, batch = request.steps, request.batch
-    check_types(own.spec, own.x, own.h_0, own.weights, batch)
-    checks.check_reset_state(own.spec, own.call.sequences, own.x, batch)
-    if own.reset is not None:
-        shape, layout = ((batch, steps), "(B, T)") if own.batch_first else ((steps, batch), "(T, B)")
-        checks.check_reset(own.reset, shape, layout)
-    return None if lengths is None else checks.lengths_of(lengths, steps, batch)
+    steps, batch = calls.sizes(call)
+    check_types(call.spec, call.x, call.h_0, call.weights, batch)
+    build.check_reset_state(call.spec, call.sequences, call.x, batch)
+    if call.sequences.reset is not None:
+        shape, layout = ((batch, steps), "(B, T)") if call.batch_first else ((steps, batch), "(T, B)")
+        check_reset(call.sequences.reset, shape, layout)
+    return None if lengths is None else lengths_of(lengths, steps, batch)
 
 
 def check_types(spec: GRUSpec, x: Tensor, h_0: Tensor | None, weights: Sequence[Tensor], batch: int) -> None:
-    """As `fastgru.call.checks.check_operands`, without the mixed types that autocast allows the layer."""
+    """As `fastgru.call.build.check_operands`, without the mixed types that autocast allows the layer."""
     with torch.autocast("cpu", enabled=False):
-        checks.check_operands(spec, x, h_0, tuple(weights), batch)
+        build.check_operands(spec, x, h_0, tuple(weights), batch)
 
 
 def check_outer(
-    own: Inputs,
+    call: Call,
     d_output: Tensor | None,
     d_h_n: Tensor | None,
     output: Tensor | None,
@@ -94,15 +102,15 @@ def check_outer(
     wanted: Sequence[bool],
 ) -> None:
     """Raises when gradients or results do not fit the inputs, which have been checked."""
-    spec, models, x = own.spec, own.x.shape[:-3], own.x
+    spec, models, x = call.spec, call.x.shape[:-3], call.x
     results = (*x.shape[:-1], spec.num_directions * spec.hidden_size)
-    states = (*models, spec.num_layers * spec.num_directions, own.request.batch, spec.hidden_size)
+    states = (*models, spec.num_layers * spec.num_directions, calls.sizes(call)[1], spec.hidden_size)
     expected = {"d_output": (d_output, results), "d_h_n": (d_h_n, states), "output": (output, results)}
     for name, (tensor, shape) in expected.items():
         if tensor is not None and (tensor.shape != shape or tensor.dtype != x.dtype):
             raise errors.operator_arguments(f"`{name}`", (tuple(tensor.shape), tensor.dtype), (shape, x.dtype))
-    if saved is not None and (saved.dtype != x.dtype or saved.shape != (*models, own.saved_values())):
-        size = (*models, own.saved_values())
+    size = (*models, calls.saved_values(call))
+    if saved is not None and (saved.dtype != x.dtype or saved.shape != size):
         raise errors.operator_arguments("`saved`", (tuple(saved.shape), saved.dtype), (size, x.dtype))
-    if len(wanted) != 3 + len(own.weights):
-        raise errors.operator_arguments("values of `wanted`", len(wanted), 3 + len(own.weights))
+    if len(wanted) != len(call.inputs):
+        raise errors.operator_arguments("values of `wanted`", len(wanted), len(call.inputs))

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from fastgru.backends import aten, reference
-from fastgru.backends.cpu.ops.inputs import Inputs
+from fastgru.backends.cpu.ops import calls
+from fastgru.call.request import Call
 
 _Maybe = Tensor | None
 
@@ -67,29 +68,28 @@ def through(
         return _found(run(*aliases), aliases, outer, wanted, creates_graph)
 
 
-def gradients(own: Inputs, outer: Sequence[_Maybe], wanted: Sequence[bool]) -> list[_Maybe]:
-    """The gradients of what is differentiable; None where not wanted.
+def gradients(call: Call, outer: Sequence[_Maybe], wanted: Sequence[bool]) -> list[_Maybe]:
+    """The gradients of the call's inputs; None where not wanted.
 
     Args:
-        own: the inputs, of one model.
+        call: of one model.
         outer: the gradients of output and h_n, at least one of them.
-        wanted: for each of what is differentiable.
+        wanted: for each of the inputs.
     """
-    backend = aten.BACKEND if own.reset is None else reference.BACKEND
-    request, call = own.request, own.call
-    return through(lambda *t: backend.run(request, call.with_inputs(*t)), own.differentiable, outer, wanted)
+    backend = aten.BACKEND if call.sequences.reset is None else reference.BACKEND
+    request = calls.request_of(call)
+    return through(lambda *t: backend.run(request, call.with_inputs(*t)), call.inputs, outer, wanted)
 
 
 def second_gradients(
-    own: Inputs, outer: Sequence[_Maybe], wanted: Sequence[bool], given: Sequence[_Maybe], asked: Sequence[bool]
+    call: Call, outer: Sequence[_Maybe], wanted: Sequence[bool], given: Sequence[_Maybe], asked: Sequence[bool]
 ) -> list[_Maybe]:
     """As `ops.derivatives.second_gradients`, with `asked` for d_output and d_h_n in front too."""
 
-    def run(d_output: _Maybe, d_h_n: _Maybe, x: Any, h_0: _Maybe, reset_state: _Maybe, *weights: Any) -> list[_Maybe]:
-        again = own._replace(x=x, h_0=h_0, reset_state=reset_state, weights=weights)
-        return gradients(again, (d_output, d_h_n), wanted)
+    def run(d_output: _Maybe, d_h_n: _Maybe, *inputs: Any) -> list[_Maybe]:
+        return gradients(call.with_inputs(*inputs), (d_output, d_h_n), wanted)
 
-    return through(run, (*outer, *own.differentiable), given, asked)
+    return through(run, (*outer, *call.inputs), given, asked)
 
 
 def _aliases(tensors: Sequence[Any], wanted: Sequence[bool]) -> list[Any]:

@@ -12,36 +12,37 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fastgru.backends.cpu.ops.inputs import Inputs
+from fastgru.backends.cpu.ops import calls
+from fastgru.call.request import Call
 
 # Steps of all directions up to which this way is the quicker one under torch.func, measured.
 MOST_STEPS = 8
 
 
-def serves(own: Inputs) -> bool:
+def serves(call: Call) -> bool:
     """Whether there are only a few steps, of one model without lengths and resets."""
-    if own.lengths is not None or own.reset is not None or own.is_side_by_side:
+    if call.sequences.lengths is not None or call.sequences.reset is not None or calls.is_of_many_models(call):
         return False
-    return own.request.steps * own.spec.num_directions <= MOST_STEPS
+    return calls.sizes(call)[0] * call.spec.num_directions <= MOST_STEPS
 
 
-def run(own: Inputs) -> tuple[Tensor, Tensor]:
+def run(call: Call) -> tuple[Tensor, Tensor]:
     """Output and h_n, as functions that anything can follow to any order."""
-    spec = own.spec
-    x = own.x.transpose(0, 1) if own.batch_first else own.x
-    per_cell = len(own.weights) // (spec.num_layers * spec.num_directions)
+    spec = call.spec
+    x = call.x.transpose(0, 1) if call.batch_first else call.x
+    per_cell = len(call.weights) // (spec.num_layers * spec.num_directions)
     last_states: list[Tensor] = []
     for _ in range(spec.num_layers):
         outputs = []
         for direction in range(spec.num_directions):
             cell = len(last_states)
-            h = x.new_zeros(x.shape[1], spec.hidden_size) if own.h_0 is None else own.h_0[cell]
-            weights = own.weights[cell * per_cell : (cell + 1) * per_cell]
+            h = x.new_zeros(x.shape[1], spec.hidden_size) if call.h_0 is None else call.h_0[cell]
+            weights = call.weights[cell * per_cell : (cell + 1) * per_cell]
             states = _run_direction(x, h, weights, direction == 1)
             outputs.append(torch.stack(states[::-1] if direction == 1 else states))
             last_states.append(states[-1])
         x = outputs[0] if spec.num_directions == 1 else torch.cat(outputs, -1)
-    return x.transpose(0, 1).contiguous() if own.batch_first else x, torch.stack(last_states)
+    return x.transpose(0, 1).contiguous() if call.batch_first else x, torch.stack(last_states)
 
 
 def _run_direction(x: Tensor, h: Tensor, weights: Sequence[Tensor], is_reverse: bool) -> list[Tensor]:

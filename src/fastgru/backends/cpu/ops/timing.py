@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from fastgru.backends.cpu.ops.inputs import Inputs
+from fastgru.backends.cpu.ops import calls
+from fastgru.call.request import Call
 
 
 class Timing:
@@ -21,15 +22,16 @@ class Timing:
         marks: booleans (D, T, 1, B, 1): the first step, and those before which the state is put back; None: no such.
     """
 
-    def __init__(self, own: Inputs) -> None:
-        self.own, self.directions = own, 2 if own.bidirectional else 1
+    def __init__(self, call: Call) -> None:
+        self.call, self.directions = call, call.spec.num_directions
+        lengths, reset = call.sequences.lengths, call.sequences.reset
         self.alive: Tensor | None = None
         self.marks: Tensor | None = None
         self._is_anew: Tensor | None = None
-        marks = None if own.reset is None else self.turned(own.reset)
-        if own.lengths is not None:
-            times = torch.arange(own.request.steps, device=own.x.device).unsqueeze(1)
-            alive = own.lengths.to(own.x.device) > times
+        marks = None if reset is None else self.turned(reset)
+        if lengths is not None:
+            times = torch.arange(calls.sizes(call)[0], device=call.x.device).unsqueeze(1)
+            alive = lengths.to(call.x.device) > times
             self.alive = self.both(alive.unsqueeze(-1))
             marks = None if marks is None else marks & alive
         if marks is not None:
@@ -47,7 +49,7 @@ class Timing:
 
     def turned(self, x: Tensor) -> Tensor:
         """Between the caller's layout and steps first."""
-        return x.transpose(0, 1) if self.own.batch_first else x
+        return x.transpose(0, 1) if self.call.batch_first else x
 
     def both(self, x: Tensor) -> Tensor:
         """(T, B, F) for every direction."""
@@ -91,7 +93,7 @@ class Timing:
 
     def leaving(self, x: Tensor) -> Tensor:
         """Steps first, in the caller's layout."""
-        return self.turned(x).contiguous() if self.own.batch_first else x
+        return self.turned(x).contiguous() if self.call.batch_first else x
 
     def cells(self, layer: int) -> slice:
         """Which of all states are a layer's."""
@@ -99,7 +101,7 @@ class Timing:
 
     def stacked(self, weights: Sequence[Tensor | None], layer: int) -> list[Tensor | None]:
         """A layer's weights of each kind, (D, ...); None where no direction has one."""
-        per_layer = len(weights) // self.own.num_layers
+        per_layer = len(weights) // self.call.spec.num_layers
         per_cell = per_layer // self.directions
         own = weights[layer * per_layer : (layer + 1) * per_layer]
         return [self._stack(own[i::per_cell]) for i in range(per_cell)]

@@ -13,25 +13,27 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from fastgru.backends import saving
-from fastgru.backends.cpu.ops.inputs import Inputs
+from fastgru.backends.cpu.ops import calls
 from fastgru.backends.cpu.ops.recurrence import keep, rule
+from fastgru.call.request import Call
 
 # Size of the largest tensors of a piece; around it, times differ little.
 _PIECE_BYTES = 16 << 20
 
 
-def run(call: Callable[..., tuple[Tensor, ...]], own: Inputs, *parts: Sequence[Tensor | None]) -> tuple[Tensor, ...]:
-    """`call` on the inputs and on lists of tensors, for every model where several stand side by side.
+def run(compute: Callable[..., tuple[Tensor, ...]], call: Call, *parts: Sequence[Tensor | None]) -> tuple[Tensor, ...]:
+    """`compute` on a call and on lists of tensors, for every model where there are many.
 
     Args:
-        call: takes the inputs of one model, and `parts`; it holds no tensors itself.
-        own: the inputs, of one model or of several side by side.
-        parts: lists of tensors, which stand side by side as well.
+        compute: takes the call of one model, and `parts`; it holds no tensors itself.
+        call: of one model, or of many.
+        parts: lists of tensors, likewise.
     """
     is_transformed = torch._C._are_functorch_transforms_active()
-    if not is_transformed and not own.is_side_by_side:
-        return call(own, *parts)
-    leaves, structure = tree_flatten((own, *parts))
+    is_of_many = calls.is_of_many_models(call)
+    if not is_transformed and not is_of_many:
+        return compute(call, *parts)
+    leaves, structure = tree_flatten((call, *parts))
     places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
     blank = [None if isinstance(leaf, Tensor) else leaf for leaf in leaves]
 
@@ -39,12 +41,12 @@ def run(call: Callable[..., tuple[Tensor, ...]], own: Inputs, *parts: Sequence[T
         filled = list(blank)
         for place, tensor in zip(places, tensors, strict=True):
             filled[place] = tensor
-        return call(*tree_unflatten(filled, structure))
+        return compute(*tree_unflatten(filled, structure))
 
-    function = torch.vmap(direct) if own.is_side_by_side else direct
+    function = torch.vmap(direct) if is_of_many else direct
     tensors = [leaves[place] for place in places]
     if is_transformed:
-        return _Whole.apply(function, own.size_of_gates(), *tensors)  # type: ignore[no-any-return, no-untyped-call]
+        return _Whole.apply(function, calls.bytes_of_gates(call), *tensors)  # type: ignore[no-any-return, no-untyped-call]
     return function(*tensors)
 
 
