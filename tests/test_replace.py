@@ -235,3 +235,51 @@ def test_what_is_not_a_module_is_refused():
         fastgru.replace_gru(STOCK_GRU)
     with pytest.raises(TypeError, match=r"`model` is a list"):
         fastgru.restore_gru([STOCK_GRU(3, 4)])
+
+
+# -- freezing a whole model ----------------------------------------------------------------------
+
+
+def test_a_model_is_swapped_and_frozen_in_one_line():
+    model, x = Tagger().eval(), torch.randn(2, 6, 4)
+    with torch.no_grad():
+        expected = model(x)
+        report = fastgru.replace_gru(model, freeze=True)
+        assert report.freezing.frozen == ("encoder", "stack.0")
+        assert report.freezing.skipped == {}
+        assert torch.allclose(model(x), expected, atol=1e-6)
+        assert model.encoder.is_frozen
+        model.encoder.weight_hh_l0.mul_(2)
+        with pytest.raises(fastgru.errors.FrozenError):
+            model(x)
+
+
+def test_freezing_gives_the_same_bits():
+    model, x = fastgru.replace_gru(Tagger().eval()).model, torch.randn(2, 6, 4)
+    with torch.no_grad():
+        expected = model(x)
+        fastgru.freeze(model)
+        assert torch.equal(model(x), expected)
+        fastgru.unfreeze(model)
+        assert not model.encoder.is_frozen
+        assert torch.equal(model(x), expected)
+
+
+def test_a_layer_that_cannot_be_frozen_is_reported_and_the_others_are_frozen():
+    model = nn.Sequential(
+        fastgru.GRU(3, 4), parametrizations.weight_norm(fastgru.GRU(3, 4), "weight_hh_l0"), nn.Linear(3, 4)
+    )
+    model.append(STOCK_GRU(3, 4)).append(fastgru.GRU(3, 4, proj_size=2))
+    report = fastgru.freeze(model)
+    assert report.frozen == ("0",)
+    assert list(report.skipped) == ["1", "3", "4"]
+    assert "weight_hh_l0" in report.skipped["1"]
+    assert "replace_gru" in report.skipped["3"]
+    assert "proj_size" in report.skipped["4"]
+    assert repr(report).startswith("Layers frozen: 1; not frozen: 3.")
+
+
+@pytest.mark.parametrize("call", [fastgru.freeze, fastgru.unfreeze])
+def test_freezing_takes_models_alone(call):
+    with pytest.raises(TypeError, match=r"Expected a torch\.nn\.Module"):
+        call([fastgru.GRU(3, 4)])

@@ -21,6 +21,7 @@ _HOMES = {
     "cpu_info": "fastgru.levels",
     "errors": "fastgru.errors",
     "explain": "fastgru.explanation",
+    "freeze": "fastgru.integrations.frozen_models",
     "functional": "fastgru.functional",
     "last_output": "fastgru.nn.sequence_inputs",
     "onnx": "fastgru.integrations.onnx",
@@ -28,6 +29,7 @@ _HOMES = {
     "patch": "fastgru.integrations.patching",
     "replace_gru": "fastgru.integrations.replace",
     "restore_gru": "fastgru.integrations.replace",
+    "unfreeze": "fastgru.integrations.frozen_models",
     "use_backend": "fastgru.dispatch",
 }
 
@@ -42,6 +44,7 @@ __all__ = [
     "cpu_info",
     "errors",
     "explain",
+    "freeze",
     "functional",
     "last_output",
     "onnx",
@@ -49,6 +52,7 @@ __all__ = [
     "patch",
     "replace_gru",
     "restore_gru",
+    "unfreeze",
     "use_backend",
 ]
 
@@ -57,6 +61,7 @@ if TYPE_CHECKING:
     from fastgru.dispatch import use_backend
     from fastgru.explanation import explain
     from fastgru.integrations import onnx, opacus
+    from fastgru.integrations.frozen_models import freeze, unfreeze
     from fastgru.integrations.patching import patch
     from fastgru.integrations.replace import replace_gru, restore_gru
     from fastgru.levels import cpu_info

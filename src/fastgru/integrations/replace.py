@@ -6,12 +6,14 @@ Code that has yet to build its layers is served by `fastgru.integrations.patchin
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 from torch.nn.modules import rnn
 from torch.nn.utils import parametrize
 
+from fastgru.integrations.frozen_models import Freezing, check_model
+from fastgru.integrations.frozen_models import freeze as freeze_layers
 from fastgru.nn.cell import GRUCell
 from fastgru.nn.gru import GRU
 
@@ -29,6 +31,7 @@ class Replacement:
         swapped: for each layer changed, its path in the model (empty for the model itself) and
             its new class.
         skipped: for each layer left as it was, its path and the reason.
+        freezing: what was frozen, where that was asked for; else None.
 
     Example:
         >>> report = fastgru.replace_gru(torch.nn.Sequential(torch.nn.GRU(3, 4)))
@@ -39,15 +42,17 @@ class Replacement:
     model: nn.Module
     swapped: Mapping[str, str]
     skipped: Mapping[str, str]
+    freezing: Freezing | None = None
 
     def __repr__(self) -> str:
         lines = [f"Layers changed: {len(self.swapped)}; left as they were: {len(self.skipped)}."]
         lines += [f"  {_place(path)}: now {name}" for path, name in self.swapped.items()]
         lines += [f"  {_place(path)}: left, {reason}" for path, reason in self.skipped.items()]
+        lines += [] if self.freezing is None else [repr(self.freezing)]
         return "\n".join(lines)
 
 
-def replace_gru(model: nn.Module) -> Replacement:
+def replace_gru(model: nn.Module, freeze: bool = False) -> Replacement:
     """Makes every `torch.nn.GRU` and `GRUCell` inside `model` ours, in place.
 
     Only the class of each layer changes. The layer stays the same object, with the same Parameter
@@ -61,6 +66,7 @@ def replace_gru(model: nn.Module) -> Replacement:
 
     Args:
         model: any module.
+        freeze: also freeze every layer, as `fastgru.freeze` does: for a model that is served, not trained.
 
     Returns:
         A report: `model` itself, what was swapped, what was skipped and why.
@@ -74,7 +80,8 @@ def replace_gru(model: nn.Module) -> Replacement:
         Layers changed: 1; left as they were: 0.
           encoder: now fastgru.GRU
     """
-    return _change_layers(model, _OURS)
+    report = _change_layers(model, _OURS)
+    return replace(report, freezing=freeze_layers(model)) if freeze else report
 
 
 def restore_gru(model: nn.Module) -> Replacement:
@@ -103,11 +110,7 @@ def restore_gru(model: nn.Module) -> Replacement:
 
 def _change_layers(model: nn.Module, classes: Mapping[type[nn.Module], type[nn.Module]]) -> Replacement:
     """Changes the class of each layer in `model` whose class is a key of `classes`."""
-    if not isinstance(model, nn.Module):
-        raise TypeError(
-            f"`model` is a {type(model).__name__}. Expected a torch.nn.Module. "
-            "Pass the model itself, not its parameters or its class."
-        )
+    check_model(model)
     swapped, skipped = {}, {}
     for path, module in list(model.named_modules()):
         if not issubclass(type(module), tuple(classes)):
