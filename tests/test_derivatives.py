@@ -290,7 +290,7 @@ def test_the_core_leaves_what_it_cannot_read_to_operators(passes, monkeypatch):
 
 
 def test_the_core_takes_tangents_of_the_right_sizes_only():
-    core = _core.Core(5, 5, 1, 1, True, "float32")
+    sizes = _core.LayerSizes(5, 5, 1, 1, True, "float32")
     weight, bias, a, start = (
         torch.randn(1, 15, 5),
         torch.randn(1, 15),
@@ -299,32 +299,32 @@ def test_the_core_takes_tangents_of_the_right_sizes_only():
     )
     nothing = (None,) * 4
     right = (weight, bias, a, start, weight, bias, a, start)
-    passed = core.forward_tangent(None, right, 1)
+    passed = sizes.forward_tangent(None, right, 1)
     assert [t.shape for t in passed] == [(1, 4, 1, 2, 5), (1, 4, 1, 2, 5), (1, 4, 1, 2, 40)]
-    assert core.forward_tangent(None, (weight, bias, a, start, *nothing), 1) is not None
+    assert sizes.forward_tangent(None, (weight, bias, a, start, *nothing), 1) is not None
     alive = torch.ones(1, 4, 1, 2, 1, dtype=torch.bool)
-    assert core.forward_tangent(alive, right, 1) is not None
-    assert core.forward_tangent(alive[:, :3], right, 1) is None
-    assert core.forward_tangent(alive.float(), right, 1) is None
+    assert sizes.forward_tangent(alive, right, 1) is not None
+    assert sizes.forward_tangent(alive[:, :3], right, 1) is None
+    assert sizes.forward_tangent(alive.float(), right, 1) is None
     for place in range(8):
         for wrong in (right[place].double(), right[place][..., :-1], right[place].unsqueeze(0), 3):
             given = list(right)
             given[place] = wrong
-            assert core.forward_tangent(None, tuple(given), 1) is None
-    assert core.forward_tangent(None, right[:7], 1) is None
-    assert core.forward_tangent(None, (weight, bias, a[:, :0], start, *nothing), 1) is None
+            assert sizes.forward_tangent(None, tuple(given), 1) is None
+    assert sizes.forward_tangent(None, right[:7], 1) is None
+    assert sizes.forward_tangent(None, (weight, bias, a[:, :0], start, *nothing), 1) is None
     states, d_states, gates = passed
-    assert core.backward_tangent(None, right, passed, states, None, 1) is not None
+    assert sizes.backward_tangent(None, right, passed, states, None, 1) is not None
     for wrong in (
         (states, d_states),
         (states, d_states, gates[..., 1:]),
         (states[:, :3], d_states, gates),
         (None,) * 3,
     ):
-        assert core.backward_tangent(None, right, wrong, states, None, 1) is None
-    assert core.backward_tangent(None, right, passed, states[:, :3].contiguous(), None, 1) is None
-    assert core.backward_tangent(None, right, passed, states, states.double(), 1) is None
-    assert _core.Core(5, 5, 1, 1, True, "bfloat16").forward_tangent(None, right, 1) is None
+        assert sizes.backward_tangent(None, right, wrong, states, None, 1) is None
+    assert sizes.backward_tangent(None, right, passed, states[:, :3].contiguous(), None, 1) is None
+    assert sizes.backward_tangent(None, right, passed, states, states.double(), 1) is None
+    assert _core.LayerSizes(5, 5, 1, 1, True, "bfloat16").forward_tangent(None, right, 1) is None
 
 
 def test_values_past_an_end_reach_no_derivative():

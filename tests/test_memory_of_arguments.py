@@ -279,37 +279,37 @@ def test_more_to_save_than_there_are_addresses():
 
 
 def test_the_core_refuses_memory_that_is_too_small():
-    core = _core.Core(3, 4, 1, 1, True, "float32")
+    sizes = _core.LayerSizes(3, 4, 1, 1, True, "float32")
     layer, x = fastgru.GRU(3, 4), torch.randn(5, 2, 3)
     weights = tuple(layer.parameters())
-    needed = core.saved_values(10, 10, False)
-    output, h_n, own = core.forward_tensors(x, None, weights, None, None, None, False, torch.empty, False, 1)
+    needed = sizes.saved_values(10, 10, False)
+    output, h_n, own = sizes.forward_tensors(x, None, weights, None, None, None, False, torch.empty, False, 1)
     assert own.shape == (needed,)
     rest = (False, torch.ones_like(output), None, (True, False, False, *(True,) * 4), 1)
     for count, is_enough in ((needed, True), (needed - 1, False)):
         saved = torch.empty(count)
         saved[:] = own[:count]
-        got = core.backward_tensors(x, None, weights, None, None, None, False, output, saved, *rest)
+        got = sizes.backward_tensors(x, None, weights, None, None, None, False, output, saved, *rest)
         assert (got is not None) == is_enough
         address = (saved.data_ptr(), count)
         places = ((x.data_ptr(), 6, 3), 0, ((0, 0, 0), 0, 0), tuple(w.data_ptr() for w in weights))
         call = ((5, 2, 0, 0, 0), *places, (output.data_ptr(), 8, 4), h_n.data_ptr(), address, False, 1)
         models = _core.Models(1, {}, [], [])
         if is_enough:
-            core.forward(*call, models)
+            sizes.forward(*call, models)
         else:
             with pytest.raises(ValueError, match="too small"):
-                core.forward(*call, models)
+                sizes.forward(*call, models)
 
 
 def test_the_core_refuses_a_pool_that_gives_too_little():
-    core, weights = _core.Core(3, 64, 1, 1, True, "float32"), tuple(fastgru.GRU(3, 64).parameters())
+    sizes, weights = _core.LayerSizes(3, 64, 1, 1, True, "float32"), tuple(fastgru.GRU(3, 64).parameters())
     x = torch.randn(2000, 2, 3)
-    needed = core.saved_values(4000, 4000, False)
+    needed = sizes.saved_values(4000, 4000, False)
     assert needed * 4 >= _core.POOLED_BYTES
 
     def run(from_pool):
-        return core.forward_tensors(x, None, weights, None, None, None, False, from_pool, False, 1)
+        return sizes.forward_tensors(x, None, weights, None, None, None, False, from_pool, False, 1)
 
     assert run(lambda values, _: torch.empty(values))[2].shape == (needed,)
     for given in (torch.empty(needed - 1), torch.empty(needed, dtype=torch.float64), torch.empty(needed, 1), None):
@@ -319,13 +319,13 @@ def test_the_core_refuses_a_pool_that_gives_too_little():
 
 @pytest.mark.parametrize("sizes", [[0, 2], [2, 3], [2, 0], [3, 1], [2, 1, 1], [-1, 1], [2**62, 2]])
 def test_the_core_refuses_batch_sizes_that_do_not_fit(sizes):
-    core, x = _core.Core(3, 4, 1, 1, False, "float32"), torch.randn(3, 3)
+    layer, x = _core.LayerSizes(3, 4, 1, 1, False, "float32"), torch.randn(3, 3)
     weights = torch.randn(12, 3), torch.randn(12, 4)
     output, h_n, own = torch.empty(3, 4), torch.empty(1, 2, 4), torch.tensor(sizes)
     call = ((len(sizes), 2, 3, own.data_ptr(), 0), (x.data_ptr(), 0, 3), 0, ((0, 0, 0), 0, 0))
     rest = (tuple(w.data_ptr() for w in weights), (output.data_ptr(), 0, 4), h_n.data_ptr(), (0, 0), False, 1)
     with pytest.raises(ValueError, match="do not fit"):
-        core.forward(*call, *rest, _core.Models(1, {}, [], []))
+        layer.forward(*call, *rest, _core.Models(1, {}, [], []))
 
 
 def changed_by_a_thread(change, call, seconds=1.0):

@@ -28,7 +28,7 @@ every_core_door = pytest.mark.parametrize("door", CORE_DOORS)
 def _names_of_arguments():
     """Of the methods of the core, in their order, as the stub has them."""
     stub = ast.parse(Path(fastgru.__file__).with_name("_core.pyi").read_text())
-    (core,) = (node for node in stub.body if isinstance(node, ast.ClassDef) and node.name == "Core")
+    (core,) = (node for node in stub.body if isinstance(node, ast.ClassDef) and node.name == "LayerSizes")
     methods = (node for node in core.body if isinstance(node, ast.FunctionDef))
     return {method.name: [argument.arg for argument in method.args.args[1:]] for method in methods}
 

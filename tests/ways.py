@@ -171,12 +171,12 @@ def through(door: str) -> Iterator[None]:
 
 
 @contextmanager
-def replaced_cores(wrap: Callable[[_core.Core], Any]) -> Iterator[None]:
+def replaced_cores(wrap: Callable[[_core.LayerSizes], Any]) -> Iterator[None]:
     """Inside, every call of the core goes to what `wrap` makes of it."""
-    real = _core.Core
+    real = _core.LayerSizes
     with (
-        mock.patch.object(core_calls, "_CORES", {dtype: {} for dtype in core_calls.DTYPES}),
-        mock.patch.object(core_calls._core, "Core", lambda *sizes: wrap(real(*sizes))),
+        mock.patch.object(core_calls, "_SIZES", {dtype: {} for dtype in core_calls.DTYPES}),
+        mock.patch.object(core_calls._core, "LayerSizes", lambda *sizes: wrap(real(*sizes))),
     ):
         yield
 
@@ -184,7 +184,7 @@ def replaced_cores(wrap: Callable[[_core.Core], Any]) -> Iterator[None]:
 class _Idle:
     """A core that may look at tensors and refuse them, but not compute."""
 
-    def __init__(self, core: _core.Core) -> None:
+    def __init__(self, core: _core.LayerSizes) -> None:
         self._core = core
 
     def __getattr__(self, name: str) -> Any:

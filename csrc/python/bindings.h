@@ -38,7 +38,7 @@ auto with_type(Type type, const Visit& visit) {
 }
 
 // A layer's sizes.
-struct Core {
+struct LayerSizes {
     Spec spec;
     bool has_bias;
     Type type;
@@ -101,11 +101,11 @@ void run_one(const Call& call) {
 }
 
 // Calls on memory by address: address_calls.cpp.
-void bind_address_calls(nb::module_& m, nb::class_<Core>& core);
+void bind_address_calls(nb::module_& m, nb::class_<LayerSizes>& sizes);
 // Second derivatives, by address: tangent_calls.cpp.
-void bind_tangent_calls(nb::class_<Core>& core);
+void bind_tangent_calls(nb::class_<LayerSizes>& sizes);
 // Calls from tensors to tensors: tensor_calls.cpp.
-void bind_tensor_calls(nb::module_& m, nb::class_<Core>& core);
+void bind_tensor_calls(nb::module_& m, nb::class_<LayerSizes>& sizes);
 // Likewise with packed parameters: packed_calls.cpp, stepper.cpp.
 void bind_packed_calls(nb::module_& m);
 void bind_stepper(nb::module_& m);

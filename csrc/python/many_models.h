@@ -58,12 +58,12 @@ void move_to_model(Backward<T>& call, const Shifts& by, ptrdiff_t model) {
 
 // The cells of all models one after another, from those of the first. C is Cell or CellGradients.
 template <class C>
-std::vector<C> cells_of_models(const Core& core, const C* first, const std::vector<ptrdiff_t>& by,
+std::vector<C> cells_of_models(const LayerSizes& sizes, const C* first, const std::vector<ptrdiff_t>& by,
                                ptrdiff_t models) {
     std::vector<C> cells;
     for (ptrdiff_t model = 0; model < models; ++model) {
-        for (ptrdiff_t i = 0; i < core.spec.cells(); ++i) {
-            const ptrdiff_t* shifts = by.data() + i * core.tensors_per_cell();
+        for (ptrdiff_t i = 0; i < sizes.spec.cells(); ++i) {
+            const ptrdiff_t* shifts = by.data() + i * sizes.tensors_per_cell();
             C cell = first[i];
             move(cell.weight_ih, shifts[0] * model);
             move(cell.weight_hh, shifts[1] * model);

@@ -47,12 +47,12 @@ void tell_python(const std::exception_ptr& thrown, void*) {
     }
 }
 
-nb::class_<Core> bind_core(nb::module_& m) {
-    nb::class_<Core> core(m, "Core", "Sizes and element type of a layer.");
-    core.def(
+nb::class_<LayerSizes> bind_sizes(nb::module_& m) {
+    nb::class_<LayerSizes> sizes(m, "LayerSizes", "Sizes and element type of a layer.");
+    sizes.def(
         "__init__",
-        [](Core* self, ptrdiff_t input_size, ptrdiff_t hidden_size, ptrdiff_t num_layers, ptrdiff_t num_directions,
-           bool bias, const std::string& type) {
+        [](LayerSizes* self, ptrdiff_t input_size, ptrdiff_t hidden_size, ptrdiff_t num_layers,
+           ptrdiff_t num_directions, bool bias, const std::string& type) {
             const Spec spec{
                 .input_size = input_size,
                 .hidden_size = hidden_size,
@@ -62,11 +62,11 @@ nb::class_<Core> bind_core(nb::module_& m) {
             if (input_size < 0 || hidden_size < 1 || num_layers < 1 || num_directions < 1 || num_directions > 2 ||
                 spec.cells() > kMostCells)
                 throw nb::value_error("the core does not take a layer of these sizes");
-            new (self) Core{spec, bias, type_of(type)};
+            new (self) LayerSizes{spec, bias, type_of(type)};
         },
         nb::arg("input_size"), nb::arg("hidden_size"), nb::arg("num_layers"), nb::arg("num_directions"),
         nb::arg("bias"), nb::arg("type"));
-    return core;
+    return sizes;
 }
 
 void bind_memory(nb::module_& m) {
@@ -131,10 +131,10 @@ NB_MODULE(_core, m) {
     nb::register_exception_translator(tell_python);
 
     m.attr("MOST_CELLS") = kMostCells;
-    nb::class_<Core> core = bind_core(m);
-    bind_address_calls(m, core);
-    bind_tangent_calls(core);
-    bind_tensor_calls(m, core);
+    nb::class_<LayerSizes> sizes = bind_sizes(m);
+    bind_address_calls(m, sizes);
+    bind_tangent_calls(sizes);
+    bind_tensor_calls(m, sizes);
     bind_packed_calls(m);
     bind_stepper(m);
     bind_memory(m);

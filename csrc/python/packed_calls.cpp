@@ -12,7 +12,7 @@ nb::object forward_packed(const Packed& packed, nb::handle input, nb::handle h_0
     if (!packed.holds(parameters)) return nb::none();
     if (!packed.is_current()) return nb::borrow(Py_False);
     Forward<T> call{};
-    call.spec = packed.core().spec;
+    call.spec = packed.sizes().spec;
     call.packed = packed.values();
     call.threads = threads;
     Arguments arguments;
@@ -24,14 +24,14 @@ nb::object forward_packed(const Packed& packed, nb::handle input, nb::handle h_0
 
 void bind_packed_calls(nb::module_& m) {
     nb::class_<Packed>(m, "Packed", "Parameters packed once for many calls.")
-        .def(nb::init<const Core&, nb::tuple, nb::tuple, nb::tuple>(), nb::arg("core"), nb::arg("parameters"),
-             nb::arg("watches"), nb::arg("dense"))
+        .def(nb::init<const LayerSizes&, nb::tuple, nb::tuple, nb::tuple>(), nb::arg("sizes"),
+             nb::arg("parameters"), nb::arg("watches"), nb::arg("dense"))
         .def("is_current", &Packed::is_current, "False when a parameter was written to since.")
         .def(
             "forward_tensors",
             [](const Packed& self, nb::handle input, nb::handle h_0, nb::handle parameters, nb::handle lengths,
                nb::handle reset, nb::handle reset_state, bool batch_first, int threads) {
-                return with_type(self.core().type, [&]<class T>(Tag<T>) {
+                return with_type(self.sizes().type, [&]<class T>(Tag<T>) {
                     return forward_packed<T>(self, input, h_0, parameters, {lengths, reset, reset_state},
                                              batch_first, threads);
                 });

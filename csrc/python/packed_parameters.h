@@ -69,11 +69,11 @@ class Watch {
 class Packed {
   public:
     // `watches` are plain aliases of the parameters, `dense` the same values in dense memory.
-    Packed(const Core& core, nb::tuple parameters, nb::tuple watches, nb::tuple dense)
-        : core_(core),
-          weights_(with_type(core.type, [&]<class T>(Tag<T>) { return packed<T>(core, dense); })),
+    Packed(const LayerSizes& sizes, nb::tuple parameters, nb::tuple watches, nb::tuple dense)
+        : sizes_(sizes),
+          weights_(with_type(sizes.type, [&]<class T>(Tag<T>) { return packed<T>(sizes, dense); })),
           parameters_(std::move(parameters)) {
-        for (nb::handle watch : watches) watches_.emplace_back(watch, core.type);
+        for (nb::handle watch : watches) watches_.emplace_back(watch, sizes.type);
     }
 
     // False when a parameter was written to since.
@@ -97,25 +97,25 @@ class Packed {
         return true;
     }
 
-    const Core& core() const { return core_; }
+    const LayerSizes& sizes() const { return sizes_; }
     const KernelTable& table() const { return *weights_.table; }
     const void* values() const { return weights_.memory.data(); }
 
   private:
     template <class T>
-    static PackedWeights packed(const Core& core, nb::handle dense) {
+    static PackedWeights packed(const LayerSizes& sizes, nb::handle dense) {
         Arguments arguments;
         Cell<T> cells[kMostCells];
-        if (!read_parameters(arguments, core, dense, cells))
+        if (!read_parameters(arguments, sizes, dense, cells))
             throw nb::value_error("parameters are packed from dense tensors on the CPU, of the sizes of the layer");
         const KernelTable& table = active_table();
         const nb::gil_scoped_release released;
-        PackedWeights weights(table, core.spec, cells);
-        if (weights.memory.data() == nullptr) throw OutOfMemory{packed_bytes<T>(table, core.spec)};
+        PackedWeights weights(table, sizes.spec, cells);
+        if (weights.memory.data() == nullptr) throw OutOfMemory{packed_bytes<T>(table, sizes.spec)};
         return weights;
     }
 
-    Core core_;
+    LayerSizes sizes_;
     PackedWeights weights_;
     nb::tuple parameters_;
     std::vector<Watch> watches_;

@@ -45,23 +45,23 @@ Resets<T> resets_at(const ResetArgument& reset) {
 
 // Addresses of all parameters (or of their gradients), in torch's order.
 template <class P, class C>
-void read_cells(const Core& core, nb::handle addresses, C* cells) {
+void read_cells(const LayerSizes& sizes, nb::handle addresses, C* cells) {
     PyObject* sequence = addresses.ptr();
-    const ptrdiff_t per_cell = core.tensors_per_cell();
-    if (!PyTuple_CheckExact(sequence) || PyTuple_GET_SIZE(sequence) != core.spec.cells() * per_cell)
+    const ptrdiff_t per_cell = sizes.tensors_per_cell();
+    if (!PyTuple_CheckExact(sequence) || PyTuple_GET_SIZE(sequence) != sizes.spec.cells() * per_cell)
         throw nb::value_error("the core takes one address for every parameter, in a tuple");
     const auto read = [&](ptrdiff_t i) {
         const size_t address = PyLong_AsSize_t(PyTuple_GET_ITEM(sequence, i));
         if (address == size_t(-1) && PyErr_Occurred()) throw nb::python_error();
         return at<P>(address);
     };
-    for (ptrdiff_t cell = 0; cell < core.spec.cells(); ++cell) {
+    for (ptrdiff_t cell = 0; cell < sizes.spec.cells(); ++cell) {
         const ptrdiff_t i = cell * per_cell;
         cells[cell] = {
             .weight_ih = read(i),
             .weight_hh = read(i + 1),
-            .bias_ih = core.has_bias ? read(i + 2) : nullptr,
-            .bias_hh = core.has_bias ? read(i + 3) : nullptr,
+            .bias_ih = sizes.has_bias ? read(i + 2) : nullptr,
+            .bias_hh = sizes.has_bias ? read(i + 3) : nullptr,
         };
     }
 }

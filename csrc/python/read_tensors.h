@@ -45,16 +45,16 @@ class Arguments {
 
 // Parameters as they are, when all are plain, dense and of the sizes that the core was made for.
 template <class T>
-bool read_parameters(Arguments& arguments, const Core& core, nb::handle parameters, Cell<T>* cells) {
+bool read_parameters(Arguments& arguments, const LayerSizes& sizes, nb::handle parameters, Cell<T>* cells) {
     if (!PyTuple_CheckExact(parameters.ptr())) return false;
-    const int64_t H = core.spec.hidden_size;
-    const ptrdiff_t per_cell = core.tensors_per_cell();
-    if (PyTuple_GET_SIZE(parameters.ptr()) != core.spec.cells() * per_cell) return false;
-    for (ptrdiff_t i = 0; i < core.spec.cells() * per_cell; ++i) {
+    const int64_t H = sizes.spec.hidden_size;
+    const ptrdiff_t per_cell = sizes.tensors_per_cell();
+    if (PyTuple_GET_SIZE(parameters.ptr()) != sizes.spec.cells() * per_cell) return false;
+    for (ptrdiff_t i = 0; i < sizes.spec.cells() * per_cell; ++i) {
         tensors::DLTensor tensor;
         if (!arguments.read<T>(PyTuple_GET_ITEM(parameters.ptr(), i), tensor)) return false;
         const ptrdiff_t cell = i / per_cell, kind = i % per_cell;
-        const int64_t columns = kind == 0 ? core.spec.width(cell / core.spec.num_directions) : H;
+        const int64_t columns = kind == 0 ? sizes.spec.width(cell / sizes.spec.num_directions) : H;
         if (kind < 2 ? !tensors::is_dense(tensor, {3 * H, columns}) : !tensors::is_dense(tensor, {3 * H}))
             return false;
         const T* data = static_cast<const T*>(tensor.data);

@@ -41,7 +41,7 @@ template <class T>
 class Stepping {
   public:
     Stepping(const Packed& packed, nb::object state, nb::object output, int threads)
-        : spec_(packed.core().spec),
+        : spec_(packed.sizes().spec),
           table_(&packed.table()),
           rows_(nb::cast<ptrdiff_t>(output.attr("shape")[0])),
           state_(std::move(state), Tag<T>()),
@@ -111,7 +111,7 @@ class Stepper {
   public:
     Stepper(nb::object packed, nb::object state, nb::object output, int threads)
         : packed_(std::move(packed)), values_(nb::cast<const Packed&>(packed_)) {
-        const Type type = values_.core().type;
+        const Type type = values_.sizes().type;
         // A state of 16 bits would be rounded at every step, unlike that of a whole sequence.
         if (type != Type::float64 && type != Type::float32)
             throw nb::value_error("a stepper computes in float32 or float64");

@@ -16,14 +16,14 @@ struct Tangent {
 
 // The tuple (weight, bias, a, start, and their tangents): those of 3H x H, 3H, T x 1 x B x 3H and 1 x 1 x B x H.
 template <class T>
-bool read_tangent(Arguments& arguments, const Core& core, nb::handle alive, nb::handle inputs,
+bool read_tangent(Arguments& arguments, const LayerSizes& sizes, nb::handle alive, nb::handle inputs,
                   Tangent<T>& tangent) {
     if (!PyTuple_CheckExact(inputs.ptr()) || PyTuple_GET_SIZE(inputs.ptr()) != 8) return false;
     const auto input = [&](Py_ssize_t i) { return nb::handle(PyTuple_GET_ITEM(inputs.ptr(), i)); };
     TangentSteps<T>& call = tangent.steps;
     tensors::DLTensor a;
     if (!arguments.read<T>(input(2), a) || a.ndim != 5) return false;
-    const int64_t G = a.shape[0], steps = a.shape[1], rows = a.shape[3], H = core.spec.hidden_size;
+    const int64_t G = a.shape[0], steps = a.shape[1], rows = a.shape[3], H = sizes.spec.hidden_size;
     if (G == 0 || steps == 0 || rows == 0 || !tensors::is_dense(a, {G, steps, 1, rows, 3 * H})) return false;
     tangent.groups = G, call.steps = steps, call.rows = rows, call.hidden_size = H;
     const bool* is_alive;
@@ -50,13 +50,13 @@ void run_without_gil(const Tangent<T>& tangent, int threads, const Back&... back
 }
 
 template <class T>
-nb::object forward_tangent(const Core& core, nb::handle alive, nb::handle inputs, int threads) {
+nb::object forward_tangent(const LayerSizes& sizes, nb::handle alive, nb::handle inputs, int threads) {
     Arguments arguments;
     Tangent<T> tangent{};
-    if (!read_tangent(arguments, core, alive, inputs, tangent)) return nb::none();
+    if (!read_tangent(arguments, sizes, alive, inputs, tangent)) return nb::none();
     const int64_t G = tangent.groups, steps = tangent.steps.steps, rows = tangent.steps.rows;
-    int64_t states[] = {G, steps, 1, rows, core.spec.hidden_size};
-    int64_t gates[] = {G, steps, 1, rows, 8 * core.spec.hidden_size};
+    int64_t states[] = {G, steps, 1, rows, sizes.spec.hidden_size};
+    int64_t gates[] = {G, steps, 1, rows, 8 * sizes.spec.hidden_size};
     nb::object results[3];
     try {
         results[0] = make(states, tangent.steps.states), results[1] = make(states, tangent.steps.d_states);
@@ -86,14 +86,14 @@ bool read_passed(Arguments& arguments, nb::handle passed, Tangent<T>& tangent) {
 }
 
 template <class T>
-nb::object backward_tangent(const Core& core, nb::handle alive, nb::handle inputs, nb::handle passed,
+nb::object backward_tangent(const LayerSizes& sizes, nb::handle alive, nb::handle inputs, nb::handle passed,
                             nb::handle g_states, nb::handle d_g_states, int threads) {
     Arguments arguments;
     Tangent<T> tangent{};
-    if (!read_tangent(arguments, core, alive, inputs, tangent) || !read_passed(arguments, passed, tangent))
+    if (!read_tangent(arguments, sizes, alive, inputs, tangent) || !read_passed(arguments, passed, tangent))
         return nb::none();
     const int64_t G = tangent.groups, steps = tangent.steps.steps, rows = tangent.steps.rows;
-    const int64_t H = core.spec.hidden_size;
+    const int64_t H = sizes.spec.hidden_size;
     TangentBackSteps<T> first{};
     if (g_states.is_none() || !read_optional(arguments, g_states, {G, steps, 1, rows, H}, first.g_states) ||
         !read_optional(arguments, d_g_states, {G, steps, 1, rows, H}, first.d_g_states))
@@ -113,18 +113,19 @@ nb::object backward_tangent(const Core& core, nb::handle alive, nb::handle input
 
 // Of the core's type where sums are of that type too.
 template <class Visit>
-nb::object with_sums(const Core& core, const Visit& visit) {
-    if (core.type == Type::float64) return visit(Tag<double>());
-    if (core.type == Type::float32) return visit(Tag<float>());
+nb::object with_sums(const LayerSizes& sizes, const Visit& visit) {
+    if (sizes.type == Type::float64) return visit(Tag<double>());
+    if (sizes.type == Type::float32) return visit(Tag<float>());
     return nb::none();
 }
 
 }  // namespace
 
-void bind_tangent_calls(nb::class_<Core>& core) {
-    core.def(
+void bind_tangent_calls(nb::class_<LayerSizes>& sizes) {
+    sizes
+        .def(
             "forward_tangent",
-            [](const Core& self, nb::handle alive, nb::handle inputs, int threads) {
+            [](const LayerSizes& self, nb::handle alive, nb::handle inputs, int threads) {
                 return with_sums(self,
                                  [&]<class T>(Tag<T>) { return forward_tangent<T>(self, alive, inputs, threads); });
             },
@@ -132,7 +133,7 @@ void bind_tangent_calls(nb::class_<Core>& core) {
             "The states of a layer's directions, their tangents, and what the way back needs; or None.")
         .def(
             "backward_tangent",
-            [](const Core& self, nb::handle alive, nb::handle inputs, nb::handle passed, nb::handle g_states,
+            [](const LayerSizes& self, nb::handle alive, nb::handle inputs, nb::handle passed, nb::handle g_states,
                nb::handle d_g_states, int threads) {
                 return with_sums(self, [&]<class T>(Tag<T>) {
                     return backward_tangent<T>(self, alive, inputs, passed, g_states, d_g_states, threads);

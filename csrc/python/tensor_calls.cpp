@@ -10,27 +10,27 @@ tensors::Tensors torch_tensors;
 namespace {
 
 template <class T>
-nb::object forward_tensors(const Core& core, nb::handle input, nb::handle h_0, nb::handle parameters,
+nb::object forward_tensors(const LayerSizes& sizes, nb::handle input, nb::handle h_0, nb::handle parameters,
                            const SequenceArguments& sequences, bool batch_first, nb::handle from_pool,
                            bool recomputes, int threads) {
     Arguments arguments;
     Cell<T> cells[kMostCells];
     Forward<T> call{};
-    call.spec = core.spec;
+    call.spec = sizes.spec;
     call.cells = cells;
     call.recomputes = recomputes;
     call.threads = threads;
-    if (!read_input(arguments, input, batch_first, call) || !read_parameters(arguments, core, parameters, cells))
+    if (!read_input(arguments, input, batch_first, call) || !read_parameters(arguments, sizes, parameters, cells))
         return nb::none();
     return forward_with(call, arguments, h_0, sequences, batch_first, from_pool);
 }
 
 // Everything that a backward pass reads; false where a tensor is not plain.
 template <class T>
-bool read_backward(Arguments& arguments, const Core& core, nb::handle input, nb::handle h_0, nb::handle parameters,
-                   const SequenceArguments& sequences, bool batch_first, nb::handle output, nb::handle saved,
-                   nb::handle d_output, nb::handle d_h_n, Cell<T>* cells, Backward<T>& call) {
-    const Spec& spec = core.spec;
+bool read_backward(Arguments& arguments, const LayerSizes& sizes, nb::handle input, nb::handle h_0,
+                   nb::handle parameters, const SequenceArguments& sequences, bool batch_first, nb::handle output,
+                   nb::handle saved, nb::handle d_output, nb::handle d_h_n, Cell<T>* cells, Backward<T>& call) {
+    const Spec& spec = sizes.spec;
     if (!read_input(arguments, input, batch_first, call)) return false;
     const int64_t steps = call.batch.steps, rows = call.batch.rows, H = spec.hidden_size;
     const int64_t features = spec.num_directions * H;
@@ -45,7 +45,7 @@ bool read_backward(Arguments& arguments, const Core& core, nb::handle input, nb:
         !read_optional(arguments, output, {batch_first ? rows : steps, batch_first ? steps : rows, features},
                        output_data) ||
         !read_sequences(arguments, sequences, spec, batch_first, call.batch, call.resets) ||
-        !read_parameters(arguments, core, parameters, cells))
+        !read_parameters(arguments, sizes, parameters, cells))
         return false;
     call.output = dense_sequence(output_data, call.batch, features, batch_first);
     const size_t needed = saved_values<T>(spec, call.batch, call.recomputes);
@@ -54,11 +54,11 @@ bool read_backward(Arguments& arguments, const Core& core, nb::handle input, nb:
 
 // Tensors for the gradients that are wanted, None for the others.
 template <class T>
-nb::object make_gradients(const Core& core, bool batch_first, nb::handle wanted, CellGradients<T>* d_cells,
+nb::object make_gradients(const LayerSizes& sizes, bool batch_first, nb::handle wanted, CellGradients<T>* d_cells,
                           Backward<T>& call) {
-    const Spec& spec = core.spec;
+    const Spec& spec = sizes.spec;
     const int64_t steps = call.batch.steps, rows = call.batch.rows, H = spec.hidden_size;
-    const ptrdiff_t per_cell = core.tensors_per_cell();
+    const ptrdiff_t per_cell = sizes.tensors_per_cell();
     nb::object gradients = nb::steal(PyTuple_New(PyTuple_GET_SIZE(wanted.ptr())));
     if (!gradients.is_valid()) throw nb::python_error();
     const auto gradient = [&](ptrdiff_t i, auto&&... sizes) {
@@ -79,15 +79,15 @@ nb::object make_gradients(const Core& core, bool batch_first, nb::handle wanted,
         d_cells[cell] = {
             .weight_ih = gradient(i, 3 * H, int64_t(spec.width(cell / spec.num_directions))),
             .weight_hh = gradient(i + 1, 3 * H, H),
-            .bias_ih = core.has_bias ? gradient(i + 2, 3 * H) : nullptr,
-            .bias_hh = core.has_bias ? gradient(i + 3, 3 * H) : nullptr,
+            .bias_ih = sizes.has_bias ? gradient(i + 2, 3 * H) : nullptr,
+            .bias_hh = sizes.has_bias ? gradient(i + 3, 3 * H) : nullptr,
         };
     }
     return gradients;
 }
 
 template <class T>
-nb::object backward_tensors(const Core& core, nb::handle input, nb::handle h_0, nb::handle parameters,
+nb::object backward_tensors(const LayerSizes& sizes, nb::handle input, nb::handle h_0, nb::handle parameters,
                             const SequenceArguments& sequences, bool batch_first, nb::handle output,
                             nb::handle saved, bool recomputes, nb::handle d_output, nb::handle d_h_n,
                             nb::handle wanted, int threads) {
@@ -95,18 +95,18 @@ nb::object backward_tensors(const Core& core, nb::handle input, nb::handle h_0, 
     Cell<T> cells[kMostCells];
     CellGradients<T> d_cells[kMostCells];
     Backward<T> call{};
-    call.spec = core.spec;
+    call.spec = sizes.spec;
     call.cells = cells;
     call.recomputes = recomputes;
     call.d_cells = d_cells;
     call.threads = threads;
-    const ptrdiff_t count = 3 + core.spec.cells() * core.tensors_per_cell();
+    const ptrdiff_t count = 3 + sizes.spec.cells() * sizes.tensors_per_cell();
     if (!PyTuple_CheckExact(wanted.ptr()) || PyTuple_GET_SIZE(wanted.ptr()) != count ||
-        !read_backward(arguments, core, input, h_0, parameters, sequences, batch_first, output, saved, d_output,
+        !read_backward(arguments, sizes, input, h_0, parameters, sequences, batch_first, output, saved, d_output,
                        d_h_n, cells, call))
         return nb::none();
     try {
-        const nb::object gradients = make_gradients(core, batch_first, wanted, d_cells, call);
+        const nb::object gradients = make_gradients(sizes, batch_first, wanted, d_cells, call);
         run_one(call);
         return gradients;
     } catch (const tensors::NoMemory&) {
@@ -142,10 +142,10 @@ void bind_load(nb::module_& m) {
         "None.");
 }
 
-void bind_forward(nb::class_<Core>& core) {
-    core.def(
+void bind_forward(nb::class_<LayerSizes>& sizes) {
+    sizes.def(
         "forward_tensors",
-        [](const Core& self, nb::handle input, nb::handle h_0, nb::handle parameters, nb::handle lengths,
+        [](const LayerSizes& self, nb::handle input, nb::handle h_0, nb::handle parameters, nb::handle lengths,
            nb::handle reset, nb::handle reset_state, bool batch_first, nb::handle from_pool, bool recomputes,
            int threads) {
             return with_type(self.type, [&]<class T>(Tag<T>) {
@@ -161,10 +161,10 @@ void bind_forward(nb::class_<Core>& core) {
         "ones (POOLED_BYTES) of a number of values and the size of one.");
 }
 
-void bind_backward(nb::class_<Core>& core) {
-    core.def(
+void bind_backward(nb::class_<LayerSizes>& sizes) {
+    sizes.def(
         "backward_tensors",
-        [](const Core& self, nb::handle input, nb::handle h_0, nb::handle parameters, nb::handle lengths,
+        [](const LayerSizes& self, nb::handle input, nb::handle h_0, nb::handle parameters, nb::handle lengths,
            nb::handle reset, nb::handle reset_state, bool batch_first, nb::handle output, nb::handle saved,
            bool recomputes, nb::handle d_output, nb::handle d_h_n, nb::handle wanted, int threads) {
             return with_type(self.type, [&]<class T>(Tag<T>) {
@@ -182,10 +182,10 @@ void bind_backward(nb::class_<Core>& core) {
 
 }  // namespace
 
-void bind_tensor_calls(nb::module_& m, nb::class_<Core>& core) {
+void bind_tensor_calls(nb::module_& m, nb::class_<LayerSizes>& sizes) {
     bind_load(m);
-    bind_forward(core);
-    bind_backward(core);
+    bind_forward(sizes);
+    bind_backward(sizes);
 }
 
 }  // namespace fastgru::python

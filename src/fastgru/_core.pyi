@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-class Core:
+class LayerSizes:
     """Sizes and element type of a layer."""
 
     def __init__(
@@ -156,7 +156,7 @@ class Packed:
 
     def __init__(
         self,
-        core: Core,
+        sizes: LayerSizes,
         parameters: tuple[object, ...],
         watches: tuple[object, ...],
         dense: tuple[object, ...],

@@ -69,13 +69,13 @@ def pack(spec: GRUSpec, parameters: tuple[Parameter, ...]) -> _core.Packed:
 
     Watches are aliases of the parameters, never copies: a copy would count its own writes.
     """
-    core = core_calls.core_for(spec, parameters[0].dtype)
+    sizes = core_calls.sizes_for(spec, parameters[0].dtype)
     watches = tuple([_alias(parameter) for parameter in parameters])
     values = [
         memory.dense(name, watch, shape)
         for name, watch, shape in zip(spec.parameter_names, watches, spec.parameter_shapes, strict=True)
     ]
-    return _core.Packed(core, parameters, watches, tuple(values))
+    return _core.Packed(sizes, parameters, watches, tuple(values))
 
 
 def _alias(parameter: Parameter) -> Tensor:

@@ -24,23 +24,23 @@ from fastgru.spec import GRUSpec
 MOST_CELLS: int = _core.MOST_CELLS
 
 _Place = tuple[int, int, int]  # address, step stride, row stride
-_Sizes = tuple[int, int, int, int, int]  # steps, rows, vectors of packed data, addresses of batch sizes and of lengths
+_Lengths = tuple[int, int, int, int, int]  # steps, rows, vectors of packed data, addresses of sizes and lengths
 
 _ONE_MODEL = _core.Models(1, {}, [], [])
 
 # The core's own descriptions of layers, by the element types that it takes.
-_CORES: dict[torch.dtype, dict[GRUSpec, _core.Core]] = {
+_SIZES: dict[torch.dtype, dict[GRUSpec, _core.LayerSizes]] = {
     dtype: {} for dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 }
-DTYPES = _CORES.keys()
+DTYPES = _SIZES.keys()
 
 
-def core_for(spec: GRUSpec, dtype: torch.dtype) -> _core.Core:
+def sizes_for(spec: GRUSpec, dtype: torch.dtype) -> _core.LayerSizes:
     """The core's own description of a layer; the same object for equal layers."""
-    cores = _CORES[dtype]
-    core = cores.get(spec)
-    if core is None:
-        core = cores[spec] = _core.Core(
+    known = _SIZES[dtype]
+    sizes = known.get(spec)
+    if sizes is None:
+        sizes = known[spec] = _core.LayerSizes(
             spec.input_size,
             spec.hidden_size,
             spec.num_layers,
@@ -48,21 +48,21 @@ def core_for(spec: GRUSpec, dtype: torch.dtype) -> _core.Core:
             spec.bias,
             str(dtype).removeprefix("torch."),
         )
-    return core
+    return sizes
 
 
-def buffer_to_save(core: _core.Core, dtype: torch.dtype, slots: int, total: int, recompute: bool) -> Tensor:
+def buffer_to_save(sizes: _core.LayerSizes, dtype: torch.dtype, slots: int, total: int, recompute: bool) -> Tensor:
     """Memory for what the forward pass of layers of `dtype` leaves to the backward pass, in the type of the sums.
 
     Args:
-        core: of the layer.
+        sizes: of the layer.
         dtype: of the input.
         slots: vectors of the input.
         total: how many of them are computed: fewer with lengths.
         recompute: see `fastgru.GRU`.
     """
     dtype = sum_dtype(dtype)
-    values = core.saved_values(slots, total, recompute)
+    values = sizes.saved_values(slots, total, recompute)
     if values * dtype.itemsize < _core.POOLED_BYTES:
         return torch.empty(values, dtype=dtype, device="cpu")
     return _from_pool(values, dtype.itemsize)
@@ -114,7 +114,7 @@ class _Arranged:
         state = None if state is None else dense("reset_state", state, _shape_of(state, states), dtype)
         self.kept = *own, marks, state
         vectors_of_data = self.x.shape[0] if sizes is not None else 0
-        self.sizes: _Sizes = (request.steps, request.batch, vectors_of_data, _address(own[0]), _address(own[1]))
+        self.sizes: _Lengths = (request.steps, request.batch, vectors_of_data, _address(own[0]), _address(own[1]))
         stride = 0 if state is None or state.dim() == 2 else spec.hidden_size
         self.input = _place(self.x, request.batch_first)
         self.reset = _place(marks, request.batch_first), _address(state), stride
@@ -137,21 +137,21 @@ def _sum_of(lengths: Tensor) -> int:
     return int(lengths.sum())
 
 
-def core_for_plain(spec: GRUSpec, x: Tensor) -> _core.Core | None:
+def sizes_for_plain(spec: GRUSpec, x: Tensor) -> _core.LayerSizes | None:
     """The core where it may read the tensors of a call by itself; None where that is out of the question."""
-    cores = _CORES.get(x.dtype)
-    core = None if cores is None else cores.get(spec)
-    if core is not None:
-        return core if READS_TENSORS else None
-    return _first_core_for_plain(spec, x.dtype)
+    known = _SIZES.get(x.dtype)
+    sizes = None if known is None else known.get(spec)
+    if sizes is not None:
+        return sizes if READS_TENSORS else None
+    return _first_sizes_for_plain(spec, x.dtype)
 
 
-def _first_core_for_plain(spec: GRUSpec, dtype: torch.dtype) -> _core.Core | None:
+def _first_sizes_for_plain(spec: GRUSpec, dtype: torch.dtype) -> _core.LayerSizes | None:
     if not READS_TENSORS or dtype not in DTYPES:
         return None
     if spec.hidden_size == 0 or spec.num_layers * spec.num_directions > MOST_CELLS:
         return None
-    return core_for(spec, dtype)
+    return sizes_for(spec, dtype)
 
 
 # The door of a call that nobody follows takes what a `Call` holds one by one, here and in `backends.cpu.native`:
@@ -175,14 +175,14 @@ def forward_plain(
     type and device on the CPU; `forward` takes all that can be computed, after checks that find the words for what
     cannot.
     """
-    core = core_for_plain(spec, x)
-    if core is None:
+    sizes = sizes_for_plain(spec, x)
+    if sizes is None:
         return None
     from_pool, threads = _from_pool if saves else None, torch.get_num_threads()
     if sequences is WHOLE:  # so common that taking it apart would be felt in a single step
-        results = core.forward_tensors(x, h_0, weights, None, None, None, batch_first, from_pool, recompute, threads)
+        results = sizes.forward_tensors(x, h_0, weights, None, None, None, batch_first, from_pool, recompute, threads)
     else:
-        results = core.forward_tensors(x, h_0, weights, *sequences[1:], batch_first, from_pool, recompute, threads)
+        results = sizes.forward_tensors(x, h_0, weights, *sequences[1:], batch_first, from_pool, recompute, threads)
     return cast("tuple[Any, ...] | None", results)
 
 
@@ -203,11 +203,11 @@ def backward_plain(
     `inputs` are x, h_0, the state that resets put in, and the weights.
     """
     x, h_0, reset_state, *weights = inputs
-    core = core_for_plain(spec, x)
-    if core is None:
+    sizes = sizes_for_plain(spec, x)
+    if sizes is None:
         return None
     d_output, d_h_n = outer
-    gradients = core.backward_tensors(
+    gradients = sizes.backward_tensors(
         x,
         h_0,
         tuple(weights),
@@ -245,8 +245,8 @@ def forward(request: Request, call: Call, saves: bool) -> tuple[Tensor, Tensor, 
     """Output, h_n (L*D, B, H), and what `backward` needs where `saves` is set."""
     saved = None
     if saves:
-        core = core_for(request.spec, request.dtype)
-        saved = buffer_to_save(core, request.dtype, *_total(request, call), request.recompute)
+        sizes = sizes_for(request.spec, request.dtype)
+        saved = buffer_to_save(sizes, request.dtype, *_total(request, call), request.recompute)
     return *forward_into(request, call, saved), saved
 
 
@@ -259,7 +259,7 @@ def forward_into(request: Request, call: Call, saved: Tensor | None) -> tuple[Te
     # new_empty with plain integers is the quickest way to a tensor, and knows no default device.
     output = x.new_empty(*arranged.x.shape[:-1], directions * hidden)
     h_n = x.new_empty(spec.num_layers * directions, request.batch, hidden)
-    core_for(spec, request.dtype).forward(
+    sizes_for(spec, request.dtype).forward(
         arranged.sizes,
         arranged.input,
         _address(arranged.h_0),
@@ -300,7 +300,7 @@ def backward(
     saved = dense("saved", saved, (saved.numel(),), sum_dtype(x.dtype))
     d_output = None if outer[0] is None else vectors("gradient of output", outer[0], results, x.dtype)
     d_h_n = None if outer[1] is None else dense("gradient of h_n", outer[1], states, x.dtype)
-    core_for(spec, request.dtype).backward(
+    sizes_for(spec, request.dtype).backward(
         arranged.sizes,
         arranged.input,
         _address(arranged.h_0),

@@ -88,7 +88,7 @@ def forward(request: Request, call: Call, saved: Tensor | None) -> tuple[Tensor,
     output = x.new_empty(*x.shape[:-1], spec.num_directions * spec.hidden_size)
     h_n = x.new_empty(count, spec.num_layers * spec.num_directions, request.batch, spec.hidden_size)
     to = _Lined("output", output), _Lined("h_n", h_n), _Lined("saved", saved)
-    core_calls.core_for(spec, request.dtype).forward(
+    core_calls.sizes_for(spec, request.dtype).forward(
         inputs.sizes,
         inputs.x.place(request.batch_first),
         inputs.h_0.address,
@@ -125,7 +125,7 @@ def backward(
         "d_output": _Lined("gradient of output", outer[0]),
         "d_h_n": _Lined("gradient of h_n", outer[1]),
     }
-    core_calls.core_for(spec, request.dtype).backward(
+    core_calls.sizes_for(spec, request.dtype).backward(
         given.sizes,
         given.x.place(request.batch_first),
         given.h_0.address,

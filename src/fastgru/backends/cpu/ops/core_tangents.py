@@ -66,8 +66,8 @@ class _Pass:
         self._given = cell, tangents
         self._inputs = tuple([None if t is None else t.contiguous() for t in (*own, *moved)])
         self._alive = _dense(cell.alive, (groups, steps, 1, rows, 1))
-        self._core = core_calls.core_for(GRUSpec(hidden, hidden), cell.a.dtype)
-        self.passed = self._core.forward_tangent(self._alive, self._inputs, torch.get_num_threads())
+        self._sizes = core_calls.sizes_for(GRUSpec(hidden, hidden), cell.a.dtype)
+        self.passed = self._sizes.forward_tangent(self._alive, self._inputs, torch.get_num_threads())
 
     def pull(self, gradients: Tensor, d_gradients: Tensor | None, wants: tuple[bool, bool]) -> Found:
         """The way back; as `ops.trajectory.Passed.pull`."""
@@ -75,7 +75,7 @@ class _Pass:
         states, d_states, _ = self.passed
         outer = _dense(gradients, states.shape), _dense(d_gradients, states.shape)
         threads = torch.get_num_threads()
-        results = self._core.backward_tangent(self._alive, self._inputs, self.passed, *outer, threads)
+        results = self._sizes.backward_tangent(self._alive, self._inputs, self.passed, *outer, threads)
         if results is None:
             return trajectory.pass_through(*self._given, goes_back=True).pull(gradients, d_gradients, wants)
         of_a, d_of_a, of_c, d_of_c, d_of_start = results
