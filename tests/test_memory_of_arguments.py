@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 import fastgru
 from fastgru import _core
+from fastgru.backends.cpu import core_calls
 from fastgru.errors import FrozenError, OperandError, ShapeError
 from tolerance import assert_agrees
 
@@ -278,28 +279,39 @@ def test_more_to_save_than_there_are_addresses():
         layer(x)
 
 
-def test_the_core_refuses_memory_that_is_too_small():
-    sizes = _core.LayerSizes(3, 4, 1, 1, True, "float32")
+def handed(kind):
+    """How the core gets a tensor: itself, by its address, or as an array of NumPy's."""
+    return {"tensors": lambda t: t, "addresses": core_calls.array_at, "buffers": lambda t: t.detach().numpy()}[kind]
+
+
+every_kind = pytest.mark.parametrize("kind", ["tensors", "addresses", "buffers"])
+WHOLE_BATCH = (None, None, None, None, False)  # no batch sizes, lengths or resets, and the steps first
+
+
+@every_kind
+def test_the_core_refuses_memory_that_is_too_small(kind):
+    sizes, to = _core.LayerSizes(3, 4, 1, 1, True, "float32"), handed(kind)
     layer, x = fastgru.GRU(3, 4), torch.randn(5, 2, 3)
-    weights = tuple(layer.parameters())
+    inputs = (to(x), None, tuple(map(to, layer.parameters())), *WHOLE_BATCH)
     needed = sizes.saved_values(10, 10, False)
-    output, h_n, own = sizes.forward_tensors(x, None, weights, None, None, None, False, torch.empty, False, 1)
-    assert own.shape == (needed,)
-    rest = (False, torch.ones_like(output), None, (True, False, False, *(True,) * 4), 1)
-    for count, is_enough in ((needed, True), (needed - 1, False)):
+    output, h_n, outer = torch.empty(5, 2, 4), torch.empty(1, 2, 4), torch.ones(5, 2, 4)
+    d_weights = [torch.empty_like(weight) for weight in layer.parameters()]
+    gradients = (False, False, False, *map(to, d_weights))
+    for count in (needed, needed - 1):
         saved = torch.empty(count)
-        saved[:] = own[:count]
-        got = sizes.backward_tensors(x, None, weights, None, None, None, False, output, saved, *rest)
-        assert (got is not None) == is_enough
-        address = (saved.data_ptr(), count)
-        places = ((x.data_ptr(), 6, 3), 0, ((0, 0, 0), 0, 0), tuple(w.data_ptr() for w in weights))
-        call = ((5, 2, 0, 0, 0), *places, (output.data_ptr(), 8, 4), h_n.data_ptr(), address, False, 1)
-        models = _core.Models(1, {}, [], [])
-        if is_enough:
-            sizes.forward(*call, models)
-        else:
-            with pytest.raises(ValueError, match="too small"):
-                sizes.forward(*call, models)
+
+        def forward(saved=saved):
+            return sizes.forward(*inputs, None, False, 1, (to(output), to(h_n), to(saved)))
+
+        def backward(saved=saved):
+            return sizes.backward(*inputs, to(output), to(saved), False, to(outer), None, gradients, 1)
+
+        for run in (forward, backward):
+            if count == needed:
+                assert run() is not None
+            else:
+                with pytest.raises(ValueError, match="too small"):
+                    run()
 
 
 def test_the_core_refuses_a_pool_that_gives_too_little():
@@ -309,7 +321,7 @@ def test_the_core_refuses_a_pool_that_gives_too_little():
     assert needed * 4 >= _core.POOLED_BYTES
 
     def run(from_pool):
-        return sizes.forward_tensors(x, None, weights, None, None, None, False, from_pool, False, 1)
+        return sizes.forward(x, None, weights, *WHOLE_BATCH, from_pool, False, 1)
 
     assert run(lambda values, _: torch.empty(values))[2].shape == (needed,)
     for given in (torch.empty(needed - 1), torch.empty(needed, dtype=torch.float64), torch.empty(needed, 1), None):
@@ -317,15 +329,26 @@ def test_the_core_refuses_a_pool_that_gives_too_little():
             run(lambda _, __, given=given: given)
 
 
-@pytest.mark.parametrize("sizes", [[0, 2], [2, 3], [2, 0], [3, 1], [2, 1, 1], [-1, 1], [2**62, 2]])
-def test_the_core_refuses_batch_sizes_that_do_not_fit(sizes):
-    layer, x = _core.LayerSizes(3, 4, 1, 1, False, "float32"), torch.randn(3, 3)
-    weights = torch.randn(12, 3), torch.randn(12, 4)
-    output, h_n, own = torch.empty(3, 4), torch.empty(1, 2, 4), torch.tensor(sizes)
-    call = ((len(sizes), 2, 3, own.data_ptr(), 0), (x.data_ptr(), 0, 3), 0, ((0, 0, 0), 0, 0))
-    rest = (tuple(w.data_ptr() for w in weights), (output.data_ptr(), 0, 4), h_n.data_ptr(), (0, 0), False, 1)
+@every_kind
+@pytest.mark.parametrize("sizes", [[], [0, 2], [2, 3], [2, 0], [3, 1], [2, 1, 1], [-1, 1], [2**62, 2]])
+def test_the_core_refuses_batch_sizes_that_do_not_fit(kind, sizes):
+    layer, to, x = _core.LayerSizes(3, 4, 1, 1, False, "float32"), handed(kind), torch.randn(3, 3)
+    own = torch.tensor(sizes, dtype=torch.int64)
+    weights, results = (torch.randn(12, 3), torch.randn(12, 4)), (torch.empty(3, 4), torch.empty(1, 2, 4))
+    sequences = (to(own), None, None, None, False)
     with pytest.raises(ValueError, match="do not fit"):
-        layer.forward(*call, *rest, _core.Models(1, {}, [], []))
+        layer.forward(to(x), None, tuple(map(to, weights)), *sequences, None, False, 1, (*map(to, results), None))
+
+
+@every_kind
+@pytest.mark.parametrize("lengths", [[6, 1], [-1, 5], [2**62, 2]])
+def test_the_core_refuses_lengths_that_do_not_fit(kind, lengths):
+    layer, to, x = _core.LayerSizes(3, 4, 1, 1, False, "float32"), handed(kind), torch.randn(5, 2, 3)
+    own, weights = torch.tensor(lengths), (torch.randn(12, 3), torch.randn(12, 4))
+    results = (torch.empty(5, 2, 4), torch.empty(1, 2, 4))
+    sequences = (None, to(own), None, None, False)
+    with pytest.raises(ValueError, match="lengths"):
+        layer.forward(to(x), None, tuple(map(to, weights)), *sequences, None, False, 1, (*map(to, results), None))
 
 
 def changed_by_a_thread(change, call, seconds=1.0):

@@ -37,7 +37,7 @@ auto with_type(Type type, const Visit& visit) {
     }
 }
 
-// A layer's sizes.
+// What a layer is to the core.
 struct LayerSizes {
     Spec spec;
     bool has_bias;
@@ -57,17 +57,6 @@ template <class Call>
 bool keeps_gil(const Call& call) {
     const Batch whole{.steps = call.batch.steps, .rows = call.batch.rows};  // before lengths are known as after
     return product_microseconds(call.spec, whole, Call::value_bytes) < kKeepsGil;
-}
-
-// Lengths of the sequences of a batch; false where one is not in 0 .. T. A full batch needs none.
-inline bool bound(Batch& batch, const int64_t* lengths) {
-    int64_t least = batch.steps;
-    for (ptrdiff_t b = 0; b < batch.rows; ++b) {
-        if (lengths[b] < 0 || lengths[b] > batch.steps) return false;
-        least = lengths[b] < least ? lengths[b] : least;
-    }
-    batch.lengths = least < batch.steps ? lengths : nullptr;
-    return true;
 }
 
 // Thrown where the system has no memory left; Python sees fastgru.errors.OutOfMemoryError (module.cpp).
@@ -100,13 +89,15 @@ void run_one(const Call& call) {
     must_have(run_call(table, call));
 }
 
-// Calls on memory by address: address_calls.cpp.
-void bind_address_calls(nb::module_& m, nb::class_<LayerSizes>& sizes);
-// Second derivatives, by address: tangent_calls.cpp.
+// The methods of LayerSizes that compute: layer_calls.cpp, tangent_calls.cpp.
+void bind_layer_calls(nb::class_<LayerSizes>& sizes);
 void bind_tangent_calls(nb::class_<LayerSizes>& sizes);
-// Calls from tensors to tensors: tensor_calls.cpp.
-void bind_tensor_calls(nb::module_& m, nb::class_<LayerSizes>& sizes);
-// Likewise with packed parameters: packed_calls.cpp, stepper.cpp.
+// What they take beside arrays: many_models.cpp.
+void bind_models(nb::module_& m);
+// Arrays by address, and which classes of tensors are read: arrays.cpp, dlpack_tensors.cpp.
+void bind_array_at(nb::module_& m);
+void bind_load_tensors(nb::module_& m);
+// Calls with packed parameters: packed_calls.cpp, stepper.cpp.
 void bind_packed_calls(nb::module_& m);
 void bind_stepper(nb::module_& m);
 

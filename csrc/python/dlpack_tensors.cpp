@@ -1,22 +1,26 @@
 #include "python/dlpack_tensors.h"
 
-namespace nb = nanobind;
+#include <algorithm>
 
-namespace fastgru::tensors {
+#include "python/bindings.h"
+
+namespace fastgru::python {
+
+Tensors torch_tensors;
 
 namespace {
 
-int32_t dtype_index(DLDataType type) {
-    if (type.code == kType<BFloat16>.code) return 2;
+int32_t dtype_index(ElementType type) {
+    if (type == kElementType<BFloat16>) return 2;
     return type.bits == 32 ? 0 : type.bits == 64 ? 1 : 3;
 }
 
 // Values from the first to the last in memory.
-int64_t extent(const DLTensor& tensor) {
+int64_t extent(const ArrayView& view) {
     int64_t last = 0;
-    for (int32_t i = 0; i < tensor.ndim; ++i) {
-        if (tensor.shape[i] == 0) return 0;
-        last += (tensor.shape[i] - 1) * tensor.strides[i];
+    for (int i = 0; i < view.dims; ++i) {
+        if (view.shape[i] == 0) return 0;
+        last += (view.shape[i] - 1) * view.strides[i];
     }
     return last + 1;
 }
@@ -25,6 +29,20 @@ size_t number(const nb::object& value) {
     const size_t number = PyLong_AsSize_t(value.ptr());
     if (number == size_t(-1) && PyErr_Occurred()) throw nb::python_error();
     return number;
+}
+
+// The functions that make tensors, when this torch has them.
+Maker maker_of(nb::handle functions, nb::handle dtypes, nb::handle from_capsule, bool keeps_handle) {
+    Maker maker;
+    if (functions.is_none()) return maker;
+    const auto address = [&](size_t i) { return nb::cast<uintptr_t>(functions[i]); };
+    maker.empty_strided = reinterpret_cast<decltype(maker.empty_strided)>(address(0));
+    maker.data = reinterpret_cast<decltype(maker.data)>(address(1));
+    maker.destroy = reinterpret_cast<decltype(maker.destroy)>(address(2));
+    for (size_t i = 0; i < 4; ++i) maker.dtypes[i] = nb::cast<int32_t>(dtypes[i]);
+    maker.from_capsule = from_capsule.inc_ref().ptr();
+    maker.keeps_handle = keeps_handle;
+    return maker;
 }
 
 }  // namespace
@@ -68,23 +86,25 @@ bool Tensors::is_known(PyTypeObject* type) const {
     return false;
 }
 
-bool Tensors::describe(nb::handle object, DLDataType type, DLTensor& out) const {
+bool Tensors::describe(nb::handle object, ElementType type, ArrayView& view) const {
     if (!is_known(Py_TYPE(object.ptr()))) return false;
     // Torch may negate lazily, which a description does not tell. It is asked before, as it lets other threads run.
     if (is_neg_(object).ptr() != Py_False) return false;
-    if (api_->describe(object.ptr(), &out) != 0) {
+    DLTensor seen;
+    if (api_->describe(object.ptr(), &seen) != 0) {
         PyErr_Clear();  // a tensor that DLPack has no words for; the caller has another way
         return false;
     }
-    if (out.device.device_type != kCpu || out.dtype.code != type.code || out.dtype.bits != type.bits ||
-        out.dtype.lanes != 1)
-        return false;
-    out.data = static_cast<char*>(out.data) + out.byte_offset;
+    if (seen.device.device_type != kCpu || seen.dtype != type || seen.ndim > kMostDimensions) return false;
+    view.data = static_cast<char*>(seen.data) + seen.byte_offset;
+    view.type = type;
+    view.dims = seen.ndim;
+    for (int i = 0; i < view.dims; ++i) view.shape[i] = seen.shape[i], view.strides[i] = seen.strides[i];
     return true;
 }
 
-bool Tensors::has_memory(nb::handle object, size_t value_bytes, const DLTensor& seen, nb::object& storage) const {
-    const size_t bytes = size_t(extent(seen)) * value_bytes;
+bool Tensors::has_memory(nb::handle object, const ArrayView& seen, nb::object& storage) const {
+    const size_t bytes = size_t(extent(seen)) * (seen.type.bits / 8);
     // Null: zeros that torch has not written down, or memory that was given back.
     if (seen.data == nullptr) return bytes == 0;
     storage = storage_(object);
@@ -98,11 +118,11 @@ bool Tensors::has_memory(nb::handle object, size_t value_bytes, const DLTensor& 
     }
 }
 
-nb::object Tensors::make(DLDataType type, int32_t ndim, int64_t* shape, void*& data) const {
+nb::object Tensors::make(ElementType type, int32_t ndim, int64_t* shape, void*& data) const {
     if (maker_.from_capsule == nullptr) return make_through_dlpack(type, ndim, shape, data);
     int64_t strides[kMostDimensions];
     strides[ndim - 1] = 1;
-    for (int32_t i = ndim - 1; i > 0; --i) strides[i - 1] = strides[i] * shape[i];
+    for (int32_t i = ndim - 1; i > 0; --i) strides[i - 1] = strides[i] * std::max<int64_t>(1, shape[i]);
     void* handle = nullptr;
     const int32_t dtype = maker_.dtypes[dtype_index(type)];
     if (maker_.empty_strided(ndim, shape, strides, dtype, 0, -1, &handle) != 0) throw NoMemory();
@@ -117,7 +137,7 @@ nb::object Tensors::make(DLDataType type, int32_t ndim, int64_t* shape, void*& d
     return nb::steal(tensor);
 }
 
-nb::object Tensors::make_through_dlpack(DLDataType type, int32_t ndim, int64_t* shape, void*& data) const {
+nb::object Tensors::make_through_dlpack(ElementType type, int32_t ndim, int64_t* shape, void*& data) const {
     DLTensor prototype{
         .data = nullptr,
         .device = {kCpu, 0},
@@ -145,4 +165,18 @@ nb::object Tensors::make_through_dlpack(DLDataType type, int32_t ndim, int64_t* 
     return nb::steal(static_cast<PyObject*>(object));
 }
 
-}  // namespace fastgru::tensors
+void bind_load_tensors(nb::module_& m) {
+    m.def(
+        "load_tensors",
+        [](nb::tuple types, nb::handle functions, nb::handle dtypes, nb::handle from_capsule, bool keeps_handle) {
+            return torch_tensors.load(types, maker_of(functions, dtypes, from_capsule, keeps_handle));
+        },
+        nb::arg("types"), nb::arg("functions").none(), nb::arg("dtypes").none(), nb::arg("from_capsule").none(),
+        nb::arg("keeps_handle"),
+        "Makes calls on tensors of these types usable; False when this torch lacks the table of functions for it. "
+        "`functions` are the addresses of torch's aoti_torch_empty_strided, aoti_torch_get_data_ptr and "
+        "aoti_torch_delete_tensor_object, `dtypes` its numbers of float32, float64, bfloat16 and float16; or "
+        "None.");
+}
+
+}  // namespace fastgru::python

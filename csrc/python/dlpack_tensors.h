@@ -7,18 +7,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "shared/element_types.h"
+#include "python/array_view.h"
 
-namespace fastgru::tensors {
+namespace fastgru::python {
 
 // The structs below are DLPack's binary interface, version 1; names as in its specification.
 struct DLDevice {
     int32_t device_type, device_id;
 };
-struct DLDataType {
-    uint8_t code, bits;
-    uint16_t lanes;
-};
+using DLDataType = ElementType;
 struct DLTensor {
     void* data;
     DLDevice device;
@@ -47,16 +44,6 @@ struct DLPackExchangeAPI {
 
 constexpr int32_t kCpu = 1;
 
-// DLPack's name of an element type.
-template <class T>
-constexpr DLDataType kType{2, sizeof(T) * 8, 1};  // floating
-template <>
-inline constexpr DLDataType kType<BFloat16>{4, 16, 1};
-template <>
-inline constexpr DLDataType kType<int64_t>{0, 64, 1};
-template <>
-inline constexpr DLDataType kType<bool>{6, 8, 1};
-
 // Torch's own functions to make a tensor, from its C interface for programs that are compiled against no version
 // (aoti_torch in torch/csrc/inductor/aoti_torch/c/shim.h). Tensors made so are like all others; those made through
 // DLPack cannot be resized, which frameworks do to give memory back.
@@ -81,9 +68,6 @@ class Method {
     PyCFunction function_ = nullptr;
 };
 
-// Of the tensors that are made.
-constexpr int32_t kMostDimensions = 5;
-
 // Lack of memory for a tensor: the caller has another way, which raises what torch raises.
 struct NoMemory {};
 
@@ -93,22 +77,18 @@ class Tensors {
     // `types` are those to be read, torch.Tensor first; false when this torch has no table of functions for them.
     bool load(nanobind::tuple types, const Maker& maker);
 
-    // True when `object` is a CPU tensor of just these types with elements of type T, all of them in memory that is
-    // there; then `out` describes it. `storage` is that memory as an object of its own: who holds it holds the
-    // memory, also when the tensor is given another.
-    template <class T>
-    bool describe(nanobind::handle object, DLTensor& out, nanobind::object& storage) const {
-        return describe(object, kType<T>, out) && has_memory(object, sizeof(T), out, storage);
+    // True when `object` is a CPU tensor of just these classes with elements of this type, all of them in memory
+    // that is there. `storage` is that memory as an object of its own: who holds it holds the memory, also when the
+    // tensor is given another.
+    bool read(nanobind::handle object, ElementType type, ArrayView& view, nanobind::object& storage) const {
+        return describe(object, type, view) && has_memory(object, view, storage);
     }
 
     // The same without a look at the memory, for who knows it.
-    template <class T>
-    bool describe(nanobind::handle object, DLTensor& out) const {
-        return describe(object, kType<T>, out);
-    }
+    bool describe(nanobind::handle object, ElementType type, ArrayView& view) const;
 
     // A new CPU tensor of this shape; `data` is where its values go.
-    nanobind::object make(DLDataType type, int32_t ndim, int64_t* shape, void*& data) const;
+    nanobind::object make(ElementType type, int32_t ndim, int64_t* shape, void*& data) const;
 
   private:
     const DLPackExchangeAPI* api_ = nullptr;
@@ -117,22 +97,10 @@ class Tensors {
     Method is_neg_, storage_, bytes_, address_;
 
     bool is_known(PyTypeObject* type) const;
-    bool describe(nanobind::handle object, DLDataType type, DLTensor& out) const;
-    bool has_memory(nanobind::handle object, size_t value_bytes, const DLTensor& seen,
-                    nanobind::object& storage) const;
-    nanobind::object make_through_dlpack(DLDataType type, int32_t ndim, int64_t* shape, void*& data) const;
+    bool has_memory(nanobind::handle object, const ArrayView& seen, nanobind::object& storage) const;
+    nanobind::object make_through_dlpack(ElementType type, int32_t ndim, int64_t* shape, void*& data) const;
 };
 
-// Row-major without gaps, of exactly this shape.
-template <size_t N>
-bool is_dense(const DLTensor& tensor, const int64_t (&shape)[N]) {
-    if (tensor.ndim != int32_t(N)) return false;
-    int64_t stride = 1;
-    for (size_t i = N; i-- > 0;) {
-        if (tensor.shape[i] != shape[i] || (tensor.shape[i] != 1 && tensor.strides[i] != stride)) return false;
-        stride *= shape[i];
-    }
-    return true;
-}
+extern Tensors torch_tensors;
 
-}  // namespace fastgru::tensors
+}  // namespace fastgru::python

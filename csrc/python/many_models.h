@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "python/batches.h"
 #include "python/bindings.h"
 
 namespace fastgru::python {
@@ -19,14 +20,15 @@ struct Shifts {
 Shifts shifts_of(const std::unordered_map<std::string, ptrdiff_t>& by_name);
 
 struct Models {
-    ptrdiff_t count;
-    Shifts tensors;
-    std::vector<ptrdiff_t> parameters, d_parameters;
+    ptrdiff_t count = 1;
+    Shifts tensors = {};
+    std::vector<ptrdiff_t> parameters = {}, d_parameters = {};
 };
+inline const Models kOneModel;
 
 template <class P>
 void move(P*& pointer, ptrdiff_t bytes) {
-    if (pointer != nullptr) pointer = reinterpret_cast<P*>(reinterpret_cast<Address>(pointer) + size_t(bytes));
+    if (pointer != nullptr) pointer = reinterpret_cast<P*>(reinterpret_cast<uintptr_t>(pointer) + size_t(bytes));
 }
 
 // Call is Forward or Backward.
@@ -60,6 +62,8 @@ void move_to_model(Backward<T>& call, const Shifts& by, ptrdiff_t model) {
 template <class C>
 std::vector<C> cells_of_models(const LayerSizes& sizes, const C* first, const std::vector<ptrdiff_t>& by,
                                ptrdiff_t models) {
+    if (ptrdiff_t(by.size()) != sizes.spec.cells() * sizes.tensors_per_cell())
+        throw nb::value_error("several models take one distance for each parameter");
     std::vector<C> cells;
     for (ptrdiff_t model = 0; model < models; ++model) {
         for (ptrdiff_t i = 0; i < sizes.spec.cells(); ++i) {
@@ -75,6 +79,60 @@ std::vector<C> cells_of_models(const LayerSizes& sizes, const C* first, const st
     return cells;
 }
 
-void bind_models(nb::module_& m);
+// Of one model; an error where there is less memory than its forward pass leaves.
+template <class Call>
+void check_saved(const Call& call, size_t saved_count) {
+    if (call.saved != nullptr &&
+        saved_count < saved_values<typename Call::Value>(call.spec, call.batch, call.recomputes))
+        throw nb::value_error("the memory for what the backward pass needs is too small for these lengths");
+}
+
+// The calls of all models, but for their cells, from that of the first.
+template <class Call>
+std::vector<Call> calls_of_models(const Call& first, const Models& models, const Batches& batches,
+                                  size_t saved_count) {
+    std::vector<Call> calls(size_t(models.count), first);
+    for (ptrdiff_t i = 0; i < models.count; ++i) {
+        Call& call = calls[size_t(i)];
+        call.batch = batches.of_model(i);
+        check_saved(call, saved_count);
+        move_to_model(call, models.tensors, i);
+    }
+    return calls;
+}
+
+template <class Call>
+void run_without_gil(std::vector<Call>& calls, int threads) {
+    const KernelTable& table = active_table();
+    const nb::gil_scoped_release released;
+    must_have(run_calls(table, calls.data(), ptrdiff_t(calls.size()), threads));
+}
+
+// The call of the first model, and those of all others. Of what is saved, each has memory for so many values.
+template <class T>
+void run_models(const LayerSizes& sizes, const Forward<T>& first, const Models& models, const Batches& batches,
+                size_t saved_count) {
+    check_saved(first, saved_count);
+    if (models.count == 1) return run_one(first);
+    std::vector<Forward<T>> calls = calls_of_models(first, models, batches, saved_count);
+    const std::vector<Cell<T>> cells = cells_of_models(sizes, first.cells, models.parameters, models.count);
+    for (size_t i = 0; i < calls.size(); ++i) calls[i].cells = cells.data() + i * size_t(sizes.spec.cells());
+    run_without_gil(calls, first.threads);
+}
+template <class T>
+void run_models(const LayerSizes& sizes, const Backward<T>& first, const Models& models, const Batches& batches,
+                size_t saved_count) {
+    check_saved(first, saved_count);
+    if (models.count == 1) return run_one(first);
+    std::vector<Backward<T>> calls = calls_of_models(first, models, batches, saved_count);
+    const std::vector<Cell<T>> cells = cells_of_models(sizes, first.cells, models.parameters, models.count);
+    const std::vector<CellGradients<T>> d_cells =
+        cells_of_models(sizes, first.d_cells, models.d_parameters, models.count);
+    for (size_t i = 0; i < calls.size(); ++i) {
+        calls[i].cells = cells.data() + i * size_t(sizes.spec.cells());
+        calls[i].d_cells = d_cells.data() + i * size_t(sizes.spec.cells());
+    }
+    run_without_gil(calls, first.threads);
+}
 
 }  // namespace fastgru::python

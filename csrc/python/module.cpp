@@ -131,10 +131,12 @@ NB_MODULE(_core, m) {
     nb::register_exception_translator(tell_python);
 
     m.attr("MOST_CELLS") = kMostCells;
+    bind_load_tensors(m);
+    bind_array_at(m);
+    bind_models(m);
     nb::class_<LayerSizes> sizes = bind_sizes(m);
-    bind_address_calls(m, sizes);
+    bind_layer_calls(sizes);
     bind_tangent_calls(sizes);
-    bind_tensor_calls(m, sizes);
     bind_packed_calls(m);
     bind_stepper(m);
     bind_memory(m);

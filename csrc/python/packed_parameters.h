@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "host/packed_weights.h"
-#include "python/read_tensors.h"
+#include "python/read_arguments.h"
 
 namespace fastgru::python {
 
@@ -41,13 +41,12 @@ class Watch {
     // Null when the tensor is not dense.
     const void* values(size_t& bytes) const {
         return with_type(type_, [&]<class T>(Tag<T>) -> const void* {
-            tensors::DLTensor tensor;
+            ArrayView view;
             nb::object storage;
-            if (!torch_tensors.describe<T>(tensor_, tensor, storage)) return nullptr;
-            const bool is_dense = tensor.ndim == 1 ? tensors::is_dense(tensor, {tensor.shape[0]})
-                                                   : tensors::is_dense(tensor, {tensor.shape[0], tensor.shape[1]});
-            bytes = size_t(tensor.shape[0]) * size_t(tensor.ndim == 1 ? 1 : tensor.shape[1]) * sizeof(T);
-            return is_dense ? tensor.data : nullptr;
+            if (!torch_tensors.read(tensor_, kElementType<T>, view, storage) || !view.is_dense()) return nullptr;
+            bytes = sizeof(T);
+            for (int i = 0; i < view.dims; ++i) bytes *= size_t(view.shape[i]);
+            return view.data;
         });
     }
 
@@ -104,9 +103,9 @@ class Packed {
   private:
     template <class T>
     static PackedWeights packed(const LayerSizes& sizes, nb::handle dense) {
-        Arguments arguments;
+        Arrays arrays(Source::tensors);
         Cell<T> cells[kMostCells];
-        if (!read_parameters(arguments, sizes, dense, cells))
+        if (!read_parameters(arrays, sizes, dense, cells))
             throw nb::value_error("parameters are packed from dense tensors on the CPU, of the sizes of the layer");
         const KernelTable& table = active_table();
         const nb::gil_scoped_release released;

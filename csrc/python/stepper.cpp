@@ -13,19 +13,19 @@ class Shown {
   public:
     template <class T>
     Shown(nb::object tensor, Tag<T>) : tensor_(std::move(tensor)) {
-        tensors::DLTensor seen;
-        if (!torch_tensors.describe<T>(tensor_, seen, memory_))
+        ArrayView seen;
+        if (!torch_tensors.read(tensor_, kElementType<T>, seen, memory_))
             throw nb::value_error("a stepper's state and output are plain tensors on the CPU");
         first_ = seen.data;
     }
 
     // Where its values are now; null when it is no dense tensor of this shape any more.
-    template <class T, size_t N>
-    T* data(const int64_t (&shape)[N], Arguments& arguments) const {
-        tensors::DLTensor seen;
-        if (!torch_tensors.describe<T>(tensor_, seen)) return nullptr;
-        if (seen.data != first_ && !arguments.read<T>(tensor_, seen)) return nullptr;
-        return tensors::is_dense(seen, shape) ? static_cast<T*>(seen.data) : nullptr;
+    template <class T>
+    T* data(const Shape& shape, Arrays& arrays) const {
+        ArrayView seen;
+        if (!torch_tensors.describe(tensor_, kElementType<T>, seen)) return nullptr;
+        if (seen.data != first_ && !arrays.read<T>(tensor_, seen)) return nullptr;
+        return seen.has_shape(shape) && seen.is_dense() ? static_cast<T*>(seen.data) : nullptr;
     }
 
     const nb::object& tensor() const { return tensor_; }
@@ -51,16 +51,16 @@ class Stepping {
           workspace_(borrow(most_workspace_bytes(*table_, call_with(packed)))) {}
 
     nb::object step(const Packed& packed, nb::handle input) {
-        Arguments arguments;
+        Arrays arrays(Source::tensors);
         Forward<T> call = call_with(packed);
-        tensors::DLTensor x;
-        if (!arguments.read<T>(input, x) || !tensors::is_dense(x, {rows_, spec_.input_size})) return nb::none();
-        call.h_n = state_.template data<T>({spec_.num_layers, rows_, spec_.hidden_size}, arguments);
-        call.output.data = output_.template data<T>({rows_, spec_.hidden_size}, arguments);
+        const T* x;
+        if (!arrays.read_dense(input, {rows_, spec_.input_size}, x)) return nb::none();
+        call.h_n = state_.template data<T>({spec_.num_layers, rows_, spec_.hidden_size}, arrays);
+        call.output.data = output_.template data<T>({rows_, spec_.hidden_size}, arrays);
         if (call.h_n == nullptr || call.output.data == nullptr) return nb::none();
         call.h_0 = call.h_n;
         call.input = {
-            .data = input_at(static_cast<const T*>(x.data), call),
+            .data = input_at(x, call),
             .row_stride = spec_.input_size,
             .step_stride = 0,
             .is_flat = false,

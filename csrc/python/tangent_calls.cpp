@@ -1,7 +1,7 @@
 // Second derivatives of a layer, from tensors to tensors. A layer's directions (G) stand one after another in each
 // tensor. Answers None where one is not plain, dense and of the right size; the caller has operators of torch then.
 #include "host/run_tangents.h"
-#include "python/read_tensors.h"
+#include "python/read_arguments.h"
 
 namespace fastgru::python {
 
@@ -16,26 +16,26 @@ struct Tangent {
 
 // The tuple (weight, bias, a, start, and their tangents): those of 3H x H, 3H, T x 1 x B x 3H and 1 x 1 x B x H.
 template <class T>
-bool read_tangent(Arguments& arguments, const LayerSizes& sizes, nb::handle alive, nb::handle inputs,
+bool read_tangent(Arrays& arrays, const LayerSizes& sizes, nb::handle alive, nb::handle inputs,
                   Tangent<T>& tangent) {
     if (!PyTuple_CheckExact(inputs.ptr()) || PyTuple_GET_SIZE(inputs.ptr()) != 8) return false;
     const auto input = [&](Py_ssize_t i) { return nb::handle(PyTuple_GET_ITEM(inputs.ptr(), i)); };
     TangentSteps<T>& call = tangent.steps;
-    tensors::DLTensor a;
-    if (!arguments.read<T>(input(2), a) || a.ndim != 5) return false;
+    ArrayView a;
+    if (!arrays.read<T>(input(2), a) || a.dims != 5) return false;
     const int64_t G = a.shape[0], steps = a.shape[1], rows = a.shape[3], H = sizes.spec.hidden_size;
-    if (G == 0 || steps == 0 || rows == 0 || !tensors::is_dense(a, {G, steps, 1, rows, 3 * H})) return false;
+    if (G == 0 || steps == 0 || rows == 0) return false;
     tangent.groups = G, call.steps = steps, call.rows = rows, call.hidden_size = H;
     const bool* is_alive;
-    if (!read_optional(arguments, input(0), {G, 3 * H, H}, call.weight) ||
-        !read_optional(arguments, input(1), {G, 3 * H}, call.bias) ||
-        !read_optional(arguments, input(2), {G, steps, 1, rows, 3 * H}, call.a) ||
-        !read_optional(arguments, input(3), {G, 1, 1, rows, H}, call.start) ||
-        !read_optional(arguments, input(4), {G, 3 * H, H}, call.d_weight) ||
-        !read_optional(arguments, input(5), {G, 3 * H}, call.d_bias) ||
-        !read_optional(arguments, input(6), {G, steps, 1, rows, 3 * H}, call.d_a) ||
-        !read_optional(arguments, input(7), {G, 1, 1, rows, H}, call.d_start) ||
-        !read_optional(arguments, alive, {G, steps, 1, rows, 1}, is_alive))
+    if (!arrays.read_optional(input(0), {G, 3 * H, H}, call.weight) ||
+        !arrays.read_optional(input(1), {G, 3 * H}, call.bias) ||
+        !arrays.read_optional(input(2), {G, steps, 1, rows, 3 * H}, call.a) ||
+        !arrays.read_optional(input(3), {G, 1, 1, rows, H}, call.start) ||
+        !arrays.read_optional(input(4), {G, 3 * H, H}, call.d_weight) ||
+        !arrays.read_optional(input(5), {G, 3 * H}, call.d_bias) ||
+        !arrays.read_optional(input(6), {G, steps, 1, rows, 3 * H}, call.d_a) ||
+        !arrays.read_optional(input(7), {G, 1, 1, rows, H}, call.d_start) ||
+        !arrays.read_optional(alive, {G, steps, 1, rows, 1}, is_alive))
         return false;
     call.alive = reinterpret_cast<const unsigned char*>(is_alive);
     call.d_start_stride = call.d_start == nullptr ? 0 : H;
@@ -51,17 +51,17 @@ void run_without_gil(const Tangent<T>& tangent, int threads, const Back&... back
 
 template <class T>
 nb::object forward_tangent(const LayerSizes& sizes, nb::handle alive, nb::handle inputs, int threads) {
-    Arguments arguments;
+    Arrays arrays(Source::tensors);
     Tangent<T> tangent{};
-    if (!read_tangent(arguments, sizes, alive, inputs, tangent)) return nb::none();
+    if (!read_tangent(arrays, sizes, alive, inputs, tangent)) return nb::none();
     const int64_t G = tangent.groups, steps = tangent.steps.steps, rows = tangent.steps.rows;
-    int64_t states[] = {G, steps, 1, rows, sizes.spec.hidden_size};
-    int64_t gates[] = {G, steps, 1, rows, 8 * sizes.spec.hidden_size};
+    const Shape states{G, steps, 1, rows, sizes.spec.hidden_size};
+    const Shape gates{G, steps, 1, rows, 8 * sizes.spec.hidden_size};
     nb::object results[3];
     try {
         results[0] = make(states, tangent.steps.states), results[1] = make(states, tangent.steps.d_states);
         results[2] = make(gates, tangent.steps.gates);
-    } catch (const tensors::NoMemory&) {
+    } catch (const NoMemory&) {
         return nb::none();
     }
     run_without_gil(tangent, threads);
@@ -70,15 +70,14 @@ nb::object forward_tangent(const LayerSizes& sizes, nb::handle alive, nb::handle
 
 // The results of `forward_tangent`, to be read.
 template <class T>
-bool read_passed(Arguments& arguments, nb::handle passed, Tangent<T>& tangent) {
+bool read_passed(Arrays& arrays, nb::handle passed, Tangent<T>& tangent) {
     if (!PyTuple_CheckExact(passed.ptr()) || PyTuple_GET_SIZE(passed.ptr()) != 3) return false;
     TangentSteps<T>& call = tangent.steps;
     const int64_t G = tangent.groups, steps = call.steps, rows = call.rows, H = call.hidden_size;
     const T* found[3];
     for (Py_ssize_t i = 0; i < 3; ++i) {
         const nb::handle one(PyTuple_GET_ITEM(passed.ptr(), i));
-        if (one.is_none() || !read_optional(arguments, one, {G, steps, 1, rows, i < 2 ? H : 8 * H}, found[i]))
-            return false;
+        if (!arrays.read_dense(one, {G, steps, 1, rows, i < 2 ? H : 8 * H}, found[i])) return false;
     }
     call.states = const_cast<T*>(found[0]), call.d_states = const_cast<T*>(found[1]);
     call.gates = const_cast<T*>(found[2]);
@@ -88,23 +87,23 @@ bool read_passed(Arguments& arguments, nb::handle passed, Tangent<T>& tangent) {
 template <class T>
 nb::object backward_tangent(const LayerSizes& sizes, nb::handle alive, nb::handle inputs, nb::handle passed,
                             nb::handle g_states, nb::handle d_g_states, int threads) {
-    Arguments arguments;
+    Arrays arrays(Source::tensors);
     Tangent<T> tangent{};
-    if (!read_tangent(arguments, sizes, alive, inputs, tangent) || !read_passed(arguments, passed, tangent))
+    if (!read_tangent(arrays, sizes, alive, inputs, tangent) || !read_passed(arrays, passed, tangent))
         return nb::none();
     const int64_t G = tangent.groups, steps = tangent.steps.steps, rows = tangent.steps.rows;
     const int64_t H = sizes.spec.hidden_size;
     TangentBackSteps<T> first{};
-    if (g_states.is_none() || !read_optional(arguments, g_states, {G, steps, 1, rows, H}, first.g_states) ||
-        !read_optional(arguments, d_g_states, {G, steps, 1, rows, H}, first.d_g_states))
+    if (!arrays.read_dense(g_states, {G, steps, 1, rows, H}, first.g_states) ||
+        !arrays.read_optional(d_g_states, {G, steps, 1, rows, H}, first.d_g_states))
         return nb::none();
-    int64_t gates[] = {G, steps, 1, rows, 3 * H}, starts[] = {G, 1, 1, rows, H};
+    const Shape gates{G, steps, 1, rows, 3 * H}, starts{G, 1, 1, rows, H};
     nb::object results[5];
     try {
         results[0] = make(gates, first.g_a), results[1] = make(gates, first.d_g_a);
         results[2] = make(gates, first.g_c), results[3] = make(gates, first.d_g_c);
         results[4] = make(starts, first.d_g_start);
-    } catch (const tensors::NoMemory&) {
+    } catch (const NoMemory&) {
         return nb::none();
     }
     run_without_gil(tangent, threads, first);

@@ -1,11 +1,28 @@
 """The native core of fastgru: a stacked, bidirectional GRU on raw memory."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from torch import Tensor
 
+class ArrayAt:
+    """An array by its address."""
+
+    def __init__(self, owner: object, address: int, type: str, shape: Sequence[int], strides: Sequence[int]) -> None:
+        """Strides are in elements, types the names of float32, float64, bfloat16, float16, int64 and bool.
+
+        There are at most five dimensions. `owner`, which holds the memory, is kept.
+        """
+
+    @property
+    def address(self) -> int: ...
+
 class LayerSizes:
-    """Sizes and element type of a layer."""
+    """Sizes and element type of a layer.
+
+    Its calls take arrays of one kind: torch tensors of the classes given to `load_tensors`, objects with Python's
+    buffer protocol (such as NumPy arrays), or `ArrayAt`. What is written to is dense, and overlaps nothing else.
+    """
 
     def __init__(
         self, input_size: int, hidden_size: int, num_layers: int, num_directions: int, bias: bool, type: str
@@ -18,40 +35,56 @@ class LayerSizes:
 
     def forward(
         self,
-        bounds: tuple[int, int, int, int, int],
-        input: tuple[int, int, int],
-        h_0: int,
-        reset: tuple[tuple[int, int, int], int, int],
-        parameters: object,
-        output: tuple[int, int, int],
-        h_n: int,
-        saved: tuple[int, int],
+        input: object,
+        h_0: object | None,
+        parameters: tuple[object, ...],
+        batch_sizes: object | None,
+        lengths: object | None,
+        reset: object | None,
+        reset_state: object | None,
+        batch_first: bool,
+        from_pool: Callable[[int, int], object] | None,
         recomputes: bool,
         threads: int,
-        models: Models,
-    ) -> None:
-        """Writes output and h_n, and what backward needs where `saved` is given."""
+        results: tuple[object, object, object | None] | None = None,
+        models: Models | None = None,
+    ) -> tuple[Any, ...] | None:
+        """Output and h_n, and what backward needs; None where an array cannot be read as it is.
+
+        The input is (T, B, I), (B, T, I) with `batch_first`, or packed (N, I) with `batch_sizes`; the values of each
+        vector stand side by side. All other arrays but `reset` are dense. What is written goes to `results`, the
+        arrays output, h_n and saved, of which the last may be None. Without them tensors are made (None, too, where
+        there is no memory for them), and where `from_pool` is given one of what backward needs: from POOLED_BYTES on
+        by this function, of a number of values and the size of one. Several `models` are given by `ArrayAt`, the
+        arrays of the first.
+
+        Raises ValueError where batch sizes, lengths or the memory for what backward needs do not fit.
+        """
 
     def backward(
         self,
-        bounds: tuple[int, int, int, int, int],
-        input: tuple[int, int, int],
-        h_0: int,
-        reset: tuple[tuple[int, int, int], int, int],
-        parameters: object,
-        output: tuple[int, int, int],
-        saved: tuple[int, int],
+        input: object,
+        h_0: object | None,
+        parameters: tuple[object, ...],
+        batch_sizes: object | None,
+        lengths: object | None,
+        reset: object | None,
+        reset_state: object | None,
+        batch_first: bool,
+        output: object,
+        saved: object,
         recomputes: bool,
-        d_output: tuple[int, int, int],
-        d_h_n: int,
-        d_input: tuple[int, int, int],
-        d_h_0: int,
-        d_reset: int,
-        d_parameters: object,
+        d_output: object | None,
+        d_h_n: object | None,
+        gradients: tuple[object, ...],
         threads: int,
-        models: Models,
-    ) -> None:
-        """Writes the gradients whose address is not 0."""
+        models: Models | None = None,
+    ) -> tuple[Any, ...] | None:
+        """Gradients of input, h_0, reset_state (one for every row) and parameters; None for those not wanted.
+
+        `gradients` has an entry for each: an array to write to, True for a tensor that is made, or False. None and
+        ValueError as of `forward`.
+        """
 
     def forward_tangent(
         self, alive: object | None, inputs: tuple[object, ...], threads: int
@@ -76,47 +109,6 @@ class LayerSizes:
 
         `passed` are the results of `forward_tangent`, `g_states` and `d_g_states` the gradients of the states and
         their tangents. None as above.
-        """
-
-    def forward_tensors(
-        self,
-        input: object,
-        h_0: object | None,
-        parameters: object,
-        lengths: object | None,
-        reset: object | None,
-        reset_state: object | None,
-        batch_first: bool,
-        from_pool: Callable[[int, int], object] | None,
-        recomputes: bool,
-        threads: int,
-    ) -> object:
-        """Output and h_n, or None where a tensor is not plain, dense and of the right size, or there is no memory.
-
-        With a function `from_pool` also what backward needs, as a tensor; from POOLED_BYTES on the function makes it,
-        of a number of values and the size of one.
-        """
-
-    def backward_tensors(
-        self,
-        input: object,
-        h_0: object | None,
-        parameters: object,
-        lengths: object | None,
-        reset: object | None,
-        reset_state: object | None,
-        batch_first: bool,
-        output: object,
-        saved: object,
-        recomputes: bool,
-        d_output: object | None,
-        d_h_n: object | None,
-        wanted: object,
-        threads: int,
-    ) -> object:
-        """Gradients of input, h_0, reset_state (one for every row) and parameters; None for those not wanted.
-
-        Or None as above.
         """
 
 class Block:
@@ -164,18 +156,19 @@ class Packed:
     def is_current(self) -> bool:
         """False when a parameter was written to since."""
 
-    def forward_tensors(
+    def forward(
         self,
         input: object,
         h_0: object | None,
         parameters: object,
+        batch_sizes: object | None,
         lengths: object | None,
         reset: object | None,
         reset_state: object | None,
         batch_first: bool,
         threads: int,
     ) -> object:
-        """Output and h_n; None where a tensor is not plain or these are other parameters.
+        """Output and h_n; None where a tensor cannot be read as it is or these are other parameters.
 
         False when one of them was written to since.
         """

@@ -373,6 +373,14 @@ def changed_meanwhile(name: str, got: object, expected: object) -> ShapeError:
     )
 
 
+def changed_during_call() -> OperandError:
+    """For a tensor that became another while the call was about to read it."""
+    return OperandError(
+        "A tensor of this call was given another size, type or memory while the call began, by another thread. "
+        "Leave tensors alone until the calls that read them have returned."
+    )
+
+
 def operator_arguments(what: str, got: object, expected: object) -> ShapeError:
     """For an operator of torch.ops.fastgru that was called by hand, with what the layer would never pass."""
     return ShapeError(f"{what}: got {got}, expected {expected}. Call fastgru.GRU or fastgru.functional.gru instead.")

@@ -122,13 +122,13 @@ class Frozen:
         if dispatch.is_unwatched() and not (
             torch.is_grad_enabled() and self._needs_grad(x, h_0, sequences.reset_state)
         ):
-            run, threads = self._packed.forward_tensors, torch.get_num_threads()
+            run, threads = self._packed.forward, torch.get_num_threads()
             if recording.profiler._is_profiler_enabled:
                 run = recording.recorded(run)
             if sequences is WHOLE:
-                results = run(x, h_0, parameters, None, None, None, batch_first, threads)
+                results = run(x, h_0, parameters, None, None, None, None, batch_first, threads)
             else:
-                results = run(x, h_0, parameters, *sequences[1:], batch_first, threads)
+                results = run(x, h_0, parameters, *sequences, batch_first, threads)
             if results:  # neither None nor False
                 return cast("tuple[Tensor, Tensor]", results)
         if not torch.compiler.is_compiling() and not self._packed.is_current():

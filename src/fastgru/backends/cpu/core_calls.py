@@ -1,19 +1,20 @@
-"""Tensors to addresses: the only place that calls the native core.
+"""Tensors to the core, and its results: what calls it for one model.
 
-Arguments have been validated. What the core asks for is arranged here: vectors with their values side by side,
-contiguous parameters, buffers for the results. Every tensor whose address is taken is the call's own alias
-(`fastgru.call.memory`), kept in a local name until the call is over.
+Arguments have been validated. A call that nobody follows hands its tensors over as they are, and the core refuses
+what it cannot read. All others are arranged here first: vectors with their values side by side, contiguous
+parameters, memory for the results. Those tensors are the call's own aliases (`fastgru.call.memory`). Where torch has
+no table of functions for its tensors, the core gets their addresses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from fastgru import _core, levels  # noqa: F401  (levels applies FASTGRU_ISA before the first call)
+from fastgru import _core, errors, levels  # noqa: F401  (levels applies FASTGRU_ISA before the first call)
 from fastgru.backends.base import not_compiled, sum_dtype
 from fastgru.call import memory
 from fastgru.call.memory import READS_TENSORS, dense, taken, vectors
@@ -23,16 +24,15 @@ from fastgru.spec import GRUSpec
 
 MOST_CELLS: int = _core.MOST_CELLS
 
-_Place = tuple[int, int, int]  # address, step stride, row stride
-_Lengths = tuple[int, int, int, int, int]  # steps, rows, vectors of packed data, addresses of sizes and lengths
-
-_ONE_MODEL = _core.Models(1, {}, [], [])
+# What the core takes: a tensor, or where it lies.
+_Array = Tensor | _core.ArrayAt | None
 
 # The core's own descriptions of layers, by the element types that it takes.
 _SIZES: dict[torch.dtype, dict[GRUSpec, _core.LayerSizes]] = {
     dtype: {} for dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 }
 DTYPES = _SIZES.keys()
+_NAMES = {dtype: str(dtype).removeprefix("torch.") for dtype in (*DTYPES, torch.int64, torch.bool)}
 
 
 def sizes_for(spec: GRUSpec, dtype: torch.dtype) -> _core.LayerSizes:
@@ -40,15 +40,24 @@ def sizes_for(spec: GRUSpec, dtype: torch.dtype) -> _core.LayerSizes:
     known = _SIZES[dtype]
     sizes = known.get(spec)
     if sizes is None:
-        sizes = known[spec] = _core.LayerSizes(
-            spec.input_size,
-            spec.hidden_size,
-            spec.num_layers,
-            spec.num_directions,
-            spec.bias,
-            str(dtype).removeprefix("torch."),
-        )
+        directions = spec.num_layers, spec.num_directions
+        sizes = _core.LayerSizes(spec.input_size, spec.hidden_size, *directions, spec.bias, _NAMES[dtype])
+        known[spec] = sizes
     return sizes
+
+
+def array_at(tensor: Tensor) -> _core.ArrayAt:
+    """The tensor by its address."""
+    return _core.ArrayAt(tensor, tensor.data_ptr(), _NAMES[tensor.dtype], tensor.shape, tensor.stride())
+
+
+def _for_core(tensor: Tensor | None) -> _Array:
+    """The tensor, or its address where torch has no functions that the core could read it with."""
+    return tensor if tensor is None or READS_TENSORS else array_at(tensor)
+
+
+def _all_for_core(tensors: Sequence[Tensor | None]) -> tuple[_Array, ...]:
+    return tuple([_for_core(tensor) for tensor in tensors])
 
 
 def buffer_to_save(sizes: _core.LayerSizes, dtype: torch.dtype, slots: int, total: int, recompute: bool) -> Tensor:
@@ -74,51 +83,32 @@ def _from_pool(values: int, value_bytes: int) -> Tensor:
     return torch.frombuffer(_core.Block(values * value_bytes), dtype=dtype, count=values)
 
 
-def _address(tensor: Tensor | None) -> int:
-    return 0 if tensor is None else tensor.data_ptr()
+def _arranged(request: Request, call: Call) -> Call:
+    """The same call of tensors that the core can read, all of them the call's own aliases."""
+    spec, dtype, x, h_0 = request.spec, request.dtype, call.x, call.h_0
+    batch_sizes, lengths, reset, state = call.sequences
+    states = (spec.num_layers * spec.num_directions, request.batch, spec.hidden_size)
+    lead = (request.batch, request.steps) if request.batch_first else (request.steps, request.batch)
+    shape = lead if batch_sizes is None else (x.shape[0] if x.dim() > 0 else 0,)
+    x = vectors("input", x, (*shape, spec.input_size), dtype)
+    h_0 = None if h_0 is None else dense("hx", h_0, states, dtype)
+    weights = [
+        dense(name, weight, shape, dtype)
+        for name, weight, shape in zip(spec.parameter_names, call.weights, spec.parameter_shapes, strict=True)
+    ]
+    sequences = Sequences(
+        None if batch_sizes is None else dense("batch_sizes", batch_sizes, (request.steps,), torch.int64),
+        None if lengths is None else dense("lengths", lengths, (request.batch,), torch.int64),
+        None if reset is None else taken("reset", reset, lead, torch.bool),
+        None if state is None else dense("reset_state", state, _shape_of(state, states), dtype),
+    )
+    return call._replace(x=x, h_0=h_0, weights=tuple(weights), sequences=sequences)
 
 
-def _place(tensor: Tensor | None, batch_first: bool) -> _Place:
-    """Of (T, B, ...) or (B, T, ...); packed (N, features) has no step stride."""
-    if tensor is None:
-        return 0, 0, 0
-    strides = tensor.stride()
-    if tensor.dim() == 2 and tensor.dtype is not torch.bool:
-        return tensor.data_ptr(), 0, strides[0]
-    step, row = (1, 0) if batch_first else (0, 1)
-    return tensor.data_ptr(), strides[step], strides[row]
-
-
-def _saved(tensor: Tensor | None) -> tuple[int, int]:
-    return (0, 0) if tensor is None else (tensor.data_ptr(), tensor.numel())
-
-
-class _Arranged:
-    """The inputs of a call as the core takes them. Keeps the tensors whose addresses it holds."""
-
-    def __init__(self, request: Request, call: Call) -> None:
-        spec, dtype, x, h_0, weights = request.spec, request.dtype, call.x, call.h_0, call.weights
-        sizes, lengths, reset, state = call.sequences
-        states = (spec.num_layers * spec.num_directions, request.batch, spec.hidden_size)
-        lead = (request.batch, request.steps) if request.batch_first else (request.steps, request.batch)
-        shape = (x.shape[0] if x.dim() > 0 else 0,) if sizes is not None else lead
-        self.x = vectors("input", x, (*shape, spec.input_size), dtype)
-        self.h_0 = None if h_0 is None else dense("hx", h_0, states, dtype)
-        self.weights = [
-            dense(name, weight, shape, dtype)
-            for name, weight, shape in zip(spec.parameter_names, weights, spec.parameter_shapes, strict=True)
-        ]
-        rows = None if sizes is None else dense("batch_sizes", sizes, (request.steps,), torch.int64)
-        own = rows, None if lengths is None else dense("lengths", lengths, (request.batch,), torch.int64)
-        marks = None if reset is None else taken("reset", reset, reset.shape, torch.bool)
-        state = None if state is None else dense("reset_state", state, _shape_of(state, states), dtype)
-        self.kept = *own, marks, state
-        vectors_of_data = self.x.shape[0] if sizes is not None else 0
-        self.sizes: _Lengths = (request.steps, request.batch, vectors_of_data, _address(own[0]), _address(own[1]))
-        stride = 0 if state is None or state.dim() == 2 else spec.hidden_size
-        self.input = _place(self.x, request.batch_first)
-        self.reset = _place(marks, request.batch_first), _address(state), stride
-        self.parameters = tuple([weight.data_ptr() for weight in self.weights])
+def _inputs(request: Request, call: Call) -> tuple[Any, ...]:
+    """What the forward and the backward pass read alike, of an arranged call, as the core takes it."""
+    x, h_0, *sequences = _all_for_core((call.x, call.h_0, *call.sequences))
+    return x, h_0, _all_for_core(call.weights), *sequences, request.batch_first
 
 
 def _shape_of(state: Tensor, states: tuple[int, int, int]) -> tuple[int, ...]:
@@ -138,7 +128,7 @@ def _sum_of(lengths: Tensor) -> int:
 
 
 def sizes_for_plain(spec: GRUSpec, x: Tensor) -> _core.LayerSizes | None:
-    """The core where it may read the tensors of a call by itself; None where that is out of the question."""
+    """As `sizes_for` where the core may read the tensors of a call by itself; None where it may not."""
     known = _SIZES.get(x.dtype)
     sizes = None if known is None else known.get(spec)
     if sizes is not None:
@@ -180,10 +170,8 @@ def forward_plain(
         return None
     from_pool, threads = _from_pool if saves else None, torch.get_num_threads()
     if sequences is WHOLE:  # so common that taking it apart would be felt in a single step
-        results = sizes.forward_tensors(x, h_0, weights, None, None, None, batch_first, from_pool, recompute, threads)
-    else:
-        results = sizes.forward_tensors(x, h_0, weights, *sequences[1:], batch_first, from_pool, recompute, threads)
-    return cast("tuple[Any, ...] | None", results)
+        return sizes.forward(x, h_0, weights, None, None, None, None, batch_first, from_pool, recompute, threads)
+    return sizes.forward(x, h_0, weights, *sequences, batch_first, from_pool, recompute, threads)
 
 
 @not_compiled
@@ -207,12 +195,14 @@ def backward_plain(
     if sizes is None:
         return None
     d_output, d_h_n = outer
-    gradients = sizes.backward_tensors(
+    batch_sizes, lengths, reset, _ = sequences
+    gradients = sizes.backward(
         x,
         h_0,
         tuple(weights),
-        sequences.lengths,
-        sequences.reset,
+        batch_sizes,
+        lengths,
+        reset,
         reset_state,
         batch_first,
         output,
@@ -253,25 +243,14 @@ def forward(request: Request, call: Call, saves: bool) -> tuple[Tensor, Tensor, 
 @not_compiled
 def forward_into(request: Request, call: Call, saved: Tensor | None) -> tuple[Tensor, Tensor]:
     """As `forward`, with memory at hand for what is saved."""
-    spec, batch_first = request.spec, request.batch_first
-    x, arranged = call.x, _Arranged(request, call)
-    directions, hidden = spec.num_directions, spec.hidden_size
+    spec, x, own = request.spec, call.x, _arranged(request, call)
     # new_empty with plain integers is the quickest way to a tensor, and knows no default device.
-    output = x.new_empty(*arranged.x.shape[:-1], directions * hidden)
-    h_n = x.new_empty(spec.num_layers * directions, request.batch, hidden)
-    sizes_for(spec, request.dtype).forward(
-        arranged.sizes,
-        arranged.input,
-        _address(arranged.h_0),
-        arranged.reset,
-        arranged.parameters,
-        _place(output, batch_first),
-        h_n.data_ptr(),
-        _saved(saved),
-        request.recompute,
-        torch.get_num_threads(),
-        _ONE_MODEL,
-    )
+    output = x.new_empty(*own.x.shape[:-1], spec.num_directions * spec.hidden_size)
+    h_n = x.new_empty(spec.num_layers * spec.num_directions, request.batch, spec.hidden_size)
+    results = _all_for_core((output, h_n, saved))
+    arguments = *_inputs(request, own), None, request.recompute, torch.get_num_threads(), results
+    if sizes_for(spec, request.dtype).forward(*arguments) is None:
+        raise errors.changed_during_call()
     return output, h_n
 
 
@@ -285,37 +264,38 @@ def backward(
     wanted: Sequence[bool],
 ) -> tuple[Tensor | None, ...]:
     """The gradients of x, h_0, the state that resets put in and the weights, in that order; None where not wanted."""
-    batch_first, spec, x, reset_state = request.batch_first, request.spec, call.x, call.sequences.reset_state
-    inputs = x, call.h_0, reset_state, *call.weights
+    own = _arranged(request, call)
+    gradients = _memory_for_gradients(request, own, wanted)
+    left = _all_for_core(_arranged_results(request, own, output, saved, outer))
+    to = tuple([False if gradient is None else _for_core(gradient) for gradient in gradients])
+    arguments = *_inputs(request, own), *left[:2], request.recompute, *left[2:], to, torch.get_num_threads()
+    if sizes_for(request.spec, request.dtype).backward(*arguments) is None:
+        raise errors.changed_during_call()
+    return _of_reset_state(gradients, call.sequences.reset_state)
+
+
+def _memory_for_gradients(request: Request, call: Call, wanted: Sequence[bool]) -> list[Tensor | None]:
+    """Of what has gradients, in the order of `Call.inputs`; None where not wanted."""
+    spec = request.spec
     states = (spec.num_layers * spec.num_directions, request.batch, spec.hidden_size)
-    arranged = _Arranged(request, call)
-    shapes = [arranged.x.shape, states, states, *spec.parameter_shapes]
-    gradients = [
-        torch.empty(shape, dtype=x.dtype, device="cpu") if is_wanted and tensor is not None else None
-        for tensor, shape, is_wanted in zip(inputs, shapes, wanted, strict=True)
+    shapes = [call.x.shape, states, states, *spec.parameter_shapes]
+    return [
+        torch.empty(shape, dtype=request.dtype, device="cpu") if is_wanted and tensor is not None else None
+        for tensor, shape, is_wanted in zip(call.inputs, shapes, wanted, strict=True)
     ]
-    d_x, d_h_0, d_reset_state, *d_weights = gradients
-    results = (*arranged.x.shape[:-1], spec.num_directions * spec.hidden_size)
-    output = vectors("output", output, results, x.dtype)
-    saved = dense("saved", saved, (saved.numel(),), sum_dtype(x.dtype))
-    d_output = None if outer[0] is None else vectors("gradient of output", outer[0], results, x.dtype)
-    d_h_n = None if outer[1] is None else dense("gradient of h_n", outer[1], states, x.dtype)
-    sizes_for(spec, request.dtype).backward(
-        arranged.sizes,
-        arranged.input,
-        _address(arranged.h_0),
-        arranged.reset,
-        arranged.parameters,
-        _place(output, batch_first),
-        _saved(saved),
-        request.recompute,
-        _place(d_output, batch_first),
-        _address(d_h_n),
-        _place(d_x, batch_first),
-        _address(d_h_0),
-        _address(d_reset_state),
-        tuple([_address(d_weight) for d_weight in d_weights]),
-        torch.get_num_threads(),
-        _ONE_MODEL,
+
+
+def _arranged_results(
+    request: Request, call: Call, output: Tensor, saved: Tensor, outer: tuple[Tensor | None, Tensor | None]
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    """The output, what was saved, and the outer gradients of an arranged call, so that the core can read them."""
+    spec, dtype = request.spec, request.dtype
+    states = (spec.num_layers * spec.num_directions, request.batch, spec.hidden_size)
+    results = (*call.x.shape[:-1], spec.num_directions * spec.hidden_size)
+    d_output, d_h_n = outer
+    return (
+        vectors("output", output, results, dtype),
+        dense("saved", saved, (saved.numel(),), sum_dtype(dtype)),
+        None if d_output is None else vectors("gradient of output", d_output, results, dtype),
+        None if d_h_n is None else dense("gradient of h_n", d_h_n, states, dtype),
     )
-    return _of_reset_state(gradients, reset_state)
