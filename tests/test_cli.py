@@ -19,9 +19,10 @@ from typer.testing import CliRunner
 
 import fastgru
 import processes
-from fastgru import _core, bench, commands, console
+from fastgru import _core, bench
 from fastgru.bench import Case, Figure, Limits, Record, report
 from fastgru.bench.limits import ThreadLimits
+from fastgru.cli import commands, console
 
 MISSING_OPACUS = [] if find_spec("opacus") else ["opacus"]  # it is in no extra for developers
 QUICK_BENCH = ["bench", "--batch", "1,2", "--hidden", "8", "--steps", "4", "--threads", "1", "--budget", "0.01"]
@@ -266,8 +267,8 @@ def test_demo_writes_its_plot_and_says_who_won(run, tmp_path):
 
 
 def test_demo_fails_when_the_runs_differ(run, monkeypatch):
-    monkeypatch.setattr("fastgru.demo.LOSS_TOLERANCE", -1.0)
-    monkeypatch.setattr("fastgru.demo._naive_errors", lambda series: (math.inf, math.inf))
+    monkeypatch.setattr("fastgru.cli.demo.LOSS_TOLERANCE", -1.0)
+    monkeypatch.setattr("fastgru.cli.demo._naive_errors", lambda series: (math.inf, math.inf))
     result = run("demo", "--epochs", "1", "--hidden", "4", "--stride", "60")
     assert result.exit_code == 1
     assert "The losses of the two runs differ" in result.output, (result.output, result.exception)
@@ -275,7 +276,7 @@ def test_demo_fails_when_the_runs_differ(run, monkeypatch):
 
 
 def test_demo_fails_when_the_gru_loses(run, monkeypatch):
-    monkeypatch.setattr("fastgru.demo._naive_errors", lambda series: (0.0, 0.0))
+    monkeypatch.setattr("fastgru.cli.demo._naive_errors", lambda series: (0.0, 0.0))
     result = run("demo", "--epochs", "1", "--hidden", "4", "--stride", "60")
     assert result.exit_code == 1
     assert "does not beat the naive forecasts" in result.output
@@ -283,7 +284,7 @@ def test_demo_fails_when_the_gru_loses(run, monkeypatch):
 
 @pytest.mark.parametrize(("share", "is_noted"), [(0.6, True), (1.0, False)])
 def test_demo_says_when_other_programs_ran(share, is_noted):
-    from fastgru.demo import Settings, compare
+    from fastgru.cli.demo import Settings, compare
 
     comparison = compare(Settings(epochs=1, hidden=2, stride=500), lambda name: None)
     console = Console(record=True, width=160, file=io.StringIO())
@@ -294,7 +295,7 @@ def test_demo_says_when_other_programs_ran(share, is_noted):
 @pytest.mark.parametrize(("out", "status"), [("file", 2), ("file/inside", 1)])
 def test_demo_looks_at_its_directory_before_it_works(run, monkeypatch, tmp_path, out, status):
     (tmp_path / "file").write_text("in the way")
-    monkeypatch.setattr("fastgru.demo.compare", lambda *_: pytest.fail("it worked first"))
+    monkeypatch.setattr("fastgru.cli.demo.compare", lambda *_: pytest.fail("it worked first"))
     result = run("demo", "--out", out)
     assert result.exit_code == status
     assert "file" in result.output
@@ -303,7 +304,7 @@ def test_demo_looks_at_its_directory_before_it_works(run, monkeypatch, tmp_path,
 
 @pytest.mark.parametrize("package", ["torch", "matplotlib"])
 def test_demo_names_what_is_missing_before_it_works(run, monkeypatch, package):
-    monkeypatch.setattr("fastgru.demo.compare", lambda *_: pytest.fail("it worked first"))
+    monkeypatch.setattr("fastgru.cli.demo.compare", lambda *_: pytest.fail("it worked first"))
     found = console.find_spec
     monkeypatch.setattr(console, "find_spec", lambda name: None if name == package else found(name))
     result = run("demo")
@@ -345,7 +346,7 @@ def run_in_a_fresh_process(code: str) -> str:
 
 
 def test_help_loads_nothing_heavy():
-    code = "import sys, fastgru.commands; print([m for m in ('torch', 'numpy', 'matplotlib') if m in sys.modules])"
+    code = "import sys, fastgru.cli.commands; print([m for m in ('torch', 'numpy', 'matplotlib') if m in sys.modules])"
     assert run_in_a_fresh_process(code).strip() == "[]"
 
 

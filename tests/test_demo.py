@@ -11,7 +11,7 @@ import torch
 from matplotlib.figure import Figure
 
 import fastgru
-from fastgru import demo
+from fastgru.cli import demo
 from fastgru.data import temperature
 
 QUICK = demo.Settings(epochs=2, hidden=24, stride=12)

@@ -61,7 +61,7 @@ def run_commands(block: str, place: str) -> None:
     """Runs `$ fastgru …`; lines below a command are what it must print, where ... stands for anything."""
     from typer.testing import CliRunner
 
-    from fastgru.commands import app
+    from fastgru.cli.commands import app
 
     for entry in block.removeprefix("$ ").split("\n$ "):
         command, _, expected = entry.partition("\n")
@@ -113,7 +113,7 @@ def test_every_decision_is_listed():
 MODULES = [
     module.name
     for module in pkgutil.walk_packages(fastgru.__path__, "fastgru.")
-    if module.name not in ("fastgru._core", "fastgru.__main__", "fastgru.cli", "fastgru.commands")
+    if module.name not in ("fastgru._core", "fastgru.__main__", "fastgru.cli", "fastgru.cli.commands")
 ]
 
 

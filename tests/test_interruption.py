@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import processes
-from fastgru import interruption
+from fastgru.cli import interruption
 
 
 def test_what_is_ignored_stays_so():
@@ -26,10 +26,11 @@ def test_what_is_ignored_stays_so():
 
 HALF = """
 import signal, sys, pathlib
-from fastgru import files, interruption
+from fastgru import atomic_files
+from fastgru.cli import interruption
 class Last:
     def __del__(self): signal.raise_signal(signal.{signal})
-with interruption.ends_at_once(), files.whole(pathlib.Path("answers.csv")) as partial:
+with interruption.ends_at_once(), atomic_files.whole(pathlib.Path("answers.csv")) as partial:
     partial.write_text("half of")
     Last()
     print("went on")
@@ -45,7 +46,7 @@ def test_an_end_at_once_is_the_signals_own_and_leaves_no_half_of_a_file(tmp_path
 
 FOLLOWER = """
 import subprocess, sys
-child = "import time, fastgru.interruption as i; i.end_with_parent(); print('up', flush=True); time.sleep(300)"
+child = "import time, fastgru.cli.interruption as i; i.end_with_parent(); print('up', flush=True); time.sleep(300)"
 follower = subprocess.Popen([sys.executable, "-c", child], stdout=subprocess.PIPE)
 follower.stdout.readline()
 print(follower.pid, flush=True)

@@ -20,8 +20,8 @@ SOURCE = Path(fastgru.__file__).parent
 # is named by itself. `fastgru` alone is the facade, which knows every public name.
 FLOORS = [
     {"errors", "importing", "recording", "_core"},
-    {"spec", "levels", "files", "data"},
-    {"interruption", "reference"},
+    {"spec", "levels", "atomic_files", "data"},
+    {"reference"},
     {"call"},
     {"convert"},
     {"backends"},
@@ -29,9 +29,7 @@ FLOORS = [
     {"functional"},
     {"nn"},
     {"explanation", "integrations"},
-    {"bench", "demo"},
-    {"console"},
-    {"commands"},
+    {"bench"},
     {"cli"},
     {"__main__"},
 ]

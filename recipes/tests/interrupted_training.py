@@ -23,8 +23,8 @@ import torch
 from lightning.pytorch.strategies.launchers import subprocess_script
 
 import fastgru.cli
-from fastgru import files
-from fastgru.interruption import SIGNALS
+from fastgru import atomic_files
+from fastgru.cli.interruption import SIGNALS
 from fastgru_recipes import interruption
 
 PATIENCE = 90  # seconds after a signal, on a machine that is busy
@@ -77,7 +77,7 @@ def train(environment, said):
     """What a new process of the command would do."""
     own_place(said)
     interruption._noting = None
-    files._unfinished.clear()
+    atomic_files._unfinished.clear()
     os.environ.clear()
     os.environ.update(environment)
     try:

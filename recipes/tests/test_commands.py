@@ -13,8 +13,8 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from fastgru import console
-from fastgru.commands import app  # with all commands
+from fastgru.cli import console
+from fastgru.cli.commands import app  # with all commands
 from fastgru_recipes import RECIPES
 from fastgru_recipes.classify.read_labelled import Labelled
 from fastgru_recipes.cli import commands, run_examples, tables

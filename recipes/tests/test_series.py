@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from fastgru.commands import app  # with all commands
+from fastgru.cli.commands import app  # with all commands
 from fastgru.errors import ArgumentError
 from fastgru_recipes import Forecaster, scaling
 from fastgru_recipes.cli import tables

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from fastgru.interruption import end, handlers, install, is_first_process
+from fastgru.cli.interruption import end, handlers, install, is_first_process
 
 
 class _Noting:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
-from fastgru.files import whole
+from fastgru.atomic_files import whole
 
 # Matplotlib's own font has no Chinese, Japanese or Korean; of these, whatever is installed fills in.
 FONTS = (

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fastgru.atomic_files import whole
 from fastgru.bench.cases import Case
 from fastgru.bench.records import Record
 from fastgru.bench.summaries import BestCell, best_cells
 from fastgru.errors import missing_extra
-from fastgru.files import whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,12 +15,12 @@ from typing import Any
 import torch
 
 import fastgru
+from fastgru.atomic_files import whole
 from fastgru.bench.cases import Case
 from fastgru.bench.limits import Limits, ThreadLimits, limit_ms
 from fastgru.bench.measuring import Figure
 from fastgru.bench.summaries import summarize
 from fastgru.errors import FastGRUError
-from fastgru.files import whole
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from fastgru import errors
-from fastgru.files import whole
+from fastgru.atomic_files import whole
 from fastgru.nn.cell import GRUCell
 from fastgru.nn.gru import GRU
 

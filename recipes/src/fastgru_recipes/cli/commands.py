@@ -18,9 +18,9 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from fastgru import interruption
-from fastgru.console import EXTRAS as KNOWN_EXTRAS
-from fastgru.console import need
+from fastgru.cli import interruption
+from fastgru.cli.console import EXTRAS as KNOWN_EXTRAS
+from fastgru.cli.console import need
 from fastgru.errors import ArgumentError
 from fastgru_recipes import RECIPES, recipe_class
 from fastgru_recipes.cli.console import EXAMPLES, EXTRAS, PACKAGE, one_sentence, write
@@ -157,7 +157,7 @@ def predict(
     """Answers of a trained recipe, as CSV."""
     with one_sentence():
         need(PACKAGE, "fastgru predict")
-        from fastgru.files import whole
+        from fastgru.atomic_files import whole
         from fastgru_recipes import read_files
         from fastgru_recipes.training.run_directory import Trained
 

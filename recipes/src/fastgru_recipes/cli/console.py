@@ -10,10 +10,10 @@ from typing import Any
 
 from rich.console import Console
 
-from fastgru import console
+from fastgru.cli import console
 from fastgru_recipes.errors import CutWarning, RunWarning
 
-# What to install -> the packages that it brings, as `fastgru.console.EXTRAS` has them.
+# What to install -> the packages that it brings, as `fastgru.cli.console.EXTRAS` has them.
 PACKAGE, EXAMPLES, SKTIME = "fastgru-recipes", "fastgru-recipes[examples]", "fastgru-recipes[sktime]"
 EXTRAS = {
     PACKAGE: (

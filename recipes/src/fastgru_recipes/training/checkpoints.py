@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from fastgru.files import whole
+from fastgru.atomic_files import whole
 from fastgru_recipes.errors import RunError
 
 DIRECTORY, LAST, BEST = "checkpoints", "last.ckpt", "best.ckpt"

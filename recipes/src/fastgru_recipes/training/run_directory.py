@@ -17,8 +17,8 @@ from safetensors.torch import save as serialized
 from torch import Tensor, nn
 
 import fastgru
+from fastgru.atomic_files import whole
 from fastgru.errors import ArgumentError
-from fastgru.files import whole
 from fastgru_recipes import RECIPES, recipe_class
 from fastgru_recipes.errors import RunError, RunWarning
 from fastgru_recipes.plots import learning_curve, save

@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 from torch import nn
 
+from fastgru.cli.interruption import is_first_process
 from fastgru.errors import WriteError
-from fastgru.interruption import is_first_process
 from fastgru_recipes import interruption, plots, read_files, recurrent_layers
 from fastgru_recipes.errors import DataError, RunError, TrainingInterrupted
 from fastgru_recipes.recipe import Data, Example, Recipe, State

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn.modules.rnn import GRU as STOCK_GRU
 
 import fastgru
+from fastgru.atomic_files import whole
 from fastgru.data import temperature
-from fastgru.files import whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from fastgru import files
+from fastgru import atomic_files
 
 __all__ = ["SIGNALS", "Handlers", "end", "ends_at_once", "handlers", "install", "is_first_process"]
 
@@ -31,7 +31,7 @@ def is_first_process() -> bool:
 
 def end(number: int, frame: FrameType | None = None) -> None:
     """Ends the process as the signal does by default, so that a shell sees it, but leaves no half of a file."""
-    files.remove_unfinished()
+    atomic_files.remove_unfinished()
     if os.isatty(2):
         os.write(2, b"\x1b[?25h")  # the cursor, which a bar may have hidden
     signal.signal(number, signal.SIG_DFL)

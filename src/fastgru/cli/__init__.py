@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from fastgru import interruption
+from fastgru.cli import interruption
 
 
 def main() -> None:
@@ -23,8 +23,8 @@ def main() -> None:
 
 def _application() -> Callable[[], None]:
     try:
-        import fastgru.commands  # noqa: F401  (adds all commands)
-        from fastgru.console import run
+        import fastgru.cli.commands  # noqa: F401  (adds all commands)
+        from fastgru.cli.console import run
     except ModuleNotFoundError as missing:
         if missing.name not in ("typer", "rich"):
             raise

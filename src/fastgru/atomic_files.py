@@ -33,7 +33,7 @@ def whole(path: Path) -> Iterator[Path]:
 
     Example:
         >>> import tempfile
-        >>> from fastgru.files import whole
+        >>> from fastgru.atomic_files import whole
         >>> path = Path(tempfile.mkdtemp()) / "figures.json"
         >>> with whole(path) as partial:
         ...     _ = partial.write_text("{}")

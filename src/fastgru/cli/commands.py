@@ -23,11 +23,11 @@ from rich.markup import escape
 from rich.table import Table
 
 import fastgru
-from fastgru.console import EXTRAS, app, need, one_sentence, progress
+from fastgru.cli.console import EXTRAS, app, need, one_sentence, progress
 
 if TYPE_CHECKING:
     from fastgru.bench import Case, Record
-    from fastgru.demo import Comparison
+    from fastgru.cli.demo import Comparison
 
 # More threads than cores only wait for each other, and far more make torch crash.
 CORES = os.cpu_count() or 1
@@ -53,7 +53,7 @@ def demo(
         out.mkdir(parents=True, exist_ok=True)
         import torch
 
-        from fastgru import demo as demonstration
+        from fastgru.cli import demo as demonstration
 
         torch.set_num_threads(threads)
         settings = demonstration.Settings(epochs=epochs, hidden=hidden, seed=seed, stride=stride)
@@ -72,7 +72,7 @@ def demo(
 
 
 def _print_verdict(comparison: Comparison, console: Console) -> None:
-    from fastgru.demo import LOSS_TOLERANCE
+    from fastgru.cli.demo import LOSS_TOLERANCE
 
     if comparison.agrees:
         console.print(f"The losses of the two runs agree within {LOSS_TOLERANCE:g} of their size.")
