@@ -13,7 +13,7 @@ import fastgru
 from fastgru import _core
 from fastgru.backends.cpu.ops import core_tangents, functions, short
 from fastgru.call.request import Call
-from pairs import pair
+from layer_pairs import pair
 from tolerance import MOST_OF_TORCHS_OPERATORS, assert_agrees
 
 

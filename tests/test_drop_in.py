@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequence
 
 import fastgru
-from pairs import KINDS, everything, pair
+from layer_pairs import KINDS, everything, pair
 from strategies import layer_calls
 from tolerance import assert_agrees
 

@@ -11,7 +11,7 @@ from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
 
 import fastgru
-from pairs import KINDS, everything, pair, results
+from layer_pairs import KINDS, everything, pair, results
 from tolerance import TIMES_TORCHS_GRADIENTS, assert_agrees
 
 MODIFIED = r"modified (by an inplace operation|inplace)"

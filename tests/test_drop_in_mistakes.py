@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import fastgru
-from pairs import KINDS, pair
+from layer_pairs import KINDS, pair
 
 NAMES = {
     "GRU": ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"),

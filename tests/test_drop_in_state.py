@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, parametrize, prune, weight_norm
 
 import fastgru
-from pairs import KINDS, everything, pair
+from layer_pairs import KINDS, everything, pair
 from tolerance import assert_agrees
 
 old_weight_norm = pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated:FutureWarning")

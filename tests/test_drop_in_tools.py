@@ -16,7 +16,7 @@ from torch.profiler import ProfilerActivity, profile
 
 import fastgru
 import fastgru.recording
-from pairs import FORMS, example, of_form, pair, results
+from layer_pairs import FORMS, example, of_form, pair, results
 from tolerance import assert_agrees
 
 T, B, F, H = 5, 3, 4, 6

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import fastgru
-from pairs import everything, pair
+from layer_pairs import everything, pair
 from tolerance import assert_agrees
 
 pytest.importorskip("expecttest")

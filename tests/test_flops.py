@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 
 import fastgru
-from pairs import pair
+from layer_pairs import pair
 
 T, B, F, H = 5, 3, 4, 6
 STACKS = (

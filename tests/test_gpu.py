@@ -17,7 +17,7 @@ from fastgru.backends import aten, base
 from fastgru.call.context import Follower
 from fastgru.call.request import Request
 from fastgru.errors import SlowPathWarning
-from pairs import pair
+from layer_pairs import pair
 from tolerance import assert_agrees
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import fastgru
-from pairs import pair
+from layer_pairs import pair
 from strategies import dtypes, seeds, sizes
 from tolerance import assert_agrees
 from ways import no_kernel

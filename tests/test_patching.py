@@ -13,7 +13,7 @@ from torch import nn
 
 import fastgru
 import processes
-from pairs import results
+from layer_pairs import results
 from tolerance import assert_agrees
 
 STOCK_GRU = nn.GRU

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import fastgru
-from pairs import everything, pair
+from layer_pairs import everything, pair
 from strategies import batches, lengths, seeds, sizes, steps
 from tolerance import assert_no_worse_than_torch, rms_error
 

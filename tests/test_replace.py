@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, weight_norm
 
 import fastgru
-from pairs import results
+from layer_pairs import results
 from tolerance import assert_agrees
 
 STOCK_GRU = nn.GRU

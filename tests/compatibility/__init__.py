@@ -8,8 +8,8 @@ from compatibility import (
     exporting,
     frameworks,
     gpu,
+    interop,
     lengths,
-    living,
     numbers,
     onnx,
     packages,
@@ -25,7 +25,7 @@ from compatibility.registry import GROUPS, OURS, STOCK, Capability, Entry, Libra
 MODULES = (
     *(compiling, exporting, onnx, tracing, transforms),
     *(lengths, states, numbers, errors),
-    *(living, tools, processes, frameworks, packages, gpu),
+    *(interop, tools, processes, frameworks, packages, gpu),
 )
 CAPABILITIES: list[Capability] = [one for module in MODULES for one in GROUPS[module.__name__]]
 

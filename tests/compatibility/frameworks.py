@@ -18,7 +18,7 @@ for title, test in (
     ("a Lightning checkpoint, loaded with torch's layer", "test_lightning_saves_what_torchs_layer_loads"),
     ("skorch", "test_skorch_fits_as_with_torchs_layer"),
 ):
-    proved_by(__name__, title, f"tests/test_living_with_frameworks.py::{test}")
+    proved_by(__name__, title, f"tests/test_interop_with_frameworks.py::{test}")
 
 
 @capability("Opacus: gradients for each sample (ours after `fastgru.opacus.register()`)")

@@ -49,7 +49,7 @@ def trains_under_fsdp(library: Library) -> None:
 proved_by(
     __name__,
     "both, in two processes, as one process with whole batches",
-    "tests/test_living_distributed.py::test_two_processes_learn_what_one_does",
+    "tests/test_interop_distributed.py::test_two_processes_learn_what_one_does",
     stock=Entry(NOT_ASKED, "it is what ours is compared with, in one process"),
 )
 

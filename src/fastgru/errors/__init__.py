@@ -25,12 +25,12 @@ what to do.
 
 from __future__ import annotations
 
-from fastgru.errors import kinds
-from fastgru.errors.features import *  # noqa: F403
-from fastgru.errors.kinds import *  # noqa: F403
-from fastgru.errors.operands import *  # noqa: F403
+from fastgru.errors import classes
+from fastgru.errors.arguments import *  # noqa: F403
+from fastgru.errors.classes import *  # noqa: F403
+from fastgru.errors.unsupported import *  # noqa: F403
 from fastgru.errors.writing import *  # noqa: F403
 
-for _kind in vars(kinds).values():
-    if isinstance(_kind, type):
-        _kind.__module__ = __name__  # where users find them: in tracebacks, filters of warnings, pickles
+for _class in vars(classes).values():
+    if isinstance(_class, type):
+        _class.__module__ = __name__  # where users find them: in tracebacks, filters of warnings, pickles

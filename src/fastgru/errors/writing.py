@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from fastgru.errors.kinds import WriteError
+from fastgru.errors.classes import WriteError
 
 _ROOM = "Make room there, or choose a place on another disk."
 _RIGHTS = "You may not write there: choose another place, or have its owner let you."

@@ -18,7 +18,7 @@ from torch.utils.checkpoint import (
 
 import fastgru
 from fastgru.backends.cpu import node
-from pairs import FORMS, KINDS, everything, example, of_form, pair, results
+from layer_pairs import FORMS, KINDS, everything, example, of_form, pair, results
 from tolerance import assert_agrees
 
 every_kind = pytest.mark.parametrize("kind", KINDS)

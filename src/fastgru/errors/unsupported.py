@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from fastgru.errors.kinds import (
+from fastgru.errors.classes import (
     ArgumentError,
     BackendError,
     ExportError,

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.modules import module as every_module
 
-from pairs import FORMS, everything, example, of_form, results
+from layer_pairs import FORMS, everything, example, of_form, results
 from tolerance import assert_agrees
 
 every_form = pytest.mark.parametrize(("kind", "options"), FORMS, ids=str)

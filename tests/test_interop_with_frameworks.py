@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import fastgru
-from pairs import sgd
+from layer_pairs import sgd
 from tolerance import assert_agrees
 
 # Theirs, about this machine and their own dependencies.

@@ -8,7 +8,7 @@ from torch import multiprocessing as torch_multiprocessing
 from torch.utils.data import DataLoader, Dataset
 
 import fastgru
-from pairs import everything
+from layer_pairs import everything
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork\\(\\) may lead to deadlocks:DeprecationWarning")
 SECONDS = 60

@@ -11,7 +11,7 @@ from torch.nn.utils import parametrizations, parametrize, prune, spectral_norm, 
 
 import fastgru
 from fastgru.errors import FrozenError
-from pairs import batches, everything, example, of_form, sgd, trained
+from layer_pairs import batches, everything, example, of_form, sgd, trained
 from tolerance import assert_agrees
 
 old_ways = pytest.mark.filterwarnings("ignore:.*(weight|spectral)_norm.* is deprecated:FutureWarning")

@@ -165,5 +165,5 @@ def skips_initialisation(library: Library) -> None:
 proved_by(
     __name__,
     "fused and foreach optimizers, LBFGS, Adagrad and others",
-    "tests/test_living_training.py::test_optimizers_take_the_same_steps",
+    "tests/test_interop_training.py::test_optimizers_take_the_same_steps",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fastgru.errors.kinds import (
+from fastgru.errors.classes import (
     ArgumentError,
     DTypeError,
     InputTypeError,

@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import swa_utils
 
 import fastgru
-from pairs import FORMS, batches, everything, example, of_form, pair, sgd, trained
+from layer_pairs import FORMS, batches, everything, example, of_form, pair, sgd, trained
 from tolerance import assert_agrees
 
 # -- optimizers ----------------------------------------------------------------------------------
