@@ -1,7 +1,7 @@
-"""Derivatives of higher order beside `torch.nn.GRU`: `python benchmarks/derivatives.py [--quick]`, on a quiet machine.
+"""Higher derivatives compared with `torch.nn.GRU`: `python benchmarks/derivatives.py [--quick]`, on a quiet machine.
 
-Every cell runs in a process of its own for each layer, on one thread: the least time of some calls after one that does
-not count, and how much the peak of resident memory grew. Figures are ours over torch's; a loss is above 1.
+Every cell runs in its own process for each layer, on one thread. The time is the smallest of some calls after one that
+is not counted; the memory is the growth of the peak of resident memory. Figures are ours / torch's: above 1 ours is worse.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What lengths and resets cost, beside the plain call: `python benchmarks/sequences.py [THREADS]`, on a quiet machine.
+"""The cost of lengths and resets against the plain call: `python benchmarks/sequences.py [THREADS]`.
 
-Calls take turns, each after one that does not count; figures are ratios of medians. A useful row is a step before a
-sequence's end: its time beside that of a row of a full batch.
+Use a quiet machine. Calls take turns, each after one that is not counted; figures are ratios of medians. A useful row is a step before a
+sequence's end: its time is compared with that of a row of a full batch.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from compatibility.models import Model, agree
 from compatibility.registry import NOT_ASKED, OURS, ROOT, Entry, Library, capability, need, proved_by
 
 HEADING = "With other libraries"
-CLIENTS = ROOT / "benchmarks/results/clients.json"
+PROGRAMS = ROOT / "benchmarks/results/programs.json"
 
 for title, test in (
     ("Lightning", "test_lightning_trains_as_with_torchs_layer"),
@@ -45,14 +45,14 @@ proved_by(
 
 
 @capability(
-    "programs of others, unmodified: the predictions that they make with torch's layer, in [the last run](clients.md)",
+    "programs of others, unmodified: the predictions that they make with torch's layer, in [the last run](programs.md)",
     stock=Entry(NOT_ASKED, "it is what ours is compared with"),
 )
 def serves_other_programs(library: Library) -> None:
-    found = json.loads(CLIENTS.read_text(encoding="utf-8"))
+    found = json.loads(PROGRAMS.read_text(encoding="utf-8"))
     assert not found["failed"]
-    assert len(found["clients"]) >= 6
-    for one in found["clients"]:
-        assert not one["faults"], one["client"]
-        assert one["calls"]["patch"]["torch"] == 0, one["client"]
-        assert one["difference"]["patch"] <= one["tolerance"], one["client"]
+    assert len(found["programs"]) >= 6
+    for one in found["programs"]:
+        assert not one["faults"], one["program"]
+        assert one["calls"]["patch"]["torch"] == 0, one["program"]
+        assert one["difference"]["patch"] <= one["tolerance"], one["program"]

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from skorch import NeuralNetRegressor
 
-from clients.program import Program
-from clients.waves import waves
+from programs.example_series import example_series
+from programs.program import Program
 
 STEPS = 100
 
@@ -27,7 +27,7 @@ class Next(torch.nn.Module):
 
 def make():
     """The regressor, and a thousand windows."""
-    windows = np.lib.stride_tricks.sliding_window_view(waves(4, 360), STEPS + 1, axis=1).reshape(-1, STEPS + 1)
+    windows = np.lib.stride_tricks.sliding_window_view(example_series(4, 360), STEPS + 1, axis=1).reshape(-1, STEPS + 1)
     x, y = windows[:, :-1, None].copy(), windows[:, -1:].copy()
     net = NeuralNetRegressor(
         Next, max_epochs=2, lr=0.003, batch_size=32, optimizer=torch.optim.Adam, train_split=None, verbose=0

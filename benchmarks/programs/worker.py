@@ -1,4 +1,4 @@
-"""One run of one client in one way, in a process of its own: worker CLIENT MODE THREADS ROUND RESULT.json."""
+"""One run of one program in one way, in a process of its own: `worker PROGRAM MODE THREADS ROUND RESULT.json`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-# The last bit of a float32, relative to it: two right GRUs differ by as much.
+# The last bit of a float32, relative to its value: two correct GRUs differ by as much.
 _NUDGE = 2.0**-23
 
 
@@ -29,7 +29,7 @@ class Counter:
     def watch_operator(self, nudge):
         """Counts the calls of torch's operator, ours included; with `nudge`, turns the last bits of its results.
 
-        Before fastgru is imported, which keeps a name of its own for the operator.
+        Call it before fastgru is imported, which keeps a name of its own for the operator.
         """
         operator = torch._VF.gru
 
@@ -51,13 +51,13 @@ class Counter:
         layer.forward = counting
 
     def _nudged(self, result):
-        # Of a generator of its own: the program's random numbers stay.
+        # From its own generator, so that the program's random numbers stay the same.
         signs = torch.randint(0, 2, result.shape, generator=self._signs, dtype=result.dtype) * 2 - 1
         return result * (1 + _NUDGE * signs)
 
 
 def way(mode, counter):
-    """Prepares a mode; returns the context to run the whole program in and what to do with its model."""
+    """Prepares a mode. Returns a context for the whole program, and a function for its model."""
     counter.watch_operator(nudge=mode == "nudged")
     if mode in ("stock", "nudged"):
         return contextlib.nullcontext(), lambda model: None
@@ -70,18 +70,18 @@ def way(mode, counter):
 
 
 def timed(call):
-    """Seconds and what was returned."""
+    """The seconds that a call takes, and its result."""
     start = time.perf_counter()
     returned = call()
     return time.perf_counter() - start, returned
 
 
-def run(client, mode, seed):
-    """Imports, builds, trains and predicts; the program's import too must see the patch."""
+def run(name, mode, seed):
+    """Imports, builds, trains and predicts, all inside the mode's context: the import too must see the patch."""
     counter = Counter(seed)
     context, change = way(mode, counter)
     with context:
-        module = importlib.import_module(f"clients.{client}")
+        module = importlib.import_module(f"programs.{name}")
         random.seed(1)
         np.random.seed(1)
         torch.manual_seed(1)
@@ -100,13 +100,13 @@ def run(client, mode, seed):
 
 
 def main():
-    """Writes the result, and the versions it belongs to."""
-    client, mode, threads, seed, path = sys.argv[1:]
+    """Writes the result, and the versions of the packages."""
+    name, mode, threads, seed, path = sys.argv[1:]
     torch.set_num_threads(int(threads))
     warnings.simplefilter("ignore")
-    result = run(client, mode, int(seed))
-    names = {client.replace("_", "-"), "torch"}
-    result["versions"] = {name: importlib.metadata.version(name) for name in sorted(names)}
+    result = run(name, mode, int(seed))
+    packages = {name.replace("_", "-"), "torch"}
+    result["versions"] = {package: importlib.metadata.version(package) for package in sorted(packages)}
     Path(path).write_text(json.dumps(result))
 
 

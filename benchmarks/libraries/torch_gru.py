@@ -1,4 +1,4 @@
-"""torch.nn.GRU, the reference of the race."""
+"""torch.nn.GRU, the reference of the comparison."""
 
 from __future__ import annotations
 

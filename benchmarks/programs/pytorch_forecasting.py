@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from pytorch_forecasting import RecurrentNetwork, TimeSeriesDataSet
 
-from clients.program import Program
-from clients.waves import waves
+from programs.example_series import example_series
+from programs.program import Program
 
 SERIES, STEPS = 8, 150
 QUIET = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False, "enable_model_summary": False}
@@ -20,7 +20,7 @@ def windows():
         {
             "series": np.repeat(np.arange(SERIES), STEPS).astype(str),
             "time": np.tile(np.arange(STEPS), SERIES),
-            "value": waves(SERIES, STEPS).ravel(),
+            "value": example_series(SERIES, STEPS).ravel(),
         }
     )
     return TimeSeriesDataSet(

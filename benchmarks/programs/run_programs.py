@@ -1,6 +1,6 @@
-"""Programs of others, as they are and with fastgru in place of `torch.nn.GRU`: same predictions, sooner?
+"""Runs programs of other people with `torch.nn.GRU` and with fastgru, and compares predictions and times.
 
-First `make-environments DIR`; see README.md of the folder above.
+Run `make-environments DIR` first; see benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 # Client -> whether `replace_gru` can reach its model before training.
-CLIENTS = {
+PROGRAMS = {
     "pytorch_forecasting": False,
     "neuralforecast": True,
     "sktime": False,
@@ -26,7 +26,7 @@ CLIENTS = {
     "darts": False,
     "skorch": True,
 }
-# How far predictions may be from stock's: this many times as far as those of `nudged`, or this part of their range.
+# How far predictions may be from stock's: this many times as far as those of `nudged`, or this fraction of their range.
 TIMES_NUDGED, LEAST_TOLERANCE = 10, 1e-6
 
 
@@ -34,20 +34,20 @@ class Failure(Exception):  # noqa: N818  (it is what happened)
     """What went wrong in a run, in words."""
 
 
-def modes(client):
-    """The ways to run a client. `nudged` is stock with the last bit of what each GRU returns turned at random."""
-    return ["stock", "patch", *["replace"] * CLIENTS[client], "nudged"]
+def modes(program):
+    """The ways to run a program. `nudged` is stock, with the last bit of each GRU's results changed at random."""
+    return ["stock", "patch", *["replace"] * PROGRAMS[program], "nudged"]
 
 
-def run(client, mode, round_number, options):
+def run(program, mode, round_number, options):
     """The result of one run, in a process and a folder of its own."""
     count = str(options.threads)
     path = os.pathsep.join([str(HERE.parent), str(options.package)])
     environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count}
-    python = options.environments / client.replace("_", "-") / "bin/python"
+    python = options.environments / program.replace("_", "-") / "bin/python"
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "result.json"
-        command = [str(python), "-m", "clients.worker", client, mode, count, str(round_number), str(result)]
+        command = [str(python), "-m", "programs.worker", program, mode, count, str(round_number), str(result)]
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
         if done.returncode:
             raise Failure((done.stderr.strip().splitlines() or ["no words"])[-1])
@@ -67,15 +67,15 @@ def difference(predictions, expected):
 
 
 def calls_fault(mode, calls):
-    """What is wrong with who was called, torch's operator or our layer; None if it is as the mode says."""
+    """An error text if the wrong GRU was called, torch's operator or our layer; None if the mode got the right one."""
     expected, other = ("torch", "fastgru") if mode in ("stock", "nudged") else ("fastgru", "torch")
     if calls[expected] and not calls[other]:
         return None
     return f"{mode}: called fastgru {calls['fastgru']} times, torch's operator {calls['torch']} times"
 
 
-def judged(client, results):
-    """The row of a client from its results, lists by mode with one for each round."""
+def judged(program, results):
+    """The row of a program. `results` has a list for each mode, with one result for each round."""
     expected = results["stock"][0]["predictions"]
     differences = {mode: max(difference(r["predictions"], expected) for r in runs) for mode, runs in results.items()}
     tolerance = max(LEAST_TOLERANCE, TIMES_NUDGED * differences["nudged"])
@@ -87,7 +87,7 @@ def judged(client, results):
     ]
     timed = [mode for mode in results if mode != "nudged"]
     return {
-        "client": client,
+        "program": program,
         "versions": results["stock"][0]["versions"],
         "fit": {mode: round(statistics.median(r["fit"] for r in results[mode]), 3) for mode in timed},
         "predict": {mode: round(statistics.median(r["predict"] for r in results[mode]), 4) for mode in timed},
@@ -105,10 +105,10 @@ def ratio(times, mode):
 
 
 def lines(row):
-    """The rows of the table, one for each way with fastgru."""
+    """The lines of the table, one for each way that uses fastgru."""
     verdict = "NO" if row["faults"] else "yes"
     return [
-        f"| {row['client']} | {mode} | {verdict} | {row['difference'][mode]:.1e} | {row['difference']['nudged']:.1e} "
+        f"| {row['program']} | {mode} | {verdict} | {row['difference'][mode]:.1e} | {row['difference']['nudged']:.1e} "
         f"| {row['loss']['stock']:.6g} / {row['loss'][mode]:.6g} "
         f"| {row['fit']['stock']:.2f} / {row['fit'][mode]:.2f} | {ratio(row['fit'], mode):.1f}x "
         f"| {row['predict']['stock']:.3f} / {row['predict'][mode]:.3f} | {ratio(row['predict'], mode):.1f}x |"
@@ -119,12 +119,12 @@ def lines(row):
 
 def heading():
     """The table's first lines."""
-    names = ["client", "way", "equal", "difference", "by a last bit", "loss", "fit s", "ratio", "predict s", "ratio"]
+    names = ["program", "way", "equal", "difference", "by a last bit", "loss", "fit s", "ratio", "predict s", "ratio"]
     return [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
 
 
 def about(options):
-    """The machine and the commit that figures belong to."""
+    """The machine and the commit that the figures come from."""
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=HERE, capture_output=True, text=True)
     found = [
         line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
@@ -134,20 +134,20 @@ def about(options):
 
 
 def collect(options):
-    """Results by client and mode, all taking turns in rounds; a client that fails is named and left out."""
-    results = {client: {mode: [] for mode in modes(client)} for client in options.clients}
+    """Results by program and mode. All take turns in rounds; a program that fails is named and left out."""
+    results = {program: {mode: [] for mode in modes(program)} for program in options.programs}
     failed = {}
     for number in range(options.rounds):
-        for client in options.clients:
-            for mode in modes(client):
-                if client in failed:
+        for program in options.programs:
+            for mode in modes(program):
+                if program in failed:
                     continue
-                print(f"round {number + 1}: {client}, {mode}", file=sys.stderr, flush=True)
+                print(f"round {number + 1}: {program}, {mode}", file=sys.stderr, flush=True)
                 try:
-                    results[client][mode].append(run(client, mode, number, options))
+                    results[program][mode].append(run(program, mode, number, options))
                 except (Failure, OSError) as failure:
-                    failed[client] = f"{mode}: {failure}"
-    return {client: found for client, found in results.items() if client not in failed}, failed
+                    failed[program] = f"{mode}: {failure}"
+    return {program: found for program, found in results.items() if program not in failed}, failed
 
 
 def options(arguments=None):
@@ -156,7 +156,7 @@ def options(arguments=None):
     parser.add_argument("--environments", type=lambda text: Path(text).absolute(), required=True)
     package = "folder that has fastgru in it, compiled for the Python of the environments (default: package among them)"
     parser.add_argument("--package", type=lambda text: Path(text).absolute(), help=package)
-    parser.add_argument("--clients", nargs="*", default=list(CLIENTS), choices=list(CLIENTS))
+    parser.add_argument("--programs", nargs="*", default=list(PROGRAMS), choices=list(PROGRAMS))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="where to write the figures")
@@ -166,21 +166,21 @@ def options(arguments=None):
 
 
 def main():
-    """Runs, compares and prints; status 1 if a client fails or predicts something else."""
+    """Runs, compares and prints. Exits with status 1 if a program fails or its predictions differ."""
     chosen = options()
     results, failed = collect(chosen)
     rows = []
-    for client, found in results.items():
+    for program, found in results.items():
         try:
-            rows.append(judged(client, found))
+            rows.append(judged(program, found))
         except Failure as failure:
-            failed[client] = str(failure)
+            failed[program] = str(failure)
     print(*heading(), *(line for row in rows for line in lines(row)), sep="\n")
-    faults = [f"{row['client']}: {fault}" for row in rows for fault in row["faults"]]
-    faults += [f"{client}: {fault}" for client, fault in failed.items()]
+    faults = [f"{row['program']}: {fault}" for row in rows for fault in row["faults"]]
+    faults += [f"{program}: {fault}" for program, fault in failed.items()]
     print(*faults, sep="\n", file=sys.stderr)
     if chosen.json:
-        chosen.json.write_text(json.dumps(about(chosen) | {"failed": failed, "clients": rows}, indent=1) + "\n")
+        chosen.json.write_text(json.dumps(about(chosen) | {"failed": failed, "programs": rows}, indent=1) + "\n")
     sys.exit(bool(faults))
 
 

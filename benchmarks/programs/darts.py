@@ -6,8 +6,8 @@ import numpy as np
 from darts import TimeSeries
 from darts.models import RNNModel
 
-from clients.program import Program
-from clients.waves import waves
+from programs.example_series import example_series
+from programs.program import Program
 
 SERIES, STEPS, HORIZON = 8, 300, 48
 QUIET = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "enable_model_summary": False}
@@ -15,7 +15,7 @@ QUIET = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "e
 
 def make():
     """The model, which makes its network within `fit`."""
-    series = [TimeSeries.from_values(values) for values in waves(SERIES, STEPS)]
+    series = [TimeSeries.from_values(values) for values in example_series(SERIES, STEPS)]
     model = RNNModel(
         input_chunk_length=40,
         training_length=60,

@@ -13,7 +13,7 @@ from recbole.model.sequential_recommender import GRU4Rec
 from recbole.trainer import Trainer
 from recbole.utils import init_seed
 
-from clients.program import Program
+from programs.program import Program
 
 USERS, ITEMS, STEPS = 60, 200, 40
 SETTINGS = {

@@ -1,4 +1,4 @@
-"""What a client hands to the worker."""
+"""The interface of a program: what the worker calls."""
 
 from __future__ import annotations
 

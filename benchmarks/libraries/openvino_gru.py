@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import openvino
 
-from rivals.onnx_model import model
+from libraries.onnx_model import model
 
 VERSIONS = {"openvino": openvino.__version__}
 

@@ -7,8 +7,8 @@ import pandas as pd
 from neuralforecast import NeuralForecast
 from neuralforecast.models import GRU
 
-from clients.program import Program
-from clients.waves import waves
+from programs.example_series import example_series
+from programs.program import Program
 
 SERIES, STEPS, HORIZON = 20, 400, 24
 QUIET = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False, "enable_model_summary": False}
@@ -20,7 +20,7 @@ def make():
         {
             "unique_id": np.repeat(np.arange(SERIES), STEPS),
             "ds": np.tile(np.arange(STEPS), SERIES),
-            "y": waves(SERIES, STEPS).ravel(),
+            "y": example_series(SERIES, STEPS).ravel(),
         }
     )
     model = GRU(

@@ -1,11 +1,11 @@
-"""Series to learn from: two periods and some noise, the same numbers each time."""
+"""Example series: two periods and some noise, the same numbers in each run."""
 
 from __future__ import annotations
 
 import numpy as np
 
 
-def waves(count, steps, seed=1):
+def example_series(count, steps, seed=1):
     """`count` series of `steps` values in float32: (count, steps)."""
     numbers = np.random.default_rng(seed)
     t = np.arange(steps)

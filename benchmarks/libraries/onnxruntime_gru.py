@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnxruntime
 
-from rivals.onnx_model import model
+from libraries.onnx_model import model
 
 VERSIONS = {"onnxruntime": onnxruntime.__version__}
 

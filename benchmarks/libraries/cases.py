@@ -1,4 +1,4 @@
-"""What the rivals are given: the same numbers in every environment, made by NumPy alone."""
+"""The input of the libraries: the same numbers in every environment, made by NumPy alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Case:
-    """One cell: hidden and input size, batch, steps, and whether gradients are taken."""
+    """One cell: hidden and input size, batch, steps, and whether gradients are computed."""
 
     hidden: int
     batch: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from rivals.cases import update_first
+from libraries.cases import update_first
 
 
 def model(case, weights) -> bytes:

@@ -1,4 +1,7 @@
-"""Races fastgru against other GRUs of the same machine: `race.py --environments DIR --python PYTHON`; see README.md."""
+"""Measures fastgru against the GRUs of other libraries on the same machine.
+
+Run `compare_libraries.py --environments DIR --python PYTHON`; see README.md.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,8 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-# Entrant -> its environment (None: the one of --python), module, function, and whether it takes gradients.
-ENTRANTS = {
+# Contender -> its environment (None: the one of --python), module, function, and whether it takes gradients.
+CONTENDERS = {
     "torch": (None, "torch_gru", "make", True),
     "onnxruntime": ("onnxruntime", "onnxruntime_gru", "make", False),
     "openvino": ("openvino", "openvino_gru", "make", False),
@@ -30,25 +33,25 @@ ENTRANTS = {
 OURS = ("fastgru", "fastgru-frozen", "fastgru-stepper")
 TURN_SECONDS = 0.01
 LEAST_ROUNDS, MOST_ROUNDS = 7, 51
-# A cell is slow where a round takes more seconds than this: it has fewer rounds, so that the grid ends the same day.
+# A cell is slow if a round takes more seconds than this. It gets fewer rounds, so that the grid ends the same day.
 SLOW_SECONDS, LEAST_SLOW_ROUNDS = 7.0, 3
-# After the first rounds an entrant's slower number of threads leaves the cell, if it is this much slower.
+# After the first rounds a contender's slower number of threads is dropped, if it is this much slower.
 FIRST_ROUNDS, FIRST_SLOW_ROUNDS, HOPELESS = 3, 1, 1.5
 BEHIND = 1.05
 
 
 class Failure(Exception):  # noqa: N818  (it is what happened)
-    """What an entrant could not do, in words."""
+    """A contender that failed, and why."""
 
 
 class Worker:
-    """An entrant at a number of threads, in its own process."""
+    """A contender at a number of threads, in its own process."""
 
-    def __init__(self, entrant, threads, options, folder):
-        environment, *self._names, _ = ENTRANTS[entrant]
-        self.entrant, self.threads, self.versions = entrant, threads, {}
+    def __init__(self, contender, threads, options, folder):
+        environment, *self._names, _ = CONTENDERS[contender]
+        self.contender, self.threads, self.versions = contender, threads, {}
         self._python = options.python if environment is None else options.environments / environment / "bin/python"
-        self._errors = Path(folder) / f"{entrant}-{threads}.log"
+        self._errors = Path(folder) / f"{contender}-{threads}.log"
         self._process = None
 
     def _start(self):
@@ -57,7 +60,7 @@ class Worker:
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")]))
         if self.threads == 1:
             environment["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-        command = [str(self._python), "-m", "rivals.worker", *self._names, count]
+        command = [str(self._python), "-m", "libraries.worker", *self._names, count]
         with self._errors.open("w") as errors:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=environment, text=True
@@ -65,7 +68,7 @@ class Worker:
         self.versions = self._answer()
 
     def ask(self, *request):
-        """The answer to a request; a worker that is not running, or no longer, is started."""
+        """The answer to a request. A worker that is not running is started."""
         if self._process is None or self._process.poll() is not None:
             self._start()
         with contextlib.suppress(BrokenPipeError):  # the missing answer says so
@@ -77,7 +80,7 @@ class Worker:
         if not line:
             status = self._process.wait()
             last = self._errors.read_text().strip().splitlines()[-1:] or ["no words"]
-            raise Failure(f"{self.entrant} stopped with status {status}: {last[0]}")
+            raise Failure(f"{self.contender} stopped with status {status}: {last[0]}")
         reply = json.loads(line)
         if "error" in reply:
             raise Failure(reply["error"])
@@ -91,7 +94,7 @@ class Worker:
 
 
 def grid(hidden=(), batch=(), modes=(False, True)):
-    """The cells as dictionaries; empty `hidden` or `batch` means all, `modes` are the wanted values of train."""
+    """The cells as dictionaries. Empty `hidden` or `batch` means all; `modes` are the values of train."""
     cells = [
         {"hidden": h, "batch": b, "steps": 100, "train": train}
         for train, h, b in itertools.product((False, True), (32, 64, 128, 256, 512, 1024), (1, 8, 32, 128))
@@ -102,41 +105,46 @@ def grid(hidden=(), batch=(), modes=(False, True)):
     return [c for c in chosen if c["hidden"] in (hidden or [c["hidden"]]) and c["batch"] in (batch or [c["batch"]])]
 
 
-def takes_part(entrant, cell):
-    """Whether a cell is of a kind that the entrant is for."""
-    if entrant == "fastgru-stepper" and cell["steps"] > 1:
+def takes_part(contender, cell):
+    """Whether the contender can compute this kind of cell."""
+    if contender == "fastgru-stepper" and cell["steps"] > 1:
         return False
-    return ENTRANTS[entrant][3] or not cell["train"]
+    return CONTENDERS[contender][3] or not cell["train"]
 
 
 def prepared(workers, cell, folder):
-    """The workers that agree with torch on this cell; says which do not. torch comes first and writes the reference."""
+    """The workers that agree with torch on this cell, and a message for each other.
+
+    torch comes first and writes the reference.
+    """
     reference = Path(folder) / "reference.npz"
     reference.unlink(missing_ok=True)
     ready = []
     for worker in workers:
-        if not takes_part(worker.entrant, cell):
+        if not takes_part(worker.contender, cell):
             continue
         try:
             worker.ask("prepare", cell, str(reference))
             ready.append(worker)
         except (Failure, OSError) as failure:
-            if worker.entrant == "torch":
+            if worker.contender == "torch":
                 raise SystemExit(f"torch, the reference, fails: {failure}") from None
-            print(f"{label(cell)}: {worker.entrant} with {worker.threads} threads left out: {failure}", file=sys.stderr)
+            print(
+                f"{label(cell)}: {worker.contender} with {worker.threads} threads left out: {failure}", file=sys.stderr
+            )
     return ready
 
 
 def without_hopeless(ready, times):
-    """The workers without those whose entrant is far faster at another number of threads."""
+    """The workers without those whose contender is far faster at another number of threads."""
     best = {}
     for worker in ready:
-        best[worker.entrant] = min(best.get(worker.entrant, float("inf")), statistics.median(times[worker]))
-    return [worker for worker in ready if statistics.median(times[worker]) <= HOPELESS * best[worker.entrant]]
+        best[worker.contender] = min(best.get(worker.contender, float("inf")), statistics.median(times[worker]))
+    return [worker for worker in ready if statistics.median(times[worker]) <= HOPELESS * best[worker.contender]]
 
 
-def race(workers, cell, budget, folder):
-    """Median microseconds by entrant and number of threads, from turns taken in rounds."""
+def compare(workers, cell, budget, folder):
+    """Median microseconds by contender and number of threads, from turns taken in rounds."""
     ready = prepared(workers, cell, folder)
     times, start = {worker: [] for worker in ready}, time.monotonic()
     first, least = FIRST_ROUNDS, LEAST_ROUNDS
@@ -152,7 +160,7 @@ def race(workers, cell, budget, folder):
             break
     us = {}
     for worker, seconds in times.items():
-        us.setdefault(worker.entrant, {})[str(worker.threads)] = round(statistics.median(seconds) * 1e6, 2)
+        us.setdefault(worker.contender, {})[str(worker.threads)] = round(statistics.median(seconds) * 1e6, 2)
     return cell | {"us": us, "rounds": count}
 
 
@@ -161,57 +169,60 @@ def label(cell):
     return f"{'train' if cell['train'] else 'infer'} H={cell['hidden']} B={cell['batch']} T={cell['steps']}"
 
 
-def best(cell, entrant):
-    """An entrant's microseconds at its better number of threads, and that number; None where it took no part."""
-    by_threads = cell["us"].get(entrant)
+def best(cell, contender):
+    """A contender's microseconds at its better number of threads, and that number; None where it took no part."""
+    by_threads = cell["us"].get(contender)
     return min((us, int(threads)) for threads, us in by_threads.items()) if by_threads else None
 
 
 def verdict(cell):
-    """Our microseconds, the best rival's, its name, and its time over ours. At batch 1 all of ours count."""
+    """Our microseconds, those of the fastest other library, its name, and its time over ours.
+
+    At batch 1 our frozen layer and stepper count too.
+    """
     own = OURS if cell["batch"] == 1 else OURS[:1]
     ours = min(found for name in own if (found := best(cell, name)))[0]
-    rival_us, rival = min((best(cell, name)[0], name) for name in cell["us"] if name not in OURS)
-    return ours, rival_us, rival, rival_us / ours
+    other_us, other = min((best(cell, name)[0], name) for name in cell["us"] if name not in OURS)
+    return ours, other_us, other, other_us / ours
 
 
 def row(cell):
-    """A line of the table: microseconds/threads of each entrant, then the best rival's time over ours."""
-    times = [f"{found[0]:.5g}/{found[1]}" if (found := best(cell, name)) else "-" for name in ENTRANTS]
-    *_, rival, ratio = verdict(cell)
-    return f"{label(cell):26}" + "".join(f"{text:>16}" for text in times) + f"{ratio:8.2f} {rival}"
+    """A line of the table: microseconds/threads of each contender, then the fastest other's time over ours."""
+    times = [f"{found[0]:.5g}/{found[1]}" if (found := best(cell, name)) else "-" for name in CONTENDERS]
+    *_, other, ratio = verdict(cell)
+    return f"{label(cell):26}" + "".join(f"{text:>16}" for text in times) + f"{ratio:8.2f} {other}"
 
 
 def heading():
     """The table's first line."""
-    return f"{'us/threads':26}" + "".join(f"{name:>16}" for name in ENTRANTS) + "  best rival / ours"
+    return f"{'us/threads':26}" + "".join(f"{name:>16}" for name in CONTENDERS) + "  fastest other / ours"
 
 
 def summary(cells):
-    """Geometric means, over the best rival and over each, then the cells where we are behind."""
+    """Geometric means against the fastest other and against each, then the cells where we are slower."""
     lines = []
     for train, mode in ((False, "inference"), (True, "training")):
         chosen = [cell for cell in cells if cell["train"] == train]
         if not chosen:
             continue
-        ratios = {"best rival": [verdict(cell)[3] for cell in chosen]}
-        for name in ENTRANTS:
+        ratios = {"fastest other": [verdict(cell)[3] for cell in chosen]}
+        for name in CONTENDERS:
             took_part = [cell for cell in chosen if name not in OURS and best(cell, name)]
             ratios[name] = [best(cell, name)[0] / verdict(cell)[0] for cell in took_part]
         means = [f"{name} {statistics.geometric_mean(r):.2f}" for name, r in ratios.items() if r]
-        lines.append(f"{mode}, {len(chosen)} cells, geometric mean of rival / ours: {', '.join(means)}")
+        lines.append(f"{mode}, {len(chosen)} cells, geometric mean of other / ours: {', '.join(means)}")
     behind = [cell for cell in cells if verdict(cell)[3] < 1 / BEHIND]
     lines.append(f"behind by more than 5 %: {len(behind)} of {len(cells)}")
     lines += [
-        f"  {label(cell)}: {rival} by {(1 / ratio - 1) * 100:.0f} %"
+        f"  {label(cell)}: {other} by {(1 / ratio - 1) * 100:.0f} %"
         for cell in behind
-        for *_, rival, ratio in [verdict(cell)]
+        for *_, other, ratio in [verdict(cell)]
     ]
     return lines
 
 
 def about(workers):
-    """The versions and the machine that figures belong to."""
+    """The versions and the machine that the figures come from."""
     versions = {}
     for worker in workers:
         versions |= worker.versions
@@ -223,11 +234,14 @@ def about(workers):
 
 
 def merged(path, found, cells):
-    """What the file is to hold: these cells and the earlier ones of others; one of other versions is refused."""
+    """The new content of the file: these cells, and the earlier ones of other sizes.
+
+    A file with figures of other versions or of another machine is refused.
+    """
     if not path.exists():
         return found | {"cells": cells}
     earlier = json.loads(path.read_text())
-    # A run of some entrants, or of training alone, knows the versions of those it started.
+    # A run of some contenders only knows the versions of those.
     versions = earlier["versions"] | found["versions"]
     if earlier | found | {"versions": versions} != earlier | {"versions": found["versions"] | earlier["versions"]}:
         raise SystemExit(f"{path} has figures of other versions or of another machine: give another name to --json")
@@ -236,7 +250,7 @@ def merged(path, found, cells):
 
 
 def save(path, content):
-    """Writes under a temporary name and renames, so that a reader never sees half a file."""
+    """Writes under a temporary name and renames it, so that a reader never sees half a file."""
     temporary = path.with_name(path.name + ".part")
     temporary.write_text(json.dumps(content, indent=1) + "\n")
     temporary.replace(path)
@@ -250,7 +264,7 @@ def options():
     parser.add_argument("--hidden", type=int, nargs="*", default=[])
     parser.add_argument("--batch", type=int, nargs="*", default=[])
     parser.add_argument("--threads", type=int, nargs="*", default=sorted({1, len(os.sched_getaffinity(0))}))
-    parser.add_argument("--entrants", nargs="*", default=list(ENTRANTS), choices=list(ENTRANTS))
+    parser.add_argument("--contenders", nargs="*", default=list(CONTENDERS), choices=list(CONTENDERS))
     parser.add_argument("--train", dest="modes", action="store_const", const=[True], default=[False, True])
     parser.add_argument("--infer", dest="modes", action="store_const", const=[False])
     parser.add_argument("--budget", type=float, default=3.0, help="seconds per cell; at least 7 rounds in any case")
@@ -259,15 +273,15 @@ def options():
 
 
 def main():
-    """Races every cell, printing as it goes."""
+    """Measures every cell, and prints each when it is done."""
     chosen = options()
     with tempfile.TemporaryDirectory() as folder:
-        names = [name for name in ENTRANTS if name in {"torch", "fastgru", *chosen.entrants}]
+        names = [name for name in CONTENDERS if name in {"torch", "fastgru", *chosen.contenders}]
         workers = [Worker(name, threads, chosen, folder) for name in names for threads in chosen.threads]
         cells, measured = [], []
         print(heading(), flush=True)
         for cell in grid(chosen.hidden, chosen.batch, chosen.modes):
-            measured.append(race(workers, cell, chosen.budget, folder))
+            measured.append(compare(workers, cell, chosen.budget, folder))
             print(row(measured[-1]), flush=True)
             cells = measured
             if chosen.json:

@@ -1,11 +1,11 @@
-"""sktime's GRUClassifier: which of three rhythms a series of 80 steps with two features has."""
+"""sktime's GRUClassifier: it tells three rhythms apart, in series of 80 steps with two features."""
 
 from __future__ import annotations
 
 import numpy as np
 from sktime.classification.deep_learning import GRUClassifier
 
-from clients.program import Program
+from programs.program import Program
 
 ROWS, STEPS, CLASSES = 192, 80, 3
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rivals.cases import update_first
+from libraries.cases import update_first
 
 _LIBRARY = ctypes.CDLL(str(Path(sys.prefix) / "onednn_gru.so"))
 _LIBRARY.gru_make.restype = ctypes.c_void_p

@@ -7,7 +7,7 @@ import functools
 import torch
 
 import fastgru
-from rivals import torch_gru
+from libraries import torch_gru
 
 VERSIONS = {"fastgru": fastgru.__version__}
 

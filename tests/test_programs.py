@@ -21,9 +21,9 @@ STOCK, OURS = {"torch": 3, "fastgru": 0}, {"torch": 0, "fastgru": 3}
 @pytest.fixture
 def runner(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    from clients import run_clients
+    from programs import run_programs
 
-    return run_clients
+    return run_programs
 
 
 def result(predictions, fit=2.0, predict=0.5, calls=STOCK, loss=0.25):
@@ -39,13 +39,13 @@ def results(patched, nudged=(1e-5,)):
     }
 
 
-def test_a_client_has_an_environment_and_a_file(runner):
-    folder = BENCHMARKS / "clients"
+def test_a_program_has_an_environment_and_a_file(runner):
+    folder = BENCHMARKS / "programs"
     pinned = {path.stem.removeprefix("requirements-") for path in folder.glob("requirements-*.txt")}
-    assert {client.replace("_", "-") for client in runner.CLIENTS} == pinned
-    for client in runner.CLIENTS:
-        assert (folder / f"{client}.py").exists()
-        requirements = (folder / f"requirements-{client.replace('_', '-')}.txt").read_text().splitlines()
+    assert {program.replace("_", "-") for program in runner.PROGRAMS} == pinned
+    for program in runner.PROGRAMS:
+        assert (folder / f"{program}.py").exists()
+        requirements = (folder / f"requirements-{program.replace('_', '-')}.txt").read_text().splitlines()
         assert "torch==2.13.0" in requirements
         assert all("==" in line for line in requirements)
 
@@ -122,21 +122,21 @@ def test_who_was_called_has_to_fit_the_mode(runner, mode, calls, is_right):
     assert (runner.calls_fault(mode, calls) is None) is is_right
 
 
-def test_a_client_that_fails_is_named_and_the_others_go_on(runner, monkeypatch):
-    def run(client, mode, number, options):
-        if (client, mode) == ("darts", "patch"):
+def test_a_program_that_fails_is_named_and_the_others_go_on(runner, monkeypatch):
+    def run(program, mode, number, options):
+        if (program, mode) == ("darts", "patch"):
             raise runner.Failure("broken")
         return mode, number
 
     monkeypatch.setattr(runner, "run", run)
-    chosen = runner.options(["--environments", "e", "--clients", "darts", "sktime", "--rounds", "2"])
+    chosen = runner.options(["--environments", "e", "--programs", "darts", "sktime", "--rounds", "2"])
     found, failed = runner.collect(chosen)
     assert failed == {"darts": "patch: broken"}
     assert found == {"sktime": {mode: [(mode, 0), (mode, 1)] for mode in ("stock", "patch", "nudged")}}
 
 
 def test_an_environment_that_is_missing_is_a_failure(runner, tmp_path):
-    chosen = runner.options(["--environments", str(tmp_path), "--clients", "darts", "--rounds", "1"])
+    chosen = runner.options(["--environments", str(tmp_path), "--programs", "darts", "--rounds", "1"])
     found, failed = runner.collect(chosen)
     assert found == {}
     assert "darts" in failed["darts"]
@@ -144,7 +144,7 @@ def test_an_environment_that_is_missing_is_a_failure(runner, tmp_path):
 
 FAKE = """
 import torch
-from clients.program import Program
+from programs.program import Program
 
 def make():
     model = torch.nn.Sequential(torch.nn.GRU(3, 4))
@@ -154,11 +154,11 @@ def make():
 
 @pytest.fixture
 def worker(runner, monkeypatch):
-    from clients import worker
+    from programs import worker
 
-    module = types.ModuleType("clients.fake")
+    module = types.ModuleType("programs.fake")
     exec(FAKE, vars(module))
-    monkeypatch.setitem(sys.modules, "clients.fake", module)
+    monkeypatch.setitem(sys.modules, "programs.fake", module)
     # So that both are put back.
     monkeypatch.setattr(torch._VF, "gru", torch._VF.gru)
     monkeypatch.setattr(fastgru.GRU, "forward", fastgru.GRU.forward)
@@ -179,9 +179,9 @@ def test_each_way_calls_whom_it_should(runner, worker):
 def test_a_call_that_goes_on_to_torchs_operator_is_seen(runner):
     """In a new process: the operator is watched before fastgru is imported."""
     code = (
-        "import json, sys, types; module = sys.modules['clients.fake'] = types.ModuleType('clients.fake')\n"
+        "import json, sys, types; module = sys.modules['programs.fake'] = types.ModuleType('programs.fake')\n"
         f"exec({FAKE!r}, vars(module))\n"
-        "from clients import worker; print(json.dumps(worker.run('fake', 'patch', 1)['calls']))"
+        "from programs import worker; print(json.dumps(worker.run('fake', 'patch', 1)['calls']))"
     )
     environment = os.environ | {"FASTGRU_BACKEND": "aten"}
     environment["PYTHONPATH"] = os.pathsep.join([str(BENCHMARKS), *filter(None, sys.path)])

@@ -1,1 +1,0 @@
-"""GRU layers of other makers, and ours, behind one function each: `make(case, weights, x, d_output, threads)`."""
