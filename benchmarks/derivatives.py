@@ -1,7 +1,8 @@
 """Higher derivatives compared with `torch.nn.GRU`: `python benchmarks/derivatives.py [--quick]`, on a quiet machine.
 
 Every cell runs in its own process for each layer, on one thread. The time is the smallest of some calls after one that
-is not counted; the memory is the growth of the peak of resident memory. Figures are ours / torch's: above 1 ours is worse.
+is not counted; the memory is the growth of the peak of resident memory. Figures are ours / torch's: above 1 ours is
+worse.
 """
 
 from __future__ import annotations

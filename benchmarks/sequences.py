@@ -1,7 +1,7 @@
 """The cost of lengths and resets against the plain call: `python benchmarks/sequences.py [THREADS]`.
 
-Use a quiet machine. Calls take turns, each after one that is not counted; figures are ratios of medians. A useful row is a step before a
-sequence's end: its time is compared with that of a row of a full batch.
+Use a quiet machine. Calls take turns, each after one that is not counted; figures are ratios of medians. A useful row
+is a step before a sequence's end: its time is compared with that of a row of a full batch.
 """
 
 from __future__ import annotations

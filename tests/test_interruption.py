@@ -30,7 +30,7 @@ from fastgru import atomic_files
 from fastgru.cli import interruption
 class Last:
     def __del__(self): signal.raise_signal(signal.{signal})
-with interruption.ends_at_once(), atomic_files.whole(pathlib.Path("answers.csv")) as partial:
+with interruption.ends_at_once(), atomic_files.atomic_write(pathlib.Path("answers.csv")) as partial:
     partial.write_text("half of")
     Last()
     print("went on")

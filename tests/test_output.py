@@ -33,7 +33,7 @@ def test_an_output_that_nobody_reads_ends_quietly():
 def test_a_file_is_told_by_the_users_name(tmp_path, number):
     path = tmp_path / "answers.csv"
     path.write_text("old")
-    with pytest.raises(errors.WriteError) as caught, atomic_files.whole(path) as partial:  # noqa: PT012
+    with pytest.raises(errors.WriteError) as caught, atomic_files.atomic_write(path) as partial:  # noqa: PT012
         partial.write_text("half of")
         raise OSError(number, os.strerror(number), str(partial))
     assert str(caught.value).startswith(f"{path} cannot be written: {os.strerror(number)}. ")

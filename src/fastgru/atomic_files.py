@@ -1,4 +1,4 @@
-"""Writing files so that nobody ever sees half of one."""
+"""Atomic writing of files: a file is complete or not there."""
 
 from __future__ import annotations
 
@@ -9,33 +9,39 @@ from pathlib import Path
 
 from fastgru.errors import cannot_write
 
-__all__ = ["whole"]
+__all__ = ["atomic_write"]
 
 _unfinished: set[Path] = set()
 
 
 def remove_unfinished() -> None:
-    """Removes what `whole` has begun: for a process that ends without leaving its blocks."""
+    """Removes the files that `atomic_write` has begun. For a process that ends without leaving its `with` blocks."""
     for partial in tuple(_unfinished):
         with suppress(OSError):
             partial.unlink(missing_ok=True)
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to; the file gets its own name when the block ends well, and else goes away.
+def atomic_write(path: Path) -> Iterator[Path]:
+    """A temporary file next to `path`, renamed to `path` when the block ends, or removed when the block raises.
 
-    The name keeps the ending of `path`, from which libraries tell the format. A link stays, and what it points to is
-    replaced; what is no file, such as /dev/stdout, is written to as it is.
+    The temporary name has the same extension as `path`, because libraries derive the format from it. If `path` is a
+    symbolic link, the file that it points to is replaced. A device such as /dev/stdout is written to directly.
+
+    Args:
+        path: the file to write.
+
+    Yields:
+        The path to write to inside the block.
 
     Raises:
-        WriteError: an OSError that names `path`, when it cannot be written.
+        WriteError: an OSError that names `path`, if it cannot be written.
 
     Example:
         >>> import tempfile
-        >>> from fastgru.atomic_files import whole
+        >>> from fastgru.atomic_files import atomic_write
         >>> path = Path(tempfile.mkdtemp()) / "figures.json"
-        >>> with whole(path) as partial:
+        >>> with atomic_write(path) as partial:
         ...     _ = partial.write_text("{}")
         >>> path.read_text()
         '{}'
@@ -53,7 +59,7 @@ def whole(path: Path) -> Iterator[Path]:
             if is_file:
                 _rename(partial, target)
     except BrokenPipeError:
-        raise  # whoever read it has ended, which is no mistake
+        raise  # the reader of a pipe has ended, which is not an error
     except OSError as error:
         if error.filename not in (None, str(partial), str(target)):
             raise
@@ -66,12 +72,12 @@ def _unfinished_until_done(partial: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):  # where it could not be made it cannot be removed, and that was told
+        with suppress(OSError):  # if it could not be made, that error has been raised
             partial.unlink(missing_ok=True)
         _unfinished.discard(partial)
 
 
 def _rename(partial: Path, target: Path) -> None:
     with partial.open("rb+") as file:
-        os.fsync(file.fileno())  # the name must not be there before the content is
+        os.fsync(file.fileno())  # the content must be on the disk before the name is
     partial.replace(target)

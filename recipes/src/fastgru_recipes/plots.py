@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
-from fastgru.atomic_files import whole
+from fastgru.atomic_files import atomic_write
 
 # Matplotlib's own font has no Chinese, Japanese or Korean; of these, whatever is installed fills in.
 FONTS = (
@@ -29,7 +29,7 @@ def save(figure: Figure, path: Path) -> None:
     for text in figure.findobj(Text):
         text.set_fontfamily([name for name in FONTS if name in installed])
         text.set_parse_math(False)
-    with whole(path) as partial, warnings.catch_warnings():
+    with atomic_write(path) as partial, warnings.catch_warnings():
         for words in ("Glyph .* missing from", "constrained_layout not applied"):  # the latter where there is no room
             warnings.filterwarnings("ignore", message=words)
         figure.savefig(partial, dpi=120)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastgru.atomic_files import whole
+from fastgru.atomic_files import atomic_write
 from fastgru.bench.cases import Case
 from fastgru.bench.records import Record
 from fastgru.bench.summaries import BestCell, best_cells
@@ -78,7 +78,7 @@ def plot(record: Record, path: Path, panels: Sequence[str] = ("ratio", "limit"))
             _draw(one, record, cells, PANELS[name])
             one.set_title(f"{mode}: {PANELS[name].title}", fontsize=10)
     figure.suptitle(_caption(record, next(iter(modes.values()))[0].case), fontsize=8, wrap=True)
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         figure.savefig(partial, format="png")
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 import fastgru
-from fastgru.atomic_files import whole
+from fastgru.atomic_files import atomic_write
 from fastgru.bench.cases import Case
 from fastgru.bench.limits import Limits, ThreadLimits, limit_ms
 from fastgru.bench.measuring import Figure
@@ -96,7 +96,7 @@ def write_json(path: Path, record: Record) -> None:
         "cells": [{**asdict(figure), "percent_of_limit": record.percent(figure)} for figure in record.figures],
         "summary": [asdict(summary) for summary in summarize(record.figures)],
     }
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.modules.rnn import GRU as STOCK_GRU
 
 import fastgru
-from fastgru.atomic_files import whole
+from fastgru.atomic_files import atomic_write
 from fastgru.data import temperature
 
 if TYPE_CHECKING:
@@ -293,7 +293,7 @@ def plot(comparison: Comparison, path: Path, days: int = 8) -> None:
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", frameon=False, ncols=3, fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         figure.savefig(partial, format="png")
 
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from fastgru import errors
-from fastgru.atomic_files import whole
+from fastgru.atomic_files import atomic_write
 from fastgru.nn.cell import GRUCell
 from fastgru.nn.gru import GRU
 
@@ -100,7 +100,7 @@ def export(
     if most > 0:
         optimizer.optimize(program.model, input_size_limit=most, output_size_limit=most)
     path = Path(path)
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         program.save(partial, external_data=False)
     return path
 

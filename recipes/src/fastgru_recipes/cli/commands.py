@@ -157,7 +157,7 @@ def predict(
     """Answers of a trained recipe, as CSV."""
     with one_sentence():
         need(PACKAGE, "fastgru predict")
-        from fastgru.atomic_files import whole
+        from fastgru.atomic_files import atomic_write
         from fastgru_recipes import read_files
         from fastgru_recipes.training.run_directory import Trained
 
@@ -167,7 +167,7 @@ def predict(
         if out is None:
             write(table.to_csv(index=False))
             return
-        with whole(out) as partial:
+        with atomic_write(out) as partial:
             table.to_csv(partial, index=False)
 
 

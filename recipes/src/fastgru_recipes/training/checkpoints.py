@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from fastgru.atomic_files import whole
+from fastgru.atomic_files import atomic_write
 from fastgru_recipes.errors import RunError
 
 DIRECTORY, LAST, BEST = "checkpoints", "last.ckpt", "best.ckpt"
@@ -25,7 +25,7 @@ class WholeFiles(TorchCheckpointIO):
         path.parent.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)  # which would tell of a full disk in words of its own, and as no OSError
-        with whole(path) as partial:
+        with atomic_write(path) as partial:
             partial.write_bytes(buffer.getbuffer())
 
 

@@ -17,7 +17,7 @@ from safetensors.torch import save as serialized
 from torch import Tensor, nn
 
 import fastgru
-from fastgru.atomic_files import whole
+from fastgru.atomic_files import atomic_write
 from fastgru.errors import ArgumentError
 from fastgru_recipes import RECIPES, recipe_class
 from fastgru_recipes.errors import RunError, RunWarning
@@ -55,10 +55,10 @@ class Trained:
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         write_config(directory, self.recipe, self.state)
-        with whole(directory / WEIGHTS) as partial:
+        with atomic_write(directory / WEIGHTS) as partial:
             weights = {name: value.contiguous() for name, value in self.model.state_dict().items()}
             partial.write_bytes(serialized(weights, {"state": digest(self.state)}))
-        with whole(directory / HISTORY) as partial:
+        with atomic_write(directory / HISTORY) as partial:
             self.history.to_csv(partial, index=False)
         save(learning_curve(self.history), directory / PLOTS / "learning.png")
         write_json(directory / METRICS, self.metrics)
@@ -197,7 +197,7 @@ def read_facts(directory: Path) -> dict[str, Any]:
 
 def write_json(path: Path, facts: Any) -> None:
     """Writes a JSON file, whole or not at all."""
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         content = json.dumps(defined(facts), indent=2, ensure_ascii=False) + "\n"
         # Paths may have bytes that are no UTF-8; JSON has an escape for what Python makes of them.
         partial.write_bytes(content.encode("utf-8", errors="backslashreplace"))
