@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 from importlib import import_module
 from pathlib import Path
 
@@ -57,6 +58,21 @@ def test_imports_go_one_way(path):
     for module, imported_name in imported(path, "fastgru_recipes"):
         other = folder_of(module, imported_name)
         assert other == own or FLOOR[other] < FLOOR[own], f"{name(path)} imports {module}.{imported_name}"
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def test_imports_make_no_circle():
+    """Imports for types alone count too: a file that needs a type of another one depends on it."""
+    modules = {module_name(path): path for path in FILES}
+    graph = {}
+    for own, path in modules.items():
+        named = {f"{module}.{what}".removeprefix(".") for module, what in imported(path, "fastgru_recipes")}
+        graph[own] = {each if each in modules else each.rpartition(".")[0] for each in named} - {"", own}
+    graphlib.TopologicalSorter({own: found for own, found in graph.items() if own}).prepare()
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from fastgru.errors import ArgumentError
+from fastgru_recipes.recurrent_layers import LayerName, RecurrentOptions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +27,6 @@ State = dict[str, Any]
 Example = Any
 Batch = dict[str, Any]
 LARGEST_OPTION = 2**31  # of options that are whole numbers
-LayerName = Literal["fastgru", "torch", "lstm"]
 
 
 class Loss(NamedTuple):
@@ -136,8 +136,13 @@ class Recipe(ABC, Generic[Data]):
         """The network, with fresh weights."""
 
     @property
+    def recurrent(self) -> RecurrentOptions:
+        """The options of the network's recurrent layer."""
+        return RecurrentOptions(self.layer, self.hidden, self.layers, self.dropout)
+
+    @property
     def dtype(self) -> torch.dtype:
-        """Of weights, and of inputs that are numbers."""
+        """The dtype of the weights, and of inputs that are numbers."""
         return torch.float64 if self.precision == "64-true" else torch.float32
 
     def network(self, state: State) -> nn.Module:

@@ -1,8 +1,8 @@
-"""The recurrent layers that recipes can be run on, all called in one way: `layer(input, state, lengths=lengths)`."""
+"""The recurrent layers of the recipes, all with the same call: `layer(input, state, lengths=lengths)`."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +14,28 @@ import fastgru
 
 # A GRU's state is one tensor (layers * directions, B, H), an LSTM's a pair of them.
 HiddenState = Any
+LayerName = Literal["fastgru", "torch", "lstm"]
+
+
+class RecurrentOptions(NamedTuple):
+    """Options of a recurrent layer.
+
+    Attributes:
+        name: "fastgru", "torch" (`torch.nn.GRU`) or "lstm" (`torch.nn.LSTM`). The first two have the same parameters
+            under the same names, so each loads the other's weights.
+        hidden: size of the state, H.
+        layers: how many are stacked.
+        dropout: probability of zeroing an element between layers.
+    """
+
+    name: LayerName
+    hidden: int
+    layers: int = 1
+    dropout: float = 0.0
 
 
 def _packing(call: Any, input: Tensor, hx: HiddenState, lengths: Tensor | None) -> tuple[Tensor, HiddenState]:
-    """Gives torch's layers the `lengths` of ours, by the packing that they ask for."""
+    """Calls a layer of torch's with `lengths`, by way of packed sequences."""
     if lengths is None:
         output, state = call(input, hx)
         return output, state
@@ -39,52 +57,50 @@ class _TorchLSTM(STOCK_LSTM):
 LAYERS: dict[str, type[nn.Module]] = {"fastgru": fastgru.GRU, "torch": _TorchGRU, "lstm": _TorchLSTM}
 
 
-def recurrent(name: str, input_size: int, hidden_size: int, **options: Any) -> nn.Module:
-    """A layer with the batch first.
+def recurrent(options: RecurrentOptions, input_size: int, bidirectional: bool = False) -> nn.Module:
+    """A recurrent layer with `batch_first=True`.
 
     Args:
-        name: "fastgru", "torch" or "lstm". The first two have the same parameters under the same names, so that weights
-            of the one load into the other.
-        input_size: features per step.
-        hidden_size: size of the state.
-        **options: num_layers, dropout, bidirectional.
+        options: which layer, and its sizes.
+        input_size: features of each step, I.
+        bidirectional: adds a second direction: D = 2.
 
     Returns:
-        A module whose call takes input (B, T, I), a state or None, and lengths (B,), at least 1 each, or None; and
-        returns the output (B, T, D*H), zeros past the lengths, and the state.
+        A module. Its call takes the input (B, T, I), a state or None, and lengths (B,) of at least 1, or None. It
+        returns the output (B, T, D*H), which is zero past the lengths, and the state.
 
     Example:
         >>> import torch
-        >>> from fastgru_recipes.recurrent_layers import recurrent
-        >>> layer = recurrent("fastgru", 3, 8)
+        >>> from fastgru_recipes.recurrent_layers import RecurrentOptions, recurrent
+        >>> layer = recurrent(RecurrentOptions("fastgru", hidden=8), input_size=3)
         >>> output, state = layer(torch.zeros(2, 5, 3), lengths=torch.tensor([5, 2]))
         >>> output.shape, state.shape
         (torch.Size([2, 5, 8]), torch.Size([1, 2, 8]))
     """
-    if options.get("num_layers", 1) == 1:
-        options["dropout"] = 0.0  # there is nothing between layers; torch would warn
-    return LAYERS[name](input_size, hidden_size, batch_first=True, **options)
+    dropout = options.dropout if options.layers > 1 else 0.0  # torch warns of dropout in a single layer
+    stacked: dict[str, Any] = {"num_layers": options.layers, "dropout": dropout, "bidirectional": bidirectional}
+    return LAYERS[options.name](input_size, options.hidden, batch_first=True, **stacked)
 
 
 def count(model: nn.Module) -> int:
-    """Parameters of the recurrent layers of a network, without all else."""
+    """The number of parameters in the recurrent layers of a network."""
     recurrent = [module for module in model.modules() if isinstance(module, tuple(LAYERS.values()))]
     return sum(parameter.numel() for module in recurrent for parameter in module.parameters())
 
 
 def hidden(state: HiddenState) -> Tensor:
-    """h_n (layers * directions, B, H) of a state: what an LSTM calls so too, without its cells."""
+    """h_n (layers * directions, B, H) of a state; the cells of an LSTM are left out."""
     h_n: Tensor = state[0] if isinstance(state, tuple) else state
     return h_n
 
 
 def summary(state: HiddenState, directions: int = 1) -> Tensor:
-    """The last layer's h_n, both directions side by side: (B, D*H), a whole sequence as one vector."""
+    """The last layer's h_n with the directions concatenated, (B, D*H): one vector for each sequence."""
     return torch.cat(tuple(hidden(state)[-directions:]), dim=-1)
 
 
 def starting(name: str, h_0: Tensor) -> HiddenState:
-    """A state to start from, of the layer of that name: h_0 (layers, B, H), with empty cells for an LSTM."""
+    """The initial state from h_0 (layers, B, H), for the layer of that name: with zero cells for an LSTM."""
     return (h_0, torch.zeros_like(h_0)) if name == "lstm" else h_0
 
 

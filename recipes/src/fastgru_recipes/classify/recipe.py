@@ -142,7 +142,8 @@ class Classify(Recipe[Labelled]):
 
     def build(self, state: State) -> ClassifyNetwork:
         tokens = vocabulary.from_state(state["tokenizer"]).get_vocab_size() if "tokenizer" in state else 0
-        return ClassifyNetwork(self, tokens, len(state.get("mean", ())), len(state["labels"]))
+        inputs = self.embedding if tokens else len(state["mean"])
+        return ClassifyNetwork(self.recurrent, tokens=tokens, inputs=inputs, labels=len(state["labels"]))
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         scores = model(batch["sequences"], batch["lengths"])

@@ -162,7 +162,16 @@ class Forecast(Recipe[Panel]):
 
     def build(self, state: State) -> ForecastNetwork:
         future = 2 * len(state["calendar"]) + len(self.known)
-        return ForecastNetwork(self, 1 + len(self.covariates) + future, future, len(state["scales"]))
+        return ForecastNetwork(
+            self.recurrent,
+            past=1 + len(self.covariates) + future,
+            future=future,
+            series=len(state["scales"]),
+            embedding=self.embedding,
+            horizon=self.horizon,
+            width=self.width,
+            quantiles=len(self.quantiles),
+        )
 
     def _call(self, model: nn.Module, batch: Batch) -> Tensor:
         quantiles: Tensor = model(batch["past"], batch["future"], batch["numbers"])

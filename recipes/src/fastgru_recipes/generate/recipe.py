@@ -86,7 +86,8 @@ class Generate(Recipe[str]):
         return {"tokens": nn.utils.rnn.pad_sequence(list(examples), batch_first=True, padding_value=PAD_ID)}
 
     def build(self, state: State) -> GenerateNetwork:
-        return GenerateNetwork(self, vocabulary.from_state(state["tokenizer"]).get_vocab_size())
+        tokens = vocabulary.from_state(state["tokenizer"]).get_vocab_size()
+        return GenerateNetwork(self.recurrent, tokens=tokens, embedding=self.embedding)
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         tokens = batch["tokens"]

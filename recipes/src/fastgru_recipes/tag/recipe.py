@@ -28,15 +28,17 @@ from fastgru_recipes import plots
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.recipe import Batch, Loss, Recipe, State, option
 from fastgru_recipes.tag import read_tagged
-from fastgru_recipes.tag.network import UNKNOWN, TagNetwork
+from fastgru_recipes.tag.network import TagNetwork
 from fastgru_recipes.tag.read_tagged import Tagged
+from fastgru_recipes.text.vocabulary import UNKNOWN_ID
 from fastgru_recipes.training.batching import answers, padded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LONGEST = 32  # characters of a word that are read
-NO_TAG = -100  # as torch's cross entropy calls what it does not look at
+NO_TAG = -100  # the target that torch's cross entropy ignores
+FIRST_ID = UNKNOWN_ID + 1  # of the words and characters that were learned
 
 
 class Window(NamedTuple):
@@ -101,19 +103,20 @@ class Tag(Recipe[Tagged]):
     def examples(self, data: Tagged, state: State) -> list[Window]:
         if data.is_text and not state["is_text"]:
             raise DataError("the data are running text, but training was on columns. Give a line for each token.")
-        words = {word: number for number, word in enumerate(state["words"], start=2)}
-        letters = {letter: number for number, letter in enumerate(state["characters"], start=2)}
+        words = {word: number for number, word in enumerate(state["words"], start=FIRST_ID)}
+        letters = {letter: number for number, letter in enumerate(state["characters"], start=FIRST_ID)}
         tags = {tag: number for number, tag in enumerate(state["tags"])}
         distinct = {token for sentence in data.tokens for token in sentence}
         spelled = {
-            word: torch.tensor([letters.get(c, UNKNOWN) for c in word[:LONGEST]] or [UNKNOWN]) for word in distinct
+            word: torch.tensor([letters.get(c, UNKNOWN_ID) for c in word[:LONGEST]] or [UNKNOWN_ID])
+            for word in distinct
         }
         found = []
         for index, sentence in enumerate(data.tokens):
             right = data.tags[index] if data.tags is not None else ()
             if unknown := [tag for tag in right if tag not in tags]:
                 raise DataError(f"tag {unknown[0]!r} is not among those learned: {', '.join(tags)}.")
-            numbers = torch.tensor([words.get(token, UNKNOWN) for token in sentence])
+            numbers = torch.tensor([words.get(token, UNKNOWN_ID) for token in sentence])
             answers = torch.tensor([tags[tag] for tag in right] or [NO_TAG] * len(numbers))
             for begin in range(0, len(sentence), self.window):
                 seen = slice(max(0, begin - self.overlap), begin + self.window + self.overlap)
@@ -143,7 +146,14 @@ class Tag(Recipe[Tagged]):
         }
 
     def build(self, state: State) -> TagNetwork:
-        return TagNetwork(self, len(state["words"]) + 2, len(state["characters"]) + 2, len(state["tags"]))
+        return TagNetwork(
+            self.recurrent,
+            words=len(state["words"]) + FIRST_ID,
+            characters=len(state["characters"]) + FIRST_ID,
+            tags=len(state["tags"]),
+            embedding=self.embedding,
+            spelling=self.spelling,
+        )
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         scores = model(batch).flatten(0, 1)

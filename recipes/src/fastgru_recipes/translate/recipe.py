@@ -125,8 +125,8 @@ class Translate(Recipe[Pairs]):
         return {"sources": sources, "lengths": lengths, "targets": targets}
 
     def build(self, state: State) -> TranslateNetwork:
-        sizes = (vocabulary.from_state(state[side]).get_vocab_size() for side in ("source", "target"))
-        return TranslateNetwork(self, *sizes)
+        sources, targets = (vocabulary.from_state(state[side]).get_vocab_size() for side in ("source", "target"))
+        return TranslateNetwork(self.recurrent, sources=sources, targets=targets, embedding=self.embedding)
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         assert isinstance(model, TranslateNetwork)
