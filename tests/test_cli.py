@@ -116,8 +116,8 @@ def test_bench_prints_no_figure_for_wrong_results(run, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["bench", "--batch", "0"], "no list of positive whole numbers"),
-        (["bench", "--hidden", "a,b"], "no list of positive whole numbers"),
+        (["bench", "--batch", "0"], "not a list of positive integers"),
+        (["bench", "--hidden", "a,b"], "not a list of positive integers"),
         (["bench", "--dtype", "int8"], "neither float32 nor float64"),
         (["bench", "--json", "."], "is a directory"),
         (["bench", "--plot", "."], "is a directory"),

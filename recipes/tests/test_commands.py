@@ -43,7 +43,7 @@ def train(run, *more, recipe="classify", data="data.csv", out="run"):
 
 def test_fastgru_knows_which_commands_come_from_here():
     own = {each.name or each.callback.__name__ for each in commands.app.registered_commands}
-    assert own | {group.name for group in commands.app.registered_groups} == {*console.OF_RECIPES}
+    assert own | {group.name for group in commands.app.registered_groups} == {*console.RECIPE_COMMANDS}
 
 
 def test_info_knows_every_extra(run):
@@ -150,7 +150,7 @@ def test_compare_prints_both(run):
 def test_a_comparison_of_one_run_each_has_no_means():
     results = [Result(layer, score, seconds, 10, size) for layer, score, seconds, size in RUNS]
     console = Console(width=160, record=True)
-    console.print(tables.comparison(results, "accuracy"))
+    console.print(tables.comparison_table(results, "accuracy"))
     *rows, ratio = [line.split("│")[1:-1] for line in console.export_text().splitlines() if "│" in line]
     assert [row[0].strip() for row in rows] == ["fastgru.GRU", "torch.nn.LSTM"]
     assert [cell.strip() for cell in ratio[1:]] == ["0.75", "1.00", "0.50", "+0.1"]

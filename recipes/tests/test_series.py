@@ -441,7 +441,7 @@ def test_scores_leave_out_what_is_undefined_and_say_so():
     nothing = recipe.score(model, state, replace(panel, series=panel.series[1:]))
     assert np.isnan([nothing["MASE"], nothing["scaled_pinball"]]).all()
     assert nothing["coverage"] >= 0
-    notes = [tables.scores(each, "of").caption for each in (scores, nothing, alone)]
+    notes = [tables.scores_table(each, "of").caption for each in (scores, nothing, alone)]
     assert notes == [tables.UNDEFINED, tables.UNDEFINED, None]
 
 

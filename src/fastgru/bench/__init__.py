@@ -5,7 +5,7 @@
 """
 
 from fastgru.bench.cases import Case, all_threads, default_cases, full_cases
-from fastgru.bench.comparing import Comparison, compare
+from fastgru.bench.comparing import RecordComparison, compare
 from fastgru.bench.limits import Limits, better, limit_ms, machine_limits
 from fastgru.bench.measuring import DifferentResults, Figure, measure, measure_at_peak
 from fastgru.bench.records import ForeignFile, Record, machine, processor_name, read_json, write_json
@@ -13,12 +13,12 @@ from fastgru.bench.summaries import Summary, best_cells, slower_with_threads, su
 
 __all__ = [
     "Case",
-    "Comparison",
     "DifferentResults",
     "Figure",
     "ForeignFile",
     "Limits",
     "Record",
+    "RecordComparison",
     "Summary",
     "all_threads",
     "best_cells",

@@ -14,7 +14,7 @@ _SAME = ("processor", "cores", "level", "torch")
 
 
 @dataclass(frozen=True)
-class Change:
+class CellChange:
     """What became of one cell; 1 is no change.
 
     Attributes:
@@ -29,7 +29,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RecordComparison:
     """What changed from an earlier run to a later one.
 
     Attributes:
@@ -39,7 +39,7 @@ class Comparison:
         differences: what the runs did not have in common, each with its earlier and later value.
     """
 
-    changes: Sequence[Change]
+    changes: Sequence[CellChange]
     only_earlier: Sequence[Case]
     only_later: Sequence[Case]
     differences: Sequence[tuple[str, object, object]]
@@ -55,7 +55,7 @@ class Comparison:
         return geometric_mean(change.time for change in self.changes) if self.changes else 1.0
 
 
-def compare(earlier: Record, later: Record) -> Comparison:
+def compare(earlier: Record, later: Record) -> RecordComparison:
     """Cell by cell.
 
     Example:
@@ -67,9 +67,9 @@ def compare(earlier: Record, later: Record) -> Comparison:
     """
     old = {figure.case: figure for figure in earlier.figures}
     new = {figure.case: figure for figure in later.figures}
-    return Comparison(
+    return RecordComparison(
         [
-            Change(case, new[case].ratio / old[case].ratio, new[case].fastgru_ms / old[case].fastgru_ms)
+            CellChange(case, new[case].ratio / old[case].ratio, new[case].fastgru_ms / old[case].fastgru_ms)
             for case in new
             if case in old
         ],

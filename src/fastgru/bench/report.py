@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fastgru.bench.cases import Case
-from fastgru.bench.comparing import Comparison
+from fastgru.bench.comparing import RecordComparison
 from fastgru.bench.limits import Limits
 from fastgru.bench.records import Record
 from fastgru.bench.summaries import BestCell, best_cells, slower_with_threads, summarize
@@ -43,7 +43,7 @@ def print_record(record: Record, is_full: bool, console: Console) -> None:
         )
 
 
-def print_comparison(comparison: Comparison, name: str, console: Console) -> None:
+def print_comparison(comparison: RecordComparison, name: str, console: Console) -> None:
     """What changed since the earlier run, which the file `name` holds."""
     for key, earlier, later in comparison.differences:
         console.print(f"{key} was {earlier} in {name} and is {later} now", style="yellow", markup=False, soft_wrap=True)

@@ -1,6 +1,6 @@
-"""The commands of `fastgru`: options in, a call, tables out.
+"""The commands `demo`, `bench` and `info`.
 
-Modules that import torch are imported inside the commands, so that `fastgru --help` is quick.
+Modules that import torch are imported inside the commands, so that `fastgru --help` starts fast.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fastgru.bench import Case, Record
     from fastgru.cli.demo import Comparison
 
-# More threads than cores only wait for each other, and far more make torch crash.
+# More threads than cores only wait for each other, and many more crash torch.
 CORES = os.cpu_count() or 1
 
 
@@ -40,14 +40,14 @@ CORES = os.cpu_count() or 1
 def demo(
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training hours.")] = 8,
     hidden: Annotated[int, typer.Option(min=1, help="Size of the GRU's state.")] = 64,
-    stride: Annotated[int, typer.Option(min=1, help="Hours between training windows; more is quicker.")] = 3,
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of weights and batches.")] = 0,
-    # One by default: torch's threads spin while they wait, so that with two of them and other programs running
-    # stock training took 236 s instead of 14 s.
-    threads: Annotated[int, typer.Option(min=1, max=CORES, help="Of both runs.")] = 1,
+    stride: Annotated[int, typer.Option(min=1, help="Hours between training windows; more is faster.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of weights and batches.")] = 0,
+    # One by default: torch's threads spin while they wait. With two of them and other programs running, training with
+    # torch.nn.GRU took 236 s instead of 14 s.
+    threads: Annotated[int, typer.Option(min=1, max=CORES, help="Threads of both runs.")] = 1,
     out: Annotated[Path, typer.Option(file_okay=False, help="Directory for the plot.")] = Path("demo-output"),
 ) -> None:
-    """Train a real forecaster on torch.nn.GRU, swap the layer in one line, train again, compare."""
+    """Train a forecaster with torch.nn.GRU, replace the layer in one line, train again and compare."""
     with one_sentence():
         need("fastgru[demo]", "fastgru demo")
         out.mkdir(parents=True, exist_ok=True)
@@ -84,8 +84,8 @@ def _print_verdict(comparison: Comparison, console: Console) -> None:
         console.print("The GRU does not beat the naive forecasts: train for more epochs.", style="red")
     if not comparison.is_undisturbed:
         console.print(
-            f"The runs got {comparison.share:.0%} of the processor time of their threads: where other programs took "
-            "the rest, the ratio says little. Run this again on a quiet machine.",
+            f"The runs got {comparison.share:.0%} of the processor time of their threads: other programs took the "
+            "rest, and the ratio means little. Run this again on a quiet machine.",
             style="yellow",
         )
 
@@ -118,8 +118,17 @@ def _numbers(text: str | None, name: str) -> list[int]:
     except ValueError:
         values = [0]
     if min(values) < 1:
-        raise typer.BadParameter(f"{text!r} is no list of positive whole numbers such as 1,8,32", param_hint=name)
+        raise typer.BadParameter(f"{text!r} is not a list of positive integers such as 1,8,32", param_hint=name)
     return values
+
+
+TrainOption = Annotated[
+    bool | None, typer.Option("--train/--infer", help="Forward and backward, or forward only. Default: both.")
+]
+JsonOption = Annotated[Path | None, typer.Option("--json", dir_okay=False, help="Write all figures to this file.")]
+CompareOption = Annotated[
+    Path | None, typer.Option(exists=True, dir_okay=False, help="Show what changed since this --json file.")
+]
 
 
 @app.command()
@@ -129,24 +138,18 @@ def bench(
     hidden: Annotated[str | None, typer.Option(help="Hidden sizes; the input has the same size.")] = None,
     layers: Annotated[str | None, typer.Option(help="Numbers of stacked layers.")] = None,
     bidirectional: Annotated[bool, typer.Option("--bidirectional", help="With a second direction.")] = False,
-    train: Annotated[
-        bool | None, typer.Option("--train/--infer", help="Forward and backward, or forward alone; both if left out.")
-    ] = None,
-    threads: Annotated[str | None, typer.Option(help="Threads of both layers; 1 and all if left out.")] = None,
+    train: TrainOption = None,
+    threads: Annotated[str | None, typer.Option(help="Threads of both layers. Default: 1 and all.")] = None,
     dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
     budget: Annotated[float, typer.Option(min=0.0, help="Measured seconds per cell.")] = 0.6,
     full: Annotated[bool, typer.Option("--full", help="The large grid, which takes minutes.")] = False,
-    frozen: Annotated[bool, typer.Option("--frozen", help="Inference alone, our layer frozen first.")] = False,
+    frozen: Annotated[bool, typer.Option("--frozen", help="Inference only, with our layer frozen first.")] = False,
     level: Annotated[str | None, typer.Option(help="Instruction-set level of our kernels.")] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", dir_okay=False, help="Write all figures to this file.")
-    ] = None,
-    compare: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="Say what changed since this --json file.")
-    ] = None,
-    plot: Annotated[Path | None, typer.Option(dir_okay=False, help="Draw the figures into this PNG.")] = None,
+    json_file: JsonOption = None,
+    compare: CompareOption = None,
+    plot: Annotated[Path | None, typer.Option(dir_okay=False, help="Draw the figures to this PNG file.")] = None,
 ) -> None:
-    """Measure fastgru.GRU against torch.nn.GRU and this machine's limits, results compared first."""
+    """Measure fastgru.GRU against torch.nn.GRU and this machine's limits. Results are compared first."""
     if dtype not in ("float32", "float64"):
         raise typer.BadParameter(f"{dtype!r} is neither float32 nor float64", param_hint="--dtype")
     if frozen and train:
@@ -157,20 +160,30 @@ def bench(
     with one_sentence():
         need("fastgru[torch]", "fastgru bench")
         _check_outputs({"--json": json_file, "--plot": plot})
-        from fastgru import bench as measuring
-        from fastgru.bench import plotting, report
+        from fastgru.bench import read_json, report
 
-        earlier = None if compare is None else measuring.read_json(compare)
+        earlier = None if compare is None else read_json(compare)
         cases = _chosen(_cases(grid, bidirectional, dtype, full), train, frozen)
         record = _measure(cases, dtype, budget, level)
-        if json_file is not None:
-            measuring.write_json(json_file, record)
-        if plot is not None:
-            plotting.plot(record, plot)
-        console = Console()
-        report.print_record(record, full, console)
+        _write_record(record, json_file, plot)
+        report.print_record(record, full, Console())
         if compare is not None and earlier is not None:
-            report.print_comparison(measuring.compare(earlier, record), compare.name, console)
+            _print_changes(earlier, record, compare.name)
+
+
+def _write_record(record: Record, json_file: Path | None, plot: Path | None) -> None:
+    from fastgru.bench import plotting, write_json
+
+    if json_file is not None:
+        write_json(json_file, record)
+    if plot is not None:
+        plotting.plot(record, plot)
+
+
+def _print_changes(earlier: Record, record: Record, name: str) -> None:
+    from fastgru.bench import compare, report
+
+    report.print_comparison(compare(earlier, record), name, Console())
 
 
 def _grid(texts: dict[str, str | None]) -> dict[str, list[int]]:
@@ -181,14 +194,14 @@ def _grid(texts: dict[str, str | None]) -> dict[str, list[int]]:
 
 
 def _is_own(grid: dict[str, list[int]], bidirectional: bool) -> bool:
-    """Whether sizes were given, so that no fixed grid is meant."""
+    """Whether sizes were given, which replace the fixed grids."""
     return bidirectional or any(values for name, values in grid.items() if name != "threads")
 
 
 def _check_outputs(files: dict[str, Path | None]) -> None:
     for option, file in files.items():
         if file is not None and not file.parent.is_dir():
-            raise FileNotFoundError(f"there is no directory {file.parent} for {option}. Make it first.")
+            raise FileNotFoundError(f"there is no directory {file.parent} for {option}. Create it first.")
     if files["--plot"] is not None:
         need("fastgru[demo]", "fastgru bench --plot")
 
@@ -232,7 +245,7 @@ def _cases(grid: dict[str, list[int]], bidirectional: bool, dtype: str, full: bo
 
 
 def _chosen(cases: Iterable[Case], train: bool | None, frozen: bool) -> list[Case]:
-    """Those of the modes that are asked for, each once."""
+    """The cases of the requested modes, each once."""
     if frozen:
         cases = dict.fromkeys(replace(case, frozen=True) for case in cases if not case.train)
     return [case for case in cases if train is None or case.train == train]
@@ -245,7 +258,7 @@ def _chosen(cases: Iterable[Case], train: bool | None, frozen: bool) -> list[Cas
 def info(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Versions, processor, instruction-set levels, threads, backends, installed extras."""
+    """Show versions, processor, instruction-set levels, threads, backends and installed extras."""
     with one_sentence():
         facts = _facts()
     if as_json:

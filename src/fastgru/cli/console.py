@@ -28,8 +28,8 @@ __all__ = ["EXTRAS", "need", "one_sentence"]
 
 
 # What brings the commands of the recipes, whether it is installed or not.
-RECIPES = "fastgru-recipes"
-OF_RECIPES = ("train", "predict", "generate", "evaluate", "example", "examples", "compare")
+RECIPES_PACKAGE = "fastgru-recipes"
+RECIPE_COMMANDS = ("train", "predict", "generate", "evaluate", "example", "examples", "compare")
 
 # What to install -> the packages that it brings, by the names they are imported under.
 EXTRAS = {
@@ -38,7 +38,7 @@ EXTRAS = {
     "fastgru[demo]": ("torch", "typer", "rich", "matplotlib"),
     "fastgru[onnx]": ("torch", "onnx", "onnxscript"),
     "fastgru[opacus]": ("torch", "opacus"),
-    RECIPES: ("fastgru_recipes",),
+    RECIPES_PACKAGE: ("fastgru_recipes",),
 }
 
 
@@ -47,9 +47,9 @@ class _Commands(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         found = super().get_command(ctx, cmd_name)
-        if found is None and cmd_name in OF_RECIPES:
+        if found is None and cmd_name in RECIPE_COMMANDS:
             with one_sentence():
-                need(RECIPES, f"fastgru {cmd_name}")
+                need(RECIPES_PACKAGE, f"fastgru {cmd_name}")
         return found
 
 

@@ -32,7 +32,7 @@ HOURS_AHEAD = 24
 LOSS_TOLERANCE = 1e-5
 # Torch's threads wait for each other by spinning, and wait long where another program holds a core: the ratio measured
 # 4 on a quiet machine and 26 on a busy one. Quiet runs got 95 % and more of their threads' time, busy ones 62 %.
-LEAST_SHARE = 0.8
+LEAST_PROCESSOR_SHARE = 0.8
 NAMES = ("torch.nn.GRU", "fastgru.GRU")
 
 
@@ -164,7 +164,7 @@ class Comparison:
     @property
     def is_undisturbed(self) -> bool:
         """Whether the runs had the processor to themselves, without which `ratio` says little."""
-        return self.share >= LEAST_SHARE
+        return self.share >= LEAST_PROCESSOR_SHARE
 
 
 def load_series(stride: int) -> TemperatureSeries:

@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 from fastgru.convert import torch as _torch
 from fastgru.errors import ArgumentError
 
-State = Mapping[str, Any]
-
 
 class Converter(NamedTuple):
     """Both directions of one framework."""
@@ -22,7 +20,7 @@ class Converter(NamedTuple):
 CONVERTERS: Mapping[str, Converter] = MappingProxyType({"torch": Converter(_torch.read, _torch.write)})
 
 
-def read(framework: str, state: State, **options: Any) -> dict[str, Any]:
+def read(framework: str, state: Mapping[str, Any], **options: Any) -> dict[str, Any]:
     """The parameters of a layer of `framework`, as a `torch.nn.GRU` state dict.
 
     Args:
@@ -46,7 +44,7 @@ def read(framework: str, state: State, **options: Any) -> dict[str, Any]:
     return _find(framework).read(state, **options)
 
 
-def write(framework: str, state: State, **options: Any) -> dict[str, Any]:
+def write(framework: str, state: Mapping[str, Any], **options: Any) -> dict[str, Any]:
     """The way back from `read`: a `torch.nn.GRU` state dict as `framework` wants it.
 
     Args:

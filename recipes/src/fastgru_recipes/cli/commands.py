@@ -142,7 +142,7 @@ def _train(recipe: Recipe[Any], files: dict[str, Path | None], out: Path, resume
         **options,
     )
     if interruption.is_first_process():
-        Console().print(tables.run(trained, str(out)))
+        Console().print(tables.run_table(trained, str(out)))
 
 
 # ---- predict, generate, evaluate
@@ -219,13 +219,13 @@ def evaluate(
         with read_files.about(data):
             scores = trained.recipe.score(trained.model, trained.state, found)
         if plots is not None:
-            from fastgru_recipes.training.train import draw
+            from fastgru_recipes.training.train import save_plots
 
-            draw(trained, found, plots)
+            save_plots(trained, found, plots)
     if as_json:
         typer.echo(json.dumps(defined(scores), indent=2))
         return
-    Console().print(tables.scores(scores, str(data)))
+    Console().print(tables.scores_table(scores, str(data)))
 
 
 # ---- example, examples, compare
@@ -249,14 +249,14 @@ def example(
         from fastgru_recipes.cli import run_examples, tables
         from fastgru_recipes.training.train import check_directory
 
-        chosen = run_examples.find(recipe, name)
+        chosen = run_examples.find_set(recipe, name)
         directory = out or Path(f"example-{recipe}-{chosen.name}")
         check_directory(directory, resume=False)
         configured = run_examples.configured(recipe, chosen, full, seed=seed)
         typer.echo(f"{recipe}: {chosen.about}")
-        outcome = run_examples.run(configured, chosen, (layer,), full, directory, progress=True)
+        outcome = run_examples.run_example(configured, chosen, (layer,), full, directory, progress=True)
         console = Console()
-        console.print(tables.beside_baselines(outcome))
+        console.print(tables.baselines_table(outcome))
         console.print(f"Scores, weights and plots: {directory}", soft_wrap=True)
         _judge([outcome], console)
 
@@ -277,15 +277,15 @@ def examples(
 
         check_directory(out, resume=False)
         outcomes = []
-        for recipe, each in run_examples.packaged():
+        for recipe, each in run_examples.packaged_examples():
             typer.echo(f"{recipe}: {each.about}", err=True)
             configured = run_examples.configured(recipe, each)
             layers = ("fastgru", "torch") if stock else ("fastgru",)
             outcomes.append(
-                run_examples.run(configured, each, layers, False, out / f"{recipe}-{each.name}", progress=True)
+                run_examples.run_example(configured, each, layers, False, out / f"{recipe}-{each.name}", progress=True)
             )
         console = Console(width=max(120, Console().width))
-        console.print(tables.examples(outcomes))
+        console.print(tables.examples_table(outcomes))
         _judge(outcomes, console)
 
 
@@ -322,7 +322,7 @@ def compare(
             if test_data is not None:
                 raise ArgumentError(f"--test-data {test_data} is given without --data: name the file to learn from.")
             need(EXAMPLES, "fastgru compare without --data")
-            chosen = run_examples.find(recipe, None)
+            chosen = run_examples.find_set(recipe, None)
             configured, metric = run_examples.configured(recipe, chosen, **given), chosen.metric or kind.metric
             parts = chosen.load(configured, False)
         else:
@@ -333,7 +333,7 @@ def compare(
             for seed in range(configured.seed, configured.seed + seeds)
             for layer in ("fastgru", other)
         ]
-        Console().print(tables.comparison(results, metric))
+        Console().print(tables.comparison_table(results, metric))
 
 
 def _pair(kind: type[Recipe[Any]], text: str) -> tuple[str, Any]:

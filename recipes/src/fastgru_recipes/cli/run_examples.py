@@ -68,7 +68,7 @@ class Outcome:
         return ours > best if self.recipe.higher_is_better else ours < best
 
 
-def find(recipe: str, name: str | None) -> ExampleSet:
+def find_set(recipe: str, name: str | None) -> ExampleSet:
     """The set of that name, or the recipe's first."""
     recipe_class(recipe)  # says which recipes there are
     known = {each.name: each for each in sets(recipe)}
@@ -79,7 +79,7 @@ def find(recipe: str, name: str | None) -> ExampleSet:
     return known[name]
 
 
-def packaged() -> Iterator[tuple[str, ExampleSet]]:
+def packaged_examples() -> Iterator[tuple[str, ExampleSet]]:
     """Every example whose data come with this package and its extra `examples`, with its recipe's name."""
     for recipe in RECIPES:
         yield from ((recipe, each) for each in sets(recipe) if each.is_packaged)
@@ -104,7 +104,7 @@ def train_once(
     return Result(recipe.layer, scores[metric], metrics["training_seconds"], *sizes, scores), trained
 
 
-def run(
+def run_example(
     recipe: Recipe[Any],
     example: ExampleSet,
     layers: tuple[str, ...],

@@ -21,7 +21,7 @@ UNDEFINED = (
 LAYER_NAMES = {"fastgru": "fastgru.GRU", "torch": "torch.nn.GRU", "lstm": "torch.nn.LSTM"}
 
 
-def scores(figures: Mapping[str, float], of: str, title: str | None = None) -> Table:
+def scores_table(figures: Mapping[str, float], of: str, title: str | None = None) -> Table:
     """A row for each score of what `of` names."""
     table = Table("", of, title=title, caption=_note([figures]))
     for name, value in figures.items():
@@ -35,10 +35,12 @@ def _note(scores: Sequence[Mapping[str, float]]) -> str | None:
     return UNDEFINED if is_undefined else None
 
 
-def run(trained: Trained, directory: str) -> Table:
+def run_table(trained: Trained, directory: str) -> Table:
     """Scores of a run that has ended, and what it took."""
     metrics = trained.metrics
-    table = scores(metrics["scores"], f"on the {metrics['scored_on']} part", f"{trained.recipe.name} in {directory}")
+    table = scores_table(
+        metrics["scores"], f"on the {metrics['scored_on']} part", f"{trained.recipe.name} in {directory}"
+    )
     table.add_section()
     table.add_row("epochs", str(len(trained.history)))
     table.add_row("parameters", f"{metrics['parameters']:,}")
@@ -46,7 +48,7 @@ def run(trained: Trained, directory: str) -> Table:
     return table
 
 
-def beside_baselines(outcome: Outcome) -> Table:
+def baselines_table(outcome: Outcome) -> Table:
     """An example and what it must beat."""
     best = "higher" if outcome.recipe.higher_is_better else "lower"
     others = [name for name in outcome.results[0].scores if name != outcome.metric]
@@ -62,7 +64,7 @@ def beside_baselines(outcome: Outcome) -> Table:
     return table
 
 
-def examples(outcomes: Sequence[Outcome]) -> Table:
+def examples_table(outcomes: Sequence[Outcome]) -> Table:
     """All examples: a row each, with the best of its baselines."""
     table = Table(
         *("recipe", "data", Column("metric", no_wrap=True), "best baseline"),
@@ -90,7 +92,7 @@ def examples(outcomes: Sequence[Outcome]) -> Table:
     return table
 
 
-def comparison(results: Sequence[Result], metric: str) -> Table:
+def comparison_table(results: Sequence[Result], metric: str) -> Table:
     """Runs of ours and of another layer in turns: a row each, the means, and ours beside the other's."""
     columns = ("", "parameters of the layers", "of the network", "training, seconds", metric)
     table = Table(*columns, caption=_note([result.scores for result in results]))

@@ -17,7 +17,7 @@ from fastgru_recipes.errors import DataError
 from fastgru_recipes.tag.read_tagged import Tagged
 from fastgru_recipes.translate.recipe import Pairs
 
-Sequences = Iterable[str] | Iterable[NDArray[Any]] | NDArray[Any]  # or tables, which have no types
+SequencesLike = Iterable[str] | Iterable[NDArray[Any]] | NDArray[Any]  # or tables, which have no types
 
 
 def sequences(given: Any) -> Labelled | None:

@@ -19,7 +19,7 @@ from fastgru_recipes.estimators.base import Estimator
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from fastgru_recipes.estimators.inputs import Sequences
+    from fastgru_recipes.estimators.inputs import SequencesLike
 
 
 class SequenceClassifier(ClassifierMixin, Estimator, recipe="classify"):  # type: ignore[misc]
@@ -40,7 +40,7 @@ class SequenceClassifier(ClassifierMixin, Estimator, recipe="classify"):  # type
         ['a', 'b']
     """
 
-    def fit(self, X: Sequences, y: Any, directory: Path | str | None = None, progress: bool = False) -> Self:
+    def fit(self, X: SequencesLike, y: Any, directory: Path | str | None = None, progress: bool = False) -> Self:
         """Learns from sequences and labels.
 
         Args:
@@ -67,7 +67,7 @@ class SequenceClassifier(ClassifierMixin, Estimator, recipe="classify"):  # type
     def _restore(self) -> None:
         self.classes_ = np.array(self.trained_.state["labels"])
 
-    def _data(self, X: Sequences, labels: list[Any] | None = None) -> Labelled:
+    def _data(self, X: SequencesLike, labels: list[Any] | None = None) -> Labelled:
         """What the recipe reads; one array of numbers has its width checked by scikit-learn."""
         learns_from = labels is not None or hasattr(self, "n_features_in_")  # an array, if it can be one
         given = None if learns_from and inputs.is_rows(X) else inputs.sequences(X)
@@ -79,7 +79,7 @@ class SequenceClassifier(ClassifierMixin, Estimator, recipe="classify"):  # type
                 self.__dict__.pop(name, None)
         return replace(given, labels=labels)
 
-    def predict(self, X: Sequences) -> NDArray[Any]:
+    def predict(self, X: SequencesLike) -> NDArray[Any]:
         """The most probable labels.
 
         Args:
@@ -96,7 +96,7 @@ class SequenceClassifier(ClassifierMixin, Estimator, recipe="classify"):  # type
         labels: NDArray[Any] = self.classes_[probabilities.argmax(1)]
         return labels
 
-    def predict_proba(self, X: Sequences) -> NDArray[np.float32]:
+    def predict_proba(self, X: SequencesLike) -> NDArray[np.float32]:
         """The probability of each label: (N, K) float32, in the order of `classes_`. Errors are those of `predict`."""
         recipe, model, state = self._parts()
         table = recipe.predict(model, state, self._data(X))

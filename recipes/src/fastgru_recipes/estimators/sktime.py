@@ -29,7 +29,7 @@ except ModuleNotFoundError as missing:
     raise not_installed("sktime", "fastgru-recipes[sktime]", "fastgru_recipes.estimators.sktime") from missing
 
 SHARES = (0.05, 0.1, 0.5, 0.9, 0.95)
-TABLES = ["pd.DataFrame", "pd-multiindex", "pd_multiindex_hier"]
+TABLE_TYPES = ["pd.DataFrame", "pd-multiindex", "pd_multiindex_hier"]
 
 
 class GRUForecaster(BaseForecaster):  # type: ignore[misc]  # sktime has no types
@@ -58,8 +58,8 @@ class GRUForecaster(BaseForecaster):  # type: ignore[misc]  # sktime has no type
     _tags: ClassVar[dict[str, Any]] = {
         "authors": ["fastgru"],
         "python_dependencies": ["fastgru", "torch"],
-        "y_inner_mtype": TABLES,
-        "X_inner_mtype": TABLES,
+        "y_inner_mtype": TABLE_TYPES,
+        "X_inner_mtype": TABLE_TYPES,
         "requires-fh-in-fit": False,
         "capability:multivariate": True,
         "capability:insample": False,

@@ -14,10 +14,12 @@ import numpy as np
 import pandas as pd
 
 # Of a month, or of several: "month on day 15", "3 months on days 1, 11, 21". A day that a month lacks is its last one.
-DAYS = re.compile(r"(?:(\d+) months|month) on days? ([\d, ]+)")
+DAYS_OF_MONTHS = re.compile(r"(?:(\d+) months|month) on days? ([\d, ]+)")
 MOST = 6  # days of a month that are one calendar
 TWICE = ("SMS", "SME")  # a month, which pandas knows but does not infer
-LAST = [f"LWOM-{day}" for day in ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")]  # the last Friday of a month
+LAST_WEEKDAYS = [
+    f"LWOM-{day}" for day in ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
+]  # the last Friday of a month
 SEASONS = {"h": 24, "min": 1440, "D": 7, "B": 5, "W": 52, "SM": 24, "M": 12, "Q": 4, "Y": 1, "WOM": 12, "LWOM": 12}
 # Zones of many people, to name one of them where a change of clocks suits several.
 ZONES = ("Europe/Berlin", "Europe/London", "Europe/Athens", "America/New_York", "America/Santiago", "Australia/Sydney")
@@ -50,7 +52,7 @@ def _is_span(frequency: str) -> bool:
 
 def _rule(frequency: str) -> tuple[int, list[int]] | None:
     """Months, and days of them."""
-    if (match := DAYS.fullmatch(frequency)) is None:
+    if (match := DAYS_OF_MONTHS.fullmatch(frequency)) is None:
         return None
     return int(match[1] or 1), [int(day) for day in match[2].split(",")]
 
@@ -84,7 +86,7 @@ def season(frequency: str) -> int:
 # ---- which calendar
 
 
-def find(times: pd.DatetimeIndex) -> str | None:
+def find_frequency(times: pd.DatetimeIndex) -> str | None:
     """The calendar that has exactly these times, by pandas' name or as days of months; None where there is none."""
     if len(times) < 3:
         return None
@@ -109,7 +111,7 @@ def _candidates(times: pd.DatetimeIndex) -> Iterator[str]:
     if of_many_days:
         yield name
     if (times[1] - times[0]).days in (28, 35):
-        yield from LAST
+        yield from LAST_WEEKDAYS
 
 
 def _days(times: pd.DatetimeIndex) -> Iterator[str]:
@@ -127,7 +129,7 @@ def _days(times: pd.DatetimeIndex) -> Iterator[str]:
 # ---- changes of clocks
 
 
-class Change(NamedTuple):
+class ClockChange(NamedTuple):
     """A change of clocks: which local time comes after it, in which zone it is, and whether an hour is there twice."""
 
     after: int
@@ -135,7 +137,7 @@ class Change(NamedTuple):
     is_back: bool
 
 
-def change_of_clocks(times: pd.DatetimeIndex) -> Change | None:
+def change_of_clocks(times: pd.DatetimeIndex) -> ClockChange | None:
     """The first step that is not as long as most because clocks were turned; None where no zone explains any."""
     if times.tz is not None or len(times) < 3:
         return None
@@ -148,7 +150,7 @@ def change_of_clocks(times: pd.DatetimeIndex) -> Change | None:
         for place, zone in product(places[:count], zones):
             turned = _turned(zone, times[place], times[place + 1])
             if turned and (turned == changes[place] or (turned < 0 and not steps[place])):
-                return Change(place + 1, zone, turned < 0)
+                return ClockChange(place + 1, zone, turned < 0)
     return None
 
 

@@ -13,7 +13,7 @@ from fastgru_recipes.forecast.read_series import Panel
 from fastgru_recipes.recipe import Recipe
 
 
-def cut(panel: Panel, share: float) -> Parts:
+def held_out_end(panel: Panel, share: float) -> Parts:
     """The end of each series is the test; its history is the training part."""
     ends = [len(each.values) - int(len(each.values) * share) for each in panel.series]
     training = tuple(each.until(end) for each, end in zip(panel.series, ends, strict=True))
@@ -24,15 +24,15 @@ def cut(panel: Panel, share: float) -> Parts:
 def temperature(recipe: Recipe[Any], full: bool) -> Parts:
     """The last fifth of the year is the test."""
     with as_file(files("fastgru.data").joinpath("temperature.csv")) as path:
-        return cut(recipe.read(path), 0.2)
+        return held_out_end(recipe.read(path), 0.2)
 
 
 def sunspots(recipe: Recipe[Any], full: bool) -> Parts:
     """The last fifth, 47 years, is the test."""
-    return cut(recipe.read(packaged("sunspots.csv")), 0.2)
+    return held_out_end(recipe.read(packaged("sunspots.csv")), 0.2)
 
 
-def beaten(recipe: Recipe[Any], parts: Parts) -> Mapping[str, Mapping[str, float]]:
+def forecast_baselines(recipe: Recipe[Any], parts: Parts) -> Mapping[str, Mapping[str, float]]:
     """Naive forecasts and exponential smoothing, rolled over the same origins."""
     season, horizon = recipe.season or parts.training.season, recipe.horizon  # type: ignore[attr-defined]
     named: dict[str, baselines.Method] = {
@@ -53,7 +53,7 @@ SETS = (
         "temperature",
         "air temperature at an airport in New York, every hour of a year: the next day from the last four",
         temperature,
-        beaten,
+        forecast_baselines,
         {
             "time": "hour_utc",
             "target": ("celsius",),
@@ -69,7 +69,7 @@ SETS = (
         "sunspots",
         "sunspots by the month since 1749: the next year from the last 22",
         sunspots,
-        beaten,
+        forecast_baselines,
         {"time": "month", "target": ("sunspots",), "context": 264, "horizon": 12, "transform": "sqrt", "hidden": 48},
         {"hidden": 64, "epochs": 30},
     ),

@@ -41,7 +41,7 @@ def transformed(each: Series, transform: Transform) -> NDArray[np.float64]:
     return values
 
 
-def restored(scaled: Tensor, scale: dict[str, float], transform: Transform) -> Tensor:
+def untransformed(scaled: Tensor, scale: dict[str, float], transform: Transform) -> Tensor:
     """What the network writes, in the series' own units."""
     values = scaled.double() * scale["deviation"] + scale["mean"]
     if transform == "none":

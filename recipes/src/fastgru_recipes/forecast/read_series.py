@@ -222,7 +222,7 @@ def _frequency(rows: pd.DataFrame, column: str, where: str) -> str:
         raise DataError(f"{where}: {len(times)} rows are too few to see how far apart they are. Give three or more.")
     # Where there is a gap, a part without one tells; the gap is named when times are compared.
     for part in (times, *(some for count in (24, 12, 6, 3) for some in (times[:count], times[-count:]))):
-        if found := calendars.find(part):
+        if found := calendars.find_frequency(part):
             return found
     steps = np.diff(times.asi8)
     index = int(np.flatnonzero(steps != steps[0])[0]) + 1

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class Window(NamedTuple):
+class ForecastWindow(NamedTuple):
     """One place in a series to forecast from.
 
     Attributes:
@@ -126,7 +126,7 @@ class Forecast(Recipe[Panel]):
             "known": scaling.moments([each.known for each in data.series]),
         }
 
-    def _series(self, each: Series, state: State) -> Window:
+    def _series(self, each: Series, state: State) -> ForecastWindow:
         """The features of a series, at the end of it."""
         read_series.require_frequency(each, state["frequency"])
         scale, count = features.known_scale(each, state, self.transform), len(each.values)
@@ -138,9 +138,11 @@ class Forecast(Recipe[Panel]):
         covariates = scaling.standardized(each.covariates, state["covariates"])
         past = np.concatenate([values[:, None], covariates, ahead[:count]], 1)
         number = [None, *state["scales"]].index(each.name) if each.name in state["scales"] else 0
-        return Window(torch.from_numpy(past).to(self.dtype), torch.from_numpy(ahead).to(self.dtype), number, count)
+        return ForecastWindow(
+            torch.from_numpy(past).to(self.dtype), torch.from_numpy(ahead).to(self.dtype), number, count
+        )
 
-    def examples(self, data: Panel, state: State) -> list[Window]:
+    def examples(self, data: Panel, state: State) -> list[ForecastWindow]:
         """One for each origin, every `stride` steps."""
         return [
             window._replace(origin=origin)
@@ -149,10 +151,10 @@ class Forecast(Recipe[Panel]):
             for origin in range(each.start or 0, len(each.values) - self.horizon + 1, self.stride)
         ]
 
-    def size(self, example: Window) -> int:
+    def size(self, example: ForecastWindow) -> int:
         return 14 * self.layers * self.hidden * (self.context + self.horizon)
 
-    def collate(self, examples: Sequence[Window]) -> Batch:
+    def collate(self, examples: Sequence[ForecastWindow]) -> Batch:
         return {
             "past": torch.stack([past[at - self.context : at] for past, _, _, at in examples]),
             "future": torch.stack([ahead[at : at + self.horizon] for _, ahead, _, at in examples]),
@@ -190,7 +192,7 @@ class Forecast(Recipe[Panel]):
         come = self._values([w for w in windows if w.origin + self.horizon <= len(each.values)])
         return recalibrated(forecast, come, self.quantiles, self.recent)[start - first :]
 
-    def _values(self, windows: Sequence[Window]) -> Tensor:
+    def _values(self, windows: Sequence[ForecastWindow]) -> Tensor:
         """(N, horizon): what came, in deviations."""
         values = [window.past[window.origin : window.origin + self.horizon, 0] for window in windows]
         return torch.stack(values) if values else torch.zeros(0, self.horizon)
@@ -205,7 +207,7 @@ class Forecast(Recipe[Panel]):
         for each in read_series.begun(data, self.context, self.horizon).series:
             scale = features.known_scale(each, state, self.transform)
             start, end = each.start or 0, len(each.values) - self.horizon + 1
-            forecast = features.restored(self._quantiles(model, each, state, start, end), scale, self.transform)
+            forecast = features.untransformed(self._quantiles(model, each, state, start, end), scale, self.transform)
             values = torch.tensor(each.values).unfold(0, self.horizon, 1)[start:]
             median = forecast[..., self.quantiles.index(0.5)]
             error, loss = (median - values).abs().mean(), pinball(forecast, values, self.quantiles).mean()
@@ -230,7 +232,7 @@ class Forecast(Recipe[Panel]):
                 raise DataError(f"series {each.name}: {', '.join(self.known)} must be known {steps} steps ahead.")
             end = len(each.values)
             scaled = self._quantiles(model, each, state, end, end + 1)[0, :steps]
-            forecast = features.restored(scaled, features.known_scale(each, state, self.transform), self.transform)
+            forecast = features.untransformed(scaled, features.known_scale(each, state, self.transform), self.transform)
             table = pd.DataFrame(forecast.numpy(), columns=[f"q{share}" for share in self.quantiles])
             table.insert(0, "time", each.ahead(steps, state["frequency"]))
             table.insert(0, "series", each.name)

@@ -8,8 +8,9 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable
 
-CODE_POINTS = 0x110000  # of Unicode
-START, UNKNOWN = "\x02", "\x1a"
+from fastgru_recipes.generate.recipe import CODE_POINTS
+
+START_CHARACTER, UNKNOWN_CHARACTER = "\x02", "\x1a"
 
 
 class KneserNey:
@@ -27,7 +28,7 @@ class KneserNey:
     def __init__(self, text: str, order: int = 5) -> None:
         self.order = order
         self.known = frozenset(text)
-        padded = START * (order - 1) + text
+        padded = START_CHARACTER * (order - 1) + text
         grams = Counter(padded[i : i + order] for i in range(len(text)))
         self.tables = []
         for length in range(order, 0, -1):
@@ -46,7 +47,7 @@ class KneserNey:
 
     def bits(self, text: str) -> float:
         """Of a whole text; an unknown character also costs the choice among all that are unknown."""
-        padded = START * (self.order - 1) + "".join(c if c in self.known else UNKNOWN for c in text)
+        padded = START_CHARACTER * (self.order - 1) + "".join(c if c in self.known else UNKNOWN_CHARACTER for c in text)
         total = 0.0
         for i in range(len(text)):
             total -= math.log2(self.probability(padded[i + self.order - 1], padded[i : i + self.order - 1]))

@@ -13,22 +13,22 @@ from fastgru_recipes.recipe import Recipe
 
 def english(recipe: Recipe[Any], full: bool) -> Parts:
     """Ten books of the World English Bible; the last tenth is the test."""
-    return cut("english.txt.xz")
+    return held_out_tenth("english.txt.xz")
 
 
 def chinese(recipe: Recipe[Any], full: bool) -> Parts:
     """Poems by seven poets of the Tang dynasty, in an order drawn once; the last tenth is the test."""
-    return cut("chinese.txt.xz")
+    return held_out_tenth("chinese.txt.xz")
 
 
-def cut(name: str) -> Parts:
+def held_out_tenth(name: str) -> Parts:
     """The last tenth of a packaged text is the test, from the beginning of a line."""
     text = lzma.decompress(packaged(name).read_bytes()).decode()
     end = text.index("\n", len(text) - len(text) // 10) + 1
     return Parts(text[:end], None, text[end:])
 
 
-def beaten(recipe: Recipe[Any], parts: Parts) -> Mapping[str, Mapping[str, float]]:
+def text_baselines(recipe: Recipe[Any], parts: Parts) -> Mapping[str, Mapping[str, float]]:
     """A 5-gram model and two compressors; they have the validation part too, the network has not."""
     methods = {"5-gram": baselines.kneser_ney, "xz": baselines.xzipped, "gzip": baselines.gzipped}
     return {name: {"bits_per_character": cost(parts.training, parts.test)} for name, cost in methods.items()}
@@ -39,7 +39,7 @@ SETS = (
         "english",
         "1.2 million characters of the World English Bible",
         english,
-        beaten,
+        text_baselines,
         {"hidden": 384, "epochs": 3, "batch": 32, "window": 128, "rate": 4e-3, "validation": 0.02},
         {"hidden": 768, "layers": 2, "dropout": 0.3, "epochs": 12, "rate": 2e-3, "window": 256},
     ),
@@ -47,7 +47,7 @@ SETS = (
         "chinese",
         "4,084 poems by seven poets of the Tang dynasty",
         chinese,
-        beaten,
+        text_baselines,
         {"hidden": 256, "embedding": 128, "epochs": 4, "window": 64, "dropout": 0.2, "rate": 4e-3, "validation": 0.02,
          "tokens": 6000},
         {"hidden": 384, "embedding": 256, "epochs": 8, "dropout": 0.4, "rate": 3e-3},

@@ -197,7 +197,7 @@ class Generate(Recipe[str]):
         written: list[int] = []
         shown = ""
         for _ in range(length):
-            token = draw(scores[0, -1], *drawing)
+            token = draw_token(scores[0, -1], *drawing)
             written.append(token)
             if (text := _decoded(tokenizer, written)) != shown and not text.endswith("\ufffd"):
                 yield text[len(shown) :]
@@ -205,7 +205,7 @@ class Generate(Recipe[str]):
             scores, hidden = model(torch.tensor([[token]]), hidden)
 
 
-def draw(scores: Tensor, generator: torch.Generator, temperature: float, top_k: int, top_p: float) -> int:
+def draw_token(scores: Tensor, generator: torch.Generator, temperature: float, top_k: int, top_p: float) -> int:
     """A token from its scores (V,); the special ones are never drawn."""
     scores = scores.to(torch.float64, copy=True)
     scores[: len(vocabulary.SPECIAL)] = -math.inf

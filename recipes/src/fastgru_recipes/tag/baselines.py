@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from fastgru_recipes.tag.read_tagged import Tagged
 from fastgru_recipes.tag.recipe import micro_f1
 
-START = ""  # stands before a sentence
+BEFORE_FIRST = ""  # stands before a sentence
 
 
 def _steps(data: Tagged) -> Iterator[tuple[str, str, str]]:
     """Word before, word, tag."""
     for tokens, tags in zip(data.tokens, data.tags or (), strict=True):
-        yield from zip([START, *tokens[:-1]], tokens, tags, strict=True)
+        yield from zip([BEFORE_FIRST, *tokens[:-1]], tokens, tags, strict=True)
 
 
 def scores(training: Tagged, test: Tagged) -> dict[str, float]:

@@ -19,7 +19,7 @@ def capitals(recipe: Recipe[Any], full: bool) -> Parts:
     return Parts(learned, None, test)
 
 
-def beaten(recipe: Recipe[Any], parts: Parts) -> Mapping[str, Mapping[str, float]]:
+def tag_baselines(recipe: Recipe[Any], parts: Parts) -> Mapping[str, Mapping[str, float]]:
     """The most frequent tag: of all, of the word, of the word after the one before."""
     return {name: {"micro_f1": score} for name, score in baselines.scores(parts.training, parts.test).items()}
 
@@ -29,7 +29,7 @@ SETS = (
         "capitals",
         "capitals and punctuation of the World English Bible, from its words in small letters",
         capitals,
-        beaten,
+        tag_baselines,
         {
             "hidden": 128,
             "embedding": 128,

@@ -12,9 +12,9 @@ from fastgru_recipes import read_files
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.tag import read_conll
 
-PLAIN = "lower"  # the tag of a word in small letters that nothing follows
+PLAIN_TAG = "lower"  # the tag of a word in small letters that nothing follows
 MARKS = ".,;:?!"
-TEXT_TAGS = tuple(sorted(shape + mark for shape in (PLAIN, "Capital", "UPPER") for mark in ("", *MARKS)))
+TEXT_TAGS = tuple(sorted(shape + mark for shape in (PLAIN_TAG, "Capital", "UPPER") for mark in ("", *MARKS)))
 # Apostrophes and hyphens between letters belong to a word, and points, commas and colons between digits.
 WORD = re.compile(r"[^\W_]+(?:(?:['\u2019\-](?=[^\W_])|(?<=\d)[.,:](?=\d))[^\W_]+)*")
 
@@ -102,7 +102,7 @@ def _read_text(path: Path | str, with_tags: bool) -> Tagged:
     data = from_text(re.split(r"\n\s*\n", read_files.text(path)), with_tags).filled()
     if not data.tokens:
         raise DataError(f"{path} has no words. Give a file with text.")
-    if data.tags is not None and all(tag == PLAIN for tags in data.tags for tag in tags):
+    if data.tags is not None and all(tag == PLAIN_TAG for tags in data.tags for tag in tags):
         raise DataError(f"{path} has neither capitals nor any of {MARKS}: there is nothing to learn from it.")
     return data
 
@@ -134,11 +134,11 @@ def _words(text: str) -> list[tuple[str, str]]:
 
 def _shape(word: str) -> str:
     if word == word.lower():
-        return PLAIN
+        return PLAIN_TAG
     return "UPPER" if len(word) > 1 and word == word.upper() else "Capital"
 
 
-def restored(tokens: Sequence[str], tags: Sequence[str]) -> str:
+def restored_text(tokens: Sequence[str], tags: Sequence[str]) -> str:
     """Text again, from words and the tags of `from_text`.
 
     Raises:

@@ -41,7 +41,7 @@ NO_TAG = -100  # the target that torch's cross entropy ignores
 FIRST_ID = UNKNOWN_ID + 1  # of the words and characters that were learned
 
 
-class Window(NamedTuple):
+class TagWindow(NamedTuple):
     """A piece of a sentence, with tokens of its neighbours on both sides.
 
     Attributes:
@@ -100,7 +100,7 @@ class Tag(Recipe[Tagged]):
         letters = sorted({letter for word in words for letter in word})
         return {"words": known, "characters": letters, "tags": sorted(tags), "plain": plain, "is_text": data.is_text}
 
-    def examples(self, data: Tagged, state: State) -> list[Window]:
+    def examples(self, data: Tagged, state: State) -> list[TagWindow]:
         if data.is_text and not state["is_text"]:
             raise DataError("the data are running text, but training was on columns. Give a line for each token.")
         words = {word: number for number, word in enumerate(state["words"], start=FIRST_ID)}
@@ -123,13 +123,13 @@ class Tag(Recipe[Tagged]):
                 own = slice(begin - seen.start, min(begin + self.window, len(sentence)) - seen.start)
                 own_tags = torch.full_like(answers[seen], NO_TAG)
                 own_tags[own] = answers[seen][own]
-                found.append(Window(sentence[seen], numbers[seen], own_tags, own, spelled))
+                found.append(TagWindow(sentence[seen], numbers[seen], own_tags, own, spelled))
         return found
 
-    def length(self, example: Window) -> int:
+    def length(self, example: TagWindow) -> int:
         return len(example.tokens)
 
-    def collate(self, examples: Sequence[Window]) -> Batch:
+    def collate(self, examples: Sequence[TagWindow]) -> Batch:
         distinct = dict.fromkeys(token for window in examples for token in window.tokens)
         place = {token: number for number, token in enumerate(distinct)}
         spellings, spelling_lengths = padded([examples[0].spelled[token] for token in distinct])
@@ -204,7 +204,7 @@ class Tag(Recipe[Tagged]):
         """Texts of plain words, with the capitals and marks that a network for running text has learned."""
         data = read_tagged.from_text(texts, with_tags=False)
         pairs = zip(data.tokens, self._tags(model, state, data), strict=True)
-        return [read_tagged.restored(tokens, tags) for tokens, tags in pairs]
+        return [read_tagged.restored_text(tokens, tags) for tokens, tags in pairs]
 
     def plots(self, model: nn.Module, state: State, data: Tagged) -> dict[str, Figure]:
         found, right = self._found(model, state, data)

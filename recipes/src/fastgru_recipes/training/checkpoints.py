@@ -16,7 +16,7 @@ from fastgru_recipes.errors import RunError
 DIRECTORY, LAST, BEST = "checkpoints", "last.ckpt", "best.ckpt"
 
 
-class WholeFiles(TorchCheckpointIO):
+class AtomicCheckpoints(TorchCheckpointIO):
     """Writes beside the file and renames: Lightning's own writer copies over it where TMPDIR is another disk."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
@@ -41,7 +41,7 @@ def is_begun(directory: Path) -> bool:
     return last.exists()
 
 
-def read(path: Path, *parts: str) -> dict[str, Any]:
+def read_checkpoint(path: Path, *parts: str) -> dict[str, Any]:
     """A checkpoint that has these parts.
 
     Raises:

@@ -231,14 +231,14 @@ def fit(
         if distributed.is_initialized() and not had_others:
             distributed.destroy_process_group()  # what follows is each process's own affair
         if len(validation) and trainer.is_global_zero:
-            best = checkpoints.read(place / checkpoints.DIRECTORY / checkpoints.BEST, "state_dict")
+            best = checkpoints.read_checkpoint(place / checkpoints.DIRECTORY / checkpoints.BEST, "state_dict")
             learner.load_state_dict(best["state_dict"])
     return learner.model.eval(), history
 
 
 def _has_stopped(last: Path, recipe: Recipe[Any], history: History, batches: DataLoader[Batch]) -> bool:
     """Whether a run that goes on had come to its early end already; else its batches are set to where it was."""
-    earlier = checkpoints.read(last, "callbacks", "optimizer_states")["callbacks"]
+    earlier = checkpoints.read_checkpoint(last, "callbacks", "optimizer_states")["callbacks"]
     if stopped := earlier.get(_stopper(recipe).state_key, {}).get("stopped_epoch", 0) > 0:
         history.load_state_dict(earlier[history.state_key])
     # Lightning tells the sampler of each epoch, but takes the first batches of a run that goes on before that.
@@ -282,7 +282,7 @@ def _trainer(
         precision=recipe.precision,
         gradient_clip_val=recipe.clip or None,
         callbacks=callbacks,
-        plugins=[checkpoints.WholeFiles(), *_alone(devices)],
+        plugins=[checkpoints.AtomicCheckpoints(), *_alone(devices)],
         logger=TensorBoardLogger(place, name="tensorboard", version="") if tensorboard else False,
         default_root_dir=place,
         enable_progress_bar=progress,

@@ -114,7 +114,7 @@ def _best(directory: Path) -> dict[str, Tensor]:
     if not (directory / METRICS).exists():
         raise RunError(f"{path} is missing: this run was not finished. Go on with fastgru train … --resume.")
     kept = next((place / name for name in (checkpoints.BEST, checkpoints.LAST) if (place / name).exists()), None)
-    found = {} if kept is None else checkpoints.read(kept, "state_dict")
+    found = {} if kept is None else checkpoints.read_checkpoint(kept, "state_dict")
     chosen_by_validation = any("validation_loss" in key for key in found.get("callbacks", ()))
     if kept is None or (kept.name == checkpoints.LAST and chosen_by_validation):
         raise RunError(

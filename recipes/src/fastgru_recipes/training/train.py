@@ -138,11 +138,11 @@ def _score(trained: run_directory.Trained, parts: dict[str, Any], directory: Pat
     trained.metrics["scored_on"] = name
     trained.metrics["scoring_seconds"] = time.perf_counter() - since
     if directory is not None:
-        draw(trained, part, directory)
+        save_plots(trained, part, directory)
         trained.save(directory)
 
 
-def draw(trained: run_directory.Trained, data: Any, directory: Path) -> None:
+def save_plots(trained: run_directory.Trained, data: Any, directory: Path) -> None:
     """The recipe's own pictures, of data with answers."""
     for name, figure in trained.recipe.plots(trained.model, trained.state, data).items():
         plots.save(figure, directory / run_directory.PLOTS / f"{name}.png")

@@ -9,7 +9,7 @@ from dateutil import parser
 
 from fastgru_recipes.translate.recipe import Pairs
 
-WORD = re.compile(r"\w+|[^\w\s]")
+TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
 def copied(test: Pairs) -> list[str]:
@@ -23,14 +23,14 @@ def word_by_word(training: Pairs, test: Pairs) -> list[str]:
     here: Counter[str] = Counter()
     there: Counter[str] = Counter()
     for source, target in zip(training.sources, training.targets or (), strict=True):
-        sources, targets = set(WORD.findall(source)), set(WORD.findall(target))
+        sources, targets = set(TOKEN.findall(source)), set(TOKEN.findall(target))
         here.update(sources)
         there.update(targets)
         together.update((a, b) for a in sources for b in targets)
     best: dict[str, tuple[float, str]] = {}
     for (a, b), count in together.items():
         best[a] = max(best.get(a, (0.0, a)), (2 * count / (here[a] + there[b]), b))
-    translated = (" ".join(best.get(word, (0.0, word))[1] for word in WORD.findall(text)) for text in test.sources)
+    translated = (" ".join(best.get(word, (0.0, word))[1] for word in TOKEN.findall(text)) for text in test.sources)
     return [re.sub(r" ([.,;:?!])", r"\1", text) for text in translated]
 
 
