@@ -1,7 +1,7 @@
 """Sequences of different lengths: a classifier trained on packed sequences.
 
-The task: does a noisy walk end above its start? Its answer needs the whole sequence, and its true
-end, which `h_n` of a packed batch gives.
+The task: does a random walk end above its start? The answer needs all of the sequence, and the state at its end,
+which is `h_n` of a packed batch.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def walks(count: int) -> tuple[PackedSequence, torch.Tensor]:
 
 
 def main() -> None:
-    """Trains for a few seconds, then prints how often the answer is right."""
+    """Trains for a few seconds, then prints the accuracy."""
     torch.manual_seed(0)
     gru, head = GRU(1, 32), torch.nn.Linear(32, 1)
     parameters = [*gru.parameters(), *head.parameters()]

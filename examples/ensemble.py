@@ -1,4 +1,4 @@
-"""An ensemble of forecasters: all of them in one call, in inference and in training, and what their spread tells."""
+"""An ensemble of forecasters, trained and evaluated in one call of `vmap`. Their spread shows the uncertainty."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Forecaster(torch.nn.Module):
 
 
 def main(models: int = 8, steps: int = 60) -> None:
-    """Trains the ensemble on waves, and asks it about waves that are as long, and shorter ones."""
+    """Trains the ensemble on waves, and evaluates it on waves of the same length and on shorter ones."""
     torch.manual_seed(0)
     ensemble = [Forecaster() for _ in range(models)]
     parameters, buffers = stack_module_state(ensemble)

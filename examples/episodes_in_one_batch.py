@@ -1,4 +1,4 @@
-"""Recurrent reinforcement learning: acting step by step, training on whole sequences; episodes end inside them."""
+"""Recurrent reinforcement learning: acting step by step, training on sequences in which episodes end."""
 
 import torch
 
@@ -8,7 +8,7 @@ torch.manual_seed(0)
 steps, environments = 64, 8
 policy = fastgru.GRU(input_size=6, hidden_size=32, learn_h0=True)
 observations = torch.randn(steps, environments, 6)
-is_new = torch.rand(steps, environments) < 0.1  # the step begins an episode
+is_new = torch.rand(steps, environments) < 0.1  # the step starts an episode
 is_new[0] = True
 
 # Acting: one step at a time, as observations arrive.
@@ -19,7 +19,7 @@ with torch.no_grad():
         acted.append(output[0])
 acted = torch.stack(acted)
 
-# Training: the same sequence in one call. Gradients do not cross from one episode into the next.
+# Training: the same sequence in one call. Gradients do not flow from one episode to another.
 output, _ = policy(observations, reset=is_new)
 output.square().mean().backward()
 

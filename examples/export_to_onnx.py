@@ -1,4 +1,4 @@
-"""A model as an ONNX file: run by ONNX Runtime on sizes that the export has not seen."""
+"""Export of a model to ONNX, run by ONNX Runtime with other sizes than the example."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import fastgru
 
 
 class Tagger(torch.nn.Module):
-    """Labels every step of sequences of words that have lengths of their own."""
+    """Labels every step of sequences of words with different lengths."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class Tagger(torch.nn.Module):
 
 @torch.no_grad()
 def main() -> None:
-    """Writes the model from an example of two sequences, and compares it on other batches."""
+    """Exports the model with an example of two sequences, and compares results on other batches."""
     torch.manual_seed(0)
     model = Tagger().eval()
     example = torch.randint(1000, (2, 7)), torch.tensor([7, 3])

@@ -1,4 +1,4 @@
-"""The next day of a year of temperatures, with a band that eight of ten values fall into."""
+"""Forecast of the next day from a year of temperatures, with an 80 % band."""
 
 from __future__ import annotations
 

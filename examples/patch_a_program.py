@@ -1,4 +1,4 @@
-"""Code that builds `torch.nn.GRU` itself, here one that we cannot edit, gets ours under `patch`."""
+"""`patch` for code that builds `torch.nn.GRU` itself and cannot be edited."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import fastgru
 
 
 def somebody_elses_code() -> torch.nn.Module:
-    """Builds a model and treats its recurrent layers in its own way."""
+    """Builds a model and initializes its recurrent layers."""
     model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.GRU(8, 16))
     for module in model.modules():
         if isinstance(module, torch.nn.GRU):
@@ -17,7 +17,7 @@ def somebody_elses_code() -> torch.nn.Module:
 
 
 def main() -> None:
-    """Builds the model without and with the patch and compares what they compute."""
+    """Builds the model without and with the patch, and compares the results."""
     torch.manual_seed(0)
     stock = somebody_elses_code()
     torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""A recipe as an estimator: scikit-learn searches its options, and what it found is saved without a pickle."""
+"""A recipe as an estimator: scikit-learn searches its options, and the best one is saved without pickle."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LABELS = np.array(["growing", "shrinking"] * 30)
 
 
 def spiral(label: str, generator: np.random.Generator) -> np.ndarray:
-    """Points (T, 2) on a spiral, of any number and with noise."""
+    """A random number of noisy points (T, 2) on a spiral."""
     turns = np.linspace(0, 6, generator.integers(12, 24))
     radius = turns if label == "growing" else turns[::-1]
     return np.stack([radius * np.cos(turns), radius * np.sin(turns)], 1) + generator.normal(size=(len(turns), 2))

@@ -1,4 +1,4 @@
-"""A signal that arrives piece by piece: the state goes from call to call, and no bit changes."""
+"""A signal that arrives in chunks: the state is passed from call to call, and the bits are the same."""
 
 from __future__ import annotations
 

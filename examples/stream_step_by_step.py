@@ -1,4 +1,4 @@
-"""A stream whose steps arrive one by one: a stepper, and what a step costs against torch's layer."""
+"""A stream whose steps arrive one by one: a stepper, and the time of a step compared with torch's layer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastgru import GRU
 
 
 def microseconds(call, steps: list[torch.Tensor]) -> float:
-    """Time of one call, on average over the steps."""
+    """The mean time of one call over all steps."""
     start = time.perf_counter()
     for step in steps:
         call(step)
@@ -19,7 +19,7 @@ def microseconds(call, steps: list[torch.Tensor]) -> float:
 
 @torch.no_grad()
 def main() -> None:
-    """Runs one signal through the layer and through a stepper, compares the bits, then the times."""
+    """Runs a signal through the layer and through a stepper, and compares bits and times."""
     torch.manual_seed(0)
     gru = GRU(16, 64, num_layers=2).eval()
     signal = torch.randn(500, 1, 16)

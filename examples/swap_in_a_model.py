@@ -1,4 +1,4 @@
-"""An existing model, before and after `replace_gru`: same numbers, and how long each takes."""
+"""An existing model before and after `replace_gru`: same results, and the time of each."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def median_ms(model: torch.nn.Module, words: torch.Tensor, rounds: int = 20) -> 
 
 
 def main() -> None:
-    """Runs the model as it is, swaps its layer, and runs it again."""
+    """Runs the model, replaces its layer, and runs it again."""
     torch.manual_seed(0)
     model = Tagger()
     words = torch.randint(1000, (8, 60))
