@@ -1,4 +1,4 @@
-"""A program that interrupts trainings at random times and prints how each of them ended, as one object of JSON.
+"""A program that interrupts trainings at random times, and prints how each of them ended as one JSON object.
 
     python recipes/tests/interrupted_training.py COUNT PROCESSES SEED
 
@@ -134,7 +134,7 @@ def judged(status, said, out):
         return f"half a file: {left}"
     for path in out.rglob("*.ckpt"):
         torch.load(path, weights_only=True)
-    if status == 1 and said.count("--resume to go on") == 1:
+    if status == 1 and said.count("--resume to continue") == 1:
         return "with its sentence"
     if status in (-signal.SIGINT, -signal.SIGTERM) and "Epoch" not in said:
         return "at once, before training"

@@ -1,4 +1,4 @@
-"""Classifying: what is held out, data of another kind, baselines."""
+"""Classification: the validation split, data of another kind, baselines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands of the recipes, from a user's file to answers."""
+"""The commands of the recipes, from a user's file to predictions."""
 
 from __future__ import annotations
 
@@ -97,14 +97,17 @@ def test_mistakes_are_one_sentence(run, tmp_path):
     for arguments, words in (
         (("train", "classify", "--data", "data.csv", "--out", "run"), "exists and is not empty"),
         (("train", "classify", "--data", "none.csv", "--out", "new"), "none.csv does not exist"),
-        (("predict", "new", "--data", "data.csv"), "is no run directory"),
-        (("generate", "run"), "only one of generate writes text"),
+        (("predict", "new", "--data", "data.csv"), "is not a run directory"),
+        (("generate", "run"), "only a run of generate can generate text"),
         (("example", "cook"), "no recipe 'cook'"),
         (("example", "tag", "none"), "has no example 'none'. There is capitals"),
         (("compare", "lstm", "--recipe", "tag", "--option", "hidden"), "is not of the form name=value"),
         (("compare", "lstm", "--recipe", "tag", "--option", "size=3"), "has no option 'size'"),
         (("compare", "lstm", "--recipe", "tag", "--option", "hidden=x"), "option hidden='x' is no int"),
-        (("compare", "lstm", "--recipe", "forecast", "--option", "quantiles=x"), "quantiles='x' is no list of float"),
+        (
+            ("compare", "lstm", "--recipe", "forecast", "--option", "quantiles=x"),
+            "quantiles='x' is not a list of float",
+        ),
         (("compare", "lstm", "--recipe", "tag", "--test-data", "data.csv"), "is given without --data"),
         (("predict", "run", "--data", "data.csv", "--out", "no/where.csv"), "no/where.csv: there is no directory"),
         (("predict", "run", "--data", "other.csv"), "other.csv: the data are series, but training was on texts"),

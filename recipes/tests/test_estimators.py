@@ -1,4 +1,4 @@
-"""The estimators have scikit-learn's habits."""
+"""The estimators follow the conventions of scikit-learn."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_a_loaded_forecaster_asks_for_data(tmp_path):
     Forecaster(context=24, horizon=6, hidden=4, epochs=1).fit(pd.Series(np.arange(120.0) % 24, hours)).save(
         tmp_path / "r"
     )
-    with pytest.raises(ArgumentError, match="keeps no data: give the table"):
+    with pytest.raises(ArgumentError, match="has no data: give the table"):
         Forecaster.load(tmp_path / "r").predict()
 
 
@@ -151,10 +151,10 @@ def test_a_better_estimator_has_a_greater_score():
 HOURS = pd.DataFrame({"time": pd.date_range("2024", periods=60, freq="h"), "value": np.arange(60.0) % 24})
 BAD = [
     (SequenceClassifier, "abc", [1], "X is one str; give a list of texts"),
-    (SequenceClassifier, ["a", None] * 10, Y[:20], "text 2 is NoneType, no text"),
+    (SequenceClassifier, ["a", None] * 10, Y[:20], "text 2 is NoneType, not a text"),
     (SequenceClassifier, ["a", ""] * 10, Y[:20], "text 2 is empty"),
-    (SequenceClassifier, [np.full((3, 2), np.nan)] * 8, Y[:8], "series 1 has NaN or infinite values"),
-    (SequenceClassifier, np.ones((8, 0, 2)), Y[:8], r"series 1 has the shape \(0, 2\)"),
+    (SequenceClassifier, [np.full((3, 2), np.nan)] * 8, Y[:8], "series 1 contains NaN, infinite values"),
+    (SequenceClassifier, np.ones((8, 0, 2)), Y[:8], r"series 1 has shape \(0, 2\)"),
     (
         SequenceClassifier,
         [np.ones((3, 2)), np.ones((3, 1))] * 8,
@@ -165,8 +165,8 @@ BAD = [
     (Forecaster, HOURS.assign(value=1j), None, "column 'value' holds complex128"),
     (Forecaster, HOURS.assign(value=HOURS["value"].mask(HOURS.index == 3)), None, "the table, row 4, column 'value'"),
     (Generator, 5, None, "texts are int; give a list"),
-    (Generator, [1, 2], None, "text 1 is int, no text"),
-    (Generator, "a\ud800" * 99, None, "which is no letter"),
+    (Generator, [1, 2], None, "text 1 is int, not a text"),
+    (Generator, "a\ud800" * 99, None, "which is not a character"),
     (Translator, "abc", ["a"], "sentences are str; give a list"),
     (Translator, ["a", "b"], ["A", None], "translation 2 is NoneType"),
     (Translator, [], [], "X has no sentences"),
@@ -325,7 +325,7 @@ def test_large_offsets_leave_what_is_small():
         (pd.Series(["a", pd.NA] * 16, dtype="string"), "label 2 is missing"),
         ([1.0, float("nan")] * 16, "label 2 is missing"),
         (np.array(["2024-01-01", "2024-01-02"] * 16, "datetime64[D]"), "label 1 is .*datetime64"),
-        (["a", "\ud800"] * 16, "label 2 has .*no letter"),
+        (["a", "\ud800"] * 16, "label 2 has .*not a character"),
     ],
 )
 def test_labels_must_be_texts_numbers_or_truth_values(labels, words, tmp_path):
@@ -363,7 +363,7 @@ def test_only_the_steps_that_are_asked_for_must_be_known_ahead():
 
 
 def test_help_tells_the_options():
-    assert "context: Steps that the network reads. Default: 96." in Forecaster.__init__.__doc__
+    assert "context: Number of past steps that the network reads. Default: 96." in Forecaster.__init__.__doc__
     assert {"Forecaster", "Tagger"} <= {*dir(fastgru_recipes)}
     with pytest.raises(NotFittedError):
         _ = Forecaster().history_

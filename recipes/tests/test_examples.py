@@ -1,4 +1,4 @@
-"""The examples' test parts have nothing that training has seen."""
+"""The test parts of the examples are not in their training parts."""
 
 from __future__ import annotations
 

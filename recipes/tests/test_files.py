@@ -1,4 +1,4 @@
-"""Tables of texts and series: quotes, columns that have no name or one of ours, tables of one column."""
+"""Tables of texts and series: quotes, columns without a name or with one of ours, tables with one column."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_half_a_quote_in_csv_is_explained(tmp_path, rows, words):
 
 def test_a_tsv_whose_names_are_quoted_is_explained(tmp_path):
     path = write(tmp_path / "d.tsv", '"time"\t"value"\n"2024-01-01"\t1\n')
-    with pytest.raises(DataError, match=r'names in quotes, "time", "value"; in TSV quotes are letters'):
+    with pytest.raises(DataError, match=r'names in quotes, "time", "value"; in TSV quotes are part of the text'):
         Forecast().read(path)
 
 
@@ -164,7 +164,7 @@ TWO = ONE.assign(more=TEXTS)
         (lambda: Translator().fit({"a", "b"}, ["A", "B"]), "sentences are set; give a list"),
         (lambda: SequenceClassifier().fit(TWO, TEXTS), r"texts are a table with the columns \['words', 'more'\]"),
         (lambda: SequenceClassifier().fit({"a": 1}, [1]), "X is dict; give a list of texts or of series"),
-        (lambda: SequenceClassifier().fit([["a"], ["b"]] * 4, [1, 2] * 4), "series 1 is not made of numbers"),
+        (lambda: SequenceClassifier().fit([["a"], ["b"]] * 4, [1, 2] * 4), "series 1 does not consist of numbers"),
         (lambda: Tagger().fit(TWO, TWO), "sentence 1: tokens are str; give a list"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The architecture: which folder may import which, and that the layer is used by its public names alone."""
+"""The architecture: import rules of the folders, and use of the layer by public names only."""
 
 from __future__ import annotations
 

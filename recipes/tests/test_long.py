@@ -1,4 +1,4 @@
-"""Very long texts and series: no batch takes the machine, and what is not read is told."""
+"""Very long texts and series: batches fit into memory, and a warning reports what is not read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM in a training: none is lost, the second one ends at once, and handlers are put back."""
+"""Ctrl-C and SIGTERM in a training: none is lost, the second one ends it at once, handlers are restored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands write: on terminals of any encoding, and where the disk is full."""
+"""Output of the commands: on terminals of any encoding, and when the disk is full."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_every_command_works_on_a_terminal_that_lacks_letters(fastgru, tmp_path,
         assert fastgru(*arguments, encoding=encoding)[0] == 0
     status, _, said = fastgru("predict", "猫", "--data", "data.csv", encoding=encoding)
     assert status == 1
-    assert "error: ? is no run directory" in said
+    assert "error: ? is not a run directory" in said
 
 
 def test_a_name_that_is_no_utf8_is_taken(fastgru, tmp_path):
@@ -74,8 +74,8 @@ main()
 def test_a_checkpoint_that_does_not_fit_is_one_sentence(fastgru, tmp_path):
     done = processes.run([sys.executable, "-c", LIMITED])
     assert done.returncode == 1
-    assert "run/checkpoints/last.ckpt cannot be written: File too large. No file may grow that large" in done.stderr
-    assert "--resume to go on in run" in done.stderr
+    assert "run/checkpoints/last.ckpt cannot be written: File too large. The file exceeds the size limit" in done.stderr
+    assert "--resume to continue in run" in done.stderr
     assert "Traceback" not in done.stderr
     assert {path.name for path in (tmp_path / "run").rglob("*") if path.is_file()} == {"config.json", "vocabulary.json"}
     assert fastgru("train", "classify", "--data", "data.csv", "--out", "run", "--resume", "--epochs", "1", "--hidden",

@@ -1,4 +1,4 @@
-"""Each recipe on tiny data: it learns, refuses bad files, and answers the same in whatever company."""
+"""Each recipe on tiny data: it learns, rejects bad files, and predictions do not depend on the batch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fastgru_recipes.errors import DataError
 from fastgru_recipes.forecast import Forecast
 from fastgru_recipes.generate import Generate
 from fastgru_recipes.generate import baselines as texts
-from fastgru_recipes.tag.read_tagged import Tagged, from_text, restored
+from fastgru_recipes.tag.read_tagged import Tagged, from_text, restored_text
 from fastgru_recipes.tag.recipe import Tag, micro_f1
 from fastgru_recipes.training import run_directory
 from fastgru_recipes.training.train import train
@@ -136,7 +136,7 @@ def test_each_precision_trains_and_is_kept(trained, tmp_path, name, precision):
         (Translate(validation=0.0), "t.tsv", b"a\t\n", "line 1 has an empty side"),
         (Translate(validation=0.0), "t.tsv", b"a\tb\n\nc\td\n", "line 2 is empty"),
         (Translate(validation=0.0), "t.tsv", b"a\tb\n", "there are 1 pairs"),
-        (Translate(), "t.tsv", b"a\tb\nc\td\n", "the validation part is empty: a share of 0.1"),
+        (Translate(), "t.tsv", b"a\tb\nc\td\n", "the validation part is empty: a fraction of 0.1"),
         (Tag(validation=0.0), "t.conll", b"the D\ncat\n", "line 2 has one column: 'cat'"),
         (Tag(validation=0.0), "t.conll", b"the D\ncat x N\n", "line 2 has 3 columns; the lines before have 2"),
         (Tag(validation=0.0), "t.conll", b"the D\ncat D\n", "the data have 1 tag"),
@@ -266,21 +266,21 @@ def test_probabilities_do_not_depend_on_company_or_padding(trained):
         ("d.csv", "words,label\nabc,x\n", "no column 'text' of texts, nor 'series' of series"),
         ("d.csv", "series,label,f\n1,x,1.5\n,x,2\n", "line 3: the series is missing in column 'series'"),
         ("d.csv", "series,label\n1,x\n", "has no columns of numbers"),
-        ("d.csv", "series,label,f\n1,x,1e300\n", "line 2, column 'f': 1e\\+300 is no finite number"),
+        ("d.csv", "series,label,f\n1,x,1e300\n", "line 2, column 'f': 1e\\+300 is not a finite number"),
         ("d.csv", "text,label\nabc,x,1\n", "lines have more fields than the first line has names"),
         ("d.csv", "text,label,label\nabc,x,1\n", "two columns 'label'"),
         ("d.csv", "text,label\nabc,x\n\nabc,y\n", "line 3 is empty"),
         ("d.csv", 'text,label\n"a\nc",x\nabd,\n', "line 4: the label is missing"),
-        ("d.jsonl", '{"text": "a\\ud800", "label": "x"}\n', r"line 1: 'text' has '\\ud800', which is no letter"),
+        ("d.jsonl", '{"text": "a\\ud800", "label": "x"}\n', r"line 1: 'text' has '\\ud800', which is not a character"),
         ("d.jsonl", '{"text": "abc", "label": " "}\n', "line 1: the label is missing"),
         ("d.jsonl", '{"text": "abc", "label": ["x"]}\n', r"line 1: the label is \['x'\]. Give one text"),
-        ("d.jsonl", "[" * 100_000, "line 1 is no JSON"),
+        ("d.jsonl", "[" * 100_000, "line 1 is not valid JSON"),
         ("d.csv.gz", "text,label\n", "d.csv.gz is damaged, or no .gz file"),
         ("d.csv.xz", "text,label\n", "d.csv.xz is damaged, or no .xz file"),
         ("d.parquet", "text,label\n", "d.parquet cannot be read as Parquet"),
-        ("d.csv", "series,label,f\n1,x,1.5\n1,x,oops\n", "line 3, column 'f': 'oops' is no finite number"),
+        ("d.csv", "series,label,f\n1,x,1.5\n1,x,oops\n", "line 3, column 'f': 'oops' is not a finite number"),
         ("d.csv", "series,label,f\n1,x,1.5\n1,y,2\n", "series 1 has the labels x, y"),
-        ("d.jsonl", '{"text": "abc", "label": "x"}\n{"text": \n', "line 2 is no JSON"),
+        ("d.jsonl", '{"text": "abc", "label": "x"}\n{"text": \n', "line 2 is not valid JSON"),
         ("d.jsonl", '["abc", "x"]\n', "line 1 is list, not an object"),
         ("d.txt", "abc\n", "ends in .txt: cannot tell its format"),
     ],
@@ -327,7 +327,7 @@ def test_running_text_gives_its_tags_and_comes_back():
     data = from_text(["The LORD said, “Go!” Then he went"], with_tags=True)
     assert data.tokens == [["the", "lord", "said", "go", "then", "he", "went"]]
     assert data.tags == [["Capital", "UPPER", "lower,", "Capital!", "Capital", "lower", "lower"]]
-    assert restored(data.tokens[0], data.tags[0]) == "The LORD said, Go! Then he went"
+    assert restored_text(data.tokens[0], data.tags[0]) == "The LORD said, Go! Then he went"
 
 
 def test_micro_f1_counts_all_but_the_plain_tag():

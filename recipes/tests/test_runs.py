@@ -1,4 +1,4 @@
-"""Run directories: what they hold, and what is noticed when something in them is wrong."""
+"""Run directories: their content, and errors if something in them is wrong."""
 
 from __future__ import annotations
 
@@ -88,13 +88,13 @@ def test_bad_data_leave_no_directory(recipe, tmp_path):
 @pytest.mark.parametrize(
     ("file", "content", "words"),
     [
-        ("config.json", None, "is no run directory"),
-        ("config.json", "{", "is no JSON file"),
+        ("config.json", None, "is not a run directory"),
+        ("config.json", "{", "is not a valid JSON file"),
         ("config.json", '{"format": 2}', "newer than this one"),
         ("config.json", '{"recipe": "cook"}', "names the recipe 'cook'"),
         ("config.json", '{"recipe": "classify", "options": {"size": 1}}', "options that classify does not have"),
-        ("config.json", "[]", "is not what a run writes"),
-        ("config.json", '{"format": "x"}', "is not what a run writes"),
+        ("config.json", "[]", "is not a config of a run"),
+        ("config.json", '{"format": "x"}', "is not a config of a run"),
         ("config.json", '{"recipe": "classify", "options": {"hidden": 0}}', "hidden=0 is too small"),
         ("vocabulary.json", None, "is missing"),
         ("vocabulary.json", "[]", "is not what weights.safetensors was trained with"),
@@ -161,10 +161,10 @@ def test_a_finished_run_without_any_weights_says_so(finished, tmp_path, left):
 def test_damaged_weights_name_the_checkpoint_that_serves(finished, tmp_path):
     path = tmp_path / "run/weights.safetensors"
     path.write_bytes(b"")
-    with pytest.raises(errors.RunError, match=r"is damaged .*Remove it, and .*best.ckpt serves instead"):
+    with pytest.raises(errors.RunError, match=r"is damaged .*Remove it to use .*best.ckpt instead"):
         run_directory.Trained.load(tmp_path / "run")
     path.unlink()
-    with pytest.warns(errors.RunWarning, match="serves instead"):
+    with pytest.warns(errors.RunWarning, match="is used instead"):
         assert same_weights(run_directory.Trained.load(tmp_path / "run").model, finished.model)
 
 
@@ -190,7 +190,7 @@ def test_a_state_that_fits_no_network_is_noticed(finished, tmp_path):
     assert same_weights(run_directory.Trained.load(tmp_path / "run").model, finished.model)
     for state in ("[]", "{}", '{"labels": ["a"], "tokenizer": 1}'):
         (tmp_path / "run/vocabulary.json").write_text(state)
-        with pytest.raises(errors.RunError, match="they are of different runs"):
+        with pytest.raises(errors.RunError, match="they are from different runs"):
             run_directory.Trained.load(tmp_path / "run")
 
 

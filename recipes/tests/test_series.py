@@ -1,4 +1,4 @@
-"""Tables of series: what is read, in which forms, and what is refused."""
+"""Tables of series: accepted formats, and errors."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from tiny_data import HOURS, wave_table
     ("change", "words"),
     [
         (lambda t: t.rename(columns={"value": "v"}), "no column 'value'. Its columns are 'time', 'v'"),
-        (lambda t: t.drop(index=5), "line 7: 2024-01-01 06:00:00 came where 2024-01-01 05:00:00 was expected"),
-        (lambda t: t.iloc[[0, 1, 2, 2, *range(3, 60)]], "line 5: 2024-01-01 02:00:00 is there twice"),
+        (lambda t: t.drop(index=5), "line 7: 2024-01-01 06:00:00 was found where 2024-01-01 05:00:00 was expected"),
+        (lambda t: t.iloc[[0, 1, 2, 2, *range(3, 60)]], "line 5: 2024-01-01 02:00:00 appears twice"),
         (
             lambda t: t.iloc[[0, 1, 3, 7, 8, 20, 21]],
-            "line 4: times have no regular distance: 2024-01-01 00:00:00, .*01:",
+            "line 4: times are not regular: 2024-01-01 00:00:00, .*01:",
         ),
         (
             lambda t: t.assign(time=t.time.mask(t.index == 5, t.time + pd.Timedelta("7min"))),
@@ -43,16 +43,16 @@ from tiny_data import HOURS, wave_table
         ),
         (
             lambda t: t.assign(time=t.time.astype(str).mask(t.index == 1, "soon")),
-            "line 3, column 'time': 'soon' is no time",
+            "line 3, column 'time': 'soon' is not a time",
         ),
         (
             lambda t: t.assign(time=t.time.dt.strftime("%d.%m.%Y %H:%M")).head(40),
-            "may be two days, with the day or the",
+            "is ambiguous: the day or the",
         ),
-        (lambda t: t.assign(time=t.time.dt.strftime("%H:%M")), "line 2, column 'time': '00:00' is no time"),
-        (lambda t: t.assign(time=t.index - 40), "line 2, column 'time': -40 is no time"),
+        (lambda t: t.assign(time=t.time.dt.strftime("%H:%M")), "line 2, column 'time': '00:00' is not a time"),
+        (lambda t: t.assign(time=t.index - 40), "line 2, column 'time': -40 is not a time"),
         (lambda t: t.assign(value=t.value * 1e300), "line 2, column 'value': the value is larger than 1e\\+30"),
-        (lambda t: t.iloc[:2], "2 rows are too few to see how far apart they are"),
+        (lambda t: t.iloc[:2], "2 rows are too few to infer the frequency"),
         (lambda t: t.iloc[:20], "has 17 values to learn from; a context of 24"),
         (lambda t: t.iloc[:0], "has no rows"),
     ],
@@ -98,7 +98,7 @@ def test_times_are_read_in_many_forms(tmp_path, form, frequency):
     ],
 )
 def test_a_column_has_one_meaning(options):
-    with pytest.raises(ArgumentError, match=r"a column twice|is no list of"):
+    with pytest.raises(ArgumentError, match=r"a column twice|is not a list of"):
         Forecast(**options)
 
 
@@ -155,7 +155,7 @@ def test_what_is_known_ahead_is_used(tmp_path):
 
 @pytest.mark.parametrize("quantiles", [(0.5, 0.1), (0.1, 0.9), (0.0, 0.5), (0.5, 0.5)])
 def test_quantiles_must_make_sense(quantiles):
-    with pytest.raises(ArgumentError, match="must rise"):
+    with pytest.raises(ArgumentError, match="must increase"):
         Forecast(quantiles=quantiles)
 
 
@@ -267,7 +267,7 @@ def test_a_forecast_goes_on_by_its_calendar(tmp_path):
     assert forecast["time"].dt.strftime("%F").tolist() == ["1996-09-30", "1996-10-30", "1996-11-30"]
     tenth = recipe.read(tmp_path / "t.csv").series[0]
     other = type(data)((replace(tenth, times=tenth.times - pd.Timedelta("1D")),), data.frequency)
-    with pytest.raises(DataError, match=r"training had a row each month on day 30\. Bring it to"):
+    with pytest.raises(DataError, match=r"training had a row each month on day 30\. Convert it to"):
         recipe.predict(run.model, run.state, other)
 
 
@@ -303,12 +303,12 @@ def test_a_short_series_first_does_not_tell_the_calendar_of_others():
 @pytest.mark.parametrize(
     ("zone", "day", "words"),
     [
-        ("Europe/Berlin", "2024-10-25", "an hour twice. Keep both rows"),
-        ("Europe/Berlin", "2024-03-29", "leave an hour out. Add no row"),
-        ("America/New_York", "2024-11-01", "an hour twice. Keep both rows"),
-        ("America/New_York", "2024-03-08", "leave an hour out. Add no row"),
-        ("Asia/Beirut", "2024-03-28", "leave an hour out. Add no row"),
-        ("Australia/Lord_Howe", "2024-04-04", "an hour twice. Keep both rows"),
+        ("Europe/Berlin", "2024-10-25", "repeat an hour. Keep both rows"),
+        ("Europe/Berlin", "2024-03-29", "skip an hour. Add no row"),
+        ("America/New_York", "2024-11-01", "repeat an hour. Keep both rows"),
+        ("America/New_York", "2024-03-08", "skip an hour. Add no row"),
+        ("Asia/Beirut", "2024-03-28", "skip an hour. Add no row"),
+        ("Australia/Lord_Howe", "2024-04-04", "repeat an hour. Keep both rows"),
     ],
 )
 def test_a_change_of_clocks_is_no_gap(zone, day, words, step):
@@ -452,7 +452,7 @@ def test_json_has_null_for_what_is_undefined(tmp_path):
     arguments = ["evaluate", str(tmp_path / "run"), "--data", str(tmp_path / "t.csv"), "--json"]
     printed = CliRunner().invoke(app, arguments).output
     for text in (written, printed):
-        facts = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+        facts = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not valid JSON"))
         assert facts.get("scores", facts)["MASE"] is None
 
 

@@ -1,4 +1,4 @@
-"""Signals that come while a recipe is trained: none is lost, wherever Python is."""
+"""Signals during training: none is lost, wherever Python is."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_signal_that_comes_when_all_is_done_is_told(recipe, tmp_path, monkeypa
     monkeypatch.setattr(
         run_directory.Trained, "save", lambda *given: (save(*given), signal.raise_signal(signal.SIGINT))
     )
-    with pytest.raises(errors.TrainingInterrupted, match=r"when all was done. The run is whole"):
+    with pytest.raises(errors.TrainingInterrupted, match=r"after its end. The run is complete"):
         train(recipe, texts(), directory=tmp_path / "run")
     assert "scores" in run_directory.Trained.load(tmp_path / "run").metrics
 

@@ -82,7 +82,7 @@ def test_quantiles_are_ordered_and_not_invented():
     assert (np.diff(found, axis=1) >= 0).all()
     np.testing.assert_array_equal(found[:, 2], forecaster.predict().to_numpy())
     assert forecaster.predict_interval(coverage=0.6).shape == (2, 2)
-    with pytest.raises(ArgumentError, match=r"alpha=\[0.05.*the quantiles that were learned are \[0.1, 0.5, 0.8"):
+    with pytest.raises(ArgumentError, match=r"alpha=\[0.05.*the learned quantiles are \[0.1, 0.5, 0.8"):
         forecaster.predict_quantiles(alpha=[0.05])
 
 

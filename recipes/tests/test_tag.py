@@ -1,4 +1,4 @@
-"""Tagging: windows of long texts, files of words and columns, what is held out, baselines."""
+"""Tagging: windows of long texts, files of words and columns, the validation split, baselines."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_text_is_not_for_a_run_that_learned_columns(recipe):
 
 
 def test_a_plain_tag_must_be_there(recipe):
-    with pytest.raises(DataError, match="plain='O' is no tag of the data: D, N"):
+    with pytest.raises(DataError, match="plain='O' is not a tag of the data: D, N"):
         train(replace(recipe, plain="O"), Tagged([["a", "dog"]] * 4, [["D", "N"]] * 4))
 
 
@@ -228,8 +228,8 @@ NUMBERED = "1\tThe\tDET\n2\tcat\tNOUN\n\n1\tIt\tPRON\n"
         ("d.conll", "1\tThe\t_\t_\tD\n2\tcat\t_\t_\tN\n", "the first column numbers the tokens"),
         ("d.conll", "a/1 0 0 The DT\na/1 0 1 cat NN\n\na/1 0 0 It P\na/1 0 1 ran V\n", "names sentences or documents"),
         ("d.conllu", "the D\n", "line 1 has 2 columns; CoNLL-U has 10"),
-        ("d.conllu", CAT.replace("2\tcat", "b\tcat"), "line 2: 'b' is no number of a word"),
-        ("d.conllu", CAT.replace("DET", "_").replace("NOUN", "_"), "no classes of words in column 4.*cut -f 2,5"),
+        ("d.conllu", CAT.replace("2\tcat", "b\tcat"), "line 2: 'b' is not a number of a word"),
+        ("d.conllu", CAT.replace("DET", "_").replace("NOUN", "_"), "no part-of-speech tags in column 4.*cut -f 2,5"),
         ("d.conllu", "# nothing\n", "has no tokens"),
         ("d.conll", "-DOCSTART- O\n", "has no tokens"),
     ],

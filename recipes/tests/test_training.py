@@ -1,4 +1,4 @@
-"""What all recipes share: training, checkpoints, run directories, several processes."""
+"""Common code of all recipes: training, checkpoints, run directories, several processes."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def command(*arguments, **options):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"hidden": 0}, "hidden=0 is too small: the least is 1"),
+        ({"hidden": 0}, "hidden=0 is too small: the smallest allowed value is 1"),
         ({"validation": 2.0}, "validation=2.0 is too large"),
-        ({"epochs": 1.5}, "epochs=1.5 is no whole number"),
+        ({"epochs": 1.5}, "epochs=1.5 is not an integer"),
         ({"layer": "gru"}, "layer='gru' is not one of 'fastgru', 'torch', 'lstm'"),
         ({"rate": float("nan")}, "rate=nan is too small"),
-        ({"clip": "much"}, "clip='much' is no number"),
+        ({"clip": "much"}, "clip='much' is not a number"),
     ],
 )
 def test_an_option_out_of_bounds_is_named(options, words):
@@ -205,10 +205,10 @@ def test_ctrl_c_on_the_command_line_leaves_a_checkpoint_that_goes_on(tmp_path):
         _, said = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "Ending after this batch. Once more ends at once." in said
-    assert "--resume to go on" in said
+    assert "--resume to continue" in said
     assert "Traceback" not in said
     torch.load(out / "checkpoints/last.ckpt", weights_only=True)
-    with pytest.raises(errors.RunError, match="this run was not finished"):
+    with pytest.raises(errors.RunError, match="this run is not finished"):
         run_directory.Trained.load(out)
 
 
@@ -234,7 +234,9 @@ def test_an_interrupted_save_leaves_the_checkpoint_before_it(recipe, tmp_path, m
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", failing)
         patch.setattr(Path, "replace", renaming)
-        words = r"run/checkpoints/\w+.ckpt cannot be written: No space left on device. Make room .* --resume to go on"
+        words = (
+            r"run/checkpoints/\w+.ckpt cannot be written: No space left on device. Make room .* --resume to continue"
+        )
         with pytest.raises(OSError, match=words) as caught:
             train(recipe, texts(), directory=tmp_path / "run")
     assert isinstance(caught.value, WriteError)
@@ -366,7 +368,7 @@ def test_two_processes_end_together(tmp_path, ending):
         _, said = process.communicate(timeout=60)
         _, alive = psutil.wait_procs(others, timeout=10)
     assert process.returncode == 1
-    assert said.count("--resume to go on") == 1
+    assert said.count("--resume to continue") == 1
     assert "Traceback" not in said
     assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []  # whoever collects them
 

@@ -1,11 +1,11 @@
-"""GRUs at work: recipes that learn from a user's file, and estimators with scikit-learn's habits.
+"""Recipes that train GRUs on a user's file, and estimators with the interface of scikit-learn.
 
     from fastgru_recipes import Forecaster
 
     forecaster = Forecaster(context=96, horizon=24).fit(table)
     forecaster.predict(table)
 
-Each recipe is a small folder to read and to copy: `forecast`, `generate`, `translate`, `classify` and `tag`.
+Each recipe is a small folder that can be read and copied: `forecast`, `generate`, `translate`, `classify` and `tag`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from fastgru_recipes.estimators import Forecaster, Generator, SequenceClassifier, Tagger, Translator
     from fastgru_recipes.recipe import Recipe
 
-# Recipe -> its dataclass, in the module of the recipe's name; and what the command line says of it.
+# Recipe -> its dataclass, in the folder of the same name, and its description on the command line.
 RECIPES = {
     "forecast": ("Forecast", "the next values of one or many time series, with quantiles"),
     "generate": ("Generate", "text like the text of a file"),
-    "translate": ("Translate", "sentences into sentences, from pairs"),
+    "translate": ("Translate", "translations of sentences, from pairs of sentences"),
     "classify": ("Classify", "a label for each text or multivariate series"),
     "tag": ("Tag", "a tag for each token of a text"),
 }
@@ -32,7 +32,11 @@ __all__ = ["RECIPES", "Forecaster", "Generator", "SequenceClassifier", "Tagger",
 
 
 def recipe_class(name: str) -> type[Recipe[Any]]:
-    """The dataclass of a recipe, by its name.
+    """The dataclass of the recipe `name`.
+
+    Raises:
+        ArgumentError: if there is no such recipe.
+        MissingExtra: if a package that it needs is not installed.
 
     Example:
         >>> from fastgru_recipes import recipe_class

@@ -1,10 +1,10 @@
-"""What goes wrong with recipes, beside the errors of `fastgru.errors`.
+"""The exceptions and warnings of the recipes, in addition to those of `fastgru.errors`.
 
 fastgru.errors.FastGRUError
 |-- DataError           (ValueError)       a file or table that a recipe cannot learn from
 |-- RunError            (RuntimeError)     a run directory that exists, is incomplete or does not fit
 |-- TrainingInterrupted (RuntimeError)     training that was stopped by Ctrl-C or SIGTERM
-`-- TrainingDiverged    (ArithmeticError)  training whose loss is no number any more
+`-- TrainingDiverged    (ArithmeticError)  training whose loss became NaN or infinite
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from fastgru.errors import FastGRUError
 
 
 class DataError(FastGRUError, ValueError):
-    """A file or table that a recipe cannot learn from: its text names the place."""
+    """A file or table that a recipe cannot learn from. The message names the place."""
 
 
 class RunError(FastGRUError, RuntimeError):
-    """A run directory that exists, is incomplete, or does not fit what was asked of it."""
+    """A run directory that exists already, is incomplete, or does not fit the request."""
 
 
 class TrainingInterrupted(FastGRUError, RuntimeError):  # noqa: N818  (nothing went wrong)
-    """Training that was stopped by Ctrl-C."""
+    """Training that was stopped by Ctrl-C or SIGTERM."""
 
 
 class TrainingDiverged(FastGRUError, ArithmeticError):  # noqa: N818  (as its sibling)
-    """Training whose loss is no number any more."""
+    """Training whose loss became NaN or infinite."""
 
 
 class RunWarning(UserWarning):
-    """A run directory that lacks something that can be done without, or made up for."""
+    """A run directory without a file that is not necessary, or that another file can replace."""
 
 
 class CutWarning(UserWarning):
-    """Sequences that are too long to be read as a whole."""
+    """Sequences that are too long and were truncated."""

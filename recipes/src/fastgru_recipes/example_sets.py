@@ -1,6 +1,6 @@
-"""Real data for each recipe, with the settings that learn it and the baselines to beat.
+"""Example data for each recipe, with the options that train on it and the baselines to beat.
 
-Each module here has the name of a recipe and a tuple `SETS`, the one that `fastgru example RECIPE` takes first.
+The module `examples` of each recipe has a tuple `SETS`; `fastgru example RECIPE` uses the first one by default.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from fastgru_recipes.recipe import Recipe
 
 
 class Parts(NamedTuple):
-    """The data of an example, as its recipe takes them.
+    """The data of an example, in the form that its recipe takes.
 
     Attributes:
-        training: to learn from.
-        validation: chooses the best epoch; None for a share of `training`.
-        test: measured once.
+        training: the training data.
+        validation: the data that choose the best epoch; None for a fraction of `training`.
+        test: the data that are scored once, at the end.
     """
 
     training: Any
@@ -32,17 +32,18 @@ class Parts(NamedTuple):
 
 @dataclass(frozen=True)
 class ExampleSet:
-    """One set of real data.
+    """One set of example data.
 
     Attributes:
-        name: as `fastgru example RECIPE NAME` calls it.
-        about: what the data are, in a few words.
-        load: the parts; the whole of the data when its second argument is true, else what three minutes are enough for.
-        baselines: of each, by name, its scores on the same test part: the metric, perhaps others.
-        options: of the recipe, for the short run.
-        full_options: of the recipe, for `--full`, on top of `options`.
-        metric: judges this set in place of the recipe's own, a key of what `score` returns.
-        is_packaged: whether the data come with this package and its extra; the others need a package of the system.
+        name: its name in `fastgru example RECIPE NAME`.
+        about: a short description of the data.
+        load: returns the parts: all of the data if its second argument is true, else as much as trains in three
+            minutes.
+        baselines: returns the scores of each baseline on the same test part, by its name: the metric, perhaps others.
+        options: options of the recipe for the short run.
+        full_options: options of the recipe for `--full`, in addition to `options`.
+        metric: a score that replaces the recipe's metric for this set, a key of the result of `score`.
+        is_packaged: whether the data come with this package and its extra. The others need a system package.
     """
 
     name: str
@@ -56,19 +57,19 @@ class ExampleSet:
 
 
 def sets(recipe: str) -> tuple[ExampleSet, ...]:
-    """The sets of a recipe."""
+    """The example sets of a recipe."""
     found: tuple[ExampleSet, ...] = import_module(f"fastgru_recipes.{recipe}.examples").SETS
     return found
 
 
 def packaged(name: str) -> Path:
-    """A file of `fastgru_recipes/data`; README.md there tells sources and licences."""
+    """The path of a file in `fastgru_recipes/data`. The README.md there gives sources and licences."""
     with as_file(files("fastgru_recipes").joinpath("data", name)) as path:
         return path
 
 
 def installed(path: str, package: str) -> Path:
-    """A file of a Debian package."""
+    """The path of a file that a Debian package installs."""
     if not Path(path).exists():
-        raise DataError(f"{path} is missing. It comes with a package of Debian: apt-get install {package}")
+        raise DataError(f"{path} is missing. It comes with a Debian package: apt-get install {package}")
     return Path(path)

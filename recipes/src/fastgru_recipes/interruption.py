@@ -1,6 +1,7 @@
-"""A wish to end a training: the first Ctrl-C or SIGTERM is noted, and loops ask for it at each batch.
+"""Interruption of training: the first Ctrl-C or SIGTERM is noted, and training loops check for it at each batch.
 
-An exception from a handler may come where Python must ignore it, and be lost; a note is not.
+An exception raised by a signal handler can be lost, because in some places Python must ignore exceptions. A note is
+not lost.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from fastgru.cli.interruption import end, handlers, install, is_first_process
 
 
 class _Noting:
-    """Notes the first signal; the next one does what it would do without this."""
+    """A signal handler that notes the first signal. The next one has its usual effect."""
 
     def __init__(self) -> None:
         self.is_asked = False
@@ -26,7 +27,9 @@ class _Noting:
         self.is_asked = True
         self.install()
         if self.before[signal.Signals(number)] is end and is_first_process():
-            os.write(2, b"\nEnding after this batch. Once more ends at once.\n")  # print may not be called in here
+            os.write(
+                2, b"\nStopping after this batch. Press Ctrl-C again to stop at once.\n"
+            )  # a handler must not call print
 
     def install(self) -> None:
         install(self.before if self.is_asked else dict.fromkeys(self.before, self))
@@ -37,9 +40,9 @@ _noting: _Noting | None = None
 
 @contextmanager
 def noted() -> Iterator[None]:
-    """Inside, the first Ctrl-C or SIGTERM is noted, for `is_asked` and `check`; a second one does what it did before.
+    """Inside the block, the first Ctrl-C or SIGTERM is noted for `is_asked` and `check`. The next has its usual effect.
 
-    Outside the main thread, where Python has no signals, nothing is noted.
+    Outside the main thread Python has no signals, and nothing is noted.
 
     Example:
         >>> import os, signal
@@ -60,18 +63,18 @@ def noted() -> Iterator[None]:
 
 
 def is_asked() -> bool:
-    """Whether an end was asked for; never outside the main thread, whose work it is that the user watches."""
+    """Whether a signal was noted. Always False outside the main thread."""
     in_main = threading.current_thread() is threading.main_thread()
     return in_main and _noting is not None and _noting.is_asked
 
 
 def check() -> None:
-    """Raises KeyboardInterrupt when an end was asked for: a place where it is safe to stop."""
+    """Raises KeyboardInterrupt if a signal was noted. Called where it is safe to stop."""
     if is_asked():
         raise KeyboardInterrupt
 
 
 def watch_again() -> None:
-    """Puts the handlers of `noted` back, where a library has set its own meanwhile."""
+    """Installs the handlers of `noted` again, after a library has set its own."""
     if _noting is not None and threading.current_thread() is threading.main_thread():
         _noting.install()

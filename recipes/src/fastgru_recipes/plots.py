@@ -1,4 +1,4 @@
-"""Pictures that several recipes draw."""
+"""Plots that several recipes share."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib import font_manager
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from fastgru.atomic_files import atomic_write
 
-# Matplotlib's own font has no Chinese, Japanese or Korean; of these, whatever is installed fills in.
+# Matplotlib's own font has no Chinese, Japanese or Korean; the first of these that is installed has.
 FONTS = (
     *("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Zen Hei"),
     *("WenQuanYi Micro Hei", "Microsoft YaHei", "SimHei", "PingFang SC", "Hiragino Sans", "Arial Unicode MS"),
@@ -23,20 +25,20 @@ FONTS = (
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Writes a PNG, whole or not at all; letters that no font here has are drawn as boxes, and $a$ is no formula."""
+    """Writes a figure as PNG, atomically. Letters without a font are drawn as boxes, and $a$ is not a formula."""
     path.parent.mkdir(parents=True, exist_ok=True)
     installed = set(font_manager.get_font_names())
     for text in figure.findobj(Text):
         text.set_fontfamily([name for name in FONTS if name in installed])
         text.set_parse_math(False)
     with atomic_write(path) as partial, warnings.catch_warnings():
-        for words in ("Glyph .* missing from", "constrained_layout not applied"):  # the latter where there is no room
+        for words in ("Glyph .* missing from", "constrained_layout not applied"):  # the latter if there is no room
             warnings.filterwarnings("ignore", message=words)
         figure.savefig(partial, dpi=120)
 
 
 def learning_curve(history: pd.DataFrame) -> Figure:
-    """Losses by epoch, and the norm of the gradient before clipping."""
+    """Plots the losses of each epoch, and the norm of the gradient before clipping."""
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     losses, norms = figure.subplots(1, 2)
     for axes, columns in (
@@ -47,6 +49,7 @@ def learning_curve(history: pd.DataFrame) -> Figure:
             if column in history:
                 axes.plot(history["epoch"], history[column], marker=".", label=column.replace("_", " "))
         axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend()
     losses.set_title("loss")
     norms.set_title("norm of the gradient, before clipping")
@@ -54,13 +57,13 @@ def learning_curve(history: pd.DataFrame) -> Figure:
 
 
 def matrix(values: NDArray[np.float64], rows: Sequence[str], columns: Sequence[str], labels: tuple[str, str]) -> Figure:
-    """A matrix as colours: counts of a confusion matrix, weights of attention.
+    """Plots a matrix in colours, such as a confusion matrix or attention weights.
 
     Args:
         values: (R, C).
-        rows: names, R.
-        columns: names, C.
-        labels: what rows and columns are.
+        rows: R names.
+        columns: C names.
+        labels: titles of the rows and of the columns.
     """
     figure = Figure(figsize=(2.4 + 0.3 * min(len(columns), 60), 2.0 + 0.26 * min(len(rows), 60)), layout="constrained")
     axes = figure.subplots()
@@ -73,7 +76,7 @@ def matrix(values: NDArray[np.float64], rows: Sequence[str], columns: Sequence[s
 
 
 def bars(values: NDArray[np.float64], names: Sequence[str], label: str) -> Figure:
-    """One bar for each of N values."""
+    """Plots one bar for each of N values."""
     figure = Figure(figsize=(max(4.0, 0.16 * len(names)), 2.4), layout="constrained")
     axes = figure.subplots()
     axes.bar(range(len(names)), values, color="#4878a8")
@@ -84,13 +87,13 @@ def bars(values: NDArray[np.float64], names: Sequence[str], label: str) -> Figur
 
 
 def bands(times: pd.DatetimeIndex, values: NDArray[np.float64], forecast: pd.DataFrame, name: str) -> Figure:
-    """A series, and its forecast with a band between each pair of quantiles.
+    """Plots a series and its forecast, with a band between each pair of quantiles.
 
     Args:
         times: (T,).
-        values: (T,), those of the forecast's times among them.
+        values: (T,), including those at the times of the forecast.
         forecast: columns time and q0.1, q0.5 and so on.
-        name: of the series.
+        name: the name of the series.
     """
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     axes = figure.subplots()
@@ -102,5 +105,8 @@ def bands(times: pd.DatetimeIndex, values: NDArray[np.float64], forecast: pd.Dat
             forecast["time"], forecast[low], forecast[high], color="C0", alpha=0.25, linewidth=0, label=label
         )
     axes.plot(forecast["time"], forecast["q0.5"], color="C0", label="median")
-    axes.legend(loc="upper left")
+    locator = AutoDateLocator()  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", frameon=False, ncols=4)
     return figure

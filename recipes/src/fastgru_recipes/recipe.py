@@ -1,4 +1,4 @@
-"""What a recipe is: options, and the few functions that a task must bring for training and prediction to work."""
+"""The base class of recipes: common options, and the methods that a task must define for training and prediction."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-# What one file holds, checked; and what a recipe learns from its training part before the network: a vocabulary, a
-# scaler. A state is JSON, so that a run directory can be read by eye and by other programs.
+# Data: the checked content of one file. State: what a recipe learns from the training part before the network, such as
+# a vocabulary or a scaler. It can be written as JSON, so that people and other programs can read a run directory.
 Data = TypeVar("Data")
 State = dict[str, Any]
 Example = Any
 Batch = dict[str, Any]
-LARGEST_OPTION = 2**31  # of options that are whole numbers
+LARGEST_OPTION = 2**31  # of integer options
 
 
 class Loss(NamedTuple):
-    """A batch's loss as a sum and a count, so that means over many batches and processes come out exactly.
+    """A batch's loss as a sum and a count, so that means over several batches and processes are exact.
 
     Attributes:
-        total: (), with gradients.
-        terms: how many numbers `total` is the sum of: tokens, windows, rows.
+        total: a scalar tensor with gradients.
+        terms: the number of summands of `total`, such as tokens, windows or rows.
     """
 
     total: Tensor
@@ -42,31 +42,31 @@ class Loss(NamedTuple):
 
 
 def option(default: Any, text: str, *, least: float | None = None, most: float | None = None) -> Any:
-    """A field of a recipe: its text is the help of the command line's flag, its bounds are checked everywhere."""
+    """A dataclass field of a recipe. `text` is the help of its command-line option; the bounds are always checked."""
     return field(default=default, metadata={"help": text, "least": least, "most": most})
 
 
 def several(given: Any, name: str, kind: type) -> tuple[Any, ...]:
-    """A tuple from the value of an option: a list, a tuple, or a text with commas."""
+    """A tuple from the value of an option: a list, a tuple, or a comma-separated string."""
     parts = given.split(",") if isinstance(given, str) else given
     try:
         return tuple(kind(part.strip() if isinstance(part, str) else part) for part in parts if part != "")
     except (TypeError, ValueError) as error:
-        raise ArgumentError(f"{name}={given!r} is no list of {kind.__name__}, such as {name}='a,b'.") from error
+        raise ArgumentError(f"{name}={given!r} is not a list of {kind.__name__}, such as {name}='a,b'.") from error
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(ABC, Generic[Data]):
-    """The options that all recipes share, and what each must define.
+    """The options that all recipes share, and the methods that each must define.
 
     Attributes:
-        name: as the command line calls it.
-        metric: the score that examples and comparisons look at, a key of what `score` returns.
-        higher_is_better: whether a larger `metric` is a better one.
-        state_file: where a run directory keeps what was learned before the network.
+        name: its name on the command line.
+        metric: the score that examples and comparisons use, a key of the result of `score`.
+        higher_is_better: whether a higher `metric` is better.
+        state_file: the file of a run directory that holds the state.
 
     Raises:
-        ValueError: for an option outside its bounds or of the wrong type.
+        ArgumentError: a ValueError, for an option outside its bounds or of the wrong type.
     """
 
     name: ClassVar[str]
@@ -75,56 +75,62 @@ class Recipe(ABC, Generic[Data]):
     state_file: ClassVar[str] = "vocabulary.json"
 
     hidden: int = option(64, "Size of the GRU's state.", least=1)
-    layers: int = option(1, "Stacked GRU layers.", least=1)
+    layers: int = option(1, "Number of stacked GRU layers.", least=1)
     dropout: float = option(0.0, "Probability of zeroing an element between layers.", least=0, most=1)
     layer: LayerName = option(
-        "fastgru", "The recurrent layer: ours, torch.nn.GRU, or torch.nn.LSTM of the same size for comparison."
+        "fastgru", "The recurrent layer: fastgru.GRU, torch.nn.GRU, or torch.nn.LSTM of the same size, for comparison."
     )
-    epochs: int = option(10, "Passes over the training part.", least=1)
-    batch: int = option(32, "Examples per step of the optimizer; fewer where they are very long.", least=1)
-    rate: float = option(3e-3, "Learning rate of Adam at the start; it falls to zero along a cosine.", least=0)
-    clip: float = option(1.0, "Largest norm of the gradient; 0 does not clip.", least=0)
-    patience: int = option(0, "Epochs without a better validation loss before training stops; 0 never stops.", least=0)
+    epochs: int = option(10, "Passes over the training data.", least=1)
+    batch: int = option(32, "Examples per optimizer step; fewer if they are very long.", least=1)
+    rate: float = option(3e-3, "Initial learning rate of Adam; it decays to zero along a cosine.", least=0)
+    clip: float = option(1.0, "Largest norm of the gradient; 0 disables clipping.", least=0)
+    patience: int = option(
+        0, "Epochs without a better validation loss after which training stops; 0 disables early stopping.", least=0
+    )
     validation: float = option(
-        0.1, "Share of the data that is held out to choose the best epoch; 0 takes the last one.", least=0, most=0.9
+        0.1, "Fraction of the data held out to choose the best epoch; with 0 the last epoch is kept.", least=0, most=0.9
     )
-    precision: Literal["32-true", "64-true", "bf16-mixed"] = option("32-true", "Lightning's name of the precision.")
-    seed: int = option(0, "Of weights, batches and dropout.", least=0, most=2**31)
+    precision: Literal["32-true", "64-true", "bf16-mixed"] = option("32-true", "Precision, by Lightning's name.")
+    seed: int = option(0, "Seed of weights, batches and dropout.", least=0, most=2**31)
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
         for each in fields(self):
             value = getattr(self, each.name)
-            if isinstance(value, np.generic):  # of a grid that NumPy made
+            if isinstance(value, np.generic):  # from a grid of NumPy values
                 object.__setattr__(self, each.name, value := value.item())
             _check(type(self).__name__, each, hints[each.name], value)
 
     @abstractmethod
     def read(self, path: Path | str) -> Data:
-        """The data of a file, checked: every mistake is a `DataError` that names file and line or column."""
+        """Reads and checks a file.
+
+        Raises:
+            DataError: for any mistake in it, with the file and the line or column.
+        """
 
     def read_inputs(self, path: Path | str) -> Data:
-        """The same for prediction, where answers may be missing."""
+        """Reads a file for prediction, in which answers may be missing."""
         return self.read(path)
 
     @abstractmethod
     def split(self, data: Data) -> tuple[Data, Data]:
-        """The training part and the part of `validation`, the same for the same seed."""
+        """Splits data into a training and a validation part, in the same way for the same seed."""
 
     @abstractmethod
     def learn_state(self, data: Data) -> State:
-        """Vocabulary, scaler, labels: what the network's sizes and inputs depend on, from the training part alone."""
+        """Vocabulary, scaler or labels, on which the network and its inputs depend. Uses only the training part."""
 
     @abstractmethod
     def examples(self, data: Data, state: State) -> Sequence[Example]:
-        """What batches are made of, one example each; tensors, so that an epoch does no work twice."""
+        """The examples, as tensors, so that the conversion is done once and not every epoch."""
 
     def length(self, example: Example) -> int:
-        """Steps of an example; batches are made of similar lengths."""
+        """The number of steps of an example. Batches have examples of similar lengths."""
         return 1
 
     def size(self, example: Example) -> int:
-        """Roughly the numbers that training keeps of an example; batches with too many of them are divided."""
+        """About how many numbers training keeps for an example. Batches with too many of them are split."""
         return 14 * self.layers * self.hidden * self.length(example)
 
     @abstractmethod
@@ -133,7 +139,7 @@ class Recipe(ABC, Generic[Data]):
 
     @abstractmethod
     def build(self, state: State) -> nn.Module:
-        """The network, with fresh weights."""
+        """The network, with newly initialized weights."""
 
     @property
     def recurrent(self) -> RecurrentOptions:
@@ -146,23 +152,23 @@ class Recipe(ABC, Generic[Data]):
         return torch.float64 if self.precision == "64-true" else torch.float32
 
     def network(self, state: State) -> nn.Module:
-        """What `build` makes, in the type of `precision`: Lightning would convert it after it has read a checkpoint."""
+        """The result of `build` in the dtype of `precision`. Lightning would convert it after reading a checkpoint."""
         return self.build(state).to(self.dtype)
 
     @abstractmethod
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """What training makes small."""
+        """The loss that training minimizes."""
 
     @abstractmethod
     def score(self, model: nn.Module, state: State, data: Data) -> dict[str, float]:
-        """The task's own figures on data with answers; `metric` is one of them."""
+        """The scores of the task on data with answers; `metric` is one of them."""
 
     @abstractmethod
     def predict(self, model: nn.Module, state: State, data: Data) -> pd.DataFrame:
-        """Answers, a row each."""
+        """A table with one row for each answer."""
 
     def plots(self, model: nn.Module, state: State, data: Data) -> dict[str, Figure]:
-        """Pictures of the task on held-out data, by the names of their files."""
+        """Plots of the task on held-out data, by file name."""
         return {}
 
 
@@ -175,14 +181,14 @@ def _check(recipe: str, each: Field[Any], hint: Any, value: Any) -> None:
         return
     if hint in (int, float):
         if isinstance(value, bool) or not isinstance(value, (int, hint)) or value in (math.inf, -math.inf):
-            raise ArgumentError(f"{where} is no {'whole number' if hint is int else 'number'}.")
+            raise ArgumentError(f"{where} is not {'an integer' if hint is int else 'a number'}.")
         least, most = each.metadata["least"], each.metadata["most"]
         most = LARGEST_OPTION if most is None and hint is int else most
         if least is not None and not value >= least:
-            raise ArgumentError(f"{where} is too small: the least is {least}.")
+            raise ArgumentError(f"{where} is too small: the smallest allowed value is {least}.")
         if most is not None and not value <= most:
-            raise ArgumentError(f"{where} is too large: the most is {most}.")
+            raise ArgumentError(f"{where} is too large: the largest allowed value is {most}.")
     elif hint is str and not isinstance(value, str):
-        raise ArgumentError(f"{where} is no text.")
+        raise ArgumentError(f"{where} is not a string.")
     elif hint is bool and not isinstance(value, bool):
         raise ArgumentError(f"{where} is neither True nor False.")

@@ -1,4 +1,4 @@
-"""A label for each text or series: `recipe.py` is the start, and its first lines say how it works."""
+"""Classification of texts and series. Start with `recipe.py`, whose docstring explains the model."""
 
 from fastgru_recipes.classify.read_labelled import Labelled
 from fastgru_recipes.classify.recipe import Classify

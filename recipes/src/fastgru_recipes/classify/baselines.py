@@ -1,4 +1,4 @@
-"""Baselines for labels: the most frequent one; the nearest series; naive Bayes on pieces of texts."""
+"""Baselines for classification: the most frequent label, the nearest series, naive Bayes on character n-grams."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from fastgru_recipes.classify.read_labelled import Labelled
 
 
 def accuracy(predicted: Sequence[object], data: Labelled) -> float:
-    """Share of labels that are right."""
+    """Fraction of correct labels."""
     return float(np.mean([a == b for a, b in zip(predicted, data.labels or (), strict=True)]))
 
 
 def majority(training: Labelled, test: Labelled) -> float:
-    """Accuracy of saying the most frequent label always."""
+    """Accuracy of always predicting the most frequent label."""
     most = Counter(training.labels or ()).most_common(1)[0][0]
     return accuracy([most] * len(test.sequences), test)
 
 
 def nearest(training: Labelled, test: Labelled) -> float:
-    """Accuracy of the label of the nearest training series, by dynamic time warping."""
+    """Accuracy of 1-nearest-neighbour classification by dynamic time warping."""
     labels = training.labels or ()
     known: list[NDArray[Any]] = [np.asarray(series) for series in training.sequences]
     distances = [warped_distances(np.asarray(series), known) for series in test.sequences]
@@ -35,10 +35,10 @@ def nearest(training: Labelled, test: Labelled) -> float:
 
 
 def warped_distances(series: NDArray[Any], others: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
-    """Dynamic time warping between (T, F) and each of N series (U_i, F): (N,).
+    """Dynamic-time-warping distances (N,) between a series (T, F) and each of N series (U_i, F).
 
-    The least sum of squared distances along a path of matches (Sakoe and Chiba 1978), without a window. Cells of one
-    antidiagonal do not need each other, so each antidiagonal of all N tables is one step.
+    The smallest sum of squared distances along a warping path (Sakoe and Chiba 1978), without a window. The cells of an
+    antidiagonal are independent, so each antidiagonal of all N tables is one step.
     """
     rows, columns = len(series), max(map(len, others))
     costs = np.full((len(others), rows, columns), np.inf)
@@ -55,7 +55,7 @@ def warped_distances(series: NDArray[Any], others: Sequence[NDArray[Any]]) -> ND
 
 
 def naive_bayes(training: Labelled, test: Labelled) -> float:
-    """Accuracy of multinomial naive Bayes on pieces of one to four characters."""
+    """Accuracy of multinomial naive Bayes on character n-grams of one to four characters."""
     counts = CountVectorizer(analyzer="char", ngram_range=(1, 4), lowercase=False)
     model = make_pipeline(counts, MultinomialNB(alpha=0.1)).fit(training.sequences, training.labels)
     return accuracy(list(model.predict(test.sequences)), test)

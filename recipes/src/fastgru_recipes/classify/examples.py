@@ -1,4 +1,4 @@
-"""Speakers by nine vowels of theirs, and languages by the names that they have for things."""
+"""Examples for `classify`: speakers from vowels, and languages from names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastgru_recipes.classify.read_labelled import Labelled
 from fastgru_recipes.example_sets import ExampleSet, Parts, packaged
 from fastgru_recipes.recipe import Recipe
 
-# Languages that write with Latin letters and have many names of their own in CLDR.
+# Languages in Latin script with many names of their own in CLDR.
 LANGUAGES = (
     *("cs", "da", "de", "en", "es", "et", "fi", "fr", "hr", "hu", "id", "is", "it"),
     *("lt", "lv", "nl", "pl", "pt", "ro", "sk", "sl", "sq", "sv", "sw", "tr", "vi"),
@@ -20,7 +20,7 @@ LANGUAGES = (
 
 
 def vowels(recipe: Recipe[Any], full: bool) -> Parts:
-    """The standard split: 270 utterances to learn from, 370 to test on."""
+    """Japanese vowels with the standard split: 270 utterances for training, 370 for the test."""
     return Parts(recipe.read(packaged("vowels_train.csv.xz")), None, recipe.read(packaged("vowels_test.csv.xz")))
 
 
@@ -33,7 +33,7 @@ def vowel_baselines(recipe: Recipe[Any], parts: Parts) -> Mapping[str, Mapping[s
 
 
 def languages(recipe: Recipe[Any], full: bool) -> Parts:
-    """Names of countries, languages, currencies, zones and units; a name that two languages share is left out."""
+    """Names of countries, languages, currencies, scripts and cities. Names that two languages share are left out."""
     from babel import Locale
 
     owners: dict[str, set[str]] = {}
@@ -62,7 +62,7 @@ def language_baselines(recipe: Recipe[Any], parts: Parts) -> Mapping[str, Mappin
 SETS = (
     ExampleSet(
         "vowels",
-        "which of nine speakers said it, from 12 numbers per moment of speech (Japanese vowels)",
+        "which of nine speakers said it, from 12 coefficients for each frame of speech (Japanese vowels)",
         vowels,
         vowel_baselines,
         {"hidden": 96, "epochs": 60, "rate": 3e-3, "dropout": 0.3, "validation": 0.0},

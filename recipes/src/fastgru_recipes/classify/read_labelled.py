@@ -1,4 +1,4 @@
-"""Sequences with labels: where they come from, and what is wrong with them."""
+"""Reading of texts and series with labels."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from fastgru_recipes.errors import DataError
 
 Label = str | int | float | bool
 UNNAMED = re.compile(r"Unnamed: \d+(_level_\d+)?$")
-LARGEST_NUMBER = float(np.finfo(np.float32).max)  # of the numbers of series
+LARGEST_NUMBER = float(np.finfo(np.float32).max)  # in a series
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """Sequences with a label each.
+    """Sequences with labels.
 
     Attributes:
         sequences: texts, or arrays (T, F).
-        labels: one for each; None for prediction.
-        features: names of the F columns; none where arrays came without.
+        labels: one for each sequence; None for prediction.
+        features: names of the F columns; empty if arrays have none.
     """
 
     sequences: Sequence[str] | Sequence[NDArray[np.floating[Any]]]
@@ -40,7 +40,7 @@ class Labelled:
         return len(self.sequences) > 0 and isinstance(self.sequences[0], str)
 
     def part(self, indices: Sequence[int]) -> Labelled:
-        """Some of the sequences."""
+        """The sequences and labels at `indices`."""
         labels = None if self.labels is None else [self.labels[index] for index in indices]
         sequences: list[Any] = [self.sequences[index] for index in indices]
         return replace(self, sequences=sequences, labels=labels)
@@ -48,7 +48,7 @@ class Labelled:
 
 @dataclass(frozen=True)
 class LabelledColumns:
-    """Names of the columns that mean something; all others are features."""
+    """Names of the columns with a meaning; all others are features."""
 
     text: str
     label: str
@@ -56,10 +56,10 @@ class LabelledColumns:
 
 
 def read(path: Path | str, columns: LabelledColumns, with_labels: bool) -> Labelled:
-    """JSON lines or a table with texts; a long table of series; or a folder LABEL/SERIES.csv of them.
+    """Reads texts from JSON lines or a table, or series from a long table or a folder LABEL/SERIES.csv.
 
     Raises:
-        DataError: naming file and line or column, for what cannot be learned from.
+        DataError: for data that cannot be used, with the file and the line or column.
     """
     if Path(path).is_dir():
         return _read_folder(Path(path))
@@ -93,7 +93,7 @@ def _from_table(table: pd.DataFrame, columns: LabelledColumns, with_labels: bool
         return _from_long(table, labels, columns, path)
     for line, text in zip(table.index, table[key], strict=True):
         if not isinstance(text, str) or not text.strip():
-            raise DataError(f"{path}, line {line}: the text is empty, or no text. Remove the line.")
+            raise DataError(f"{path}, line {line}: the text is empty, or is not a text. Remove the line.")
     return Labelled(list(table[key]), labels)
 
 
@@ -144,36 +144,36 @@ def _read_folder(path: Path) -> Labelled:
 
 
 def _require_no_numbers(table: pd.DataFrame, columns: LabelledColumns, path: Path | str) -> None:
-    """Raises where texts stand beside series and are all numbers: they may be a feature of that name."""
+    """Raises if a table has columns of texts and of series, and all texts are numbers, which may be a feature."""
     if pd.to_numeric(table[columns.text].astype(str), errors="coerce").notna().all():
         raise DataError(
-            f"{path} has columns {columns.text!r} and {columns.series!r}, and {columns.text!r} holds numbers alone: it "
-            "may be texts, or a feature of series. Rename the column that is neither texts nor names of series, or say "
-            "with --text-column or --series-column what they are called."
+            f"{path} has columns {columns.text!r} and {columns.series!r}, and {columns.text!r} holds only numbers: it "
+            "may be texts, or a feature of series. Rename the column that is neither texts nor names of series, or "
+            "give their names with --text-column or --series-column."
         )
 
 
 def _require_names(table: pd.DataFrame, path: Path | str) -> None:
-    """Raises for a column that pandas calls "Unnamed: 0" because it has no name: the numbers of rows are no feature."""
+    """Raises for a column without a name, which usually has row numbers and is not a feature."""
     if unnamed := [name for name in map(str, table.columns) if UNNAMED.match(name)]:
         raise DataError(
-            f"{path} has a column without a name, which pandas calls {unnamed[0]!r}. Remove it where it numbers the "
-            "rows (pandas leaves it out with index=False), or give it a name where it is a feature."
+            f"{path} has a column without a name, which pandas calls {unnamed[0]!r}. Remove it if it numbers the "
+            "rows (pandas leaves it out with index=False), or give it a name if it is a feature."
         )
 
 
 def _numbers(table: pd.DataFrame, path: Path | str) -> NDArray[np.float64]:
     if not table.shape[1]:
-        raise DataError(f"{path} has no columns of numbers beside the series and its label. Add some.")
+        raise DataError(f"{path} has no columns of numbers besides the series and its label. Add some.")
     if not len(table):
-        raise DataError(f"{path} has no rows. A series needs one step at least: remove it.")
+        raise DataError(f"{path} has no rows. A series needs at least one step: remove it.")
     for column in table.columns:
         values = pd.to_numeric(table[column], errors="coerce").to_numpy(np.float64)
         bad = table.index[~(np.abs(values) <= LARGEST_NUMBER)]
         if bad.size:
             raise DataError(
-                f"{path}, line {bad[0]}, column {column!r}: {_shown(table[column].loc[bad[0]])} is no finite number. "
-                "Fill it in, or leave the series out."
+                f"{path}, line {bad[0]}, column {column!r}: {_shown(table[column].loc[bad[0]])} is not a finite "
+                "number. Fill it in, or leave the series out."
             )
     array: NDArray[np.float64] = table.to_numpy(np.float64)
     return array

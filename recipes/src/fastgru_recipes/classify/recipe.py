@@ -1,8 +1,8 @@
-"""A label for each text or multivariate series: a bidirectional GRU reads it, its last states vote.
+"""Classification of texts and multivariate series: a bidirectional GRU, and a linear layer on its final states.
 
     input (B, T) -> embedding, or (B, T, F) scaled -> bidirectional GRU -> h_n of both directions -> linear -> labels
 
-Sequences of different lengths share a batch: the layer takes `lengths`, and padding is never read.
+Sequences of different lengths share a batch: the layer takes `lengths`, and does not read padding.
 """
 
 from __future__ import annotations
@@ -44,14 +44,16 @@ class Classify(Recipe[Labelled]):
     metric: ClassVar[str] = "accuracy"
     higher_is_better: ClassVar[bool] = True
 
-    unit: vocabulary.Unit = option("characters", "What a text is cut into.")
-    tokens: int = option(8000, "Largest vocabulary.", least=5)
+    unit: vocabulary.Unit = option("characters", "Unit of the tokens of a text.")
+    tokens: int = option(8000, "Largest size of the vocabulary.", least=5)
     embedding: int = option(48, "Size of a token's vector.", least=1)
-    steps: int = option(10_000, "Steps of a text or series that are read; a warning tells of longer ones.", least=1)
+    steps: int = option(
+        10_000, "Largest number of steps that are read; a warning reports longer texts and series.", least=1
+    )
     text_column: str = option("text", "Column or key of the text.")
     label_column: str = option("label", "Column or key of the label.")
-    series_column: str = option("series", "Column that numbers the series of a long table.")
-    dropout: float = option(0.2, "Probability of zeroing an element of inputs and last states.", least=0, most=1)
+    series_column: str = option("series", "Column of series names or numbers in a long table.")
+    dropout: float = option(0.2, "Probability of zeroing an element of the inputs and final states.", least=0, most=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -70,7 +72,7 @@ class Classify(Recipe[Labelled]):
         return read_labelled.LabelledColumns(self.text_column, self.label_column, self.series_column)
 
     def split(self, data: Labelled) -> tuple[Labelled, Labelled]:
-        """Of each label the same share, so that none is missing from the training part."""
+        """Holds out the same fraction of each label, so that none is missing from the training part."""
         assert data.labels is not None
         generator = np.random.default_rng(self.seed)
         held_out: list[int] = []
@@ -88,8 +90,8 @@ class Classify(Recipe[Labelled]):
             tokenizer = vocabulary.learn(data.sequences, self.unit, self.tokens)  # type: ignore[arg-type]
             return {"labels": labels, "tokenizer": vocabulary.to_state(tokenizer)}
         if len(widths := sorted({np.shape(series)[1] for series in data.sequences})) > 1:
-            raise DataError(f"series have {widths} features. Give all the same ones.")
-        steps = np.concatenate(data.sequences, dtype=np.float64)  # sums of many single numbers would drift
+            raise DataError(f"series have {widths} features. Give all the same number.")
+        steps = np.concatenate(data.sequences, dtype=np.float64)  # sums in float32 would drift
         return {
             "labels": labels,
             "features": list(data.features),
@@ -104,7 +106,8 @@ class Classify(Recipe[Labelled]):
         numbers = {label: number for number, label in enumerate(state["labels"])}
         if unknown := [label for label in data.labels if label not in numbers]:
             raise DataError(
-                f"label {unknown[0]!r} is not among those learned: {', '.join(map(str, numbers))}. Train again with it."
+                f"label {unknown[0]!r} is not among the learned ones: {', '.join(map(str, numbers))}. "
+                "Train again with it."
             )
         return [(sequence, numbers[label]) for sequence, label in zip(sequences, data.labels, strict=True)]
 
@@ -114,7 +117,7 @@ class Classify(Recipe[Labelled]):
         if data.is_text != ("tokenizer" in state):
             raise DataError(
                 f"the data are {'texts' if data.is_text else 'series'}, but training was on "
-                f"{'texts' if 'tokenizer' in state else 'series'}. Give the kind that was learned."
+                f"{'texts' if 'tokenizer' in state else 'series'}. Give the kind of the training data."
             )
         if data.is_text:
             tokenizer = vocabulary.from_state(state["tokenizer"])
@@ -125,7 +128,7 @@ class Classify(Recipe[Labelled]):
         for sequence in data.sequences:
             if np.shape(sequence)[1:] != mean.shape:
                 raise DataError(
-                    f"a series has {np.shape(sequence)[1]} features; training was on {mean.size}. Give the same ones."
+                    f"a series has {np.shape(sequence)[1]} features; training had {mean.size}. Give the same ones."
                 )
         scaled = (
             (np.asarray(sequence)[:, order] - mean) / deviation
@@ -150,7 +153,7 @@ class Classify(Recipe[Labelled]):
         return Loss(F.cross_entropy(scores, batch["labels"], reduction="sum"), len(scores))
 
     def _probabilities(self, model: nn.Module, state: State, data: Labelled) -> tuple[Tensor, Tensor]:
-        """(N, labels), and the true labels (N,)."""
+        """The probabilities (N, K) of the labels, and the true labels (N,)."""
         examples = self.examples(data, state)
         rows = answers(self, examples, lambda batch: model(batch["sequences"], batch["lengths"]).softmax(-1))
         return torch.stack(rows), torch.tensor([label for _, label in examples])
@@ -165,7 +168,7 @@ class Classify(Recipe[Labelled]):
         }
 
     def predict(self, model: nn.Module, state: State, data: Labelled) -> pd.DataFrame:
-        """The most probable label, in the column `label`, and the probability of each, in a column of its name."""
+        """A column `label` with the most probable label, and one column with the probability of each label."""
         probabilities, _ = self._probabilities(model, state, replace(data, labels=None))
         likeliest = [state["labels"][index] for index in probabilities.argmax(-1).tolist()]
         table = pd.DataFrame(probabilities.numpy(), columns=_columns(state["labels"]))
@@ -180,7 +183,7 @@ class Classify(Recipe[Labelled]):
 
 
 def _columns(labels: Sequence[read_labelled.Label]) -> list[read_labelled.Label]:
-    """Names for the probabilities: those of the labels, but for one that is called as the column of the answers is."""
+    """Column names for the probabilities: the labels, except one equal to the name of the answer column."""
     taken, found = {ANSWER, *map(str, labels)}, list(labels)
     for index, label in enumerate(labels):
         if label == ANSWER:
@@ -192,11 +195,13 @@ def _columns(labels: Sequence[read_labelled.Label]) -> list[read_labelled.Label]
 
 
 def _order(names: Sequence[str], learned: Sequence[str]) -> Sequence[int] | slice:
-    """Where the features that were learned stand among those that came."""
+    """The positions of the learned features among the given ones."""
     if not names or not learned:
         return slice(None)
     if missing := [name for name in learned if name not in names]:
-        raise DataError(f"the column {missing[0]!r} that training had is missing; there is {', '.join(names)}.")
+        raise DataError(f"the column {missing[0]!r} of the training data is missing. Found: {', '.join(names)}.")
     if new := [name for name in names if name not in learned]:
-        raise DataError(f"the column {new[0]!r} was not there in training, which had {', '.join(learned)}. Remove it.")
+        raise DataError(
+            f"the column {new[0]!r} is not in the training data, which had {', '.join(learned)}. Remove it."
+        )
     return [names.index(name) for name in learned]

@@ -1,1 +1,1 @@
-"""The commands, and what they print."""
+"""The commands of the recipes, and the tables that they print."""

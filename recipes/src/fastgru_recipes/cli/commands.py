@@ -1,6 +1,6 @@
-"""The commands of `fastgru` that train and use recipes; flags come from the recipes' own dataclasses.
+"""The commands of `fastgru` that train and use recipes. Their options are the fields of the recipes' dataclasses.
 
-Recipes import torch and Lightning, so they are imported when a command runs, or is asked for its help.
+Recipes import torch and Lightning, so they are imported only when a command runs or prints its help.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from fastgru_recipes.cli.run_examples import Outcome
     from fastgru_recipes.recipe import Recipe
 
-DataFile = Annotated[Path, typer.Option(help="File to learn from; docs/tutorials says what is in it.")]
-RunDirectory = Annotated[Path, typer.Argument(help="A run directory that fastgru train made.")]
+DataFile = Annotated[Path, typer.Option(help="File with the training data; docs/tutorials describes the formats.")]
+RunDirectory = Annotated[Path, typer.Argument(help="A run directory made by fastgru train.")]
 
 app = typer.Typer()
 
 
 def add_commands(to: typer.Typer) -> None:
-    """Adds the commands to those of `fastgru`, and what they need to what `fastgru info` knows."""
+    """Adds the commands to those of `fastgru`, and their requirements to `fastgru info`."""
     KNOWN_EXTRAS.update(EXTRAS)
     to.add_typer(app)
 
@@ -46,7 +46,7 @@ def add_commands(to: typer.Typer) -> None:
 
 
 class _Recipes(TyperGroup):
-    """One command for each recipe, made when it is needed."""
+    """One command for each recipe, created when it is needed."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(RECIPES)
@@ -69,16 +69,16 @@ app.add_typer(
 
 
 def _train_command(kind: type[Recipe[Any]]) -> Callable[..., None]:
-    """A function with one keyword for each field of the recipe, from which Typer makes the flags."""
+    """A function with one keyword for each field of the recipe. Typer makes the options from its signature."""
 
     def command(
         data: DataFile,
-        out: Annotated[Path, typer.Option(file_okay=False, help="Run directory to make.")],
+        out: Annotated[Path, typer.Option(file_okay=False, help="Run directory to create.")],
         validation_data: Annotated[
-            Path | None, typer.Option(help="Chooses the best epoch, instead of a share.")
+            Path | None, typer.Option(help="File that chooses the best epoch. Default: a fraction of --data.")
         ] = None,
-        test_data: Annotated[Path | None, typer.Option(help="Scored once, at the end.")] = None,
-        resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")] = False,
+        test_data: Annotated[Path | None, typer.Option(help="File that is scored once, at the end.")] = None,
+        resume: Annotated[bool, typer.Option("--resume", help="Continue the interrupted run in --out.")] = False,
         devices: Annotated[int, typer.Option(min=1, help="Processes that share each batch.")] = 1,
         tensorboard: Annotated[
             bool, typer.Option("--tensorboard", help="Write logs for TensorBoard to --out.")
@@ -100,7 +100,7 @@ def _train_command(kind: type[Recipe[Any]]) -> Callable[..., None]:
 
 def _flag(each: Field[Any], hint: Any) -> inspect.Parameter:
     default: Any = each.default
-    if get_origin(hint) is tuple:  # as one text with commas
+    if get_origin(hint) is tuple:  # as one comma-separated string
         hint, default = str, ",".join(map(str, default))
     bounds = {"min": each.metadata["least"], "max": each.metadata["most"]} if hint in (int, float) else {}
     described = Annotated[hint, typer.Option(help=each.metadata["help"], **bounds)]
@@ -109,16 +109,16 @@ def _flag(each: Field[Any], hint: Any) -> inspect.Parameter:
 
 @contextmanager
 def _beside_the_first() -> Iterator[None]:
-    """Where the first of several processes ends the others end with it, and leave it to tell why."""
+    """If the first of several processes ends, the others end with it, and only the first one prints the reason."""
     if interruption.is_first_process():
         yield
         return
     try:
         yield
     except TrainingInterrupted as error:
-        raise typer.Exit from error  # without an error, for which Lightning would kill the first
+        raise typer.Exit from error  # without an error, because on an error Lightning kills the first process
     except RuntimeError:
-        time.sleep(2)  # where the first has ended this one is over before that
+        time.sleep(2)  # if the first process has ended, this one is ended before that
         raise
 
 
@@ -151,10 +151,10 @@ def _train(recipe: Recipe[Any], files: dict[str, Path | None], out: Path, resume
 @app.command()
 def predict(
     directory: RunDirectory,
-    data: Annotated[Path, typer.Option(help="File of the form that training took; answers may be missing.")],
-    out: Annotated[Path | None, typer.Option(dir_okay=False, help="CSV file; printed when left out.")] = None,
+    data: Annotated[Path, typer.Option(help="File in the format of the training data; answers may be missing.")],
+    out: Annotated[Path | None, typer.Option(dir_okay=False, help="CSV file. Default: standard output.")] = None,
 ) -> None:
-    """Answers of a trained recipe, as CSV."""
+    """Predict with a trained recipe, and write CSV."""
     with one_sentence():
         need(PACKAGE, "fastgru predict")
         from fastgru.atomic_files import atomic_write
@@ -174,16 +174,18 @@ def predict(
 @app.command()
 def generate(
     directory: RunDirectory,
-    prompt: Annotated[str, typer.Option(help="Text to go on from.")] = "",
-    length: Annotated[int, typer.Option(min=1, help="Tokens to write.")] = 500,
+    prompt: Annotated[str, typer.Option(help="Text to continue.")] = "",
+    length: Annotated[int, typer.Option(min=1, help="Number of tokens to generate.")] = 500,
     temperature: Annotated[
-        float, typer.Option(min=0, help="0 takes the most probable token; 1 draws as learned.")
+        float, typer.Option(min=0, help="0 takes the most probable token; 1 draws from the learned distribution.")
     ] = 0.8,
-    top_k: Annotated[int, typer.Option(min=0, help="Draw from this many tokens; 0 from all.")] = 0,
-    top_p: Annotated[float, typer.Option(min=0, max=1, help="Draw from the likeliest tokens of this share.")] = 1.0,
-    seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
+    top_k: Annotated[int, typer.Option(min=0, help="Draw from this many of the most probable tokens; 0 for all.")] = 0,
+    top_p: Annotated[
+        float, typer.Option(min=0, max=1, help="Draw from the fewest tokens with this total probability.")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 0,
 ) -> None:
-    """Text from a trained recipe `generate`, printed as it is written."""
+    """Generate text with a trained recipe `generate`, and print it piece by piece."""
     with one_sentence():
         need(PACKAGE, "fastgru generate")
         from fastgru_recipes.generate.recipe import Generate
@@ -191,7 +193,9 @@ def generate(
 
         trained = Trained.load(directory)
         if not isinstance(trained.recipe, Generate):
-            raise ArgumentError(f"{directory} is a run of {trained.recipe.name}; only one of generate writes text.")
+            raise ArgumentError(
+                f"{directory} is a run of {trained.recipe.name}; only a run of generate can generate text."
+            )
         drawn: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
         pieces = trained.recipe.sample(trained.model, trained.state, prompt, length, **drawn)
         write(prompt)
@@ -203,11 +207,11 @@ def generate(
 @app.command()
 def evaluate(
     directory: RunDirectory,
-    data: Annotated[Path, typer.Option(help="File of the form that training took, with answers.")],
+    data: Annotated[Path, typer.Option(help="File in the format of the training data, with answers.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-    plots: Annotated[Path | None, typer.Option(file_okay=False, help="Draw the recipe's pictures into this.")] = None,
+    plots: Annotated[Path | None, typer.Option(file_okay=False, help="Directory for the recipe's plots.")] = None,
 ) -> None:
-    """Scores of a trained recipe on other data."""
+    """Score a trained recipe on other data."""
     with one_sentence():
         need(PACKAGE, "fastgru evaluate")
         from fastgru_recipes import read_files
@@ -234,15 +238,15 @@ def evaluate(
 @app.command()
 def example(
     recipe: Annotated[str, typer.Argument(help=f"One of {', '.join(RECIPES)}.")],
-    name: Annotated[str | None, typer.Argument(help="Which data; the recipe's first when left out.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Name of the example data. Default: the recipe's first.")] = None,
     out: Annotated[
-        Path | None, typer.Option(file_okay=False, help="Run directory; example-RECIPE-NAME by default.")
+        Path | None, typer.Option(file_okay=False, help="Run directory. Default: example-RECIPE-NAME.")
     ] = None,
-    full: Annotated[bool, typer.Option("--full", help="All of the data and a larger network.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Use all of the data and a larger network.")] = False,
     layer: Annotated[Literal["fastgru", "torch", "lstm"], typer.Option(help="The recurrent layer.")] = "fastgru",
-    seed: Annotated[int, typer.Option(min=0, help="Of weights and batches.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of weights and batches.")] = 0,
 ) -> None:
-    """Train a recipe on real data that are here already, beside its baselines."""
+    """Train a recipe on example data, and compare it with baselines."""
     with one_sentence():
         need(PACKAGE, "fastgru example")
         need(EXAMPLES, "fastgru example")
@@ -263,12 +267,12 @@ def example(
 
 @app.command()
 def examples(
-    out: Annotated[Path, typer.Option(file_okay=False, help="Directory for one run directory each.")] = Path(
+    out: Annotated[Path, typer.Option(file_okay=False, help="Directory for the run directories.")] = Path(
         "examples-output"
     ),
-    stock: Annotated[bool, typer.Option("--stock/--no-stock", help="Train each once more on torch.nn.GRU.")] = True,
+    stock: Annotated[bool, typer.Option("--stock/--no-stock", help="Train each example with torch.nn.GRU too.")] = True,
 ) -> None:
-    """All examples, one table; fails when a baseline is not beaten."""
+    """Run all examples and print one table. Fails if an example does not beat its baselines."""
     with one_sentence():
         need(PACKAGE, "fastgru examples")
         need(EXAMPLES, "fastgru examples")
@@ -302,12 +306,16 @@ def _judge(outcomes: Sequence[Outcome], console: Console) -> None:
 def compare(
     other: Annotated[Literal["lstm", "torch"], typer.Argument(help="torch.nn.LSTM, or torch.nn.GRU.")],
     recipe: Annotated[str, typer.Option(help=f"One of {', '.join(RECIPES)}.")],
-    data: Annotated[Path | None, typer.Option(help="Your file; the recipe's example when left out.")] = None,
-    test_data: Annotated[Path | None, typer.Option(help="Scored at the end; a share of --data when left out.")] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Runs of each, to see how far scores scatter.")] = 1,
+    data: Annotated[Path | None, typer.Option(help="Your file. Default: the recipe's example data.")] = None,
+    test_data: Annotated[
+        Path | None, typer.Option(help="File that is scored at the end. Default: a fraction of --data.")
+    ] = None,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Number of runs of each layer, to see the spread of the scores.")
+    ] = 1,
     option: Annotated[list[str] | None, typer.Option(help="Option of the recipe, such as hidden=128.")] = None,
 ) -> None:
-    """The GRU beside another layer of the same hidden size: parameters, seconds, score.
+    """Compare the GRU with another layer of the same hidden size: parameters, seconds, score.
 
     An LSTM has four gates where a GRU has three, so the GRU's layers have 3/4 of its parameters.
     """
@@ -320,7 +328,7 @@ def compare(
         given = dict(_pair(kind, text) for text in option or ())
         if data is None:
             if test_data is not None:
-                raise ArgumentError(f"--test-data {test_data} is given without --data: name the file to learn from.")
+                raise ArgumentError(f"--test-data {test_data} is given without --data: give the training data too.")
             need(EXAMPLES, "fastgru compare without --data")
             chosen = run_examples.find_set(recipe, None)
             configured, metric = run_examples.configured(recipe, chosen, **given), chosen.metric or kind.metric
@@ -337,7 +345,7 @@ def compare(
 
 
 def _pair(kind: type[Recipe[Any]], text: str) -> tuple[str, Any]:
-    """An option's name, and its value in the type that the recipe has for it."""
+    """The name of an option, and its value converted to the type of the recipe's field."""
     name, equals, value = text.partition("=")
     if not equals:
         raise ArgumentError(f"--option {text!r} is not of the form name=value, such as hidden=128.")
@@ -349,4 +357,6 @@ def _pair(kind: type[Recipe[Any]], text: str) -> tuple[str, Any]:
     try:
         return name, hints[name](value)
     except ValueError as error:
-        raise ArgumentError(f"option {name}={value!r} is no {hints[name].__name__}.") from error
+        raise ArgumentError(
+            f"option {name}={value!r} is not {'an' if hints[name] is int else 'a'} {hints[name].__name__}."
+        ) from error

@@ -1,4 +1,4 @@
-"""What the recipes' commands share: what they need, errors and warnings in one sentence, printing of texts."""
+"""Common code of the recipes' commands: requirements, short errors and warnings, printing of texts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.console import Console
 from fastgru.cli import console
 from fastgru_recipes.errors import CutWarning, RunWarning
 
-# What to install -> the packages that it brings, as `fastgru.cli.console.EXTRAS` has them.
+# Requirement -> the packages that it installs, like `fastgru.cli.console.EXTRAS`.
 PACKAGE, EXAMPLES, SKTIME = "fastgru-recipes", "fastgru-recipes[examples]", "fastgru-recipes[sktime]"
 EXTRAS = {
     PACKAGE: (
@@ -38,14 +38,14 @@ EXTRAS = {
 
 @contextmanager
 def one_sentence() -> Iterator[None]:
-    """Errors and our own warnings are told in a sentence."""
+    """Prints errors and our own warnings as one sentence."""
     with console.one_sentence() as errors, _short_warnings(errors):
         yield
 
 
 @contextmanager
 def _short_warnings(console: Console) -> Iterator[None]:
-    """Our own warnings without file and line, which say nothing to who works on the command line."""
+    """Prints our own warnings without file and line, which do not help on the command line."""
     show = warnings.showwarning
 
     def shown(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
@@ -60,13 +60,13 @@ def _short_warnings(console: Console) -> Iterator[None]:
 
 
 def write(text: str) -> None:
-    """Prints a text as it is, at once; says so where the output has no letters for some of it."""
+    """Prints a text immediately, with a warning if the output's encoding lacks some of its characters."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     try:
         text.encode(encoding)
     except UnicodeEncodeError as error:
         letter = error.object[error.start]
-        said = f"The output's encoding, {encoding}, has no {letter!a}: others stand in for what it lacks."
+        said = f"The output's encoding, {encoding}, has no {letter!a}: similar characters replace missing ones."
         Console(stderr=True).print(said, style="yellow", markup=False, highlight=False, soft_wrap=True)
     sys.stdout.write(text)
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""Recipes on real data, beside their baselines and beside torch's layers."""
+"""Runs of the example data: training, scores of baselines, and comparison with torch's layers."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from fastgru_recipes.training.train import train
 
 @dataclass(frozen=True)
 class Result:
-    """One training run.
+    """The result of one training run.
 
     Attributes:
         layer: "fastgru", "torch" or "lstm".
-        score: the recipe's metric on the test part.
-        seconds: of training.
-        parameters: of the network.
-        recurrent: those of its recurrent layers.
-        scores: all that the recipe measures, by name.
+        score: the metric on the test part.
+        seconds: the training time.
+        parameters: the number of parameters of the network.
+        recurrent: the number of parameters of its recurrent layers.
+        scores: all scores of the recipe, by name.
     """
 
     layer: str
@@ -38,14 +38,14 @@ class Result:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of an example.
+    """The result of an example.
 
     Attributes:
-        recipe: its options.
-        data: the set's name.
-        metric: what is judged.
-        baselines: scores by the name of the baseline and by their own.
-        results: one for each layer.
+        recipe: the recipe with its options.
+        data: the name of the example set.
+        metric: the score that is compared.
+        baselines: the scores of each baseline, by name.
+        results: the result of each layer.
     """
 
     recipe: Recipe[Any]
@@ -56,37 +56,37 @@ class Outcome:
 
     @property
     def best_baseline(self) -> tuple[str, float]:
-        """The one that is hardest to beat."""
+        """The name and the score of the best baseline."""
         choose = max if self.recipe.higher_is_better else min
         judged = {name: scores[self.metric] for name, scores in self.baselines.items()}
         return choose(judged.items(), key=lambda item: item[1])
 
     @property
     def beats_baselines(self) -> bool:
-        """Whether the first result, ours, is better than every baseline."""
+        """Whether the first result is better than every baseline."""
         ours, (_, best) = self.results[0].score, self.best_baseline
         return ours > best if self.recipe.higher_is_better else ours < best
 
 
 def find_set(recipe: str, name: str | None) -> ExampleSet:
-    """The set of that name, or the recipe's first."""
-    recipe_class(recipe)  # says which recipes there are
+    """The example set of that name, or the recipe's first one."""
+    recipe_class(recipe)  # raises for an unknown recipe
     known = {each.name: each for each in sets(recipe)}
     if name is None:
         return next(iter(known.values()))
     if name not in known:
-        raise ArgumentError(f"recipe {recipe} has no example {name!r}. There is {', '.join(known)}.")
+        raise ArgumentError(f"recipe {recipe} has no example {name!r}. Known: {', '.join(known)}.")
     return known[name]
 
 
 def packaged_examples() -> Iterator[tuple[str, ExampleSet]]:
-    """Every example whose data come with this package and its extra `examples`, with its recipe's name."""
+    """All examples whose data come with this package and its extra `examples`, each with its recipe's name."""
     for recipe in RECIPES:
         yield from ((recipe, each) for each in sets(recipe) if each.is_packaged)
 
 
 def configured(recipe: str, example: ExampleSet, full: bool = False, **options: Any) -> Recipe[Any]:
-    """The recipe with the options of an example, and those given here on top."""
+    """The recipe with the options of an example; `options` override them."""
     settings = {**example.options, **(example.full_options if full else {}), **options}
     return recipe_class(recipe)(**settings)
 
@@ -94,7 +94,7 @@ def configured(recipe: str, example: ExampleSet, full: bool = False, **options: 
 def train_once(
     recipe: Recipe[Any], parts: Parts, metric: str, directory: Path | None = None, progress: bool = False
 ) -> tuple[Result, Trained]:
-    """One run on the parts of an example, or of a user's data."""
+    """Trains once on the parts of an example or of a user's data."""
     trained = train(
         recipe, parts.training, validation=parts.validation, test=parts.test, directory=directory, progress=progress
     )
@@ -112,15 +112,15 @@ def run_example(
     directory: Path | None = None,
     progress: bool = False,
 ) -> Outcome:
-    """An example on one layer after another, all else equal.
+    """Runs an example with one layer after another, all else equal.
 
     Args:
-        recipe: from `configured`.
-        example: the set.
-        layers: the first one is judged against the baselines, and kept in `directory`.
-        full: all of the data.
-        directory: becomes a run directory.
-        progress: show bars.
+        recipe: the result of `configured`.
+        example: the example set.
+        layers: the layers. The first one is compared with the baselines and kept in `directory`.
+        full: use all of the data.
+        directory: the run directory to make. Default: nothing is kept.
+        progress: show progress bars.
     """
     parts = example.load(recipe, full)
     metric = example.metric or recipe.metric

@@ -1,4 +1,4 @@
-"""What the commands of the recipes print: scores, parameters and seconds side by side."""
+"""The tables that the recipes' commands print: scores, parameters and training times."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from fastgru_recipes.training.run_directory import Trained
 
 UNDEFINED = (
-    "MASE divides by the error of saying what was one season before. A series that repeats exactly has none: MASE is "
-    "undefined there (nan), and means leave that series out."
+    "MASE divides by the error of the seasonal naive forecast. It is undefined (nan) for a series that repeats "
+    "exactly, and means exclude such a series."
 )
 LAYER_NAMES = {"fastgru": "fastgru.GRU", "torch": "torch.nn.GRU", "lstm": "torch.nn.LSTM"}
 
 
 def scores_table(figures: Mapping[str, float], of: str, title: str | None = None) -> Table:
-    """A row for each score of what `of` names."""
+    """A table with one row for each score; `of` is the title of the column."""
     table = Table("", of, title=title, caption=_note([figures]))
     for name, value in figures.items():
         table.add_row(name, f"{value:.4g}")
@@ -30,13 +30,13 @@ def scores_table(figures: Mapping[str, float], of: str, title: str | None = None
 
 
 def _note(scores: Sequence[Mapping[str, float]]) -> str | None:
-    """What stands below a table with a score that is undefined for a series."""
+    """The caption of a table with a score that is undefined for a series."""
     is_undefined = any("series_without_MASE" in each or isnan(each.get("MASE", 0.0)) for each in scores)
     return UNDEFINED if is_undefined else None
 
 
 def run_table(trained: Trained, directory: str) -> Table:
-    """Scores of a run that has ended, and what it took."""
+    """The scores, epochs, parameters and seconds of a finished run."""
     metrics = trained.metrics
     table = scores_table(
         metrics["scores"], f"on the {metrics['scored_on']} part", f"{trained.recipe.name} in {directory}"
@@ -49,7 +49,7 @@ def run_table(trained: Trained, directory: str) -> Table:
 
 
 def baselines_table(outcome: Outcome) -> Table:
-    """An example and what it must beat."""
+    """The result of an example next to its baselines."""
     best = "higher" if outcome.recipe.higher_is_better else "lower"
     others = [name for name in outcome.results[0].scores if name != outcome.metric]
     caption = _note([*outcome.baselines.values(), *(result.scores for result in outcome.results)])
@@ -65,10 +65,10 @@ def baselines_table(outcome: Outcome) -> Table:
 
 
 def examples_table(outcomes: Sequence[Outcome]) -> Table:
-    """All examples: a row each, with the best of its baselines."""
+    """A table of all examples, each with the best of its baselines."""
     table = Table(
         *("recipe", "data", Column("metric", no_wrap=True), "best baseline"),
-        *("fastgru.GRU", "torch.nn.GRU", "seconds", "of stock", "ratio"),
+        *("fastgru.GRU", "torch.nn.GRU", "seconds", "of torch", "ratio"),
     )
     for outcome in outcomes:
         ours, *others = outcome.results
@@ -93,7 +93,7 @@ def examples_table(outcomes: Sequence[Outcome]) -> Table:
 
 
 def comparison_table(results: Sequence[Result], metric: str) -> Table:
-    """Runs of ours and of another layer in turns: a row each, the means, and ours beside the other's."""
+    """A table of alternating runs of ours and of another layer, with the means and their ratios."""
     columns = ("", "parameters of the layers", "of the network", "training, seconds", metric)
     table = Table(*columns, caption=_note([result.scores for result in results]))
     for result in results:

@@ -1,4 +1,4 @@
-"""The recipes with scikit-learn's habits: options in the constructor, fit, predict, score, clone, pickle."""
+"""The recipes as scikit-learn estimators."""
 
 from fastgru_recipes.estimators.forecaster import Forecaster
 from fastgru_recipes.estimators.generator import Generator

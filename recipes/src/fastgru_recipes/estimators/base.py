@@ -1,4 +1,4 @@
-"""What the estimators share: options in the constructor, fit, save and load, with scikit-learn's habits."""
+"""The base class of the estimators: options in the constructor, fit, save and load."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """What the estimators share. The options of the constructor are the fields of the recipe, by keyword.
+    """Base class of the estimators. The keyword arguments of the constructor are the fields of the recipe.
 
     Attributes:
-        trained_: what `fit` learned: recipe, state, model, history, metrics.
+        trained_: the result of `fit`: recipe, state, model, history, metrics.
     """
 
     recipe: ClassVar[type[Recipe[Any]]]
@@ -41,30 +41,30 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         place = None if directory is None else Path(directory)
         try:
             self.trained_ = train(self.recipe(**self.get_params()), data, directory=place, progress=progress)
-        except TrainingInterrupted as error:  # searches over options go on after an error, but must not after Ctrl-C
+        except TrainingInterrupted as error:  # a search continues after an error, but must stop on Ctrl-C
             raise KeyboardInterrupt(str(error)) from error
         return self
 
     def _parts(self) -> tuple[Any, Any, Any]:
-        """Recipe, network and state, once there are any."""
+        """Recipe, network and state. Raises NotFittedError before `fit`."""
         check_is_fitted(self, "trained_")
         return self.trained_.recipe, self.trained_.model, self.trained_.state
 
     @property
     def history_(self) -> pd.DataFrame:
-        """A row of figures for each epoch."""
+        """A table with one row of figures for each epoch."""
         self._parts()
         return self.trained_.history
 
     def save(self, directory: Path | str) -> None:
-        """Writes a run directory, which the commands of `fastgru` take too; nothing in it is a pickle."""
+        """Writes a run directory, which the commands of `fastgru` can use too. It contains no pickles."""
         self._parts()
         check_directory(Path(directory), resume=False)
         self.trained_.save(Path(directory))
 
     @classmethod
     def load(cls, directory: Path | str) -> Self:
-        """Reads a run directory, of `save` or of the command line."""
+        """Reads a run directory that `save` or the command line made."""
         trained = Trained.load(Path(directory))
         if not isinstance(trained.recipe, cls.recipe):
             raise RunError(f"{directory} is a run of {trained.recipe.name}; {cls.__name__} is for {cls.recipe.name}.")
@@ -74,13 +74,13 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         return estimator
 
     def _restore(self) -> None:
-        """Sets what `fit` sets besides `trained_`."""
+        """Sets the attributes that `fit` sets in addition to `trained_`."""
 
 
 class Scored(Estimator):
-    """Estimators whose input is no array of numbers: a table of times, a text, sentences.
+    """Base class of estimators whose input is not a numeric array: a table with times, a text, sentences.
 
-    Their score is greater where the estimator is better, as scikit-learn wants it.
+    A higher score is better, as scikit-learn requires.
     """
 
     def __sklearn_tags__(self) -> Any:
@@ -97,7 +97,7 @@ class Scored(Estimator):
 
 
 def _constructor(recipe: type[Recipe[Any]]) -> Any:
-    """An `__init__` that keeps the recipe's options as they come: scikit-learn has them checked by `fit`."""
+    """An `__init__` that stores the recipe's options unchecked: by scikit-learn's convention `fit` checks them."""
     defaults = {each.name: each.default for each in fields(recipe)}
 
     def __init__(self: Estimator, **options: Any) -> None:  # noqa: N807
@@ -111,5 +111,5 @@ def _constructor(recipe: type[Recipe[Any]]) -> Any:
     signature = inspect.Signature([inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD), *own])
     __init__.__signature__ = signature  # type: ignore[attr-defined]
     helps = [f"    {each.name}: {each.metadata['help']} Default: {each.default!r}." for each in fields(recipe)]
-    __init__.__doc__ = "\n".join(["Options, each by its name; `fit` checks them.", "", "Args:", *helps])
+    __init__.__doc__ = "\n".join(["All options are keyword arguments; `fit` checks them.", "", "Args:", *helps])
     return __init__

@@ -1,4 +1,4 @@
-"""The recipe `forecast` with scikit-learn's habits."""
+"""The recipe `forecast` as a scikit-learn estimator."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class Forecaster(Scored, recipe="forecast"):
-    """The next values of one or many time series, with quantiles.
+    """Forecasts of one or many time series, with quantiles.
 
-    Tables are as `fastgru train forecast` reads them: a column of times, one or more of values, and perhaps one of
-    names. A Series, or a table without the column of times, has its times in a DatetimeIndex; the one column beside
-    them may have any name.
+    Tables have the format of `fastgru train forecast`: a column of times, one or more columns of values, and an
+    optional column of series names. A Series, or a table without a column of times, has its times in a DatetimeIndex;
+    its single column may have any name.
 
     Example:
         >>> import numpy as np, pandas as pd
@@ -41,18 +41,18 @@ class Forecaster(Scored, recipe="forecast"):
         directory: Path | str | None = None,
         progress: bool = False,
     ) -> Self:
-        """Learns from a table or Series.
+        """Trains on a table or Series.
 
         Args:
             X: DataFrame, Series with a DatetimeIndex or PeriodIndex, or TimeSeries of Darts.
-            y: there for scikit-learn alone.
-            directory: becomes a run directory; nothing is kept when left out.
-            progress: show bars.
+            y: ignored; it exists for scikit-learn.
+            directory: the run directory to make. Default: nothing is kept.
+            progress: show progress bars.
 
         Raises:
-            DataError: a ValueError, for columns, times or values that cannot be learned from, with row and column.
+            DataError: a ValueError, for columns, times or values that cannot be used, with row and column.
             ArgumentError: a ValueError, for an option outside its bounds.
-            RunError: for a directory that exists and is not empty.
+            RunError: if the directory exists and is not empty.
         """
         panel = self._panel(X)
         self._fit(panel, directory, progress)
@@ -60,31 +60,31 @@ class Forecaster(Scored, recipe="forecast"):
         return self
 
     def predict(self, X: Any = None, horizon: int | None = None) -> pd.DataFrame:
-        """Quantiles of the next steps.
+        """Quantiles of the next steps of each series.
 
         Args:
-            X: what to go on from, in a form that `fit` takes; what was learned from when left out. Columns known ahead
-                have rows for the future, whose values are missing.
-            horizon: steps, up to the option of that name, which is taken when left out.
+            X: the data to continue, in a form that `fit` takes. Default: the training data. Columns known in advance
+                need rows for the future, in which the values are missing.
+            horizon: the number of steps, at most the option of that name, which is the default.
 
         Returns:
-            A row for each series and step: `series`, `time`, and `q0.1` and so on in the units of the values.
+            A row for each series and step with the columns `series`, `time`, and `q0.1` and so on, in the units of X.
 
         Raises:
             NotFittedError: before `fit`.
-            DataError: for a table that does not fit what was learned.
-            ArgumentError: for a horizon that was not learned.
+            DataError: for a table that does not fit the training data.
+            ArgumentError: for a longer horizon than the learned one.
         """
         recipe, model, state = self._parts()
         if horizon is not None and (not isinstance(horizon, (int, np.integer)) or not 1 <= horizon <= recipe.horizon):
-            raise ArgumentError(f"horizon={horizon} is not between 1 and {recipe.horizon}, what was learned.")
+            raise ArgumentError(f"horizon={horizon} is not between 1 and the learned horizon, {recipe.horizon}.")
         if X is None and not hasattr(self, "panel_"):
-            raise ArgumentError("a loaded forecaster keeps no data: give the table to go on from, predict(table).")
+            raise ArgumentError("a loaded forecaster has no data: give the table to continue, predict(table).")
         table: pd.DataFrame = recipe.predict(model, state, self.panel_ if X is None else self._panel(X), horizon)
         return table
 
     def score(self, X: Any, y: None = None) -> float:
-        """Minus the MASE of a rolling back-test; the first `context` values of each series are history."""
+        """Minus the MASE of a rolling backtest. The first `context` values of each series are history."""
         return self._score(self._panel(X))
 
     def _panel(self, table: Any) -> Panel:

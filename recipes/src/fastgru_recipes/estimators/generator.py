@@ -1,4 +1,4 @@
-"""The recipe `generate` with scikit-learn's habits."""
+"""The recipe `generate` as a scikit-learn estimator."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Generator(Scored, recipe="generate"):
-    """Text like a text.
+    """Generation of text in the style of a text.
 
     Example:
         >>> from fastgru_recipes import Generator
@@ -31,40 +31,40 @@ class Generator(Scored, recipe="generate"):
         directory: Path | str | None = None,
         progress: bool = False,
     ) -> Self:
-        """Learns from a text, or from texts that are joined by newlines.
+        """Trains on a text, or on texts that are joined by newlines.
 
         Args:
             X: the text or texts.
-            y: there for scikit-learn alone.
-            directory: becomes a run directory; nothing is kept when left out.
-            progress: show bars.
+            y: ignored; it exists for scikit-learn.
+            directory: the run directory to make. Default: nothing is kept.
+            progress: show progress bars.
 
         Raises:
-            DataError: a ValueError, for what is no text, or too little of it.
-            RunError: for a directory that exists and is not empty.
+            DataError: a ValueError, for values that are not texts, or for too little text.
+            RunError: if the directory exists and is not empty.
         """
         return self._fit(inputs.one_text(X), directory, progress)
 
     def generate(self, prompt: str = "", length: int = 500, **drawing: Any) -> str:
-        """Goes on from a prompt.
+        """Generates text after a prompt.
 
         Args:
-            prompt: may be empty.
-            length: tokens to write.
-            **drawing: temperature, top_k, top_p and seed, as `Generate.sample` has them.
+            prompt: the text to continue; may be empty.
+            length: the number of tokens to generate.
+            **drawing: `temperature`, `top_k`, `top_p` and `seed` of `Generate.sample`.
 
         Returns:
-            What was written, without the prompt.
+            The generated text, without the prompt.
 
         Raises:
-            ArgumentError: a ValueError, for a value that makes no sense.
+            ArgumentError: a ValueError, for a value outside its range.
         """
         recipe, model, state = self._parts()
         return "".join(recipe.sample(model, state, prompt, length, **drawing))
 
     def predict(self, X: Sequence[str], length: int = 100, **drawing: Any) -> list[str]:
-        """What follows each prompt."""
-        self._parts()  # which raises where there is nothing fitted
+        """The text generated after each prompt."""
+        self._parts()  # raises before `fit`
         return [self.generate(prompt, length, **drawing) for prompt in read_files.require_texts(X, "prompt")]
 
     def score(self, X: str | Sequence[str], y: None = None) -> float:

@@ -1,4 +1,4 @@
-"""What Python hands to the estimators, checked and brought into the form that recipes read."""
+"""Checks of the estimators' arguments, and their conversion to the data of recipes."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from fastgru_recipes.errors import DataError
 from fastgru_recipes.tag.read_tagged import Tagged
 from fastgru_recipes.translate.recipe import Pairs
 
-SequencesLike = Iterable[str] | Iterable[NDArray[Any]] | NDArray[Any]  # or tables, which have no types
+SequencesLike = Iterable[str] | Iterable[NDArray[Any]] | NDArray[Any]  # or tables, which have no type hints
 
 
 def sequences(given: Any) -> Labelled | None:
-    """Texts, or series of any lengths; None for one array (N, T) or one table, whose rows are series of equal length.
+    """Texts or series. None for one array (N, T) or one table, whose rows are series of equal length.
 
     Raises:
-        DataError: for what is neither, by the number of the sequence.
+        DataError: for other values, with the number of the sequence.
     """
     if isinstance(given, (str, bytes)):
         raise DataError(f"X is one {type(given).__name__}; give a list of texts, [X].")
-    if isinstance(given, (Mapping, Set)) and not hasattr(given, "shape"):  # a sparse matrix may be one, too
+    if isinstance(given, (Mapping, Set)) and not hasattr(given, "shape"):  # a sparse matrix may be one
         raise DataError(f"X is {type(given).__name__}; give a list of texts or of series.")
     if _holds_texts(given):
         return Labelled(read_files.require_texts(given, "text"), None)
     if not hasattr(given, "__iter__") or isinstance(given, pd.DataFrame) or getattr(given, "ndim", 1) in (0, 2):
         return None
     if not (items := list(given)):
-        raise DataError("X has no sequences. Give one at least.")
+        raise DataError("X has no sequences. Give at least one.")
     if any(isinstance(item, str) for item in items):
         return Labelled(read_files.require_texts(items, "text"), None)
     if not all(np.ndim(item) for item in items):
-        return None  # one row of numbers, which scikit-learn explains
+        return None  # one row of numbers, for which scikit-learn raises
     names = [[*map(str, item.columns)] if isinstance(item, pd.DataFrame) else [] for item in items]
     for number, (item, found) in enumerate(zip(items, names, strict=True), start=1):
         if sorted(found) != sorted(names[0]):
@@ -50,14 +50,14 @@ def sequences(given: Any) -> Labelled | None:
 
 
 def _holds_texts(given: Any) -> bool:
-    """Whether this is a table, or an array of two dimensions, with a text in it."""
+    """Whether this is a table or a two-dimensional array that contains a text."""
     if isinstance(given, pd.DataFrame):
         return any(isinstance(value, str) for name in range(given.shape[1]) for value in given.iloc[:, name])
     return isinstance(given, np.ndarray) and given.ndim == 2 and any(isinstance(value, str) for value in given.flat)
 
 
 def is_rows(given: Any) -> bool:
-    """Whether this is one array (N, T), written as a list of lists."""
+    """Whether this is an array (N, T) given as a list of lists."""
     rows = list(given) if isinstance(given, (list, tuple)) else []
     if not all(isinstance(row, (list, tuple)) for row in rows) or len({*map(len, rows)}) != 1:
         return False
@@ -71,25 +71,25 @@ def _series(given: Any, number: int) -> NDArray[np.floating[Any]]:
         array = array if array.dtype == np.float32 else array.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise DataError(
-            f"series {number} is not made of numbers: {error}. X is a list of texts or of arrays."
+            f"series {number} does not consist of numbers: {error}. X is a list of texts or of arrays."
         ) from error
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim != 2 or 0 in array.shape:
-        raise DataError(f"series {number} has the shape {array.shape}. It needs steps and features, (T, F).")
+        raise DataError(f"series {number} has shape {array.shape}. Expected steps and features, (T, F).")
     if not (np.abs(array) <= LARGEST_NUMBER).all():
         raise DataError(
-            f"series {number} has NaN or infinite values in it, or some beyond {LARGEST_NUMBER:.2g}. Fill them in, or "
+            f"series {number} contains NaN, infinite values, or values beyond {LARGEST_NUMBER:.2g}. Fill them in, or "
             "leave the series out."
         )
     return array
 
 
 def labels(y: Any) -> list[Label]:
-    """Of texts, numbers or truth values; scikit-learn says what is wrong with others' shapes.
+    """Labels that are texts, numbers or booleans. scikit-learn raises for other shapes.
 
     Raises:
-        DataError: for a label that is missing, or of another kind, by its number.
+        DataError: for a label that is missing or of another type, with its number.
     """
     _require_y(y, "SequenceClassifier")
     column = column_or_1d(y, warn=True)
@@ -97,7 +97,7 @@ def labels(y: Any) -> list[Label]:
         if isinstance(label, str):
             read_files.require_letters(label, f"label {number}")
         elif column.dtype.kind in "mM" or not isinstance(label, (int, float, type(None), type(pd.NA))):
-            raise DataError(f"label {number} is {label!r}, {column.dtype}. Give texts, numbers or truth values.")
+            raise DataError(f"label {number} is {label!r}, {column.dtype}. Give texts, numbers or booleans.")
         elif pd.isna(label):
             raise DataError(f"label {number} is missing, or NaN. Fill it in, or leave the sequence out.")
     check_classification_targets(column)
@@ -111,7 +111,7 @@ def _require_y(y: Any, kind: str) -> None:
 
 
 def one_text(texts: str | Iterable[str]) -> str:
-    """A text, or texts that are joined by newlines."""
+    """The text, or the texts joined by newlines."""
     found = read_files.require_texts([texts] if isinstance(texts, str) else texts, "text", empty=True)
     text = "\n".join(found)
     read_files.require_texts([text], "text")
@@ -119,7 +119,7 @@ def one_text(texts: str | Iterable[str]) -> str:
 
 
 def pairs(sources: Iterable[str], targets: Iterable[str]) -> Pairs:
-    """Sentences and as many translations."""
+    """Sentences and their translations."""
     _require_y(targets, "Translator")
     found = Pairs(read_files.require_texts(sources, "sentence"), read_files.require_texts(targets, "translation"))
     if (count := len(found.sources)) != len(found.targets or ()):
@@ -127,7 +127,7 @@ def pairs(sources: Iterable[str], targets: Iterable[str]) -> Pairs:
             f"there are {count} sentences in X and {len(found.targets or ())} in y. Each needs its translation."
         )
     if not count:
-        raise DataError("X has no sentences. Give one at least.")
+        raise DataError("X has no sentences. Give at least one.")
     return found
 
 
@@ -143,11 +143,11 @@ def tokens(sentences: Iterable[Iterable[str]], what: str) -> list[list[str]]:
 
 
 def tagged(sentences: Iterable[Iterable[str]], tags: Iterable[Iterable[str]]) -> Tagged:
-    """Sentences of tokens, and as many tags."""
+    """Sentences of tokens, and their tags."""
     _require_y(tags, "Tagger")
     found = Tagged(tokens(sentences, "token"), answers := tokens(tags, "tag"))
     if [len(each) for each in found.tokens] != [len(each) for each in answers]:
         raise DataError("X and y differ in length, or a sentence and its tags do. Each token needs one tag.")
     if not any(found.tokens):
-        raise DataError("X has no tokens. Give one at least.")
+        raise DataError("X has no tokens. Give at least one.")
     return found

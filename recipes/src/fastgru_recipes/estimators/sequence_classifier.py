@@ -1,4 +1,4 @@
-"""The recipe `classify` with scikit-learn's habits."""
+"""The recipe `classify` as a scikit-learn estimator."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 
 class SequenceClassifier(ClassifierMixin, Estimator, recipe="classify"):  # type: ignore[misc]
-    """A label for each text or series.
+    """Classification of texts and series.
 
-    X is a list of texts; or a list of arrays or tables (T_i, F), series of F features and any lengths; or one array
-    (N, T, F). For series of one feature F may be left out: a list of arrays (T_i,), or one array or table (N, T), whose
-    T must stay the same. y is N labels: texts, numbers or truth values.
+    X is a list of texts, a list of arrays or tables (T_i, F), which are series with F features, or one array (N, T, F).
+    Series of one feature may have no last dimension: a list of arrays (T_i,), or one array or table (N, T), whose T
+    must be the same in `predict`. y has N labels: texts, numbers or booleans.
 
     Attributes:
         classes_: (K,), the labels.
@@ -41,21 +41,21 @@ class SequenceClassifier(ClassifierMixin, Estimator, recipe="classify"):  # type
     """
 
     def fit(self, X: SequencesLike, y: Any, directory: Path | str | None = None, progress: bool = False) -> Self:
-        """Learns from sequences and labels.
+        """Trains on sequences and labels.
 
         Args:
-            X: N texts or series, numbers of any type.
-            y: (N,), their labels, of two classes at least.
-            directory: becomes a run directory, which `load` and the commands read; nothing is kept when left out.
-            progress: show bars.
+            X: N texts or series.
+            y: (N,), their labels, of at least two classes.
+            directory: the run directory to make, for `load` and the commands. Default: nothing is kept.
+            progress: show progress bars.
 
         Returns:
             The estimator.
 
         Raises:
-            DataError: a ValueError, for sequences or labels that cannot be learned from.
+            DataError: a ValueError, for sequences or labels that cannot be used.
             ArgumentError: a ValueError, for an option outside its bounds.
-            RunError: for a directory that exists and is not empty.
+            RunError: if the directory exists and is not empty.
         """
         data = self._data(X, inputs.labels(y))
         if len(data.labels or ()) != len(data.sequences):
@@ -68,14 +68,14 @@ class SequenceClassifier(ClassifierMixin, Estimator, recipe="classify"):  # type
         self.classes_ = np.array(self.trained_.state["labels"])
 
     def _data(self, X: SequencesLike, labels: list[Any] | None = None) -> Labelled:
-        """What the recipe reads; one array of numbers has its width checked by scikit-learn."""
-        learns_from = labels is not None or hasattr(self, "n_features_in_")  # an array, if it can be one
+        """The data for the recipe. scikit-learn checks the width of a single array of numbers."""
+        learns_from = labels is not None or hasattr(self, "n_features_in_")  # an array, if possible
         given = None if learns_from and inputs.is_rows(X) else inputs.sequences(X)
         if given is None:
             found = validate_data(self, X, reset=labels is not None, dtype=[np.float64, np.float32])
             given = Labelled(list(found[..., None]), None)
         elif labels is not None:
-            for name in ("n_features_in_", "feature_names_in_"):  # of arrays that were learned from before
+            for name in ("n_features_in_", "feature_names_in_"):  # of earlier arrays
                 self.__dict__.pop(name, None)
         return replace(given, labels=labels)
 
@@ -86,18 +86,18 @@ class SequenceClassifier(ClassifierMixin, Estimator, recipe="classify"):  # type
             X: N sequences, in a form that `fit` takes.
 
         Returns:
-            (N,), of the type of the labels that were learned.
+            (N,), of the type of the learned labels.
 
         Raises:
             NotFittedError: before `fit`.
-            DataError: for sequences of another kind than those of training, or other features.
+            DataError: for sequences of another kind than the training data, or with other features.
         """
-        probabilities = self.predict_proba(X)  # which raises where there is nothing fitted
+        probabilities = self.predict_proba(X)  # raises before `fit`
         labels: NDArray[Any] = self.classes_[probabilities.argmax(1)]
         return labels
 
     def predict_proba(self, X: SequencesLike) -> NDArray[np.float32]:
-        """The probability of each label: (N, K) float32, in the order of `classes_`. Errors are those of `predict`."""
+        """The probability of each label, (N, K) float32, in the order of `classes_`. Raises the errors of `predict`."""
         recipe, model, state = self._parts()
         table = recipe.predict(model, state, self._data(X))
         probabilities: NDArray[np.float32] = table.iloc[:, 1:].to_numpy()

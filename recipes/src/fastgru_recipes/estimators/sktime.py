@@ -1,10 +1,10 @@
-"""The recipes as estimators of sktime: its tables, horizons and quantiles go in and out.
+"""The recipes `forecast` and `classify` as estimators of sktime.
 
     from fastgru_recipes.estimators.sktime import GRUForecaster
 
     GRUForecaster().fit(y, fh=[1, 2, 3]).predict()
 
-Needs the extra `sktime`; the rest of `fastgru_recipes` does without.
+This module needs the extra `sktime`.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ TABLE_TYPES = ["pd.DataFrame", "pd-multiindex", "pd_multiindex_hier"]
 
 
 class GRUForecaster(BaseForecaster):  # type: ignore[misc]  # sktime has no types
-    """A `Forecaster` for sktime; one network learns from all instances and variables together.
+    """A `Forecaster` for sktime. One network learns from all instances and variables together.
 
-    Its columns are set here: each column of y is a target, each column of X is known ahead. Its horizon is the furthest
-    step of the `fh` that `fit` is told, or else the option. Quantiles between those that were learned are interpolated;
-    beyond them there are none. Where the option is left as it is, those of sktime's own interval, 0.05 and 0.95, are
-    learned too. `update` without new parameters goes on from the new values.
+    The columns are set here: each column of y is a target, each column of X is known in advance. The horizon is the
+    largest step of the `fh` given to `fit`, or else the option. Quantiles between the learned ones are interpolated;
+    others raise an error. If the option `quantiles` has its default, 0.05 and 0.95, sktime's default interval, are
+    learned too. `update` with `update_params=False` continues from the new values without training.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class GRUForecaster(BaseForecaster):  # type: ignore[misc]  # sktime has no type
         "capability:update": True,
         "capability:categorical_in_X": False,
     }
-    _config: ClassVar[dict[str, Any]] = {"remember_data": False}  # what is needed of the data is kept here
+    _config: ClassVar[dict[str, Any]] = {"remember_data": False}  # this class stores the data that it needs
 
     def __init__(self, forecaster: Forecaster | None = None) -> None:
         self.forecaster = forecaster
@@ -95,7 +95,7 @@ class GRUForecaster(BaseForecaster):  # type: ignore[misc]  # sktime has no type
         return self._fit(self.y_, self.X_, self._fh) if update_params else self
 
     def _table(self, y: pd.DataFrame, X: pd.DataFrame | None) -> pd.DataFrame:
-        """What `Forecaster` takes: columns of times, perhaps of names, y0 and so on, x0 and so on."""
+        """A table for `Forecaster`: columns of times, optional names, y0 and so on, x0 and so on."""
         index = y.index if X is None else y.index.union(X.index)
         table = pd.DataFrame(y.reindex(index).to_numpy(), columns=[f"y{number}" for number in range(y.shape[1])])
         if X is not None:
@@ -103,7 +103,9 @@ class GRUForecaster(BaseForecaster):  # type: ignore[misc]  # sktime has no type
         *names, times = [index.get_level_values(level) for level in range(index.nlevels)]
         if isinstance(times, pd.PeriodIndex):
             times = times.to_timestamp()
-        elif not isinstance(times, pd.DatetimeIndex):  # steps of no calendar, too short for one to be read into them
+        elif not isinstance(
+            times, pd.DatetimeIndex
+        ):  # steps without a calendar; microseconds are too short to be taken for one
             times = pd.to_datetime(times, unit="us")
         table["time"] = times
         if names:
@@ -111,7 +113,7 @@ class GRUForecaster(BaseForecaster):  # type: ignore[misc]  # sktime has no type
         return table
 
     def _ends(self, steps: Any) -> Iterator[pd.Index]:
-        """Of each instance the index of the answer, so many steps after the end of it."""
+        """The index of the forecasts of each instance, `steps` after its end."""
         levels = list(range(self.y_.index.nlevels - 1))
         by = levels if len(levels) > 1 else 0
         for _, rows in self.y_.groupby(level=by, sort=False) if levels else [(None, self.y_)]:
@@ -125,12 +127,12 @@ class GRUForecaster(BaseForecaster):  # type: ignore[misc]  # sktime has no type
             yield pd.MultiIndex.from_tuples([(*names, t) for t in times], names=rows.index.names) if levels else times
 
     def _forecast(self, fh: Any, X: pd.DataFrame | None) -> tuple[pd.Index, NDArray[np.float64]]:
-        """The index of the answer, and quantiles (instances * steps, variables, Q)."""
+        """The index of the forecasts, and the quantiles (instances * steps, variables, Q)."""
         steps, horizon = fh.to_relative(self.cutoff).to_numpy().astype(int), self.forecaster_.horizon
         if steps.max() > horizon:
-            raise ArgumentError(f"fh goes {steps.max()} steps ahead; {horizon} were learned. Give `fit` that fh.")
+            raise ArgumentError(f"fh goes {steps.max()} steps ahead; {horizon} were learned. Give that fh to `fit`.")
         ahead = None
-        if self.X_ is not None:  # filled as far as the network goes: no step has a part in the forecast of another
+        if self.X_ is not None:  # filled up to the horizon: no step affects the forecast of another
             if X is None:
                 raise ArgumentError("`fit` was given X, so the forecast needs it: give X with the rows of fh.")
             filled = (X.reindex(index).ffill().bfill() for index in self._ends(range(1, horizon + 1)))
@@ -152,7 +154,7 @@ class GRUForecaster(BaseForecaster):  # type: ignore[misc]  # sktime has no type
         index, found = self._forecast(fh, X)
         shares, asked, deviations = self._shares(), np.round(alpha, 9), NormalDist().inv_cdf
         if min(asked) < shares[0] or max(asked) > shares[-1]:
-            raise ArgumentError(f"alpha={asked.tolist()}: the quantiles that were learned are {shares}.")
+            raise ArgumentError(f"alpha={asked.tolist()}: the learned quantiles are {shares}.")
         places, learned = [*map(deviations, asked)], [*map(deviations, shares)]
         values = np.apply_along_axis(lambda each: np.interp(places, learned, each), -1, found)
         columns = pd.MultiIndex.from_product([self._get_varnames(), alpha])
@@ -166,17 +168,17 @@ class GRUForecaster(BaseForecaster):  # type: ignore[misc]  # sktime has no type
 
 
 def _beside(X: pd.DataFrame | None, y: pd.DataFrame) -> pd.DataFrame | None:
-    """The rows of X that y has: of the future `predict` is told."""
+    """The rows of X that y has; `predict` gets those of the future."""
     return None if X is None else X[X.index.isin(y.index)]
 
 
 def _longer(table: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
-    """A table and its new rows, each instance's together."""
+    """The table with the new rows, sorted by instance."""
     return pd.concat([table, new[~new.index.isin(table.index)]]).sort_index()
 
 
 class GRUClassifier(BaseClassifier):  # type: ignore[misc]
-    """A `SequenceClassifier` for sktime, of series of any lengths and numbers of variables.
+    """A `SequenceClassifier` for sktime, for series of any lengths and numbers of variables.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The recipe `tag` with scikit-learn's habits."""
+"""The recipe `tag` as a scikit-learn estimator."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Tagger(Scored, recipe="tag"):
-    """A tag for each token of sentences.
+    """Tagging of the tokens of sentences.
 
     Example:
         >>> from fastgru_recipes import Tagger
@@ -30,17 +30,17 @@ class Tagger(Scored, recipe="tag"):
         directory: Path | str | None = None,
         progress: bool = False,
     ) -> Self:
-        """Learns from sentences of tokens.
+        """Trains on sentences of tokens.
 
         Args:
             X: N sentences, each a list of tokens.
-            y: N lists of as many tags.
-            directory: becomes a run directory; nothing is kept when left out.
-            progress: show bars.
+            y: N lists of tags, one for each token.
+            directory: the run directory to make. Default: nothing is kept.
+            progress: show progress bars.
 
         Raises:
-            DataError: a ValueError, for what is no text, or tokens without tags.
-            RunError: for a directory that exists and is not empty.
+            DataError: a ValueError, for values that are not texts, or for tokens without tags.
+            RunError: if the directory exists and is not empty.
         """
         return self._fit(inputs.tagged(X, y), directory, progress)
 
@@ -51,5 +51,5 @@ class Tagger(Scored, recipe="tag"):
         return found
 
     def score(self, X: Sequence[Sequence[str]], y: Sequence[Sequence[str]]) -> float:
-        """Micro-F1 of all tags but the plain one."""
+        """Micro-F1 of all tags except the plain one."""
         return self._score(inputs.tagged(X, y))

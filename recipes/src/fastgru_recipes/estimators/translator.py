@@ -1,4 +1,4 @@
-"""The recipe `translate` with scikit-learn's habits."""
+"""The recipe `translate` as a scikit-learn estimator."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Translator(Scored, recipe="translate"):
-    """Sentences into sentences.
+    """Translation of sentences.
 
     Example:
         >>> from fastgru_recipes import Translator
@@ -32,17 +32,17 @@ class Translator(Scored, recipe="translate"):
         directory: Path | str | None = None,
         progress: bool = False,
     ) -> Self:
-        """Learns from sentences and their translations.
+        """Trains on sentences and their translations.
 
         Args:
             X: N sentences.
             y: N translations.
-            directory: becomes a run directory; nothing is kept when left out.
-            progress: show bars.
+            directory: the run directory to make. Default: nothing is kept.
+            progress: show progress bars.
 
         Raises:
-            DataError: a ValueError, for sentences that are empty, no texts, or without a translation.
-            RunError: for a directory that exists and is not empty.
+            DataError: a ValueError, for sentences that are empty, not texts, or without a translation.
+            RunError: if the directory exists and is not empty.
         """
         return self._fit(inputs.pairs(X, y), directory, progress)
 
@@ -53,5 +53,5 @@ class Translator(Scored, recipe="translate"):
         return found
 
     def score(self, X: Sequence[str], y: Sequence[str]) -> float:
-        """chrF, from 0 to 100."""
+        """The chrF score, from 0 to 100."""
         return self._score(inputs.pairs(X, y))

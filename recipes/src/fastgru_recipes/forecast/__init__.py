@@ -1,4 +1,4 @@
-"""The next values of time series: `recipe.py` is the start, and its first lines say how it works."""
+"""Time-series forecasting. Start with `recipe.py`, whose docstring explains the model."""
 
 from fastgru_recipes.forecast.read_series import Panel
 from fastgru_recipes.forecast.recipe import Forecast

@@ -1,4 +1,4 @@
-"""Baselines for series: the same value again, the value of one season ago, exponential smoothing."""
+"""Baselines for forecasts: the last value, the value of one season ago, exponential smoothing."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from fastgru_recipes.forecast.features import seasonal_error
 from fastgru_recipes.forecast.read_series import Panel
 
 Values = NDArray[np.float64]
-# From the training values, a longer series and an origin in it, to the values that follow; it may look at nothing from
-# the origin on.
+# Maps the training values, a longer series and an origin in it to a forecast. It must not use values from the origin
+# on.
 Method = Callable[[Values, Values, int], Values]
 
 
 def rolling_mase(training: Panel, test: Panel, horizon: int, season: int, method: Method) -> float:
-    """MASE of a rolling back-test with the origins that the recipe's own `score` has; nan where all series repeat.
+    """MASE of a rolling backtest over the origins that the recipe's `score` uses; NaN if all series repeat.
 
     Args:
-        training: what may be learned from; also gives the errors that scale others.
-        test: the same series, longer; each one's `start` is its first origin.
-        horizon: steps that are forecast.
-        season: steps of the naive forecast that errors are divided by.
-        method: to judge.
+        training: the training series, which also give the seasonal naive errors.
+        test: the same series, longer; the `start` of each one is its first origin.
+        horizon: the number of steps to forecast.
+        season: the season of the naive forecast by whose error others are divided.
+        method: the method to score.
     """
     scores = []
     for known, each in zip(training.series, test.series, strict=True):
@@ -43,15 +43,15 @@ def rolling_mase(training: Panel, test: Panel, horizon: int, season: int, method
 
 
 def naive(season: int, horizon: int) -> Method:
-    """What was a whole number of seasons before; with a season of 1 the last value."""
+    """The seasonal naive forecast: the last season repeated. With a season of 1, the last value."""
     return lambda _, values, origin: np.resize(values[origin - season : origin], horizon)
 
 
 class ExponentialSmoothing:
-    """Level, additive season, and a damped trend if asked (Hyndman et al. 2008), by statsmodels.
+    """Exponential smoothing with level, additive season and an optional damped trend (Hyndman et al. 2008).
 
-    How much to smooth is learned from the training values; level, trend and season then go on over the longer series,
-    and those before an origin give the forecast from there. A test compares it with statsmodels' own forecasts.
+    statsmodels fits the parameters to the training values and smooths the longer series with them. Level, trend and
+    season before an origin give the forecast from there. A test compares the forecasts with those of statsmodels.
     """
 
     def __init__(self, season: int, horizon: int, trend: bool) -> None:
@@ -70,9 +70,9 @@ class ExponentialSmoothing:
         return ahead
 
     def _all_forecasts(self, training: Values, values: Values) -> Values:
-        """(T, horizon): after each value, the next ones."""
+        """The forecasts after each value, (T, horizon)."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of optimizers that stop early; what they found is judged like all else
+            warnings.simplefilter("ignore")  # optimizers that stop early; the result is scored anyway
             learned = ETSModel(training, **self.kind).fit(disp=False)
             smoothed = ETSModel(values, **self.kind).smooth(learned.params)
         steps = np.arange(1, self.horizon + 1)

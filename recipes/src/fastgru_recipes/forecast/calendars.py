@@ -1,4 +1,4 @@
-"""How far apart times are: what pandas has a name for, days of months, and what a change of clocks does to them."""
+"""Frequencies of time series: those of pandas, and days of months. Also detects changes of clocks."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-# Of a month, or of several: "month on day 15", "3 months on days 1, 11, 21". A day that a month lacks is its last one.
+# Such as "month on day 15" or "3 months on days 1, 11, 21". In a shorter month the last day replaces a missing one.
 DAYS_OF_MONTHS = re.compile(r"(?:(\d+) months|month) on days? ([\d, ]+)")
-MOST = 6  # days of a month that are one calendar
-TWICE = ("SMS", "SME")  # a month, which pandas knows but does not infer
+MOST = 6  # most days of a month in one frequency
+TWICE = ("SMS", "SME")  # twice a month, which pandas knows but does not infer
 LAST_WEEKDAYS = [
     f"LWOM-{day}" for day in ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 ]  # the last Friday of a month
 SEASONS = {"h": 24, "min": 1440, "D": 7, "B": 5, "W": 52, "SM": 24, "M": 12, "Q": 4, "Y": 1, "WOM": 12, "LWOM": 12}
-# Zones of many people, to name one of them where a change of clocks suits several.
+# Populous zones, to name one of them if a change of clocks fits several.
 ZONES = ("Europe/Berlin", "Europe/London", "Europe/Athens", "America/New_York", "America/Santiago", "Australia/Sydney")
 
 
 def steps(first: pd.Timestamp, count: int, frequency: str) -> pd.DatetimeIndex:
-    """Times from the first on that a calendar has; hours of the day stay those of the clock.
+    """Times of a frequency from the first one on. For steps of a day or more the local time of day stays the same.
 
     Example:
         >>> import pandas as pd
@@ -43,7 +43,7 @@ def steps(first: pd.Timestamp, count: int, frequency: str) -> pd.DatetimeIndex:
 
 
 def _is_span(frequency: str) -> bool:
-    """Whether steps are hours or less, which pass a change of clocks as they are."""
+    """Whether steps are hours or less, which a change of clocks does not affect."""
     if _rule(frequency):
         return False
     offset = pd.tseries.frequencies.to_offset(frequency)
@@ -51,14 +51,14 @@ def _is_span(frequency: str) -> bool:
 
 
 def _rule(frequency: str) -> tuple[int, list[int]] | None:
-    """Months, and days of them."""
+    """The number of months in a step, and the days of the month; None for a frequency of pandas."""
     if (match := DAYS_OF_MONTHS.fullmatch(frequency)) is None:
         return None
     return int(match[1] or 1), [int(day) for day in match[2].split(",")]
 
 
 def is_of_pandas(frequency: str) -> bool:
-    """Whether pandas has a name for it."""
+    """Whether pandas has a name for this frequency."""
     return _rule(frequency) is None
 
 
@@ -73,39 +73,39 @@ def _on_days(first: pd.Timestamp, count: int, months: int, days: list[int]) -> p
 
 
 def season(frequency: str) -> int:
-    """Steps after which such series tend to repeat: a day of hours, a week of days, a year of months."""
+    """The usual season of a frequency in steps: a day of hours, a week of days, a year of months."""
     if rule := _rule(frequency):
         months, days = rule
         return max(1, 12 * len(days) // months)
     offset = pd.tseries.frequencies.to_offset(frequency)
     name = offset.rule_code.split("-")[0]
-    count = SEASONS.get(re.sub("^B(?=[MQY])|[SE]$", "", name), 1)  # days of business, starts and ends
+    count = SEASONS.get(re.sub("^B(?=[MQY])|[SE]$", "", name), 1)  # without business days, starts and ends
     return max(1, count // int(offset.n))
 
 
-# ---- which calendar
+# ---- inferring the frequency
 
 
 def find_frequency(times: pd.DatetimeIndex) -> str | None:
-    """The calendar that has exactly these times, by pandas' name or as days of months; None where there is none."""
+    """The frequency with exactly these times, by pandas' name or as days of months; None if there is none."""
     if len(times) < 3:
         return None
     return next((name for name in _candidates(times) if has(name, times[:50]) and has(name, times)), None)
 
 
 def has(frequency: str, times: pd.DatetimeIndex) -> bool:
-    """Whether a calendar has exactly these times."""
+    """Whether a frequency has exactly these times."""
     return bool((steps(times[0], len(times), frequency) == times).all())
 
 
 def _candidates(times: pd.DatetimeIndex) -> Iterator[str]:
     yield from TWICE
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that the answer will be an offset one day, which is taken too
+        warnings.simplefilter("ignore")  # a deprecation: the result will be an offset, which is handled
         inferred = pd.infer_freq(times)
     name = str(getattr(inferred, "freqstr", inferred)) if inferred else ""
     of_many_days = re.fullmatch(r"(\d+)D", name)
-    if name and not (of_many_days and int(of_many_days[1]) >= 28):  # as three months may be
+    if name and not (of_many_days and int(of_many_days[1]) >= 28):  # which may be a number of months
         yield name
     yield from _days(times)
     if of_many_days:
@@ -115,7 +115,7 @@ def _candidates(times: pd.DatetimeIndex) -> Iterator[str]:
 
 
 def _days(times: pd.DatetimeIndex) -> Iterator[str]:
-    """Calendars of one day of the month, or of a few that were seen twice at least."""
+    """Frequencies of one day of the month, or of a few days that occur at least twice."""
     longest = times.days_in_month
     days = sorted({*times[(times.day < longest)].day, times.day.max()})
     months = (times.year * 12 + times.month).to_numpy()
@@ -130,7 +130,7 @@ def _days(times: pd.DatetimeIndex) -> Iterator[str]:
 
 
 class ClockChange(NamedTuple):
-    """A change of clocks: which local time comes after it, in which zone it is, and whether an hour is there twice."""
+    """A change of clocks: the index of the first time after it, the zone, and whether an hour occurs twice."""
 
     after: int
     zone: str
@@ -138,7 +138,7 @@ class ClockChange(NamedTuple):
 
 
 def change_of_clocks(times: pd.DatetimeIndex) -> ClockChange | None:
-    """The first step that is not as long as most because clocks were turned; None where no zone explains any."""
+    """The first irregular step that a change of clocks explains; None if no zone explains one."""
     if times.tz is not None or len(times) < 3:
         return None
     steps = np.diff(times.as_unit("s").asi8)
@@ -146,7 +146,7 @@ def change_of_clocks(times: pd.DatetimeIndex) -> ClockChange | None:
     changes = steps - lengths[counts.argmax()]
     places = np.flatnonzero((changes != 0) & ((abs(changes) <= 7200) | (steps == 0))).tolist()
     rest = sorted(zoneinfo.available_timezones() - {*ZONES})
-    for zones, count in ((ZONES, 500), (rest, 5)):  # zones of few people take long
+    for zones, count in ((ZONES, 500), (rest, 5)):  # all other zones take long
         for place, zone in product(places[:count], zones):
             turned = _turned(zone, times[place], times[place + 1])
             if turned and (turned == changes[place] or (turned < 0 and not steps[place])):
@@ -155,15 +155,15 @@ def change_of_clocks(times: pd.DatetimeIndex) -> ClockChange | None:
 
 
 def _turned(zone: str, before: pd.Timestamp, after: pd.Timestamp) -> int:
-    """By how many seconds the clocks of a zone are turned from one local time to another that comes later."""
+    """The change of a zone's UTC offset in seconds from one local time to a later one."""
     try:
         info = zoneinfo.ZoneInfo(zone)
-    except (zoneinfo.ZoneInfoNotFoundError, OSError):  # a name that the system lists without its rules
+    except (zoneinfo.ZoneInfoNotFoundError, OSError):  # a zone without rules on this system
         return 0
     offsets = []
     for fold, time in enumerate((before, after)):
         local = time.to_pydatetime(warn=False).replace(tzinfo=info, fold=fold)
         if local.astimezone(timezone.utc).astimezone(info).replace(tzinfo=None) != local.replace(tzinfo=None):
-            return 0  # this zone's clocks never showed it
+            return 0  # this local time does not exist in the zone
         offsets.append(local.utcoffset() or timedelta(0))
     return int((offsets[1] - offsets[0]).total_seconds())

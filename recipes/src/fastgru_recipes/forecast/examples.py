@@ -1,4 +1,4 @@
-"""Hourly temperatures of a year, and 235 years of sunspots by the month."""
+"""Examples for `forecast`: hourly temperatures of one year, and monthly sunspot numbers of 235 years."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fastgru_recipes.recipe import Recipe
 
 
 def held_out_end(panel: Panel, share: float) -> Parts:
-    """The end of each series is the test; its history is the training part."""
+    """The end of each series is the test part, the rest is the training part."""
     ends = [len(each.values) - int(len(each.values) * share) for each in panel.series]
     training = tuple(each.until(end) for each, end in zip(panel.series, ends, strict=True))
     test = tuple(replace(each, start=end) for each, end in zip(panel.series, ends, strict=True))
@@ -22,18 +22,18 @@ def held_out_end(panel: Panel, share: float) -> Parts:
 
 
 def temperature(recipe: Recipe[Any], full: bool) -> Parts:
-    """The last fifth of the year is the test."""
+    """Hourly temperatures; the last fifth of the year is the test part."""
     with as_file(files("fastgru.data").joinpath("temperature.csv")) as path:
         return held_out_end(recipe.read(path), 0.2)
 
 
 def sunspots(recipe: Recipe[Any], full: bool) -> Parts:
-    """The last fifth, 47 years, is the test."""
+    """Monthly sunspot numbers; the last fifth, 47 years, is the test part."""
     return held_out_end(recipe.read(packaged("sunspots.csv")), 0.2)
 
 
 def forecast_baselines(recipe: Recipe[Any], parts: Parts) -> Mapping[str, Mapping[str, float]]:
-    """Naive forecasts and exponential smoothing, rolled over the same origins."""
+    """Naive forecasts and exponential smoothing, from the same origins."""
     season, horizon = recipe.season or parts.training.season, recipe.horizon  # type: ignore[attr-defined]
     named: dict[str, baselines.Method] = {
         "seasonal naive": baselines.naive(season, horizon),
@@ -51,7 +51,7 @@ def forecast_baselines(recipe: Recipe[Any], parts: Parts) -> Mapping[str, Mappin
 SETS = (
     ExampleSet(
         "temperature",
-        "air temperature at an airport in New York, every hour of a year: the next day from the last four",
+        "hourly air temperature at an airport in New York for one year: the next day from the last four days",
         temperature,
         forecast_baselines,
         {
@@ -67,7 +67,7 @@ SETS = (
     ),
     ExampleSet(
         "sunspots",
-        "sunspots by the month since 1749: the next year from the last 22",
+        "monthly sunspot numbers since 1749: the next year from the last 22 years",
         sunspots,
         forecast_baselines,
         {"time": "month", "target": ("sunspots",), "context": 264, "horizon": 12, "transform": "sqrt", "hidden": 48},

@@ -1,4 +1,4 @@
-"""What a network reads of time series: scaled values, calendar columns, covariates."""
+"""The features of time series: scaled values and calendar columns."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from fastgru_recipes.scaling import ROUNDING, deviation
 
 Transform = Literal["none", "sqrt", "log"]
 
-NOTHING = 1e-6  # of a series' deviation: an error of one season before that is smaller is one of rounding
+NOTHING = 1e-6  # relative to a series' standard deviation: smaller seasonal errors are rounding
 
 DAY = pd.Timedelta(days=1)
-# What a calendar column counts: the cycle's length, and where in it a time stands, from 0 to 1.
+# Calendar cycle -> its length, and the position of a time in it, from 0 to 1.
 CYCLES = {
     "hour of day": (DAY, lambda t: (t.hour + t.minute / 60 + t.second / 3600) / 24),
     "day of week": (7 * DAY, lambda t: t.day_of_week / 7),
@@ -29,7 +29,7 @@ CYCLES = {
 
 
 def transformed(each: Series, transform: Transform) -> NDArray[np.float64]:
-    """Values of a series whose spread grows with them, made even."""
+    """The values of a series, transformed."""
     if transform == "none":
         return each.values
     if (least := each.values.min()) < 0:
@@ -42,7 +42,7 @@ def transformed(each: Series, transform: Transform) -> NDArray[np.float64]:
 
 
 def untransformed(scaled: Tensor, scale: dict[str, float], transform: Transform) -> Tensor:
-    """What the network writes, in the series' own units."""
+    """The outputs of the network in the units of the series."""
     values = scaled.double() * scale["deviation"] + scale["mean"]
     if transform == "none":
         return values
@@ -50,7 +50,7 @@ def untransformed(scaled: Tensor, scale: dict[str, float], transform: Transform)
 
 
 def scale(each: Series, transform: Transform, season: int) -> dict[str, float]:
-    """Of the history: mean and deviation, transformed; and the mean error of saying what was one season before."""
+    """Mean and standard deviation of the transformed history, and the seasonal naive error of its values."""
     history, values = transformed(each, transform)[: each.start], each.values[: each.start]
     return {
         "mean": float(history.mean()),
@@ -60,25 +60,25 @@ def scale(each: Series, transform: Transform, season: int) -> dict[str, float]:
 
 
 def seasonal_error(values: NDArray[np.float64], season: int) -> float:
-    """The mean error of saying what was one season before; 0 where values repeat but for rounding, or are too few."""
+    """The mean absolute error of the seasonal naive forecast; 0 if values repeat up to rounding, or are too few."""
     error = float(np.abs(values[season:] - values[:-season]).mean()) if len(values) > season else 0.0
     return error if error > max(NOTHING * values.std(), ROUNDING * np.abs(values).max()) else 0.0
 
 
 def by_seasonal_error(error: float, scale: dict[str, float], history: NDArray[np.float64]) -> float:
-    """An error in units of the seasonal one; nan where the history repeats, as there is no such unit then."""
-    unit = scale["seasonal_error"]  # a run of an earlier version may have kept one of rounding
+    """An error divided by the seasonal naive error; NaN if that is 0, for a history that repeats."""
+    unit = scale["seasonal_error"]  # in a run of an earlier version it may be rounding
     return error / unit if unit > NOTHING * history.std() else float("nan")
 
 
 def known_scale(each: Series, state: State, transform: Transform) -> dict[str, float]:
-    """What was learned; for a series that is new, of its own history."""
+    """The learned scale of a series; the scale of its own history if it is new."""
     learned: dict[str, float] | None = state["scales"].get(each.name)
     return learned or scale(each, transform, state["season"])
 
 
 def calendar(times: pd.DatetimeIndex, names: Sequence[str]) -> NDArray[np.float64]:
-    """Where times stand in cycles, as points on circles: (T, 2 * names)."""
+    """Positions of times in cycles, as points on circles: (T, 2 * number of names)."""
     angles = [2 * np.pi * np.asarray(CYCLES[name][1](times), np.float64) for name in names]
     return (
         np.stack([f(angle) for angle in angles for f in (np.sin, np.cos)], 1) if angles else np.zeros((len(times), 0))
@@ -86,7 +86,7 @@ def calendar(times: pd.DatetimeIndex, names: Sequence[str]) -> NDArray[np.float6
 
 
 def cycles(panel: Panel) -> list[str]:
-    """The cycles that calendar columns are made of: longer than a step, and seen at least twice."""
+    """The cycles for calendar columns: longer than a step, and contained at least twice in the longest series."""
     longest = max(panel.series, key=lambda each: len(each.values)).times
     step = longest[1] - longest[0]
     return [name for name, (length, _) in CYCLES.items() if step < length <= (longest[-1] - longest[0]) / 2]

@@ -1,4 +1,4 @@
-"""Quantiles of a forecast: the loss that learns them, and shifting them by the errors of late."""
+"""Quantiles of forecasts: the pinball loss, and recalibration by recent errors."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from torch import Tensor
 
 
 def pinball(forecast: Tensor, values: Tensor, shares: Sequence[float]) -> Tensor:
-    """The loss whose minimum at share q is the q-quantile: q for each unit above it, 1 - q below.
+    """The pinball loss: q times the error for values above the forecast, 1 - q times the error for values below.
+
+    Its minimum at level q is the q-quantile.
 
     Args:
         forecast: (..., Q).
-        values: (...), what came.
-        shares: Q of them, such as 0.1, 0.5, 0.9.
+        values: (...), the actual values.
+        shares: the Q levels, such as 0.1, 0.5, 0.9.
 
     Returns:
         (..., Q).
@@ -32,18 +34,17 @@ def pinball(forecast: Tensor, values: Tensor, shares: Sequence[float]) -> Tensor
 
 
 def recalibrated(forecast: Tensor, values: Tensor, shares: Sequence[float], recent: int) -> Tensor:
-    """Quantiles shifted by how far off they were of late, and in order.
+    """Quantiles shifted by their recent errors, and sorted.
 
-    A network is too sure where the future differs from what it has learned from. So to each quantile but the median
-    comes the same quantile of its own errors, step by step of the horizon: conformal prediction (Romano et al. 2019)
-    that moves along with the series. An origin sees the errors of forecasts whose whole horizon had come by then, and
-    nothing later.
+    A network is overconfident if the future differs from the training data. So the q-quantile of its recent errors is
+    added to each q-quantile but the median, separately for each step of the horizon. This is conformal prediction
+    (Romano et al. 2019) in a moving window. An origin uses only forecasts whose complete horizon lies before it.
 
     Args:
-        forecast: (N, H, Q), from N origins that follow each other.
-        values: (M, H), what came after the first M of them, M <= N.
-        shares: Q of them.
-        recent: how many times H origins back errors are looked at. With fewer than 2 H of them nothing is shifted.
+        forecast: (N, H, Q), from N consecutive origins.
+        values: (M, H), the actual values after the first M origins, M <= N.
+        shares: the Q levels.
+        recent: the window has recent * H origins. With fewer than 2 * H origins nothing is shifted.
 
     Returns:
         (N, H, Q).

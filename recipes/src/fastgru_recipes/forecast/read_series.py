@@ -1,4 +1,4 @@
-"""Time series for forecasting: reading them, checking that their times are whole."""
+"""Reading of time series, with checks that their times are regular and their values complete."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from fastgru_recipes import read_files
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.forecast import calendars
 
-VALUE = "value"  # the column of values where no other is named
-SERIES = "series"  # the column of names that need not be there
-LARGEST_VALUE = 1e30  # of values: squares of larger ones are no float32 any more
-NUMBERS = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d"}  # how times are written that are whole numbers, by the count of digits
-OFFSET = r"[T ]\d\d.*(?:Z|UTC|GMT|[+\-]\d\d(?::?\d\d)?)$"  # how times end that tell their zone
+VALUE = "value"  # the default column of values
+SERIES = "series"  # the default column of names, which is optional
+LARGEST_VALUE = 1e30  # of values: squares of larger ones overflow float32
+NUMBERS = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d"}  # formats of times that are integers, by their number of digits
+OFFSET = r"[T ]\d\d.*(?:Z|UTC|GMT|[+\-]\d\d(?::?\d\d)?)$"  # the end of a time with a zone
 
 
 @dataclass(frozen=True)
 class SeriesColumns:
-    """Names of the columns that mean something.
+    """Names of the columns with a meaning.
 
     Attributes:
-        time: of the times.
-        series: of the series' names in a long table; need not be there. Empty where that name means something else.
-        targets: of the values: one, or several of a wide table.
-        covariates: known until the present.
-        known: covariates that are known ahead.
+        time: the column of times.
+        series: the column of series names in a long table, which is optional; empty if that name means something else.
+        targets: the column of values, or several columns of a wide table.
+        covariates: columns known up to the present.
+        known: columns known in advance.
     """
 
     time: str
@@ -43,15 +43,15 @@ class SeriesColumns:
 
 @dataclass(frozen=True)
 class Series:
-    """One series without gaps.
+    """A time series without gaps.
 
     Attributes:
-        name: of the series.
-        times: (T,), then as many of the future as `known` has rows.
+        name: the name of the series.
+        times: (T,), followed by the future times for which `known` has rows.
         values: (T,).
         covariates: (T, C).
         known: (T + future rows, K).
-        start: the first value that is to be forecast; before it is history. None: as early as the context allows.
+        start: the index of the first value to forecast; earlier ones are history. None: as early as the context allows.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Series:
     start: int | None = None
 
     def until(self, end: int) -> Series:
-        """The series as it was after `end` values."""
+        """The first `end` values of the series."""
         return replace(
             self,
             times=self.times[:end],
@@ -72,50 +72,50 @@ class Series:
         )
 
     def ahead(self, steps: int, frequency: str) -> pd.DatetimeIndex:
-        """The times of the next values."""
+        """The times of the next `steps` values."""
         return calendars.steps(self.times[len(self.values) - 1], steps + 1, frequency)[1:]
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Series of one frequency, as pandas names it, or as days of months: "month on day 15"."""
+    """Series of one frequency, given by pandas' name or as days of months, such as "month on day 15"."""
 
     series: tuple[Series, ...]
     frequency: str
 
     @property
     def season(self) -> int:
-        """Steps after which such series tend to repeat: a day of hours, a week of days, a year of months."""
+        """The usual season of the frequency in steps: a day of hours, a week of days, a year of months."""
         return calendars.season(self.frequency)
 
 
 def read(path: Path | str, columns: SeriesColumns) -> Panel:
-    """Series of a CSV, TSV or Parquet file.
+    """Reads series from a CSV, TSV or Parquet file.
 
     Raises:
-        DataError: for columns, times or values that cannot be learned from, with file, line and column.
+        DataError: for columns, times or values that cannot be used, with file, line and column.
     """
     return from_table(_flat(read_files.table(path), columns), columns, str(path))
 
 
 def from_frame(table: pd.DataFrame, columns: SeriesColumns) -> Panel:
-    """Series of a table that is no file; its times, and the names of series, may be its index.
+    """Reads series from a DataFrame. Times and names of series may be in its index.
 
     Raises:
-        DataError: as `read` does, naming rows from 1.
+        DataError: like `read`, with row numbers from 1.
     """
     try:
         table = read_files.one_level("the table", table)
         flat = _flat(table, columns)
         if table.shape[1] == 1 and columns.time in flat and columns.time not in table and columns.targets == (VALUE,):
-            flat = flat.rename(columns={table.columns[0]: VALUE})  # what stands beside the times, whatever its name
+            flat = flat.rename(columns={table.columns[0]: VALUE})  # the only other column, whatever its name
         return from_table(flat.set_axis(range(1, len(flat) + 1)), columns, "the table")
     except DataError as error:
         raise DataError(str(error).replace(", line ", ", row ").replace(" from line ", " from row ")) from error
 
 
 def _flat(table: pd.DataFrame, columns: SeriesColumns) -> pd.DataFrame:
-    """A table whose times and names of series stand in columns; an index of other things stays."""
+    """The table with times and names of series as columns. An index of something else is kept."""
     index = table.index
     levels = [index.get_level_values(number) for number in range(index.nlevels)]
     is_time = [isinstance(each, (pd.DatetimeIndex, pd.PeriodIndex)) or each.name == columns.time for each in levels]
@@ -131,7 +131,7 @@ def _flat(table: pd.DataFrame, columns: SeriesColumns) -> pd.DataFrame:
 
 
 def from_table(table: pd.DataFrame, columns: SeriesColumns, where: str) -> Panel:
-    """Series of a table whose index tells the lines."""
+    """Reads series from a table whose index has the line numbers."""
     read_files.require_columns(where, table, [columns.time, *columns.targets, *columns.covariates, *columns.known])
     if columns.series not in table.columns and columns.series not in ("", SERIES):
         read_files.require_columns(where, table, [columns.series])
@@ -161,7 +161,7 @@ def from_table(table: pd.DataFrame, columns: SeriesColumns, where: str) -> Panel
 
 
 def _times(column: pd.Series, where: str) -> pd.Series:
-    """Times of any type: times, periods, texts, and numbers such as 2024, 202401 and 20240131."""
+    """Converts times, periods, texts, and integers such as 2024, 202401 and 20240131 to times."""
     if isinstance(column.dtype, pd.PeriodDtype):
         return column.dt.to_timestamp()
     if is_datetime64_any_dtype(column):
@@ -177,12 +177,14 @@ def _times(column: pd.Series, where: str) -> pd.Series:
     if (bad := column.index[times.isna()]).size:
         found = column.loc[bad[0]]
         shown = "an empty field" if pd.isna(found) else repr(found) if isinstance(found, str) else found
-        raise DataError(f"{where}, line {bad[0]}, column {column.name!r}: {shown} is no time such as 2024-01-31 17:00.")
+        raise DataError(
+            f"{where}, line {bad[0]}, column {column.name!r}: {shown} is not a time such as 2024-01-31 17:00."
+        )
     return times
 
 
 def _written(column: pd.Series, where: str) -> pd.Series:
-    """Times that are written as texts, day and month in one order everywhere; NaT for what is none."""
+    """Parses texts, with one order of day and month for all of them; NaT for texts that are not times."""
     texts = column.astype("str").str.strip()
     found = pd.to_datetime(texts, errors="coerce", format="ISO8601", utc=True)
     if (rest := texts[found.isna()]).size:
@@ -192,13 +194,13 @@ def _written(column: pd.Series, where: str) -> pd.Series:
         line = tells.index[tells != tells.iloc[0]][0]
         raise DataError(
             f"{where}, line {line}, column {column.name!r}: of {texts.loc[line]!r} and {texts.loc[tells.index[0]]!r} "
-            "before it one tells its zone, and the other does not. Write all times in UTC, such as 2024-01-31T17:00Z."
+            "before it one has a time zone, and the other does not. Write all times in UTC, such as 2024-01-31T17:00Z."
         )
     return found if tells.any() else found.dt.tz_localize(None)
 
 
 def _ordered(texts: pd.Series, where: str) -> pd.Series:
-    """Times that are not in the order of ISO 8601: the one order of day and month that suits all."""
+    """Parses texts that are not ISO 8601, with the one order of day and month that fits all of them."""
     day_first, month_first = (
         pd.to_datetime(texts, errors="coerce", format="mixed", dayfirst=dayfirst, utc=True)
         for dayfirst in (True, False)
@@ -208,10 +210,12 @@ def _ordered(texts: pd.Series, where: str) -> pd.Series:
     unclear = texts.index[(day_first != month_first) & day_first.notna()]
     if unclear.size and is_day_first == is_month_first:
         raise DataError(
-            f"{where}, line {unclear[0]}, column {texts.name!r}: {texts.loc[unclear[0]]!r} may be two days, with the "
-            "day or the month first. Write 2024-01-31."
+            f"{where}, line {unclear[0]}, column {texts.name!r}: {texts.loc[unclear[0]]!r} is ambiguous: the day or "
+            "the month may come first. Write 2024-01-31."
         )
-    no_date = ~texts.str.contains(r"\d{4}|\d+\D+\d+\D+\d", na=False)  # 17:00, or Jan, would be of today
+    no_date = ~texts.str.contains(
+        r"\d{4}|\d+\D+\d+\D+\d", na=False
+    )  # 17:00 or Jan would be completed with today's date
     return (day_first if is_day_first else month_first).mask(no_date)
 
 
@@ -219,8 +223,8 @@ def _frequency(rows: pd.DataFrame, column: str, where: str) -> str:
     times = pd.DatetimeIndex(rows[column])
     _check_order(rows, times, where)
     if len(times) < 3:
-        raise DataError(f"{where}: {len(times)} rows are too few to see how far apart they are. Give three or more.")
-    # Where there is a gap, a part without one tells; the gap is named when times are compared.
+        raise DataError(f"{where}: {len(times)} rows are too few to infer the frequency. Give three or more.")
+    # If there is a gap, a part without one shows the frequency. The gap is reported when times are compared.
     for part in (times, *(some for count in (24, 12, 6, 3) for some in (times[:count], times[-count:]))):
         if found := calendars.find_frequency(part):
             return found
@@ -229,8 +233,8 @@ def _frequency(rows: pd.DataFrame, column: str, where: str) -> str:
     _check_clocks(rows, times, where)
     shown = ", ".join(str(time) for time in times[max(0, index - 2) : index + 2])
     raise DataError(
-        f"{where}, line {rows.index[index]}: times have no regular distance: {shown}. Give one row each hour or day, "
-        "or each month on the same day."
+        f"{where}, line {rows.index[index]}: times are not regular: {shown}. Give one row for each hour or day, "
+        "or for the same day of each month."
     )
 
 
@@ -241,39 +245,37 @@ def _check_order(rows: pd.DataFrame, times: pd.DatetimeIndex, where: str) -> Non
     index = int(wrong[0]) + 1
     _check_clocks(rows, times, where)
     is_twice = times[index] == times[index - 1]
-    kind = "is there twice" if is_twice else f"comes after {times[index - 1]}"
-    remedy = "keep one, or their mean" if is_twice else "sort the rows by time"
+    kind = "appears twice" if is_twice else f"comes after {times[index - 1]}"
+    remedy = "keep one row, or their mean" if is_twice else "sort the rows by time"
     raise DataError(
-        f"{where}, line {rows.index[index]}: {times[index]} {kind}. If the rows are of several series, name the column "
-        f"that tells them apart; else {remedy}."
+        f"{where}, line {rows.index[index]}: {times[index]} {kind}. If the rows belong to several series, name the "
+        f"column of series names; else {remedy}."
     )
 
 
 def _check_clocks(rows: pd.DataFrame, times: pd.DatetimeIndex, where: str) -> None:
-    """Raises where local times go over a change of clocks: there no row is too many, and none is missing."""
+    """Raises if local times cross a change of clocks: then no row is extra, and none is missing."""
     if (found := calendars.change_of_clocks(times)) is None:
         return
     before, after = times[found.after - 1], times[found.after]
     local = after.tz_localize(found.zone, ambiguous=False)
     what, remedy, other = (
-        ("have an hour twice", "Keep both rows", "too many")
-        if found.is_back
-        else ("leave an hour out", "Add no row", "missing")
+        ("repeat an hour", "Keep both rows", "extra") if found.is_back else ("skip an hour", "Add no row", "missing")
     )
     raise DataError(
         f"{where}, line {rows.index[found.after]}: {after} follows {before}, as at a change of clocks (for example in "
         f"{found.zone}), where local times {what}. {remedy}: write all times in UTC, such as "
         f"{local.tz_convert('UTC').isoformat()}, or with their offset, {local.isoformat()}; in pandas "
-        f"times.dt.tz_localize({found.zone!r}, ambiguous='infer'). If these are no local times, a row is {other}."
+        f"times.dt.tz_localize({found.zone!r}, ambiguous='infer'). If these are not local times, a row is {other}."
     )
 
 
 def require_frequency(each: Series, frequency: str) -> None:
-    """Raises where a series steps in another way than those of training; a few days of work may look like any days."""
+    """Raises if a series has another frequency than the training data. A few business days may look like any days."""
     if not calendars.has(frequency, each.times):
         raise DataError(
             f"series {each.name} goes from {each.times[0]} to {each.times[1]}; training had a row each {frequency}. "
-            "Bring it to the same times, for example with DataFrame.resample."
+            "Convert it to the same frequency, for example with DataFrame.resample."
         )
 
 
@@ -283,7 +285,7 @@ def _series(name: str, rows: pd.DataFrame, target: str, columns: SeriesColumns, 
     _check_steps(rows, times, frequency, where)
     values = _numbers(rows, target, where)
     count = len(values)
-    if columns.known:  # rows without a value at the end tell what is known of the future
+    if columns.known:  # rows without a value at the end give the known future
         count = int(np.flatnonzero(~np.isnan(values)).max(initial=-1)) + 1
     for column, array in [(target, values[:count])] + [
         (c, _numbers(rows, c, where)[:count]) for c in columns.covariates
@@ -296,20 +298,20 @@ def _series(name: str, rows: pd.DataFrame, target: str, columns: SeriesColumns, 
 
 
 def _check_steps(rows: pd.DataFrame, times: pd.DatetimeIndex, frequency: str, where: str) -> None:
-    """Raises for the first time that is not the next one of the calendar."""
+    """Raises for the first time that does not follow the frequency."""
     expected = calendars.steps(times[0], len(times), frequency)
     if not (wrong := np.flatnonzero(expected != times)).size:
         return
     index = int(wrong[0])
     _check_clocks(rows, times, where)
     if times[index] not in calendars.steps(expected[index], 1000, frequency):
-        remedy = "Write the time of each row as the others have it, or bring all to equal steps with DataFrame.resample"
+        remedy = "Write the time of each row like the others, or convert all to equal steps with DataFrame.resample"
     elif calendars.is_of_pandas(frequency):
         remedy = "Fill the gap, for example with DataFrame.asfreq and interpolate"
     else:
         remedy = "Fill the gap: add a row for each time that is missing"
     raise DataError(
-        f"{where}, line {rows.index[index]}: {times[index]} came where {expected[index]} was expected (a row each "
+        f"{where}, line {rows.index[index]}: {times[index]} was found where {expected[index]} was expected (a row each "
         f"{frequency}). {remedy}."
     )
 
@@ -319,7 +321,7 @@ def _numbers(rows: pd.DataFrame, column: str, where: str) -> NDArray[np.float64]
         raise DataError(f"{where}, column {column!r} holds {rows[column].dtype}. Give real numbers.")
     numbers = pd.to_numeric(rows[column], errors="coerce")
     if (bad := rows.index[numbers.isna() & rows[column].notna()]).size:
-        raise DataError(f"{where}, line {bad[0]}, column {column!r}: {rows[column].loc[bad[0]]!r} is no number.")
+        raise DataError(f"{where}, line {bad[0]}, column {column!r}: {rows[column].loc[bad[0]]!r} is not a number.")
     array: NDArray[np.float64] = numbers.to_numpy(np.float64)
     return array
 
@@ -334,10 +336,10 @@ def _require_finite(rows: pd.DataFrame, column: str, values: NDArray[np.float64]
 
 
 def begun(panel: Panel, context: int, horizon: int) -> Panel:
-    """The same with a first origin in each series, as early as the context allows.
+    """The panel with a first origin in each series: `start`, or as early as the context allows.
 
     Raises:
-        DataError: for a series that is too short.
+        DataError: if a series is too short.
     """
     found = []
     for each in panel.series:

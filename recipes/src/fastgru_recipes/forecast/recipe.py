@@ -1,11 +1,12 @@
-"""The next values of time series, with quantiles: a GRU reads the past, a head writes the whole horizon at once.
+"""Time-series forecasting with quantiles: a GRU reads the past, and a head writes all steps of the horizon at once.
 
-    past (B, T, features) -> GRU -> h_n -> one vector per step ahead -> with that step's calendar -> quantiles
+    past (B, T, features) -> GRU -> h_n -> one vector per future step -> with that step's calendar -> quantiles
 
-Every step ahead has its own outputs ("direct" forecasting), so errors do not feed on each other. What the head writes
-are changes from the last value, in units of the series' own deviation, so that one network serves series of any size.
-The loss is the pinball loss (Koenker and Bassett 1978): its minimum at share q is the q-quantile.
-`quantiles.py` has it; `read_series.py` reads tables, `features.py` makes numbers of them.
+Each future step has its own outputs ("direct" forecasting), so errors do not accumulate. The head writes changes from
+the last value, in units of the standard deviation of the series, so that one network fits series of any scale. The loss
+is the pinball loss (Koenker and Bassett 1978), whose minimum at level q is the q-quantile.
+
+`quantiles.py` has the loss, `read_series.py` reads tables, and `features.py` computes the inputs of the network.
 """
 
 from __future__ import annotations
@@ -35,13 +36,13 @@ if TYPE_CHECKING:
 
 
 class ForecastWindow(NamedTuple):
-    """One place in a series to forecast from.
+    """A place in a series from which to forecast.
 
     Attributes:
-        past: (T, F), features of the whole series, its scaled value first.
-        ahead: (T + horizon, K), those that are known ahead.
-        number: of the series, from 1; 0 is one that training has not seen.
-        origin: the first step to forecast.
+        past: (T, F), features of the series, the scaled value first.
+        ahead: (T + horizon, K), features that are known in advance.
+        number: the number of the series, from 1; 0 for a series that is new.
+        origin: the index of the first step to forecast.
     """
 
     past: Tensor
@@ -52,40 +53,44 @@ class ForecastWindow(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast(Recipe[Panel]):
-    """The next values of one or many time series, with quantiles."""
+    """Forecasts of one or many time series, with quantiles."""
 
     name: ClassVar[str] = "forecast"
     metric: ClassVar[str] = "MASE"
     higher_is_better: ClassVar[bool] = False
     state_file: ClassVar[str] = "scaler.json"
 
-    context: int = option(96, "Steps that the network reads.", least=2)
-    horizon: int = option(24, "Steps that it forecasts.", least=1)
-    quantiles: tuple[float, ...] = option((0.1, 0.5, 0.9), "Shares below the forecasts; 0.5 must be one of them.")
+    context: int = option(96, "Number of past steps that the network reads.", least=2)
+    horizon: int = option(24, "Number of steps to forecast.", least=1)
+    quantiles: tuple[float, ...] = option((0.1, 0.5, 0.9), "Quantile levels between 0 and 1; 0.5 must be one of them.")
     stride: int = option(1, "Steps between the starts of training windows.", least=1)
-    season: int = option(0, "Steps after which the series repeat, for MASE; 0 takes it from the frequency.", least=0)
+    season: int = option(0, "Season length in steps, for MASE; 0 derives it from the frequency.", least=0)
     transform: features.Transform = option(
-        "none", "Of the values: sqrt and log suit counts, whose spread grows with them."
+        "none", "Transform of the values; sqrt and log suit counts, whose variance grows with the mean."
     )
-    recent: int = option(20, "Horizons whose errors shift the bands; 0 leaves them as learned.", least=0)
-    width: int = option(32, "Size of the vector of each step ahead.", least=1)
-    embedding: int = option(0, "Size of a vector that is learned for each series; 0 learns none.", least=0)
-    time: str = option("time", "Column of the times.")
+    recent: int = option(20, "Number of past horizons whose errors recalibrate the quantiles; 0 disables it.", least=0)
+    width: int = option(32, "Size of the vector of each future step.", least=1)
+    embedding: int = option(0, "Size of the learned embedding of each series; 0 for none.", least=0)
+    time: str = option("time", "Column of times.")
     target: tuple[str, ...] = option(
-        (read_series.VALUE,), "Column of the values; several of a wide table, with commas."
+        (read_series.VALUE,), "Column of values; several columns of a wide table, separated by commas."
     )
-    series: str = option("series", "Column of the series' names in a long table; need not be there.")
-    covariates: tuple[str, ...] = option((), "Columns known until the present, with commas.")
-    known: tuple[str, ...] = option((), "Columns known ahead: rows without a value, at the end, tell the future.")
-    dropout: float = option(0.1, "Probability of zeroing an element of the last state.", least=0, most=1)
-    validation: float = option(0.15, "Share of each series, its end, that chooses the best epoch.", least=0, most=0.9)
+    series: str = option("series", "Column of series names in a long table; optional.")
+    covariates: tuple[str, ...] = option((), "Columns known up to the present, separated by commas.")
+    known: tuple[str, ...] = option(
+        (), "Columns known in advance, separated by commas; rows without a value at the end give the future."
+    )
+    dropout: float = option(0.1, "Probability of zeroing an element of the final state.", least=0, most=1)
+    validation: float = option(
+        0.15, "Fraction of each series, at its end, that chooses the best epoch.", least=0, most=0.9
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name, kind in (("quantiles", float), ("target", str), ("covariates", str), ("known", str)):
             object.__setattr__(self, name, several(getattr(self, name), name, kind))
         if [*self.quantiles] != (shares := sorted({*self.quantiles, 0.5})) or not 0 < shares[0] <= shares[-1] < 1:
-            raise ArgumentError(f"quantiles={self.quantiles} must rise, lie between 0 and 1, and have 0.5 among them.")
+            raise ArgumentError(f"quantiles={self.quantiles} must increase, lie between 0 and 1, and include 0.5.")
         named = [self.time, self.columns.series, *self.target, *self.covariates, *self.known]
         if not self.target or len({*named}) < len(named):
             raise ArgumentError(
@@ -94,7 +99,7 @@ class Forecast(Recipe[Panel]):
 
     @property
     def columns(self) -> read_series.SeriesColumns:
-        """What the columns of a table mean."""
+        """The meaning of the columns of a table."""
         others = (self.time, *self.target, *self.covariates, *self.known)
         series = "" if self.series == read_series.SERIES and self.series in others else self.series
         return read_series.SeriesColumns(self.time, series, self.target, self.covariates, self.known)
@@ -103,7 +108,7 @@ class Forecast(Recipe[Panel]):
         return read_series.read(path, self.columns)
 
     def split(self, data: Panel) -> tuple[Panel, Panel]:
-        """The end of each series is held out; its history is the training part."""
+        """Holds out the end of each series; the rest is the training part."""
         cuts = [len(each.values) - int(len(each.values) * self.validation) for each in data.series]
         training = [each.until(cut) for each, cut in zip(data.series, cuts, strict=True)]
         held_out = [replace(each, start=cut) for each, cut in zip(data.series, cuts, strict=True)]
@@ -115,7 +120,8 @@ class Forecast(Recipe[Panel]):
             if len(each.values) < (least := max(self.context + self.horizon, season + 1)):
                 raise DataError(
                     f"series {each.name} has {len(each.values)} values to learn from; a context of {self.context}, a "
-                    f"horizon of {self.horizon} and a season of {season} need {least}. Give more, or smaller ones."
+                    f"horizon of {self.horizon} and a season of {season} need {least}. Give more data, or "
+                    "smaller options."
                 )
         return {
             "frequency": data.frequency,
@@ -127,13 +133,15 @@ class Forecast(Recipe[Panel]):
         }
 
     def _series(self, each: Series, state: State) -> ForecastWindow:
-        """The features of a series, at the end of it."""
+        """The features of a series, with its end as origin."""
         read_series.require_frequency(each, state["frequency"])
         scale, count = features.known_scale(each, state, self.transform), len(each.values)
         values = (features.transformed(each, self.transform) - scale["mean"]) / scale["deviation"]
         times = each.times[:count].append(each.ahead(self.horizon, state["frequency"]))
         known = scaling.standardized(each.known[: count + self.horizon], state["known"])
-        known = np.pad(known, ((0, count + self.horizon - len(known)), (0, 0)), mode="edge")  # `predict` asks for all
+        known = np.pad(
+            known, ((0, count + self.horizon - len(known)), (0, 0)), mode="edge"
+        )  # `predict` has checked the steps that it needs
         ahead = np.concatenate([features.calendar(times, state["calendar"]), known], 1)
         covariates = scaling.standardized(each.covariates, state["covariates"])
         past = np.concatenate([values[:, None], covariates, ahead[:count]], 1)
@@ -143,7 +151,7 @@ class Forecast(Recipe[Panel]):
         )
 
     def examples(self, data: Panel, state: State) -> list[ForecastWindow]:
-        """One for each origin, every `stride` steps."""
+        """One window for each origin, every `stride` steps."""
         return [
             window._replace(origin=origin)
             for each in read_series.begun(data, self.context, self.horizon).series
@@ -184,7 +192,7 @@ class Forecast(Recipe[Panel]):
         return Loss(losses.sum(), losses.numel())
 
     def _quantiles(self, model: nn.Module, each: Series, state: State, start: int, end: int) -> Tensor:
-        """(N, horizon, Q) from each origin, in deviations; those before `start` only tell how far off they were."""
+        """Quantiles (N, horizon, Q) from N origins, in standard deviations. Earlier origins only recalibrate them."""
         first = max(self.context, start - (self.recent + 1) * self.horizon) if self.recent else start
         window = self._series(each, state)
         windows = [window._replace(origin=origin) for origin in range(first, end)]
@@ -193,15 +201,15 @@ class Forecast(Recipe[Panel]):
         return recalibrated(forecast, come, self.quantiles, self.recent)[start - first :]
 
     def _values(self, windows: Sequence[ForecastWindow]) -> Tensor:
-        """(N, horizon): what came, in deviations."""
+        """The actual values (N, horizon) after each origin, in standard deviations."""
         values = [window.past[window.origin : window.origin + self.horizon, 0] for window in windows]
         return torch.stack(values) if values else torch.zeros(0, self.horizon)
 
     def score(self, model: nn.Module, state: State, data: Panel) -> dict[str, float]:
-        """A rolling back-test: a forecast from every origin, errors averaged over origins, steps and series.
+        """A rolling backtest: one forecast from each origin, with errors averaged over origins, steps and series.
 
-        MASE and scaled_pinball are undefined for a series that repeats exactly: their means leave it out, and it is
-        counted; they are nan where all series do.
+        MASE and scaled_pinball are undefined for a series that repeats exactly. Their means exclude these series, which
+        are counted, and are NaN if all series repeat.
         """
         errors, inside, losses = [], [], []
         for each in read_series.begun(data, self.context, self.horizon).series:
@@ -223,7 +231,7 @@ class Forecast(Recipe[Panel]):
         }
 
     def predict(self, model: nn.Module, state: State, data: Panel, horizon: int | None = None) -> pd.DataFrame:
-        """The next steps after the end of each series: the horizon that was learned, or a shorter one."""
+        """Forecasts after the end of each series, for the learned horizon or a shorter one."""
         steps, tables = horizon or self.horizon, []
         for each in data.series:
             if len(each.values) < self.context:
@@ -248,6 +256,6 @@ class Forecast(Recipe[Panel]):
 
 
 def _mean(figures: Sequence[float]) -> float:
-    """Of those that are defined; nan where none is."""
+    """The mean of the figures that are not NaN; NaN if there is none."""
     defined = [each for each in figures if not np.isnan(each)]
     return float(np.mean(defined)) if defined else float("nan")

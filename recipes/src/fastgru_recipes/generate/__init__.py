@@ -1,4 +1,4 @@
-"""Text like a text: `recipe.py` is the start, and its first lines say how it works."""
+"""Text generation. Start with `recipe.py`, whose docstring explains the model."""
 
 from fastgru_recipes.generate.recipe import Generate
 

@@ -14,15 +14,15 @@ START_CHARACTER, UNKNOWN_CHARACTER = "\x02", "\x1a"
 
 
 class KneserNey:
-    """Characters after characters, by interpolated modified Kneser-Ney smoothing (Chen and Goodman 1999).
+    """A character n-gram model with interpolated modified Kneser-Ney smoothing (Chen and Goodman 1999).
 
-    The longest context counts occurrences, each shorter one in how many contexts a character was seen; three discounts
-    per order come from the counts of counts; below all is the uniform distribution over the characters of the training
-    text and one unknown.
+    The highest order counts occurrences; each lower order counts the contexts in which a character was seen. Three
+    discounts for each order are computed from the counts of counts. The lowest level is the uniform distribution over
+    the characters of the training text and one unknown character.
 
     Args:
-        text: to learn from.
-        order: characters that one count looks at, the predicted one included.
+        text: the training text.
+        order: the length of the n-grams, including the predicted character.
     """
 
     def __init__(self, text: str, order: int = 5) -> None:
@@ -37,7 +37,7 @@ class KneserNey:
             grams = shorter if length > 1 else Counter()
 
     def probability(self, character: str, context: str) -> float:
-        """Of a character after a context of order - 1 characters."""
+        """The probability of a character after a context of order - 1 characters."""
         share, weight = 0.0, 1.0
         for dropped, table in enumerate(self.tables):
             part, rest = table.split(context[dropped:], character)
@@ -46,7 +46,7 @@ class KneserNey:
         return share + weight / (len(self.known) + 1)
 
     def bits(self, text: str) -> float:
-        """Of a whole text; an unknown character also costs the choice among all that are unknown."""
+        """The cost of a text in bits. An unknown character also costs the choice among all unknown ones."""
         padded = START_CHARACTER * (self.order - 1) + "".join(c if c in self.known else UNKNOWN_CHARACTER for c in text)
         total = 0.0
         for i in range(len(text)):
@@ -56,7 +56,7 @@ class KneserNey:
 
 
 class _Discounted:
-    """Counts of one order, less their discounts."""
+    """The counts of one order, and their discounts."""
 
     def __init__(self, counts: Counter[str]) -> None:
         self.counts = counts
@@ -74,7 +74,7 @@ class _Discounted:
             self.taken[gram[:-1]] += self.discounts[min(count, 3)]
 
     def split(self, context: str, character: str) -> tuple[float, float]:
-        """The character's own share after the context, and the share left to shorter contexts."""
+        """The discounted probability of the character after the context, and the weight of the next lower order."""
         if not (total := self.totals.get(context, 0)):
             return 0.0, 1.0
         count = self.counts.get(context + character, 0)
@@ -87,7 +87,7 @@ def kneser_ney(training: str, test: str) -> float:
 
 
 def compressed(training: str, test: str, compress: Callable[[bytes], bytes]) -> float:
-    """Bits per character of a compressor that has read the training text before: what the test text adds."""
+    """Bits per character that the test text adds to the compressed training text."""
     first, second = training.encode(), test.encode()
     return 8 * (len(compress(first + second)) - len(compress(first))) / len(test)
 

@@ -1,4 +1,4 @@
-"""English prose of an old kind, and Chinese poems."""
+"""Examples for `generate`: an English Bible, and Chinese poems."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from fastgru_recipes.recipe import Recipe
 
 
 def english(recipe: Recipe[Any], full: bool) -> Parts:
-    """Ten books of the World English Bible; the last tenth is the test."""
+    """Ten books of the World English Bible; the last tenth is the test part."""
     return held_out_tenth("english.txt.xz")
 
 
 def chinese(recipe: Recipe[Any], full: bool) -> Parts:
-    """Poems by seven poets of the Tang dynasty, in an order drawn once; the last tenth is the test."""
+    """Poems by seven poets of the Tang dynasty, in random order; the last tenth is the test part."""
     return held_out_tenth("chinese.txt.xz")
 
 
 def held_out_tenth(name: str) -> Parts:
-    """The last tenth of a packaged text is the test, from the beginning of a line."""
+    """A packaged text, whose last tenth is the test part, from the start of a line."""
     text = lzma.decompress(packaged(name).read_bytes()).decode()
     end = text.index("\n", len(text) - len(text) // 10) + 1
     return Parts(text[:end], None, text[end:])
 
 
 def text_baselines(recipe: Recipe[Any], parts: Parts) -> Mapping[str, Mapping[str, float]]:
-    """A 5-gram model and two compressors; they have the validation part too, the network has not."""
+    """A 5-gram model and two compressors. They also learn from the validation part, unlike the network."""
     methods = {"5-gram": baselines.kneser_ney, "xz": baselines.xzipped, "gzip": baselines.gzipped}
     return {name: {"bits_per_character": cost(parts.training, parts.test)} for name, cost in methods.items()}
 

@@ -1,10 +1,9 @@
-"""Text like the text of a file: a stacked GRU reads characters or byte pairs and says what comes next.
+"""Text generation: a stacked GRU reads characters or byte pairs and predicts the next one.
 
     tokens (B, T) -> embedding -> GRU -> linear to the embedding's size -> the embedding again, as output weights
 
-The output layer is tied to the embedding (Press and Wolf 2017): one matrix says what a token means, read or written.
-Training sees windows of the text; scoring and writing carry the state through, so that nothing is ever forgotten at a
-window's edge.
+The weights of the output layer are those of the embedding (Press and Wolf 2017). Training sees windows of the text.
+Scoring and generation carry the state through the text, so that no context is lost at the edge of a window.
 """
 
 from __future__ import annotations
@@ -33,29 +32,29 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from tokenizers import Tokenizer
 
-CODE_POINTS = 0x110000  # of Unicode
-PIECE = 2048  # tokens that are read in one call of the layer; the state goes from one to the next
+CODE_POINTS = 0x110000  # in Unicode
+PIECE = 2048  # tokens in one call of the layer when a text is scored or read
 
 
 @dataclass(frozen=True, kw_only=True)
 class Generate(Recipe[str]):
-    """Text like the text of a file."""
+    """Text in the style of a file."""
 
     name: ClassVar[str] = "generate"
     metric: ClassVar[str] = "bits_per_character"
     higher_is_better: ClassVar[bool] = False
 
-    unit: Literal["characters", "bpe"] = option("characters", "What the text is cut into.")
-    tokens: int = option(4000, "Largest vocabulary.", least=5)
+    unit: Literal["characters", "bpe"] = option("characters", "Unit of the tokens.")
+    tokens: int = option(4000, "Largest size of the vocabulary.", least=5)
     embedding: int = option(128, "Size of a token's vector.", least=1)
-    window: int = option(128, "Tokens of one training example.", least=2)
+    window: int = option(128, "Number of tokens in a training example.", least=2)
     hidden: int = option(384, "Size of the GRU's state.", least=1)
 
     def read(self, path: Path | str) -> str:
         return read_files.text(path)
 
     def split(self, data: str) -> tuple[str, str]:
-        """The end of the text is held out, from the beginning of a line where there is one."""
+        """Holds out the end of the text, from the start of a line if there is one."""
         held_out = int(len(data) * self.validation)
         cut = len(data) - held_out
         cut = data.rfind("\n", cut - held_out // 2, cut) + 1 or cut
@@ -71,7 +70,7 @@ class Generate(Recipe[str]):
         return {"tokenizer": vocabulary.to_state(tokenizer)}
 
     def examples(self, data: str, state: State) -> list[Example]:
-        """Windows that follow each other; each has one more token than it reads, the last one's target."""
+        """Consecutive windows. Each has one more token than the network reads, the target of the last one."""
         ids = torch.tensor([START_ID, *vocabulary.from_state(state["tokenizer"]).encode(data).ids])
         return [ids[start : start + self.window + 1] for start in range(0, len(ids) - 1, self.window)]
 
@@ -79,7 +78,7 @@ class Generate(Recipe[str]):
         return len(example)
 
     def size(self, example: Example) -> int:
-        """Besides the layers': scores of all tokens at each step."""
+        """The numbers of the layers, and the scores of all tokens at each step."""
         return (14 * self.layers * self.hidden + 3 * self.tokens) * len(example)
 
     def collate(self, examples: Sequence[Example]) -> Batch:
@@ -98,12 +97,12 @@ class Generate(Recipe[str]):
 
     @torch.inference_mode()
     def surprise(self, model: nn.Module, state: State, text: str) -> tuple[Tensor, list[tuple[int, int]], float]:
-        """How many bits each token of a text costs, given all before it.
+        """The cost of each token of a text in bits, given all tokens before it.
 
         Returns:
-            bits (N,); where in the text each token stands, as (begin, end); and the share of tokens that were the
-            likeliest. A character that was never learned costs an unknown token and the choice among all characters
-            that are not in the vocabulary, as it does for the baselines.
+            The bits (N,), the position of each token in the text as (begin, end), and the fraction of tokens that were
+            predicted as the most probable one. An unknown character costs the unknown token and the choice among all
+            characters outside the vocabulary, as it does in the baselines.
         """
         tokenizer = vocabulary.from_state(state["tokenizer"])
         encoding = tokenizer.encode(text)
@@ -128,7 +127,7 @@ class Generate(Recipe[str]):
         }
 
     def predict(self, model: nn.Module, state: State, data: str) -> pd.DataFrame:
-        """How surprising each line is, in bits per character: what does not belong stands out."""
+        """The cost of each line in bits per character, which is high for unusual lines."""
         bits, places, _ = self.surprise(model, state, data)
         lines = data.split("\n")
         starts = torch.tensor([0] + [len(line) + 1 for line in lines]).cumsum(0)
@@ -156,20 +155,23 @@ class Generate(Recipe[str]):
         top_p: float = 1.0,
         seed: int = 0,
     ) -> Iterator[str]:
-        """Goes on from a prompt, piece by piece.
+        """Generates text after a prompt, piece by piece.
 
         Args:
             model: the network.
             state: the vocabulary.
-            prompt: text to go on from.
-            length: tokens to write.
-            temperature: divides the scores; 0 always takes the likeliest token.
-            top_k: draw from this many of the likeliest tokens; 0 from all.
-            top_p: draw from the fewest tokens that have this share of the probability (Holtzman et al. 2020).
-            seed: of the draws.
+            prompt: the text to continue.
+            length: the number of tokens to generate.
+            temperature: divides the scores; with 0 the most probable token is always taken.
+            top_k: draw from this many of the most probable tokens; 0 for all.
+            top_p: draw from the fewest tokens with this total probability (Holtzman et al. 2020).
+            seed: the seed of the draws.
+
+        Yields:
+            Pieces of the text, without the prompt.
 
         Raises:
-            ArgumentError: for a value that makes no sense, before anything is written.
+            ArgumentError: for a value outside its range; nothing has been generated then.
         """
         limits: dict[str, tuple[Any, float, float]] = {
             **{"length": (length, 0, 2**31), "temperature": (temperature, 0, 1e30), "top_k": (top_k, 0, 2**31)},
@@ -178,7 +180,7 @@ class Generate(Recipe[str]):
         for name, (value, least, most) in limits.items():
             kind: Any = Real if name in ("temperature", "top_p") else Integral
             if not isinstance(value, kind):
-                raise ArgumentError(f"{name}={value!r} is no {'number' if kind is Real else 'whole number'}.")
+                raise ArgumentError(f"{name}={value!r} is not {'a number' if kind is Real else 'an integer'}.")
             if not least <= value <= most:
                 raise ArgumentError(f"{name}={value!r} is not between {least} and {most:g}.")
         if not isinstance(prompt, str):
@@ -206,7 +208,7 @@ class Generate(Recipe[str]):
 
 
 def draw_token(scores: Tensor, generator: torch.Generator, temperature: float, top_k: int, top_p: float) -> int:
-    """A token from its scores (V,); the special ones are never drawn."""
+    """Draws a token from scores (V,). Special tokens are never drawn."""
     scores = scores.to(torch.float64, copy=True)
     scores[: len(vocabulary.SPECIAL)] = -math.inf
     if temperature == 0:

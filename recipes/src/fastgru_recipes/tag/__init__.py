@@ -1,4 +1,4 @@
-"""A tag for each token: `recipe.py` is the start, and its first lines say how it works."""
+"""Sequence tagging. Start with `recipe.py`, whose docstring explains the model."""
 
 from fastgru_recipes.tag.read_tagged import Tagged
 from fastgru_recipes.tag.recipe import Tag

@@ -1,4 +1,4 @@
-"""Baselines for tags: the most frequent tag, of all words or of each, and of each after the word before it."""
+"""Baselines for tags: the most frequent tag, the most frequent tag of each word, and that of each pair of words."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Iterator
 from fastgru_recipes.tag.read_tagged import Tagged
 from fastgru_recipes.tag.recipe import micro_f1
 
-BEFORE_FIRST = ""  # stands before a sentence
+BEFORE_FIRST = ""  # the word before a sentence
 
 
 def _steps(data: Tagged) -> Iterator[tuple[str, str, str]]:
-    """Word before, word, tag."""
+    """Previous word, word and tag of each token."""
     for tokens, tags in zip(data.tokens, data.tags or (), strict=True):
         yield from zip([BEFORE_FIRST, *tokens[:-1]], tokens, tags, strict=True)
 
 
 def scores(training: Tagged, test: Tagged) -> dict[str, float]:
-    """Micro-F1 of each baseline; a context that was never seen falls back to the one before."""
+    """Micro-F1 of each baseline. A pair or word that was never seen falls back to the simpler baseline."""
     every: Counter[str] = Counter()
     words: defaultdict[str, Counter[str]] = defaultdict(Counter)
     pairs: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)

@@ -1,4 +1,4 @@
-"""Capitals and punctuation for a text that has lost them."""
+"""Example for `tag`: capital letters and punctuation for a text without them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastgru_recipes.tag import baselines, read_tagged
 
 
 def capitals(recipe: Recipe[Any], full: bool) -> Parts:
-    """Ten books of the World English Bible; the last tenth is the test."""
+    """Ten books of the World English Bible; the last tenth is the test part."""
     lines = lzma.decompress(packaged("english.txt.xz").read_bytes()).decode().splitlines()
     cut = len(lines) * 9 // 10
     learned, test = (read_tagged.from_text([" ".join(part)], with_tags=True) for part in (lines[:cut], lines[cut:]))
@@ -20,14 +20,14 @@ def capitals(recipe: Recipe[Any], full: bool) -> Parts:
 
 
 def tag_baselines(recipe: Recipe[Any], parts: Parts) -> Mapping[str, Mapping[str, float]]:
-    """The most frequent tag: of all, of the word, of the word after the one before."""
+    """The most frequent tag: of all tokens, of the word, of the word after the previous one."""
     return {name: {"micro_f1": score} for name, score in baselines.scores(parts.training, parts.test).items()}
 
 
 SETS = (
     ExampleSet(
         "capitals",
-        "capitals and punctuation of the World English Bible, from its words in small letters",
+        "capitals and punctuation of the World English Bible, from its words in lower case",
         capitals,
         tag_baselines,
         {

@@ -1,4 +1,4 @@
-"""Files of columns: a line for each token, an empty line between sentences; CoNLL-U among them."""
+"""Reading of CoNLL files: one token on each line, with columns, and an empty line between sentences."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import NamedTuple
 from fastgru_recipes import read_files
 from fastgru_recipes.errors import DataError
 
-DOCUMENT = "-DOCSTART-"  # what stands in the place of a token where a document begins
-UNIVERSAL = 10  # columns of CoNLL-U: number, word, lemma, class and six more
-NUMBER = re.compile(r"\d+([-.]\d+)?")  # of a word; 1-2 of what is written as one, 1.1 of a word that is not written
-COMMENTS = ("# ", "#begin document", "#end document")  # how lines begin that may be none of tokens
+DOCUMENT = "-DOCSTART-"  # in the place of a token, it marks the start of a document
+UNIVERSAL = 10  # columns of CoNLL-U: ID, FORM, LEMMA, UPOS and six more
+NUMBER = re.compile(r"\d+([-.]\d+)?")  # IDs of CoNLL-U: 1 of a word, 1-2 of a multiword token, 1.1 of an empty node
+COMMENTS = ("# ", "#begin document", "#end document")  # starts of lines that may not be tokens
 
 
 class Line(NamedTuple):
-    """A line of a file, from 1, and its columns."""
+    """A line of a file: its number from 1, its text and its columns."""
 
     number: int
     text: str
@@ -28,13 +28,13 @@ Sentences = list[list[Line]]
 
 
 def read(path: Path | str, with_tags: bool) -> tuple[list[list[str]], list[list[str]] | None]:
-    """Tokens and tags of each sentence: the first column and the last; of CoNLL-U the words and their classes (UPOS).
+    """Reads tokens and tags of sentences: the first and the last column, or FORM and UPOS of CoNLL-U.
 
-    What begins a document is no token. Of CoNLL-U neither are comments, several words that are written as one (1-2)
-    and words that are not written (1.1).
+    Lines that start a document are skipped. Of CoNLL-U, comments, multiword tokens (1-2) and empty nodes (1.1) are
+    skipped too.
 
     Raises:
-        DataError: naming the line, for columns that are missing, empty or other things than tokens.
+        DataError: for columns that are missing, empty or not tokens, with the line.
     """
     sentences = _sentences(read_files.text(path))
     token, tag = 0, -1
@@ -46,15 +46,17 @@ def read(path: Path | str, with_tags: bool) -> tuple[list[list[str]], list[list[
         _require_tokens(sentences, path)
     sentences = [sentence for sentence in sentences if sentence]
     if not sentences:
-        raise DataError(f"{path} has no tokens. Write each on a line of its own, with its tag after it.")
+        raise DataError(f"{path} has no tokens. Write each token on its own line, followed by its tag.")
     tags = [[line.columns[tag] for line in sentence] for sentence in sentences]
     if with_tags and tag == 3 and {each for sentence in tags for each in sentence} == {"_"}:
-        raise DataError(f"{path} has no classes of words in column 4. Write tokens and tags, as cut -f 2,5 does.")
+        raise DataError(
+            f"{path} has no part-of-speech tags in column 4. Select tokens and tags, for example with cut -f 2,5."
+        )
     return [[line.columns[token] for line in sentence] for sentence in sentences], tags if with_tags else None
 
 
 def _sentences(text: str) -> Sentences:
-    """Lines that are not empty; a document begins a sentence."""
+    """The lines of each sentence, without empty lines. The start of a document also starts a sentence."""
     sentences: Sentences = [[]]
     for number, line in enumerate(text.split("\n"), start=1):
         columns = line.split("\t") if "\t" in line else re.split(" +", line.strip(" "))
@@ -74,24 +76,24 @@ def _require_filled(line: Line, path: Path | str) -> None:
 
 
 def _is_universal(sentences: Sentences, path: Path | str) -> bool:
-    """Whether the ending says so, or most lines have ten columns with a number first."""
+    """Whether this is CoNLL-U: by the file extension, or because most lines have ten columns, the first a number."""
     lines = [line for sentence in sentences for line in sentence if not line.text.startswith("#")]
     numbered = [len(line.columns) == UNIVERSAL and bool(NUMBER.fullmatch(line.columns[0])) for line in lines]
     return read_files.kind(path) == ".conllu" or 2 * sum(numbered) > len(lines)
 
 
 def _words(sentences: Sentences, path: Path | str) -> Sentences:
-    """The lines of words; all others are checked too."""
+    """The lines of words. All other lines are checked too."""
     found = [[line for line in sentence if not line.text.startswith("#")] for sentence in sentences]
     for line in (line for sentence in found for line in sentence):
         if len(line.columns) != UNIVERSAL:
             raise DataError(
-                f"{path}, line {line.number} has {len(line.columns)} columns; CoNLL-U has {UNIVERSAL}, with tabs "
-                "between them. Fill in _ for what is not known."
+                f"{path}, line {line.number} has {len(line.columns)} columns; CoNLL-U has {UNIVERSAL}, separated by "
+                "tabs. Write _ for unknown values."
             )
         if not NUMBER.fullmatch(line.columns[0]):
             raise DataError(
-                f"{path}, line {line.number}: {line.columns[0]!r} is no number of a word. Each line of CoNLL-U begins "
+                f"{path}, line {line.number}: {line.columns[0]!r} is not the ID of a word. Each line of CoNLL-U begins "
                 "with one, such as 1, 1-2 or 1.1."
             )
         _require_filled(line, path)
@@ -119,20 +121,20 @@ def _require_columns(sentences: Sentences, path: Path | str, with_tags: bool) ->
         if len(line.columns) != width:
             raise DataError(
                 f"{path}, line {line.number} has {len(line.columns)} columns; the lines before have {width}. "
-                "Give each token the same columns, with one tab, or else spaces, between them."
+                "Give each token the same columns, separated by one tab or by spaces."
             )
         _require_filled(line, path)
 
 
 def _is_comment(line: Line, width: int, tags: set[str]) -> bool:
-    """Whether a line that begins with # is no token: too many columns, or a last one that is no tag of other lines."""
+    """Whether a line that starts with # is a comment: by its number of columns, or because its last is no known tag."""
     if not line.text.startswith(COMMENTS):
         return False
     return len(line.columns) != width or (width > 1 and len(line.columns[-1]) > 1 and line.columns[-1] not in tags)
 
 
 def _require_tokens(sentences: Sentences, path: Path | str) -> None:
-    """Raises where the first column numbers the tokens, or names their sentence or document."""
+    """Raises if the first column numbers the tokens, or names their sentence or document."""
     lines = [line for sentence in sentences for line in sentence]
     width = max((len(line.columns) for line in lines), default=0)
     firsts = [[line.columns[0] for line in sentence] for sentence in sentences if len(sentence) > 1]
@@ -144,13 +146,13 @@ def _require_tokens(sentences: Sentences, path: Path | str) -> None:
     if what:
         raise DataError(
             f"{path}, line {lines[0].number}: the first column {what}, and would be learned in the place of words: "
-            f"{lines[0].text[:60]!r}. Leave columns out until the token is the first and its tag the last, for example "
-            "with cut -f 2,4. CoNLL-U itself, ten columns with tabs between them, is read as it is."
+            f"{lines[0].text[:60]!r}. Select columns so that the token is the first and its tag the last, for example "
+            "with cut -f 2,4. CoNLL-U itself, ten columns separated by tabs, is read as it is."
         )
 
 
 def _counts(values: list[str]) -> bool:
-    """Whether these are numbers that count, and begin again now and then with 0 or 1."""
+    """Whether these values are a counter that sometimes restarts at 0 or 1."""
     if not all(NUMBER.fullmatch(value) for value in values):
         return False
     numbers = [int(value) for value in values if value.isdigit()]

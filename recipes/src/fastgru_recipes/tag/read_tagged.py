@@ -1,4 +1,4 @@
-"""Tokens with a tag each: of columns, or of running text whose capitals and punctuation are the tags."""
+"""Reading of tokens with tags: from columns, or from running text, whose capitals and punctuation are the tags."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from fastgru_recipes import read_files
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.tag import read_conll
 
-PLAIN_TAG = "lower"  # the tag of a word in small letters that nothing follows
+PLAIN_TAG = "lower"  # the tag of a word in lower case without punctuation
 MARKS = ".,;:?!"
 TEXT_TAGS = tuple(sorted(shape + mark for shape in (PLAIN_TAG, "Capital", "UPPER") for mark in ("", *MARKS)))
-# Apostrophes and hyphens between letters belong to a word, and points, commas and colons between digits.
+# Apostrophes and hyphens between letters belong to a word, as do points, commas and colons between digits.
 WORD = re.compile(r"[^\W_]+(?:(?:['\u2019\-](?=[^\W_])|(?<=\d)[.,:](?=\d))[^\W_]+)*")
 
 
 class Tagged(NamedTuple):
-    """Sentences, or any runs of tokens.
+    """Sentences, or other sequences of tokens.
 
     Attributes:
-        tokens: of each sentence.
-        tags: one for each token; None where they are to be found.
-        is_text: whether the tokens are words of running text, and the tags what they have lost.
+        tokens: the tokens of each sentence.
+        tags: one for each token; None for prediction.
+        is_text: whether the tokens are words of running text, and the tags their capitals and punctuation.
     """
 
     tokens: Sequence[Sequence[str]]
@@ -33,12 +33,12 @@ class Tagged(NamedTuple):
     is_text: bool = False
 
     def part(self, indices: Sequence[int]) -> Tagged:
-        """Some of the sentences."""
+        """The sentences at `indices`."""
         tags = None if self.tags is None else [self.tags[index] for index in indices]
         return Tagged([self.tokens[index] for index in indices], tags, self.is_text)
 
     def cut(self, end: int) -> tuple[Tagged, Tagged]:
-        """The first `end` tokens, and all others; a sentence on both sides becomes two."""
+        """Splits after the first `end` tokens. A sentence that contains the split becomes two."""
         cuts = []
         for sentence in self.tokens:
             cuts.append(max(0, min(end, len(sentence))))
@@ -52,23 +52,24 @@ class Tagged(NamedTuple):
         return Tagged(tokens, tags, self.is_text).filled()
 
     def filled(self) -> Tagged:
-        """Without sentences that have no tokens."""
+        """The sentences that have tokens."""
         return self.part([index for index, sentence in enumerate(self.tokens) if sentence])
 
 
 def split(data: Tagged, share: float) -> tuple[Tagged, Tagged]:
-    """The end is held out: neighbours in a text are too much alike to be parted at random.
+    """Holds out the end of the data, because neighbouring sentences are too similar for a random split.
 
-    Of running text that is the last tokens; of columns the last sentences, but none that alone has one of its tags.
+    Of running text the last tokens are held out; of columns the last sentences, except those with a tag that no other
+    sentence has.
 
     Raises:
-        DataError: where no sentence can be held out.
+        DataError: if no sentence can be held out.
     """
     assert data.tags is not None
     if data.is_text:
         size = sum(map(len, data.tokens))
         return data.cut(size - max(1, int(size * share)))
-    left = Counter(tag for tags in data.tags for tag in set(tags))  # sentences of the first part that have the tag
+    left = Counter(tag for tags in data.tags for tag in set(tags))  # sentences of the training part with the tag
     wanted = max(1, int(len(data.tokens) * share))
     held_out: list[int] = []
     for index in range(len(data.tokens) - 1, -1, -1):
@@ -86,12 +87,10 @@ def split(data: Tagged, share: float) -> tuple[Tagged, Tagged]:
 
 
 def read(path: Path | str, with_tags: bool) -> Tagged:
-    """A `.txt` file as running text, an empty line between paragraphs; any other as columns, one between sentences.
-
-    `read_conll.read` says which columns hold tokens and tags.
+    """Reads a `.txt` file as running text with paragraphs, and any other file as columns with `read_conll.read`.
 
     Raises:
-        DataError: naming file and line.
+        DataError: for a file that cannot be used, with the line.
     """
     if read_files.kind(path) == ".txt":
         return _read_text(path, with_tags)
@@ -108,7 +107,7 @@ def _read_text(path: Path | str, with_tags: bool) -> Tagged:
 
 
 def from_text(texts: Sequence[str], with_tags: bool) -> Tagged:
-    """Words in small letters; the tag tells how a word is written and which mark follows it, as in "Capital,".
+    """Splits texts into words in lower case. The tag has the case of a word and the mark after it, as in "Capital,".
 
     Example:
         >>> from fastgru_recipes.tag.read_tagged import from_text
@@ -125,7 +124,7 @@ def from_text(texts: Sequence[str], with_tags: bool) -> Tagged:
 
 
 def _words(text: str) -> list[tuple[str, str]]:
-    """Words, each with the first mark between it and the next."""
+    """The words, each with the first mark between it and the next word."""
     found = list(WORD.finditer(text))
     ends = [each.start() for each in found[1:]] + [len(text)] * bool(found)
     between = (text[each.end() : end] for each, end in zip(found, ends, strict=True))
@@ -139,7 +138,7 @@ def _shape(word: str) -> str:
 
 
 def restored_text(tokens: Sequence[str], tags: Sequence[str]) -> str:
-    """Text again, from words and the tags of `from_text`.
+    """The text of words with the tags of `from_text`.
 
     Raises:
         DataError: for a tag of another kind.
@@ -148,7 +147,7 @@ def restored_text(tokens: Sequence[str], tags: Sequence[str]) -> str:
     for token, tag in zip(tokens, tags, strict=True):
         if tag not in TEXT_TAGS:
             raise DataError(
-                f"tag {tag!r} says nothing of capitals and marks. Only a run that learned text restores it."
+                f"tag {tag!r} does not describe capitals and punctuation. Only a run trained on text can restore it."
             )
         shape = tag.rstrip(MARKS)
         word = token.upper() if shape == "UPPER" else token[:1].upper() + token[1:] if shape == "Capital" else token

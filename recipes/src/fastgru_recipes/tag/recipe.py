@@ -1,11 +1,11 @@
-"""A tag for each token: a bidirectional GRU reads a sentence and says at each step what it is.
+"""Sequence tagging: a bidirectional GRU reads a sentence and predicts a tag for each token.
 
-    characters of each word -> embedding -> bidirectional GRU -> its last states
-    tokens (B, T) -> embedding, beside them -> bidirectional GRU -> linear -> tags (B, T, K)
+    characters of each word -> embedding -> bidirectional GRU -> its final states
+    tokens (B, T) -> embedding, concatenated with them -> bidirectional GRU -> linear -> tags (B, T, K)
 
-The first GRU spells: what a word that was never learned is, its letters tell. It reads every distinct word of a batch
-once, so that frequent words cost nothing twice. A long text is cut into windows; each of them also reads some tokens of
-its neighbours, so that every tag is learned and found with context on both sides.
+The first GRU reads the characters of a word, so that unknown words get a vector from their spelling. It reads every
+distinct word of a batch once. A long text is cut into windows. Each window also reads some tokens of its neighbours, so
+that every tag is learned and predicted with context on both sides.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ from fastgru_recipes.training.batching import answers, padded
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LONGEST = 32  # characters of a word that are read
+LONGEST = 32  # characters of a word that are read at most
 NO_TAG = -100  # the target that torch's cross entropy ignores
 FIRST_ID = UNKNOWN_ID + 1  # of the words and characters that were learned
 
 
 class TagWindow(NamedTuple):
-    """A piece of a sentence, with tokens of its neighbours on both sides.
+    """A part of a sentence, with tokens of its neighbours on both sides.
 
     Attributes:
-        tokens: T texts.
-        words: (T,), their numbers.
-        tags: (T,), numbers of the right tags; NO_TAG for those of the neighbours.
-        own: the steps that are not a neighbour's.
-        spelled: the numbers of the characters (L,) of each distinct token of the data.
+        tokens: T tokens.
+        words: (T,), the numbers of the tokens.
+        tags: (T,), the numbers of the true tags; NO_TAG for tokens of the neighbours.
+        own: the steps that do not belong to a neighbour.
+        spelled: the character numbers (L,) of each distinct token of the data.
     """
 
     tokens: Sequence[str]
@@ -67,15 +67,15 @@ class Tag(Recipe[Tagged]):
     metric: ClassVar[str] = "micro_f1"
     higher_is_better: ClassVar[bool] = True
 
-    tokens: int = option(20000, "Largest number of words with a vector of their own.", least=1)
-    least: int = option(2, "How often a word must occur to have one.", least=1)
+    tokens: int = option(20000, "Largest number of words with an embedding.", least=1)
+    least: int = option(2, "How often a word must occur to have an embedding.", least=1)
     embedding: int = option(96, "Size of a word's vector.", least=1)
-    spelling: int = option(32, "Size of a character's vector, and of the state of the GRU that spells.", least=1)
-    window: int = option(64, "Tokens that a longer sentence, or a text, is cut into.", least=1)
-    overlap: int = option(16, "Tokens that a window reads of each of its neighbours.", least=0)
+    spelling: int = option(32, "Size of a character's vector, and of the state of the GRU over characters.", least=1)
+    window: int = option(64, "Number of tokens of the windows into which longer sentences and texts are cut.", least=1)
+    overlap: int = option(16, "Number of tokens that a window reads of each neighbour.", least=0)
     hidden: int = option(128, "Size of the GRU's state.", least=1)
-    dropout: float = option(0.3, "Probability of zeroing an element of inputs and outputs.", least=0, most=1)
-    plain: str = option("", "The tag that F1 does not count; the most frequent one when left out.")
+    dropout: float = option(0.3, "Probability of zeroing an element of the inputs and outputs.", least=0, most=1)
+    plain: str = option("", "The tag that F1 does not count. Default: the most frequent tag.")
 
     def read(self, path: Path | str) -> Tagged:
         return read_tagged.read(path, with_tags=True)
@@ -93,8 +93,8 @@ class Tag(Recipe[Tagged]):
             raise DataError(f"the data have {len(tags)} tag: {list(tags)}. A tagger needs two or more.")
         plain = self.plain or tags.most_common(1)[0][0]
         if plain not in tags:
-            raise DataError(f"plain={plain!r} is no tag of the data: {', '.join(sorted(tags))}.")
-        if data.is_text:  # the next text may have marks that this one lacks
+            raise DataError(f"plain={plain!r} is not a tag of the data: {', '.join(sorted(tags))}.")
+        if data.is_text:  # other texts may have marks that this one lacks
             tags.update(dict.fromkeys(read_tagged.TEXT_TAGS, 0))
         known = [word for word, count in words.most_common(self.tokens) if count >= self.least]
         letters = sorted({letter for word in words for letter in word})
@@ -102,7 +102,7 @@ class Tag(Recipe[Tagged]):
 
     def examples(self, data: Tagged, state: State) -> list[TagWindow]:
         if data.is_text and not state["is_text"]:
-            raise DataError("the data are running text, but training was on columns. Give a line for each token.")
+            raise DataError("the data are running text, but training was on columns. Give one token on each line.")
         words = {word: number for number, word in enumerate(state["words"], start=FIRST_ID)}
         letters = {letter: number for number, letter in enumerate(state["characters"], start=FIRST_ID)}
         tags = {tag: number for number, tag in enumerate(state["tags"])}
@@ -115,7 +115,7 @@ class Tag(Recipe[Tagged]):
         for index, sentence in enumerate(data.tokens):
             right = data.tags[index] if data.tags is not None else ()
             if unknown := [tag for tag in right if tag not in tags]:
-                raise DataError(f"tag {unknown[0]!r} is not among those learned: {', '.join(tags)}.")
+                raise DataError(f"tag {unknown[0]!r} is not among the learned ones: {', '.join(tags)}.")
             numbers = torch.tensor([words.get(token, UNKNOWN_ID) for token in sentence])
             answers = torch.tensor([tags[tag] for tag in right] or [NO_TAG] * len(numbers))
             for begin in range(0, len(sentence), self.window):
@@ -161,7 +161,7 @@ class Tag(Recipe[Tagged]):
         return Loss(total, int((batch["tags"] != NO_TAG).sum()))
 
     def _found(self, model: nn.Module, state: State, data: Tagged) -> tuple[Tensor, Tensor]:
-        """Numbers of the likeliest tags (N,) of all tokens, one sentence after the other, and of the right ones."""
+        """The numbers of the predicted tags (N,) and of the true tags (N,), for all tokens of all sentences."""
         windows = self.examples(data, state)
         rows = answers(self, windows, lambda batch: model(batch).argmax(-1))
         likeliest = [row[window.own] for row, window in zip(rows, windows, strict=True)]
@@ -174,7 +174,7 @@ class Tag(Recipe[Tagged]):
         return [list(islice(names, len(sentence))) for sentence in data.tokens]
 
     def tags(self, model: nn.Module, state: State, tokens: Sequence[Sequence[str]]) -> list[list[str]]:
-        """The likeliest tag of each token."""
+        """The predicted tag of each token."""
         return self._tags(model, state, Tagged(tokens, None))
 
     def score(self, model: nn.Module, state: State, data: Tagged) -> dict[str, float]:
@@ -189,7 +189,7 @@ class Tag(Recipe[Tagged]):
         }
 
     def predict(self, model: nn.Module, state: State, data: Tagged) -> pd.DataFrame:
-        """A row for each token."""
+        """A table with one row for each token."""
         rows = zip(data.tokens, self._tags(model, state, Tagged(data.tokens, None, data.is_text)), strict=True)
         return pd.DataFrame(
             [
@@ -201,7 +201,7 @@ class Tag(Recipe[Tagged]):
         )
 
     def restore(self, model: nn.Module, state: State, texts: Sequence[str]) -> list[str]:
-        """Texts of plain words, with the capitals and marks that a network for running text has learned."""
+        """The texts with predicted capitals and punctuation. For a network that was trained on running text."""
         data = read_tagged.from_text(texts, with_tags=False)
         pairs = zip(data.tokens, self._tags(model, state, data), strict=True)
         return [read_tagged.restored_text(tokens, tags) for tokens, tags in pairs]
@@ -209,14 +209,14 @@ class Tag(Recipe[Tagged]):
     def plots(self, model: nn.Module, state: State, data: Tagged) -> dict[str, Figure]:
         found, right = self._found(model, state, data)
         counts = multiclass_confusion_matrix(found, right, len(state["tags"])).double().numpy()
-        met = np.flatnonzero(counts.sum(1))  # of the tags of text not all may be there
+        met = np.flatnonzero(counts.sum(1))  # some tags of running text may not occur
         shares = (counts / counts.sum(1, keepdims=True).clip(1))[met][:, met]
         names = [state["tags"][number] for number in met]
         return {"confusion": plots.matrix(shares, names, names, ("true tag", "predicted tag, share of the true one"))}
 
 
 def micro_f1(found: Sequence[str], right: Sequence[str], plain: str) -> float:
-    """F1 over all tokens that have, or were given, another tag than the plain one: 2 hits / (found + right)."""
+    """F1 over all tags except `plain`: 2 * hits / (predicted + true)."""
     hits = sum(a == b != plain for a, b in zip(found, right, strict=True))
     counted = sum(tag != plain for tag in found) + sum(tag != plain for tag in right)
     return 2 * hits / max(1, counted)

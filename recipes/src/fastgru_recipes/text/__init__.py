@@ -1,1 +1,1 @@
-"""Tokens, and sequences of them."""
+"""Vocabularies and beam search."""

@@ -1,4 +1,4 @@
-"""Beam search over a batch."""
+"""Beam search for a batch."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ Step = Callable[[Tensor, HiddenState], tuple[Tensor, HiddenState]]
 
 
 def search(step: Step, state: HiddenState, batch: int, beam: int, longest: int) -> list[list[int]]:
-    """The likeliest sequence of tokens for each row of a batch, by their mean log probability.
+    """The best sequence of tokens for each sentence of a batch, by mean log probability.
 
     Args:
-        step: from the last tokens (B * beam,) and a state to scores (B * beam, V) and the next state.
-        state: of B * beam rows, those of one sentence side by side.
-        batch: sentences, B.
-        beam: sequences that are followed for each.
-        longest: steps after which all end.
+        step: maps the last tokens (B * beam,) and a state to scores (B * beam, V) and the next state.
+        state: the initial state of B * beam rows; the rows of one sentence are adjacent.
+        batch: the number of sentences, B.
+        beam: the number of candidates for each sentence.
+        longest: the largest number of steps.
 
     Returns:
-        Tokens without the start, the end and padding.
+        For each sentence its tokens, without start, end and padding.
     """
     tokens = torch.full((batch * beam, 1), START_ID)
     total = torch.full((batch, beam), float("-inf"))
-    total[:, 0] = 0.0  # all begin alike: only one of them may go on at first
+    total[:, 0] = 0.0  # the candidates are equal at first, so only one may continue
     ended = torch.zeros(batch * beam, dtype=torch.bool)
     first = torch.arange(batch)[:, None] * beam
     for _ in range(longest):
@@ -38,7 +38,7 @@ def search(step: Step, state: HiddenState, batch: int, beam: int, longest: int) 
         steps = scores.float().log_softmax(-1)
         steps[:, [START_ID, UNKNOWN_ID, PAD_ID]] = float("-inf")
         steps[ended] = float("-inf")
-        steps[ended, PAD_ID] = 0.0  # what has ended stays as it is
+        steps[ended, PAD_ID] = 0.0  # finished candidates stay unchanged
         sums = (total[..., None] + steps.view(batch, beam, -1)).flatten(1)
         total, best = sums.topk(beam, dim=1)
         rows, chosen = (first + best // scores.shape[1]).flatten(), (best % scores.shape[1]).flatten()

@@ -1,4 +1,4 @@
-"""Texts as numbers: characters, words or byte pairs, by Hugging Face's tokenizers."""
+"""Vocabularies of characters, words or byte pairs, with Hugging Face's tokenizers."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 Unit = Literal["characters", "words", "bpe"]
 PAD, UNKNOWN, START, END = "<pad>", "<unk>", "<s>", "</s>"
 SPECIAL = (PAD, UNKNOWN, START, END)
-PAD_ID, UNKNOWN_ID, START_ID, END_ID = range(4)  # their numbers in every vocabulary
+PAD_ID, UNKNOWN_ID, START_ID, END_ID = range(4)  # the same in every vocabulary
 
 
 def learn(texts: Sequence[str], unit: Unit, size: int, least: int = 1) -> Tokenizer:
-    """A tokenizer for texts like these.
+    """Learns a tokenizer from texts.
 
     Args:
-        texts: to learn from.
-        unit: "characters"; "words", where punctuation is a word; or "bpe", pairs of bytes that stand together often.
-        size: largest number of tokens, the four special ones included.
-        least: how often a token must occur.
+        texts: the training texts.
+        unit: "characters"; "words", with each punctuation mark as a word; or "bpe", byte-pair encoding.
+        size: the largest number of tokens, including the four special ones.
+        least: how often a token must occur to be included.
 
     Example:
         >>> from fastgru_recipes.text.vocabulary import learn
@@ -55,21 +55,21 @@ def learn(texts: Sequence[str], unit: Unit, size: int, least: int = 1) -> Tokeni
 
 
 def _plain(tokenizer: Tokenizer) -> Tokenizer:
-    """Takes <s> in a text for a text, and not for the start of one."""
+    """Makes the tokenizer read "<s>" in a text as text, not as the special token."""
     tokenizer.encode_special_tokens = True
     return tokenizer
 
 
 def to_state(tokenizer: Tokenizer) -> Any:
-    """The tokenizer as JSON, for a recipe's state."""
+    """The tokenizer as JSON data, for a recipe's state."""
     return json.loads(tokenizer.to_str())
 
 
 def from_state(state: Any) -> Tokenizer:
-    """And back."""
+    """The tokenizer that `to_state` stored."""
     return _plain(Tokenizer.from_str(json.dumps(state)))
 
 
 def pieces(state: Any, text: str) -> list[str]:
-    """The parts of a text that its tokens stand for."""
+    """The piece of the text for each of its tokens."""
     return [text[begin:end] for begin, end in from_state(state).encode(text).offsets]

@@ -1,1 +1,1 @@
-"""From data to a trained recipe in its directory."""
+"""Training of recipes: batches, the Lightning module, checkpoints, run directories."""

@@ -1,4 +1,4 @@
-"""Batches: shuffled by epoch, of similar lengths, the same whatever the number of processes."""
+"""Batches of examples of similar length, shuffled each epoch, independent of the number of processes."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from fastgru_recipes import interruption
 from fastgru_recipes.errors import CutWarning
 from fastgru_recipes.recipe import Batch, Data, Recipe
 
-# Batches whose examples are sorted by length together: enough that a batch has little padding, few enough that
-# batches differ from epoch to epoch.
+# The number of batches whose examples are sorted by length together: enough for little padding, and few enough that
+# batches differ between epochs.
 POOL = 32
 
-# Numbers that training may keep of one batch, by the estimate of `Recipe.size`: 2 GB in float32.
+# How many numbers training may keep for one batch, estimated by `Recipe.size`: 2 GB in float32.
 LARGEST_BATCH = 2**29
 
 
 class Batches(Sampler[list[int]]):
-    """Indices of the examples of each batch, this process's share of them.
+    """A sampler of the indices of each batch: this process's part of them.
 
-    The order depends on seed and epoch alone: a run that goes on in epoch 5 sees the batches that it would have seen,
-    and two processes of half a batch each see together what one process sees. A share may be empty.
+    The order depends only on seed and epoch. So a run that is resumed in epoch 5 gets the batches of an uninterrupted
+    run, and two processes with half a batch each get together the batches of one process. A part may be empty.
 
     Args:
-        lengths: steps of each example; similar ones come together.
-        size: examples of a batch.
-        seed: of the order.
-        shuffle: whether the order is another one in each epoch.
-        numbers: kept of each example in training. Padding makes all of a batch as large as its largest; a batch that
-            would be larger than `LARGEST_BATCH` is halved, until one example is left.
+        lengths: the number of steps of each example.
+        size: the number of examples in a batch.
+        seed: the seed of the order.
+        shuffle: whether each epoch has another order.
+        numbers: how many numbers training keeps for each example. Padding makes all examples of a batch as large as the
+            largest one. A batch that would be larger than `LARGEST_BATCH` is halved until it fits or has one example.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Batches(Sampler[list[int]]):
             yield from self._divided(half)
 
     def __iter__(self) -> Iterator[list[int]]:
-        rank, processes = _place()  # asked late: Lightning joins the processes after it was given the batches
+        rank, processes = _place()  # here, because Lightning joins the processes after it has got the batches
         for batch in self._order():
             yield batch[rank::processes].tolist()
 
@@ -81,7 +81,7 @@ class Batches(Sampler[list[int]]):
 
 
 def _place() -> tuple[int, int]:
-    """This process's number, and how many there are."""
+    """The rank of this process, and the number of processes."""
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
     return 0, 1
@@ -91,12 +91,12 @@ EMPTY = "is_empty"
 
 
 def counts(batch: Batch) -> bool:
-    """Whether a batch is of examples of its own; else it is there because every process must take part in each step."""
+    """Whether a batch counts. An empty one exists only because all processes must take part in each step."""
     return EMPTY not in batch
 
 
 class _Collated(Dataset[Batch]):
-    """Examples that are asked for by the list."""
+    """A dataset whose items are batches, indexed by lists of examples."""
 
     def __init__(self, recipe: Recipe[Any], examples: Sequence[Any]) -> None:
         self.recipe, self.examples = recipe, examples
@@ -107,15 +107,15 @@ class _Collated(Dataset[Batch]):
 
 
 def loader(recipe: Recipe[Data], examples: Sequence[Any], shuffle: bool = False) -> DataLoader[Batch]:
-    """Batches of `recipe.batch` examples, or of fewer that are long."""
+    """A loader of batches of `recipe.batch` examples, or of fewer if they are long."""
     lengths, numbers = ([of(example) for example in examples] for of in (recipe.length, recipe.size))
     batches = Batches(lengths, recipe.batch, recipe.seed, shuffle, numbers)
-    # The generator, because iterating would else take a number from torch's own, which dropout draws from.
+    # With its own generator: iterating would otherwise draw from torch's default one, which dropout uses.
     return DataLoader(_Collated(recipe, examples), batch_size=None, sampler=batches, generator=torch.Generator())
 
 
 def answers(recipe: Recipe[Data], examples: Sequence[Any], call: Callable[[Batch], Iterable[Any]]) -> list[Any]:
-    """What `call` makes of each example, in the order of the examples, without gradients."""
+    """The results of `call` for all examples, in their order, computed in batches without gradients."""
     if not len(examples):
         return []
     batches = loader(recipe, examples)
@@ -129,14 +129,16 @@ def answers(recipe: Recipe[Data], examples: Sequence[Any], call: Callable[[Batch
 
 
 def padded(sequences: Sequence[Tensor], value: float = 0) -> tuple[Tensor, Tensor]:
-    """Sequences (T_i, ...) as one tensor (B, T, ...) with `value` past each end, and their lengths (B,)."""
+    """Pads sequences (T_i, ...) with `value` to one tensor (B, T, ...). Returns it and the lengths (B,)."""
     lengths = torch.tensor([len(sequence) for sequence in sequences])
     return pad_sequence(list(sequences), batch_first=True, padding_value=value), lengths
 
 
 def cut(sequences: Sequence[Any], steps: int, what: str) -> list[Any]:
-    """The first steps of each sequence; a `CutWarning` says where there were more."""
+    """The first `steps` steps of each sequence, with a `CutWarning` if some are longer."""
     if long := [len(sequence) for sequence in sequences if len(sequence) > steps]:
-        said = f"{len(long)} of {len(sequences)} {what} have more than {steps} steps, the longest {max(long)}: what is "
-        warnings.warn(CutWarning(said + "beyond is not read. To read more, train with a larger steps."), stacklevel=2)
+        said = (
+            f"{len(long)} of {len(sequences)} {what} have more than {steps} steps, the longest {max(long)}: the rest "
+        )
+        warnings.warn(CutWarning(said + "is not read. To read more, train with a larger steps."), stacklevel=2)
     return [sequence[:steps] for sequence in sequences]

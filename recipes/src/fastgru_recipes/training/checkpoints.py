@@ -1,4 +1,4 @@
-"""Checkpoints of a run: each is whole or not there, and a damaged one is named."""
+"""Checkpoints of a run: written atomically, and checked when read."""
 
 from __future__ import annotations
 
@@ -17,42 +17,44 @@ DIRECTORY, LAST, BEST = "checkpoints", "last.ckpt", "best.ckpt"
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
-    """Writes beside the file and renames: Lightning's own writer copies over it where TMPDIR is another disk."""
+    """Writes checkpoints atomically. Lightning's writer overwrites the file in place if TMPDIR is on another disk."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Replaces the file at `path`, or leaves it as it was."""
+        """Replaces the file at `path`, or leaves it unchanged."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
-        torch.save(checkpoint, buffer)  # which would tell of a full disk in words of its own, and as no OSError
+        torch.save(checkpoint, buffer)  # to memory, because its own error for a full disk is not an OSError
         with atomic_write(path) as partial:
             partial.write_bytes(buffer.getbuffer())
 
 
 def is_begun(directory: Path) -> bool:
-    """Whether a run has a checkpoint to go on from.
+    """Whether a run has a checkpoint to resume from.
 
     Raises:
-        RunError: where the one to go on from is missing, but another is there.
+        RunError: if the last checkpoint is missing but the best one exists.
     """
     last, best = (directory / DIRECTORY / name for name in (LAST, BEST))
     if best.exists() and not last.exists():
-        raise RunError(f"{last} is missing, though {best.name} is there. Bring it back, or start another run.")
+        raise RunError(f"{last} is missing, but {best.name} exists. Restore it, or start another run.")
     return last.exists()
 
 
 def read_checkpoint(path: Path, *parts: str) -> dict[str, Any]:
-    """A checkpoint that has these parts.
+    """Reads a checkpoint that must have these parts.
 
     Raises:
-        RunError: for one that is missing, damaged, or lacks a part.
+        RunError: if it is missing, damaged, or lacks a part.
     """
     try:
         found: dict[str, Any] = torch.load(path, weights_only=True)
     except FileNotFoundError as error:
-        raise RunError(f"{path} is missing: the run cannot go on. Start another with another --out.") from error
+        raise RunError(
+            f"{path} is missing: the run cannot be resumed. Start another one with another --out."
+        ) from error
     except (RuntimeError, pickle.UnpicklingError, EOFError, LookupError, ValueError, OSError) as error:
-        raise RunError(f"{path} is damaged. Bring it back from a copy, or start another run.") from error
+        raise RunError(f"{path} is damaged. Restore it from a copy, or start another run.") from error
     if not isinstance(found, dict) or any(part not in found for part in parts):
-        raise RunError(f"{path} is no checkpoint that training goes on from. Bring it back, or start another run.")
+        raise RunError(f"{path} is not a checkpoint of a training. Restore it, or start another run.")
     return found

@@ -1,4 +1,4 @@
-"""Training: one Lightning module and one set of trainer settings for all recipes."""
+"""The Lightning module and the trainer that all recipes share."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from fastgru_recipes.training.batching import counts, loader
 
 
 class Learner(L.LightningModule):
-    """A recipe's network in Lightning's terms."""
+    """A recipe's network as a LightningModule."""
 
     def __init__(self, recipe: Recipe[Any], model: nn.Module) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Learner(L.LightningModule):
         self.gradient_norm, self.gradient_norm_largest = MeanMetric(), MaxMetric()
 
     def on_train_epoch_start(self) -> None:
-        # Each epoch draws its own dropout, whether the run came here in one go or by a checkpoint.
+        # Seeded for each epoch, so that a resumed run draws the same dropout as an uninterrupted one.
         torch.manual_seed((self.recipe.seed * 1_000_003 + self.current_epoch) * 1024 + self.global_rank)
 
     def _loss(self, batch: Batch) -> Loss:
@@ -53,12 +53,12 @@ class Learner(L.LightningModule):
         total, terms = self._loss(batch)
         self.training_loss.update(total.detach() / max(1, terms), terms)
         self.log("training_loss", self.training_loss, on_step=False, on_epoch=True)
-        # Processes get equal weight when their gradients are averaged, so each divides by the mean number of terms.
+        # The gradients of all processes are averaged with equal weights, so each divides by the mean number of terms.
         mean_loss: Tensor = total / self._agreed(terms)
         return mean_loss
 
     def _agreed(self, terms: int) -> Tensor:
-        """The mean number of terms of all processes; raises in all of them where one was asked to end."""
+        """The mean number of terms over all processes. Raises in all of them if one has noted a signal."""
         own = torch.tensor([float(terms), float(interruption.is_asked())])
         agreed: Tensor = self.trainer.strategy.reduce(own, reduce_op="mean")
         if agreed[1] > 0:
@@ -89,7 +89,7 @@ class Learner(L.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Notes the norm before clipping: a loss that jumps shows here first."""
+        """Logs the norm before clipping, where a jump of the loss shows first."""
         norm = nn.utils.get_total_norm([p.grad for p in self.parameters() if p.grad is not None])
         for name, metric in (
             ("gradient_norm", self.gradient_norm),
@@ -109,7 +109,7 @@ class Learner(L.LightningModule):
 
 
 class History(Callback):
-    """One row of figures per epoch, part of every checkpoint."""
+    """One row of figures for each epoch, stored in every checkpoint."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, float]] = []
@@ -133,28 +133,28 @@ class History(Callback):
 
 
 class _Bar(RichProgressBar):
-    """On the error stream: a pipe gets results alone, and Python shows any letter there in some way."""
+    """A progress bar on the error stream, so that a pipe gets only results."""
 
     def __init__(self) -> None:
         super().__init__(console_kwargs={"stderr": True})
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         super().teardown(trainer, pl_module, stage)
-        rich.reconfigure()  # Lightning's bar takes the console that belongs to all
+        rich.reconfigure()  # Lightning's bar replaces rich's global console
 
 
 class _Kept(ModelCheckpoint):
-    """Knows what it has kept also where the directory was moved."""
+    """A ModelCheckpoint that still finds its checkpoints after the directory was moved."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict({**state_dict, "dirpath": self.dirpath})
 
 
 class _Start(Callback):
-    """A checkpoint before the first step, so that an interrupted run has one whenever it ends.
+    """Writes a checkpoint before the first step, so that an interrupted run always has one.
 
-    And signals stay ours. Lightning's handler of SIGTERM waits for the other processes, which wait for this one, and
-    once it has seen a Ctrl-C it ignores the next.
+    It also keeps our signal handlers. Lightning's handler of SIGTERM waits for the other processes, which wait for this
+    one, and after one Ctrl-C it ignores the next.
     """
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -164,7 +164,7 @@ class _Start(Callback):
             trainer.save_checkpoint(Path(str(directory)) / checkpoints.LAST)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Ends the processes that wait for this one, before Lightning notices that one has ended and kills all."""
+        """Ends the processes that wait for this one, before Lightning sees that one has ended and kills all of them."""
         interruption.watch_again()
         watched = getattr(trainer.strategy.launcher, "procs", [])
         others = [*watched]
@@ -175,7 +175,7 @@ class _Start(Callback):
 
 
 def fresh(recipe: Recipe[Any], state: State) -> nn.Module:
-    """The recipe's network with the weights that its seed gives."""
+    """The recipe's network, initialized from its seed."""
     torch.manual_seed(recipe.seed)
     return recipe.network(state)
 
@@ -195,22 +195,22 @@ def fit(
     """Trains a recipe's network.
 
     Args:
-        recipe: options and functions of the task.
-        model: from `fresh`; it is trained in place.
-        training: examples to learn from.
-        validation: examples that choose the best epoch; when empty the last epoch is taken.
-        directory: where checkpoints go; a temporary one when left out.
-        resume: continue from the last checkpoint in `directory`, to the result that an undisturbed run has. Without
-            one the run starts at its beginning.
-        devices: processes that share each batch.
-        tensorboard: write logs for TensorBoard into `directory`.
-        progress: show a bar.
+        recipe: the recipe with its options.
+        model: the result of `fresh`; it is trained in place.
+        training: the training examples.
+        validation: the examples that choose the best epoch. If empty, the last epoch is used.
+        directory: where checkpoints are written. Default: a temporary directory.
+        resume: continue from the last checkpoint in `directory`, with the same result as an uninterrupted run. Without
+            a checkpoint the run starts from the beginning.
+        devices: the number of processes that share each batch.
+        tensorboard: write logs for TensorBoard to `directory`.
+        progress: show a progress bar.
 
     Returns:
         The network of the best epoch, in evaluation mode, and the figures of all epochs.
 
     Raises:
-        TrainingInterrupted: on Ctrl-C or SIGTERM, within `interruption.noted`; the last whole epoch is in `directory`.
+        TrainingInterrupted: on Ctrl-C or SIGTERM, inside `interruption.noted`; the last complete epoch is kept.
     """
     with _scratch(directory) as place, _quiet():
         had_others = distributed.is_available() and distributed.is_initialized()
@@ -224,12 +224,12 @@ def fit(
         if not (goes_on and _has_stopped(last, recipe, history, batches)):
             try:
                 trainer.fit(learner, batches, held_out, ckpt_path=last if goes_on else None, weights_only=True)
-            except (SystemExit, RuntimeError) as error:  # the first is how Lightning ends a run on Ctrl-C
+            except (SystemExit, RuntimeError) as error:  # Lightning ends a run with the first on Ctrl-C
                 if isinstance(error, RuntimeError) and not interruption.is_asked():
                     raise
                 raise _interrupted(recipe, history, directory) from error
         if distributed.is_initialized() and not had_others:
-            distributed.destroy_process_group()  # what follows is each process's own affair
+            distributed.destroy_process_group()  # the processes do not work together after this
         if len(validation) and trainer.is_global_zero:
             best = checkpoints.read_checkpoint(place / checkpoints.DIRECTORY / checkpoints.BEST, "state_dict")
             learner.load_state_dict(best["state_dict"])
@@ -237,17 +237,17 @@ def fit(
 
 
 def _has_stopped(last: Path, recipe: Recipe[Any], history: History, batches: DataLoader[Batch]) -> bool:
-    """Whether a run that goes on had come to its early end already; else its batches are set to where it was."""
+    """Whether a resumed run had already stopped early. If not, its batches are set to the next epoch."""
     earlier = checkpoints.read_checkpoint(last, "callbacks", "optimizer_states")["callbacks"]
     if stopped := earlier.get(_stopper(recipe).state_key, {}).get("stopped_epoch", 0) > 0:
         history.load_state_dict(earlier[history.state_key])
-    # Lightning tells the sampler of each epoch, but takes the first batches of a run that goes on before that.
+    # Lightning sets the sampler's epoch too, but only after it has taken the first batches of a resumed run.
     batches.sampler.set_epoch(len(earlier[history.state_key]["rows"]))  # type: ignore[attr-defined]
     return bool(stopped)
 
 
 def _interrupted(recipe: Recipe[Any], history: History, directory: Path | None) -> TrainingInterrupted:
-    remedy = f"Run the same command with --resume to go on in {directory}." if directory else "Nothing was kept."
+    remedy = f"Run the same command with --resume to continue in {directory}." if directory else "Nothing was kept."
     return TrainingInterrupted(
         f"Training was interrupted after {len(history.rows)} of {recipe.epochs} epochs. {remedy}"
     )
@@ -270,7 +270,7 @@ def _trainer(
     kept: dict[str, Any] = {"dirpath": directory, "enable_version_counter": False, "save_on_train_epoch_end": True}
     best = _Kept(filename=Path(checkpoints.BEST).stem, monitor="validation_loss", save_weights_only=True, **kept)
     last = _Kept(filename=Path(checkpoints.LAST).stem, every_n_epochs=1, **kept)
-    # The best comes before the last, which keeps what is known of the best.
+    # The best one comes before the last one, which stores the state of the best one.
     callbacks: list[Callback] = [history, _Start(), *([best] if validated else []), last]
     if validated and recipe.patience:
         callbacks.append(_stopper(recipe))
@@ -294,7 +294,7 @@ def _trainer(
 
 
 def _processes(devices: int) -> dict[str, Any]:
-    """One process, several that Lightning starts, or those that torchrun has started, here and on other machines."""
+    """Trainer options for one process, several started by Lightning, or those of torchrun on one or more machines."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         local = int(os.environ["LOCAL_WORLD_SIZE"])
         nodes = int(os.environ["WORLD_SIZE"]) // local
@@ -303,7 +303,7 @@ def _processes(devices: int) -> dict[str, Any]:
 
 
 def _alone(devices: int) -> list[Any]:
-    """One process is one process also within a job of a cluster that has more to give."""
+    """Plugins that keep a single process single inside a cluster job with more resources."""
     return [LightningEnvironment()] if devices == 1 and "TORCHELASTIC_RUN_ID" not in os.environ else []
 
 
@@ -321,9 +321,9 @@ _ONE_AT_A_TIME = threading.RLock()
 
 @contextmanager
 def own_random_numbers() -> Iterator[None]:
-    """Training draws its own random numbers, and has gradients wherever it is called from.
+    """Saves and restores torch's random state around a training, and enables gradients for it.
 
-    Torch's generator of random numbers belongs to the process, so threads train one after the other.
+    The random state belongs to the process, so threads train one after the other.
     """
     with _ONE_AT_A_TIME, torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
         yield
@@ -331,7 +331,7 @@ def own_random_numbers() -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Lightning's advice on things that are chosen here on purpose: worker processes, accelerators, tips."""
+    """Silences Lightning's advice on choices that are deliberate here, such as the number of worker processes."""
     logs = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [log.level for log in logs]
     for log in logs:

@@ -1,4 +1,4 @@
-"""A trained recipe, and the directory it is kept in."""
+"""A trained recipe, and the run directory in which it is stored."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ CONFIG, WEIGHTS, METRICS, HISTORY, PLOTS = "config.json", "weights.safetensors",
 
 @dataclass(frozen=True)
 class Trained:
-    """A recipe with everything that training gave it.
+    """A trained recipe.
 
     Attributes:
-        recipe: its options.
-        state: vocabulary or scaler.
+        recipe: the recipe with its options.
+        state: its vocabulary or scaler.
         model: the network of the best epoch, in evaluation mode.
-        history: a row per epoch: losses, norms of gradients before clipping, seconds.
+        history: a row for each epoch: losses, gradient norms before clipping, seconds.
         metrics: scores and seconds, by name.
     """
 
@@ -48,9 +48,9 @@ class Trained:
     metrics: dict[str, Any] = field(default_factory=dict)
 
     def save(self, directory: Path | str) -> None:
-        """Writes config, state, weights, the learning curve and metrics, each file whole or not at all.
+        """Writes config, state, weights, the learning curve and metrics, each file atomically.
 
-        The metrics come last: a run that has them is finished.
+        The metrics are written last: a run that has them is finished.
         """
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
@@ -65,31 +65,31 @@ class Trained:
 
     @classmethod
     def load(cls, directory: Path | str, kind: type[Recipe[Any]] | None = None) -> Trained:
-        """Reads what `save` wrote.
+        """Reads a run directory that `save` wrote.
 
         Args:
-            directory: of the run.
-            kind: the recipe, where it is one of your own; fastgru finds its own by their names.
+            directory: the run directory.
+            kind: the class of the recipe. Default: the recipe of this package with the name in config.json.
 
         Raises:
-            RunError: when a file is missing, damaged, or of another run.
+            RunError: if a file is missing, damaged, or from another run.
 
         Warns:
-            RunWarning: when figures of the training are damaged; and when the weights come from a checkpoint.
+            RunWarning: if the figures of the training are damaged, or if the weights are taken from a checkpoint.
         """
         directory = Path(directory)
         recipe, state = read_config(directory, kind)
         path = directory / WEIGHTS
         weights = _weights(path, directory / recipe.state_file, state) if path.is_file() else _best(directory)
         if not all(value.isfinite().all() for value in weights.values()):
-            raise RunError(f"{path} has numbers that are none (nan). Train again, with a smaller rate.")
+            raise RunError(f"{path} contains NaN or infinity. Train again with a smaller rate.")
         try:
             model = recipe.network(state)
             model.load_state_dict(weights)
-        except Exception as error:  # whatever a state of another recipe breaks
+        except Exception as error:  # a state of another recipe can break anything
             raise RunError(
-                f"{path} does not fit {recipe.state_file} and {CONFIG} beside it: they are of different runs. Bring "
-                "back those of one run."
+                f"{path} does not fit {recipe.state_file} and {CONFIG} next to it: they are from different runs. "
+                "Restore the files of one run."
             ) from error
         return cls(recipe, state, model.eval(), _history(directory), _metrics(directory))
 
@@ -101,27 +101,27 @@ def _weights(path: Path, state_file: Path, state: State) -> dict[str, Tensor]:
         weights: dict[str, Tensor] = load_file(path)
     except (SafetensorError, OSError) as error:
         kept = path.parent / checkpoints.DIRECTORY / checkpoints.BEST
-        remedy = f"Remove it, and {kept} serves instead" if kept.exists() else "Train again"
-        raise RunError(f"{path} is damaged ({error}). {remedy}, or bring it back from a copy.") from error
+        remedy = f"Remove it to use {kept} instead" if kept.exists() else "Train again"
+        raise RunError(f"{path} is damaged ({error}). {remedy}, or restore it from a copy.") from error
     if belongs_to not in (None, digest(state)):
-        raise RunError(f"{state_file} is not what {path.name} was trained with. Bring it back.")
+        raise RunError(f"{state_file} is not the one that {path.name} was trained with. Restore it.")
     return weights
 
 
 def _best(directory: Path) -> dict[str, Tensor]:
-    """The weights of the best epoch from its checkpoint, for a finished run that has lost its own file of them."""
+    """The weights of the best epoch from its checkpoint, for a finished run without a weights file."""
     path, place = directory / WEIGHTS, directory / checkpoints.DIRECTORY
     if not (directory / METRICS).exists():
-        raise RunError(f"{path} is missing: this run was not finished. Go on with fastgru train … --resume.")
+        raise RunError(f"{path} is missing: this run is not finished. Continue it with fastgru train … --resume.")
     kept = next((place / name for name in (checkpoints.BEST, checkpoints.LAST) if (place / name).exists()), None)
     found = {} if kept is None else checkpoints.read_checkpoint(kept, "state_dict")
     chosen_by_validation = any("validation_loss" in key for key in found.get("callbacks", ()))
     if kept is None or (kept.name == checkpoints.LAST and chosen_by_validation):
         raise RunError(
-            f"{path} is missing, and {place / checkpoints.BEST} too. Bring one of them back from a copy, or train "
+            f"{path} is missing, and {place / checkpoints.BEST} too. Restore one of them from a copy, or train "
             "again with another --out."
         )
-    warnings.warn(RunWarning(f"{path} is missing; {kept}, which has the same weights, serves instead."), stacklevel=3)
+    warnings.warn(RunWarning(f"{path} is missing; {kept}, which has the same weights, is used instead."), stacklevel=3)
     return {name.removeprefix("model."): value for name, value in found["state_dict"].items() if name[:6] == "model."}
 
 
@@ -129,7 +129,7 @@ def _history(directory: Path) -> pd.DataFrame:
     path = directory / HISTORY
     try:
         return pd.read_csv(path) if path.exists() else pd.DataFrame()
-    except (OSError, ValueError) as error:  # no UTF-8, no table, nothing at all
+    except (OSError, ValueError) as error:  # not UTF-8, not a table, or empty
         _leave_out(path, error)
         return pd.DataFrame()
 
@@ -142,24 +142,24 @@ def _metrics(directory: Path) -> dict[str, Any]:
         _leave_out(path, error)
         return {}
     if not isinstance(found, dict):
-        _leave_out(path, f"it holds {type(found).__name__}, no object")
+        _leave_out(path, f"it holds {type(found).__name__}, not an object")
         return {}
     return found
 
 
 def _leave_out(path: Path, reason: object) -> None:
-    """Figures of the training: answers do not need them."""
-    said = f"{path} is damaged ({str(reason).strip()}): its figures are left out. Bring it back, or remove it."
+    """Warns that figures of the training are left out, which predictions do not need."""
+    said = f"{path} is damaged ({str(reason).strip()}): its figures are left out. Restore it, or remove it."
     warnings.warn(RunWarning(said), stacklevel=4)
 
 
 def digest(state: State) -> str:
-    """SHA-256 of a vocabulary or scaler: weights keep it, as another one of the same size would fit them too."""
+    """SHA-256 of a vocabulary or scaler. It is stored with the weights, which fit any other one of the same size."""
     return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
 
 
 def write_config(directory: Path, recipe: Recipe[Any], state: State, **extra: Any) -> None:
-    """Writes the options, and the vocabulary or scaler beside them; what the file says already is kept."""
+    """Writes the options to config.json, and the vocabulary or scaler. Other entries of config.json are kept."""
     path = directory / CONFIG
     kept = read_json(path) if path.exists() else {}
     facts = {"format": FORMAT, "fastgru": fastgru.__version__, "recipe": recipe.name, "options": asdict(recipe)}
@@ -168,15 +168,15 @@ def write_config(directory: Path, recipe: Recipe[Any], state: State, **extra: An
 
 
 def read_config(directory: Path, kind: type[Recipe[Any]] | None = None) -> tuple[Recipe[Any], State]:
-    """The recipe of a run directory, and its vocabulary or scaler."""
+    """Reads the recipe of a run directory, and its vocabulary or scaler."""
     if not (directory / CONFIG).exists():
-        raise RunError(f"{directory} is no run directory: it has no {CONFIG}. Make one with fastgru train.")
+        raise RunError(f"{directory} is not a run directory: it has no {CONFIG}. Make one with fastgru train.")
     config = read_facts(directory)
     if config.get("format", 0) > FORMAT:
         raise RunError(f"{directory} was written by fastgru {config.get('fastgru')}, newer than this one. Upgrade.")
     if config.get("recipe") not in ([*RECIPES] if kind is None else [kind.name]):
         known = ", ".join(RECIPES) if kind is None else kind.name
-        raise RunError(f"{directory / CONFIG} names the recipe {config.get('recipe')!r}; there is {known}.")
+        raise RunError(f"{directory / CONFIG} names the recipe {config.get('recipe')!r}. Expected: {known}.")
     kind = kind or recipe_class(config["recipe"])
     try:
         recipe = kind(**config.get("options", {}))
@@ -188,33 +188,37 @@ def read_config(directory: Path, kind: type[Recipe[Any]] | None = None) -> tuple
 
 
 def read_facts(directory: Path) -> dict[str, Any]:
-    """All that a run's config.json says."""
+    """Reads all entries of a run's config.json."""
     config = read_json(directory / CONFIG)
     if not isinstance(config, dict) or not isinstance(config.get("format", 0), int):
-        raise RunError(f"{directory / CONFIG} is not what a run writes: it was changed. Bring it back from a copy.")
+        raise RunError(f"{directory / CONFIG} is not a config of a run: it was changed. Restore it from a copy.")
     return config
 
 
 def write_json(path: Path, facts: Any) -> None:
-    """Writes a JSON file, whole or not at all."""
+    """Writes a JSON file atomically."""
     with atomic_write(path) as partial:
         content = json.dumps(defined(facts), indent=2, ensure_ascii=False) + "\n"
-        # Paths may have bytes that are no UTF-8; JSON has an escape for what Python makes of them.
+        # Paths may contain bytes that are not UTF-8; they are written as escapes.
         partial.write_bytes(content.encode("utf-8", errors="backslashreplace"))
 
 
 def defined(facts: Any) -> Any:
-    """The same with null for figures that are undefined: JSON has no nan."""
+    """The facts with None for NaN, which JSON does not have."""
     if isinstance(facts, dict):
         return {name: defined(value) for name, value in facts.items()}
     return None if isinstance(facts, float) and math.isnan(facts) else facts
 
 
 def read_json(path: Path) -> Any:
-    """Reads one; a `RunError` tells of a missing or damaged file."""
+    """Reads a JSON file.
+
+    Raises:
+        RunError: if it is missing or damaged.
+    """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise RunError(f"{path} is missing: {path.parent} is not a whole run directory.") from error
+        raise RunError(f"{path} is missing: {path.parent} is not a complete run directory.") from error
     except ValueError as error:
-        raise RunError(f"{path} is no JSON file ({error}). It was changed or is damaged.") from error
+        raise RunError(f"{path} is not a valid JSON file ({error}). It was changed or is damaged.") from error

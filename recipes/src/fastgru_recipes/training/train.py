@@ -1,4 +1,4 @@
-"""From data to a trained recipe, with or without a run directory: what the command line and the estimators call."""
+"""Training of a recipe, with or without a run directory. The command line and the estimators call it."""
 
 from __future__ import annotations
 
@@ -36,20 +36,23 @@ def train(
     """Trains a recipe.
 
     Args:
-        recipe: its options.
-        data: to learn from.
-        validation: chooses the best epoch; a share of `data` when left out, and nothing where that share is 0: then the
-            last epoch is taken.
-        test: measured once at the end; the part for validation when left out, or else the training part.
-        directory: becomes a run directory; nothing is kept when left out.
-        resume: go on with the interrupted run in `directory`.
-        facts: kept in config.json, and compared when a run is resumed.
-        **options: devices, tensorboard and progress, as `fit` has them.
+        recipe: the recipe with its options.
+        data: the training data.
+        validation: the data that choose the best epoch. Default: the fraction `recipe.validation` of `data`. If that is
+            0, the last epoch is used.
+        test: the data that are scored once, at the end. Default: the validation data, or else the training data.
+        directory: the run directory to make. Default: nothing is kept.
+        resume: continue the interrupted run in `directory`.
+        facts: entries for config.json, compared when a run is resumed.
+        **options: `devices`, `tensorboard` and `progress` of `fit`.
+
+    Returns:
+        The trained recipe.
 
     Raises:
-        DataError: for data that the recipe cannot learn from, before anything is written.
-        RunError: for a directory that exists, or a run that is resumed with other options.
-        TrainingInterrupted: on Ctrl-C or SIGTERM, at the next batch; a second one does what it does elsewhere.
+        DataError: for data that the recipe cannot learn from; nothing has been written then.
+        RunError: if the directory exists, or if a run is resumed with other options.
+        TrainingInterrupted: on Ctrl-C or SIGTERM, at the next batch. A second signal has its usual effect.
     """
     if directory is not None:
         directory = Path(directory)
@@ -75,12 +78,12 @@ def train(
 
 @contextmanager
 def _can_go_on(directory: Path | None) -> Iterator[None]:
-    """What cannot be written ends a run, but the last whole epoch is there."""
+    """Adds to the error of a failed write how to continue the run."""
     try:
         yield
     except WriteError as error:
         if directory is not None:
-            error.args = (f"{error} Then run the same command with --resume to go on in {directory}.",)
+            error.args = (f"{error} Then run the same command with --resume to continue in {directory}.",)
         raise
 
 
@@ -92,7 +95,7 @@ def _finished(
     parts: dict[str, Any],
     directory: Path | None,
 ) -> run_directory.Trained:
-    """What comes after training: scores, pictures, files. An end that was asked for is not passed over."""
+    """Scores the trained recipe, and writes plots and files. Raises if a signal was noted."""
     trained = run_directory.Trained(recipe, state, model, pd.DataFrame(history.rows), _metrics(model, history.seconds))
     if not is_first_process():
         return trained
@@ -102,13 +105,13 @@ def _finished(
         remedy = f" Run the same command with --resume to do so in {directory}." if directory else ""
         raise TrainingInterrupted(f"Training has ended, but its result was not scored.{remedy}") from error
     if interruption.is_asked():
-        kept = f"The run is whole: {directory}." if directory else "Nothing was kept."
-        raise TrainingInterrupted(f"Training was interrupted when all was done. {kept}")
+        kept = f"The run is complete: {directory}." if directory else "Nothing was kept."
+        raise TrainingInterrupted(f"Training was interrupted after its end. {kept}")
     return trained
 
 
 def _place(name: str, facts: dict[str, Any]) -> str:
-    """What to call a part of the data: its file, where it is known and only this part's."""
+    """The name of a part of the data in messages: its file, if that is known and has only this part."""
     fact = {"training": "data", "validation": "validation_data", "test": "test_data"}[name]
     return str(facts[fact]["path"]) if isinstance(facts.get(fact), dict) else f"the {name} part"
 
@@ -116,22 +119,22 @@ def _place(name: str, facts: dict[str, Any]) -> str:
 def _examples(
     recipe: Recipe[Data], state: State, name: str, part: Data | None, facts: dict[str, Any]
 ) -> Sequence[Example]:
-    """Of each part before training, also of the test: what is wrong with it shows now, not after an hour."""
+    """The examples of a part. The test part is checked before training too, and not an hour later."""
     if part is None:
         return []
     with read_files.about(_place(name, facts)):
         found = recipe.examples(part, state)
     if not len(found):
         raise DataError(
-            f"the {name} part is empty: a share of {recipe.validation:g} of so few data is nothing. Give more data, or "
-            "set validation to 0."
+            f"the {name} part is empty: a fraction of {recipe.validation:g} of so few data is nothing. Give more data, "
+            "or set validation to 0."
         )
     return found
 
 
 def _score(trained: run_directory.Trained, parts: dict[str, Any], directory: Path | None) -> None:
-    """On the test part, or else the one for validation, or else the one that was learned from."""
-    interruption.check()  # also where a recipe scores in one go
+    """Scores the test part, or else the validation part, or else the training part."""
+    interruption.check()  # some recipes score in one step
     name, part = list(parts.items())[-1]
     since = time.perf_counter()
     trained.metrics["scores"] = trained.recipe.score(trained.model, trained.state, part)
@@ -143,7 +146,7 @@ def _score(trained: run_directory.Trained, parts: dict[str, Any], directory: Pat
 
 
 def save_plots(trained: run_directory.Trained, data: Any, directory: Path) -> None:
-    """The recipe's own pictures, of data with answers."""
+    """Writes the recipe's plots of data with answers to `directory`."""
     for name, figure in trained.recipe.plots(trained.model, trained.state, data).items():
         plots.save(figure, directory / run_directory.PLOTS / f"{name}.png")
 
@@ -157,9 +160,9 @@ def _metrics(model: nn.Module, seconds: float) -> dict[str, Any]:
 
 
 def check_directory(directory: Path, resume: bool) -> None:
-    """Raises where a run cannot go, before any work is done."""
+    """Raises if a run cannot be written to `directory`. Called before any work is done."""
     if not is_first_process():
-        return  # the first one has made it
+        return  # the first process has made it
     if directory.exists() and not directory.is_dir():
         raise RunError(f"{directory} is a file. Choose another directory.")
     if directory.exists() and any(directory.iterdir()) and not resume:
@@ -173,7 +176,7 @@ def check_directory(directory: Path, resume: bool) -> None:
 
 
 def _claim(directory: Path, recipe: Recipe[Any], state: State, facts: dict[str, Any]) -> None:
-    """Makes the directory, or finds in it the run that is to go on."""
+    """Makes the run directory, or checks the run in it that is resumed."""
     if (directory / run_directory.CONFIG).exists():
         _check_same(directory, recipe, state, facts)
         return
@@ -181,7 +184,7 @@ def _claim(directory: Path, recipe: Recipe[Any], state: State, facts: dict[str, 
     try:
         run_directory.write_config(directory, recipe, state, **facts)
     except BaseException:
-        for name in (recipe.state_file, run_directory.CONFIG):  # neither a run that goes on, nor a directory in the way
+        for name in (recipe.state_file, run_directory.CONFIG):  # so that the directory is not in the way
             (directory / name).unlink(missing_ok=True)
         raise
 
@@ -194,6 +197,6 @@ def _check_same(directory: Path, recipe: Recipe[Any], state: State, facts: dict[
     then, now = asdict(earlier), asdict(recipe)
     changed = [f"{name} was {then[name]!r} and is {now[name]!r}" for name in now if then[name] != now[name]]
     if changed:
-        raise RunError(f"the run in {directory} has other options: {'; '.join(changed)}. Give the same ones.")
+        raise RunError(f"the run in {directory} has other options: {'; '.join(changed)}. Give the same options.")
     if state != earlier_state or any(config.get(name) != value for name, value in facts.items()):
         raise RunError(f"the run in {directory} began with other data. Give the same files, or choose another --out.")

@@ -1,4 +1,4 @@
-"""Sentences into sentences: `recipe.py` is the start, and its first lines say how it works."""
+"""Translation of sentences. Start with `recipe.py`, whose docstring explains the model."""
 
 from fastgru_recipes.translate.recipe import Pairs, Translate
 

@@ -1,4 +1,4 @@
-"""Baselines for sentences: copying, a dictionary learned from the pairs, and a parser of dates."""
+"""Baselines for translation: copying, a dictionary learned from the pairs, and a date parser."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
 def copied(test: Pairs) -> list[str]:
-    """Each sentence as it is."""
+    """Each sentence unchanged."""
     return list(test.sources)
 
 
 def word_by_word(training: Pairs, test: Pairs) -> list[str]:
-    """Each word by the one that it is found together with most: largest Dice coefficient 2 n(a, b) / (n(a) + n(b))."""
+    """Replaces each word by the one with the largest Dice coefficient, 2 n(a, b) / (n(a) + n(b))."""
     together: Counter[tuple[str, str]] = Counter()
     here: Counter[str] = Counter()
     there: Counter[str] = Counter()
@@ -35,7 +35,7 @@ def word_by_word(training: Pairs, test: Pairs) -> list[str]:
 
 
 def parsed(test: Pairs) -> list[str]:
-    """What dateutil takes each text for, as an ISO date; the text itself where it finds none."""
+    """The ISO date that dateutil parses from each text; the text itself if there is none."""
     return [_parsed(text) for text in test.sources]
 
 

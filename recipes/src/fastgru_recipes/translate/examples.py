@@ -1,4 +1,4 @@
-"""Dates as people write them, to ISO 8601; and verses from English to Spanish."""
+"""Examples for `translate`: written dates to ISO 8601, and verses from English to Spanish."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from fastgru_recipes.recipe import Recipe
 from fastgru_recipes.translate import baselines
 from fastgru_recipes.translate.recipe import Pairs, judged, part
 
-# Not Croatian: its listopad is October, that of Czechs and Poles November, and nothing else tells them apart.
+# Not Croatian: its "listopad" is October, in Czech and Polish it is November, and nothing else distinguishes them.
 LOCALES = (
     *("ar", "cs", "da", "de", "el", "en", "en_GB", "es", "eu", "fi", "fr", "he", "hi", "hu", "id", "it", "ja"),
     *("ko", "lt", "lv", "nl", "nb", "pl", "pt", "ro", "ru", "sk", "sl", "sv", "sw", "ta", "th", "tr", "uk", "vi", "zh"),
 )
-# CLDR's own forms, and orders that people use besides; all name the month and write the year in full.
+# Forms of CLDR and other common ones. All name the month and have the full year.
 FORMS = ("long", "full", "d MMMM y", "MMMM d, y", "EEEE, d MMMM y", "d. MMMM y", "y MMMM d", "d MMM y", "EEE d MMM y")
 FIRST_DAY, DAYS, TEST_DAYS = date(1900, 1, 1), 73049, 250  # two centuries
 
 
 def dates(recipe: Recipe[Any], full: bool) -> Parts:
-    """Days and forms in random pairs; the test has days and texts of forms that training has not.
+    """Random days in random forms. The test has days, and forms of each language, that training does not have.
 
-    In each language one form is kept from training: there the network must put together what it knows of the language
-    and what it knows of the form from other languages. Where another form that is learned writes the same, in whatever
-    language, the text is not new, and left out of the test.
+    In each language one form is held out: the network must combine what it knows about the language with what it knows
+    about the form from other languages. If a learned form of any language gives the same text, the text is not new and
+    is left out of the test.
     """
     generator = np.random.default_rng(0)
     days = [FIRST_DAY + timedelta(days=int(number)) for number in generator.permutation(DAYS)]
@@ -56,12 +56,12 @@ def _is_held_out(language: int, form: int) -> bool:
 
 
 def _written(day: date, language: int, form: int) -> dict[str, str]:
-    """The day in ISO 8601 by its text; nothing where the text does not tell the day."""
+    """A mapping from the text to the day in ISO 8601; empty if the text does not determine the day."""
     from babel.dates import format_date
 
     text = format_date(day, FORMS[form], locale=LOCALES[language])
     numbers = {int(number) for number in re.findall(r"\d+", text)}
-    # No weekdays or eras that are numbers: nobody could tell them from the day.
+    # Without weekdays or eras that are numbers, which could not be distinguished from the day.
     tells = day.year in numbers and numbers <= {day.year, day.month, day.day} and any(map(str.isalpha, text))
     return {text: day.isoformat()} if tells else {}
 
@@ -71,12 +71,12 @@ def _pairs(pairs: list[tuple[str, str]]) -> Pairs:
 
 
 def date_baselines(recipe: Recipe[Any], parts: Parts) -> Mapping[str, Mapping[str, float]]:
-    """The dates copied, word by word, and by dateutil's parser."""
+    """Copies of the dates, a dictionary of words, and dateutil's parser."""
     return {**verse_baselines(recipe, parts), "dateutil": judged(baselines.parsed(parts.test), parts.test.targets)}
 
 
 def verses(recipe: Recipe[Any], full: bool) -> Parts:
-    """World English Bible and Reina-Valera 1909, verse by verse; each twentieth chapter is the test."""
+    """Verses of the World English Bible and the Reina-Valera 1909. Every twentieth chapter is the test part."""
     training: list[tuple[str, str]] = []
     test: list[tuple[str, str]] = []
     for chapter, (english, spanish) in enumerate(_chapters()):
@@ -94,7 +94,10 @@ def _chapters() -> Iterator[tuple[list[str], list[str]]]:
         if name not in known:
             installed(f"/usr/share/sword/mods.d/{name}.conf", package)
     english, spanish = (modules.get_bible_from_module(name) for name in ("engWEB2015eb", "spaRV1909eb"))
-    for bible in (english, spanish):  # pysword unpacks a whole book for each verse: minutes, where this takes seconds
+    for bible in (
+        english,
+        spanish,
+    ):  # pysword decompresses a book for each verse: minutes without this cache, seconds with it
         bible._decompressed_text = lru_cache(maxsize=2)(bible._decompressed_text)
     structures = [
         {book.name: book for books in bible.get_structure().get_books().values() for book in books}
@@ -106,7 +109,7 @@ def _chapters() -> Iterator[tuple[list[str], list[str]]]:
             continue
         for chapter in range(1, book.num_chapters + 1):
             if chapter > other.num_chapters or book.chapter_lengths[chapter - 1] != other.chapter_lengths[chapter - 1]:
-                continue  # numbered differently: verses would not be each other's translations
+                continue  # numbered differently, so verses do not correspond
             pairs = [
                 [
                     _clean(bible.get(books=[name], chapters=[chapter], verses=[verse], clean=False))
@@ -119,7 +122,7 @@ def _chapters() -> Iterator[tuple[list[str], list[str]]]:
 
 
 def _clean(verse: str) -> str:
-    """A verse without notes, titles and marks, and without the glossary that stands behind the very last one."""
+    """A verse without notes, titles and markup, and without the glossary after the last verse."""
     verse = verse.partition("<chapter eID")[0]
     verse = re.sub(r"<(note|title)\b.*?</\1>", " ", verse, flags=re.DOTALL)
     verse = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", verse)).strip()
@@ -127,7 +130,7 @@ def _clean(verse: str) -> str:
 
 
 def verse_baselines(recipe: Recipe[Any], parts: Parts) -> Mapping[str, Mapping[str, float]]:
-    """The English text itself, and a dictionary."""
+    """A copy of the English text, and a dictionary."""
     found = {"copy": baselines.copied(parts.test), "word by word": baselines.word_by_word(parts.training, parts.test)}
     return {name: judged(each, parts.test.targets) for name, each in found.items()}
 
@@ -135,7 +138,7 @@ def verse_baselines(recipe: Recipe[Any], parts: Parts) -> Mapping[str, Mapping[s
 SETS = (
     ExampleSet(
         "dates",
-        f"dates in {len(LOCALES)} languages, as people write them, to ISO 8601",
+        f"dates written in {len(LOCALES)} languages, to ISO 8601",
         dates,
         date_baselines,
         {"unit": "characters", "hidden": 128, "embedding": 64, "epochs": 7, "batch": 64, "dropout": 0.1, "beam": 2,

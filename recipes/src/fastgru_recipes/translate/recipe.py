@@ -1,12 +1,12 @@
-"""Sentences into sentences: a GRU reads one, another GRU writes the other and looks back at what the first has read.
+"""Translation of sentences: an encoder GRU reads the source, and a decoder GRU with attention writes the target.
 
-    source (B, S) -> embedding -> bidirectional GRU -> memory (B, S, 2H), and h_n, where the decoder starts
+    source (B, S) -> embedding -> bidirectional GRU -> memory (B, S, 2H), and h_n, from which the decoder starts
     target (B, T) -> embedding -> GRU -> attention over the memory -> linear -> scores of the next tokens (B, T, V)
 
-Attention is applied to the decoder's outputs (Luong et al. 2015, "general"), not fed back into it. So training reads a
-whole target sentence in one call of the layer; only writing, where each token depends on the one before, goes step by
-step. Its products are divided by the root of their length (Vaswani et al. 2017): sums of so many would make it look at
-one token alone, from where no gradient leads on.
+Attention is applied to the decoder's outputs (Luong et al. 2015, "general") and is not fed back into the decoder. So
+training reads a target sentence in one call of the layer, and only generation goes step by step. The scores of the
+attention are divided by the square root of the vector size (Vaswani et al. 2017); without this, the softmax saturates
+and gradients vanish.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class Pairs(NamedTuple):
-    """Sentences and their translations; None where these are to be found."""
+    """Sentences and their translations; `targets` is None for prediction."""
 
     sources: Sequence[str]
     targets: Sequence[str] | None
@@ -47,23 +47,23 @@ class Pairs(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Translate(Recipe[Pairs]):
-    """Sentences into sentences, learned from pairs."""
+    """Translation of sentences, learned from pairs."""
 
     name: ClassVar[str] = "translate"
     metric: ClassVar[str] = "chrF"
     higher_is_better: ClassVar[bool] = True
 
-    unit: vocabulary.Unit = option("bpe", "What sentences are cut into.")
-    tokens: int = option(8000, "Largest vocabulary of each language.", least=5)
+    unit: vocabulary.Unit = option("bpe", "Unit of the tokens of sentences.")
+    tokens: int = option(8000, "Largest size of each language's vocabulary.", least=5)
     embedding: int = option(128, "Size of a token's vector.", least=1)
     hidden: int = option(256, "Size of the GRU's state.", least=1)
-    dropout: float = option(0.2, "Probability of zeroing an element of inputs and outputs.", least=0, most=1)
+    dropout: float = option(0.2, "Probability of zeroing an element of the inputs and outputs.", least=0, most=1)
     smoothing: float = option(
-        0.1, "Share of the target that all tokens have, so that none is certain.", least=0, most=0.9
+        0.1, "Label smoothing: fraction of the target distribution spread over all tokens.", least=0, most=0.9
     )
-    beam: int = option(4, "Translations that are followed side by side.", least=1)
-    steps: int = option(1000, "Tokens of a sentence that are read; a warning tells of longer ones.", least=1)
-    longest: int = option(200, "Tokens after which a translation is cut.", least=1)
+    beam: int = option(4, "Number of candidates of the beam search.", least=1)
+    steps: int = option(1000, "Largest number of tokens that are read; a warning reports longer sentences.", least=1)
+    longest: int = option(200, "Largest number of tokens of a translation.", least=1)
 
     def read(self, path: Path | str) -> Pairs:
         sources, targets = [], []
@@ -80,7 +80,7 @@ class Translate(Recipe[Pairs]):
         return Pairs(sources, targets)
 
     def read_inputs(self, path: Path | str) -> Pairs:
-        """A sentence on each line; what follows a tab is not looked at."""
+        """A sentence on each line; text after a tab is ignored."""
         sentences = [line.split("\t")[0].strip() for _, line in read_files.lines(path)]
         if "" in sentences:
             raise DataError(f"{path}, line {sentences.index('') + 1} has no sentence before the tab. Remove it.")
@@ -115,7 +115,7 @@ class Translate(Recipe[Pairs]):
         return len(example[0])
 
     def size(self, example: Example) -> int:
-        """Besides the layers': scores of all tokens, and the attention, for each that is written."""
+        """The numbers of the layers, and the scores and the attention of each target token."""
         read, written = map(len, example)
         return 14 * self.layers * self.hidden * (read + written) + 3 * written * (self.tokens + read)
 
@@ -143,7 +143,7 @@ class Translate(Recipe[Pairs]):
         return Loss(total, int((targets != PAD_ID).sum()))
 
     def translations(self, model: nn.Module, state: State, sources: Sequence[str]) -> list[str]:
-        """The best translation that beam search finds for each sentence."""
+        """The best translation of each sentence that beam search finds."""
         assert isinstance(model, TranslateNetwork)
         tokenizer = vocabulary.from_state(state["target"])
 
@@ -166,7 +166,7 @@ class Translate(Recipe[Pairs]):
         return judged(self.translations(model, state, data.sources), targets)
 
     def predict(self, model: nn.Module, state: State, data: Pairs) -> pd.DataFrame:
-        """A translation of each sentence."""
+        """A table with the translation of each sentence."""
         return pd.DataFrame(
             {"source": list(data.sources), "translation": self.translations(model, state, data.sources)}
         )
@@ -175,7 +175,7 @@ class Translate(Recipe[Pairs]):
     def attention(
         self, model: nn.Module, state: State, source: str, target: str
     ) -> tuple[Tensor, list[str], list[str]]:
-        """Where the network looks for each token of a translation: (T, S), and the tokens of both."""
+        """The attention weights (T, S) of a translation, and the tokens of target and source."""
         assert isinstance(model, TranslateNetwork)
         batch = self.collate(self.examples(Pairs([source], [target]), state))
         memory, start = model.encode(batch["sources"], batch["lengths"])
@@ -191,13 +191,13 @@ class Translate(Recipe[Pairs]):
 
 
 def part(data: Pairs, indices: Sequence[int]) -> Pairs:
-    """Some of the pairs."""
+    """The pairs at `indices`."""
     targets = None if data.targets is None else [data.targets[index] for index in indices]
     return Pairs([data.sources[index] for index in indices], targets)
 
 
 def judged(found: Sequence[str], targets: Sequence[str]) -> dict[str, float]:
-    """ChrF and BLEU by sacrebleu, from 0 to 100, and the share that is right to the last character."""
+    """ChrF and BLEU by sacrebleu, from 0 to 100, and the fraction of exact matches."""
     return {
         "chrF": CHRF().corpus_score(list(found), [list(targets)]).score,
         "BLEU": BLEU().corpus_score(list(found), [list(targets)]).score,
