@@ -1,7 +1,7 @@
-"""Measuring our layer against `torch.nn.GRU` and against the limits of this machine.
+"""Benchmarks of our layer against `torch.nn.GRU` and against the limits of this machine.
 
-`cases` says what is measured, `measuring` how, `limits` what the processor could do, `records` keeps it all in a file,
-`summaries` and `comparing` draw conclusions, `report` and `plotting` show them.
+`cases` defines the cells, `measuring` measures them, `limits` measures the processor, `records` reads and writes files,
+`summaries` and `comparing` evaluate the figures, `report` and `plotting` show them.
 """
 
 from fastgru.bench.cases import Case, all_threads, default_cases, full_cases

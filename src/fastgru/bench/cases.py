@@ -1,4 +1,4 @@
-"""What is measured: one cell, and the grids of them."""
+"""The cells of the benchmark, and grids of cells."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 _FULL_HIDDEN = (32, 64, 128, 256, 512, 1024)
 _FULL_BATCH = (1, 8, 32, 128)
 _LONG = ((1, 5000, 64), (16, 1000, 32))  # B, T, H
-_FULL_TRAINING = 512  # the largest H that is trained; torch takes seconds for each round beyond
+_FULL_TRAINING = 512  # the largest H that is trained; for larger ones torch takes seconds for each round
 
 
 @dataclass(frozen=True)
@@ -19,15 +19,15 @@ class Case:
     """One cell of a benchmark.
 
     Attributes:
-        batch: B.
-        steps: T.
-        hidden: H, also the input size.
-        layers: L.
-        train: forward and backward instead of forward alone.
-        threads: for both layers.
-        bidirectional: with a second direction.
+        batch: the batch size, B.
+        steps: the number of steps, T.
+        hidden: the hidden size, H, which is also the input size.
+        layers: the number of layers, L.
+        train: forward and backward instead of forward only.
+        threads: the number of threads of both layers.
+        bidirectional: whether there is a second direction.
         dtype: ``"float32"`` or ``"float64"``.
-        frozen: our layer is frozen first.
+        frozen: whether our layer is frozen first.
     """
 
     batch: int
@@ -42,12 +42,12 @@ class Case:
 
 
 def all_threads() -> list[int]:
-    """One thread, and as many as torch would use."""
+    """One thread, and the number of threads that torch uses."""
     return sorted({1, torch.get_num_threads()})
 
 
 def default_cases(threads: Iterable[int] = (), dtype: str = "float32") -> list[Case]:
-    """The default grid: B in 1, 8, 32; H = I in 32 ... 256; T = 100; both modes; and a stream of single steps."""
+    """The default grid: B in 1, 8, 32; H = I in 32 ... 256; T = 100; both modes; and one cell with a single step."""
     cases = [Case(batch=1, steps=1, hidden=64, dtype=dtype)]
     grid = product(list(threads) or all_threads(), (False, True), (32, 64, 128, 256), (1, 8, 32))
     return cases + [
@@ -56,7 +56,7 @@ def default_cases(threads: Iterable[int] = (), dtype: str = "float32") -> list[C
 
 
 def full_cases(threads: Iterable[int] = (), dtype: str = "float32") -> list[Case]:
-    """The full grid: to H = 1024 and B = 128 (training to H = 512), streams, stacks and long sequences.
+    """The full grid: up to H = 1024 and B = 128 (training up to H = 512), single steps, two layers, long sequences.
 
     Inference with B = 1 is measured plain and frozen.
     """

@@ -1,4 +1,4 @@
-"""Two runs of the benchmark, an earlier and a later one."""
+"""Comparison of an earlier and a later run of the benchmark."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from fastgru.bench.cases import Case
 from fastgru.bench.records import Record
 from fastgru.bench.summaries import geometric_mean
 
-# What must be the same for a comparison of times to be about our code.
+# Facts that must be the same, so that a change of times is due to our code.
 _SAME = ("processor", "cores", "level", "torch")
 
 
 @dataclass(frozen=True)
 class CellChange:
-    """What became of one cell; 1 is no change.
+    """The change of one cell; a factor of 1 means no change.
 
     Attributes:
         case: the cell.
-        ratio: later ratio to torch over the earlier one; more is better.
-        time: our later time over the earlier one; less is better.
+        ratio: the later ratio to torch divided by the earlier one; higher is better.
+        time: our later time divided by the earlier one; lower is better.
     """
 
     case: Case
@@ -30,13 +30,13 @@ class CellChange:
 
 @dataclass(frozen=True)
 class RecordComparison:
-    """What changed from an earlier run to a later one.
+    """The changes from an earlier run to a later one.
 
     Attributes:
-        changes: of the cells that both have, in the order of the later run.
+        changes: the changes of the cells of both runs, in the order of the later one.
         only_earlier: cells that only the earlier run has.
         only_later: cells that only the later run has.
-        differences: what the runs did not have in common, each with its earlier and later value.
+        differences: facts that differ between the runs, each with its earlier and later value.
     """
 
     changes: Sequence[CellChange]
@@ -46,17 +46,17 @@ class RecordComparison:
 
     @property
     def ratio(self) -> float:
-        """Geometric mean of the changes of ratios; 1 where there are none."""
+        """Geometric mean of the changes of ratios; 1 if there are none."""
         return geometric_mean(change.ratio for change in self.changes) if self.changes else 1.0
 
     @property
     def time(self) -> float:
-        """Geometric mean of the changes of our times; 1 where there are none."""
+        """Geometric mean of the changes of our times; 1 if there are none."""
         return geometric_mean(change.time for change in self.changes) if self.changes else 1.0
 
 
 def compare(earlier: Record, later: Record) -> RecordComparison:
-    """Cell by cell.
+    """Compares two runs cell by cell.
 
     Example:
         >>> from fastgru.bench import Case, Figure, Record, compare

@@ -1,4 +1,4 @@
-"""What this machine could do at best: its multipliers and caches, measured, and the time that a cell needs on them."""
+"""The limits of this machine: measured speed of multipliers and caches, and the shortest possible time of a cell."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from fastgru import _core
 from fastgru.bench.cases import Case
 
 MEMORY = "memory"
-# Where the system does not tell: sizes that today's processors have at least.
+# Used if the system does not report sizes: minimum sizes of current processors.
 _USUAL_CACHES = {"L1": 32 << 10, "L2": 512 << 10, "L3": 8 << 20}
-_SHARED = ("L3", MEMORY)  # among the cores; each has an L1 and an L2 of its own
+_SHARED = ("L3", MEMORY)  # shared by the cores; each core has its own L1 and L2
 _MOST_MEMORY = 1 << 30
-_SLICE = 0.01  # seconds of one measurement: shorter than the turn that the system gives to another program
-_ATTEMPTS = 8  # the best counts, for whatever disturbs makes it slower
+_SLICE = 0.01  # seconds of one measurement, shorter than the time slice of another program
+_ATTEMPTS = 8  # the best one counts, because disturbances only make it slower
 
 
 @dataclass(frozen=True)
 class ThreadLimits:
-    """What a number of threads can do together.
+    """The limits of a number of threads together.
 
     Attributes:
-        threads: how many.
-        peak_gflops: multiply-adds out of registers, two operations each, in 1e9 per second.
-        read_gbs: reading from ``"L1"``, ``"L2"``, ``"L3"`` and ``"memory"``, in 1e9 bytes per second.
+        threads: the number of threads.
+        peak_gflops: operations of multiply-adds in registers, two each, in 1e9 per second.
+        read_gbs: speed of reading from ``"L1"``, ``"L2"``, ``"L3"`` and ``"memory"``, in 1e9 bytes per second.
     """
 
     threads: int
@@ -40,13 +40,13 @@ class ThreadLimits:
 
 @dataclass(frozen=True)
 class Limits:
-    """What the machine can do at one instruction-set level.
+    """The limits of the machine at one instruction-set level.
 
     Attributes:
         level: the instruction-set level.
-        dtype: that `peak_gflops` was measured with.
+        dtype: the dtype for which `peak_gflops` was measured.
         caches: bytes of ``"L1"`` and ``"L2"`` of a core, and of ``"L3"`` of the processor.
-        by_threads: for each number of threads that was asked for.
+        by_threads: the limits for each requested number of threads.
     """
 
     level: str
@@ -55,10 +55,10 @@ class Limits:
     by_threads: tuple[ThreadLimits, ...]
 
     def of(self, threads: int) -> ThreadLimits:
-        """The limits of that many threads.
+        """The limits for a number of threads.
 
         Raises:
-            ValueError: they were not measured.
+            ValueError: if they were not measured.
         """
         for limits in self.by_threads:
             if limits.threads == threads:
@@ -75,7 +75,7 @@ class Limits:
 
 
 def machine_limits(threads: Iterable[int], dtype: str = "float32") -> Limits:
-    """Measures the machine at the active level, in under a second for each number of threads.
+    """Measures the machine at the active level, in less than a second for each number of threads.
 
     Example:
         >>> from fastgru.bench import machine_limits
@@ -88,7 +88,7 @@ def machine_limits(threads: Iterable[int], dtype: str = "float32") -> Limits:
 
 
 def better(first: Limits, second: Limits) -> Limits:
-    """Of two measurements of one machine, the higher of each figure: whatever disturbs makes it lower.
+    """The higher of each figure from two measurements of one machine: disturbances only make figures lower.
 
     Example:
         >>> from fastgru.bench import better, machine_limits
@@ -110,23 +110,23 @@ def better(first: Limits, second: Limits) -> Limits:
 
 
 def share_of_peak(limits: Limits, threads: int) -> float:
-    """The part of their peak that so many threads reach now, found in some hundredths of a second."""
+    """The fraction of their peak that the threads reach now. Takes some hundredths of a second."""
     peak = _best_rate(threads, _chains(limits.dtype), attempts=3) / 1e9
     return peak / limits.of(threads).peak_gflops
 
 
 def limit_ms(case: Case, limits: Limits) -> float:
-    """The least milliseconds that `case` could take: the longer of its arithmetic and of its reading of weights.
+    """The shortest possible time of `case` in milliseconds: the longer one of arithmetic and reading of weights.
 
     Arithmetic: each row, step, layer and direction takes 2 * 3H * (I + H) operations, training three times as many
     (the gradients of input and weights are products of the same size), at the peak of all threads. The activations
     are not counted.
 
-    Weights: a step needs all 3H * H recurrence weights, for each layer and direction, and the next step needs its
-    result. So they are read once a step, in training once more on the way back, from the nearest cache that holds
-    those of one layer and direction. Of the two ways to divide a step among threads, by rows (each reads all weights)
-    or by columns (each reads its share), the second is taken, which reads less: all threads read one copy together,
-    each from its own cache. Input weights are read once a call and not counted, and neither are input and output.
+    Weights: a step needs all 3H * H recurrence weights for each layer and direction, and the next step needs its
+    result. So they are read once per step, and once more in the backward pass, from the nearest cache that holds
+    those of one layer and direction. A step can be divided among threads by rows (each reads all weights) or by
+    columns (each reads its part). The second way is assumed, which reads less: all threads together read one copy,
+    each from its own cache. Input weights are read once per call and are not counted; neither are input and output.
     """
     machine = limits.of(case.threads)
     directions = 2 if case.bidirectional else 1
@@ -141,13 +141,13 @@ def limit_ms(case: Case, limits: Limits) -> float:
 
 
 def cache_sizes() -> dict[str, int]:
-    """Bytes of the data caches that the first core uses, as far as the system tells."""
+    """Sizes in bytes of the data caches of the first core, as reported by the system."""
     sizes = dict(_USUAL_CACHES)
     for cache in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):
         try:
             level, kind, size = ((cache / name).read_text().strip() for name in ("level", "type", "size"))
         except OSError:
-            continue  # a virtual machine may hide some
+            continue  # some virtual machines hide it
         if kind != "Instruction" and f"L{level}" in sizes and size.endswith("K"):
             sizes[f"L{level}"] = int(size[:-1]) << 10
     return sizes
@@ -173,24 +173,24 @@ def _chains(dtype: str) -> Callable[[int, int], float]:
 
 
 def _working_sets(threads: int, caches: Mapping[str, int]) -> dict[str, int]:
-    """Bytes that each thread reads: half of its own cache, its part of a quarter of a shared one, or far more."""
+    """Bytes that each thread reads: half of its own cache, its part of a quarter of a shared one, or much more."""
     sets = {name: size // (4 * threads if name in _SHARED else 2) for name, size in caches.items()}
     sets[MEMORY] = min(4 * caches["L3"], _MOST_MEMORY) // threads
     return sets
 
 
 def _best_rate(threads: int, work: Callable[[int, int], float], attempts: int = _ATTEMPTS) -> float:
-    """The most work per second that the threads did together.
+    """The highest rate of work per second of all threads together.
 
     Args:
-        threads: how many.
-        work: called with the index of its thread and a number of repeats; returns how much it did.
-        attempts: out of which the best counts.
+        threads: the number of threads.
+        work: called with the index of its thread and a number of repeats; returns the amount of work.
+        attempts: the number of measurements, of which the best counts.
     """
     rates: list[float] = []
     repeats = 1
     with ThreadPoolExecutor(threads) as pool:
-        # Repeats are not settled beforehand, where one disturbance would leave every later run too short.
+        # Repeats are not fixed in advance, where one disturbance would make every later run too short.
         while len(rates) < attempts:
             done, seconds = _together(pool, threads, work, repeats)
             if seconds < _SLICE:
@@ -203,7 +203,7 @@ def _best_rate(threads: int, work: Callable[[int, int], float], attempts: int = 
 def _together(
     pool: ThreadPoolExecutor, threads: int, work: Callable[[int, int], float], repeats: int
 ) -> tuple[float, float]:
-    """What all threads did, and the seconds from the first one's start to the last one's end."""
+    """The work of all threads, and the seconds from the first start to the last end."""
     start_line = threading.Barrier(threads)
 
     def run(thread: int) -> tuple[float, float, float]:

@@ -1,7 +1,7 @@
-"""Measuring our layer against `torch.nn.GRU` on this machine.
+"""Measurements of our layer against `torch.nn.GRU` on this machine.
 
-A figure is a ratio of medians of interleaved rounds in one process, both layers at the same thread count. Results are
-compared first; a cell whose results differ gives no figure.
+A figure is a ratio of medians of interleaved rounds in one process, with the same number of threads. Results are
+compared first; if they differ, there is no figure.
 """
 
 from __future__ import annotations
@@ -23,37 +23,37 @@ from fastgru.bench.limits import Limits, share_of_peak
 from fastgru.errors import FastGRUError
 from fastgru.nn.gru import GRU
 
-# Both layers round differently in the last bits; over long sequences that grows. A wrong result is off by far more.
+# The layers differ in the last bits, and more over long sequences. A wrong result differs much more.
 _RELATIVE_DIFFERENCE = {torch.float32: 1e-4, torch.float64: 1e-11}
-# Spread over ratio: at most 0.07 measured on a quiet machine; 0.4 to 2.9 with two threads where one other program ran,
-# which slows torch more than us (its threads spin while they wait) and flatters the ratio up to fourfold.
+# Spread divided by ratio: at most 0.07 on a quiet machine; 0.4 to 2.9 with two threads while another program ran. This
+# slows torch more than us, because its threads spin while they wait, and makes the ratio up to four times too high.
 MOST_SPREAD = 0.25
-# Two virtual processors may come to share one core, for seconds or minutes: two threads then do what one does, of
-# either library. Such a cell is measured again, after a pause.
+# Two virtual processors may share one core for seconds or minutes. Then two threads of either library are as fast as
+# one. Such a cell is measured again after a pause.
 LEAST_SHARE = 0.8
 _ATTEMPTS = 5
 _PAUSE_SECONDS = 2.0
-# Rounds of each cell, whatever its budget: fewer where one round takes more than a second.
+# Minimum rounds of each cell for any budget; fewer if one round takes more than a second.
 _LEAST_ROUNDS, _LEAST_SLOW_ROUNDS = 5, 3
 _SLOW_SECONDS = 1.0
-# A layer that takes its turn begins with one call that is not measured. After a training step of torch's, whose graph
-# leaves thousands of freed pieces, the next large request for memory tidies them up: 0.2 to 0.4 ms that are torch's.
-# Where a call takes much longer than that, it makes no difference.
+# Each turn begins with one call that is not measured. The graph of a training step of torch leaves thousands of freed
+# blocks, and the next large allocation merges them: 0.2 to 0.4 ms that belong to torch. This does not matter if a call
+# takes much longer.
 _SECONDS_WORTH_WARMING = 0.05
 
 
 @dataclass(frozen=True)
 class Figure:
-    """What a cell measured.
+    """The result of one cell.
 
     Attributes:
         case: the cell.
-        torch_ms: median of torch.nn.GRU in milliseconds.
-        fastgru_ms: median of ours.
+        torch_ms: median time of torch.nn.GRU in milliseconds.
+        fastgru_ms: median time of our layer in milliseconds.
         ratio: torch_ms / fastgru_ms.
-        spread: half the distance between the quartiles of the rounds' own ratios.
-        rounds: how many were measured.
-        share: of the peak of as many threads, what they reached beside the cell; 1 where that was not looked at.
+        spread: half the distance between the quartiles of the ratios of single rounds.
+        rounds: the number of measured rounds.
+        share: fraction of their peak that the threads reached before and after the cell; 1 if not measured.
     """
 
     case: Case
@@ -66,23 +66,23 @@ class Figure:
 
     @property
     def is_disturbed(self) -> bool:
-        """Whether other programs must have been running, for the rounds differ much or cores were not to be had."""
+        """Whether other programs probably disturbed the cell: by the spread of rounds, or the share of the peak."""
         return self.spread > MOST_SPREAD * self.ratio or self.share < LEAST_SHARE
 
 
 class DifferentResults(FastGRUError, RuntimeError):  # noqa: N818  (it is what happened)
-    """Our layer and torch's do not agree, so that a speed would mean nothing."""
+    """The results of our layer and torch's differ, so a ratio would be meaningless."""
 
 
 def measure(case: Case, budget: float = 1.0) -> Figure:
-    """Runs one cell.
+    """Measures one cell.
 
     Args:
-        case: what to run.
-        budget: seconds of measured time; at least five rounds are measured in any case, or three of slow cells.
+        case: the cell.
+        budget: seconds of measured time. At least five rounds are measured, or three of slow cells.
 
     Raises:
-        DifferentResults: the two layers do not agree.
+        DifferentResults: if the results of the layers differ.
 
     Example:
         >>> from fastgru.bench import Case, measure
@@ -108,7 +108,7 @@ def measure(case: Case, budget: float = 1.0) -> Figure:
 
 
 def measure_at_peak(case: Case, limits: Limits, budget: float = 1.0) -> Figure:
-    """As `measure`, repeated until threads reach their peak before and after it, five times at most.
+    """Like `measure`, repeated at most five times until threads reach their peak before and after it.
 
     Example:
         >>> from fastgru.bench import Case, machine_limits, measure_at_peak
@@ -142,7 +142,7 @@ def _freeze(layer: Any) -> None:
 
 
 def _results(case: Case, layer: nn.Module, x: Tensor, d_output: Tensor) -> list[Tensor]:
-    """Output and h_n; in training also every gradient."""
+    """Output and h_n, and in training all gradients."""
     with torch.set_grad_enabled(case.train):
         output, h_n = layer(x)
     if not case.train:
@@ -161,7 +161,7 @@ def _compare(case: Case, expected: Sequence[Tensor], got: Sequence[Tensor]) -> N
         if not difference <= _RELATIVE_DIFFERENCE[want.dtype]:
             raise DifferentResults(
                 f"results of {case} differ by {difference:.2g} of their size, more than "
-                f"{_RELATIVE_DIFFERENCE[want.dtype]:g}: no speed is given for wrong numbers. Please report this."
+                f"{_RELATIVE_DIFFERENCE[want.dtype]:g}, so no speed is given. Please report this."
             )
 
 
@@ -179,7 +179,7 @@ def _call(case: Case, layer: nn.Module, x: Tensor, d_output: Tensor) -> Callable
 def _rounds(
     calls: Sequence[Callable[[], None]], leaves: Sequence[Sequence[Tensor]], budget: float
 ) -> Iterator[tuple[float, float]]:
-    """Seconds of both calls in turn. A short call is repeated within its round, for the clock's sake."""
+    """Seconds of both calls in turns. Short calls are repeated within a round, because of the clock's resolution."""
     with _no_garbage_collection():
         times = [_time(call, own, 1) for call, own in zip(calls, leaves, strict=True)]  # also warms up
         least = _LEAST_SLOW_ROUNDS if sum(times) > _SLOW_SECONDS else _LEAST_ROUNDS
@@ -201,7 +201,7 @@ def _rounds(
 
 
 def _time(call: Callable[[], None], leaves: Sequence[Tensor], repeats: int) -> float:
-    """Seconds of one call, mean of `repeats`; gradients are dropped outside the measured time."""
+    """Mean seconds of `repeats` calls. Gradients are cleared outside the measured time."""
     total = 0.0
     for _ in range(repeats):
         for leaf in leaves:

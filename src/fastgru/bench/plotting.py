@@ -1,4 +1,4 @@
-"""Heat maps of a run: the ratio to torch, and how much of the machine's limit our layer reaches."""
+"""Heat maps of a run: the ratio to torch, and the percentage of the machine's limit."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class _Panel:
     """One kind of heat map.
 
     Attributes:
-        title: what it shows.
-        value: of a cell; None leaves it empty.
-        text: of a value.
-        colours: matplotlib's name of the colour map.
-        scale: of the colours, ``"linear"`` or ``"log"``.
-        low: value of the first colour.
-        high: value of the last colour.
+        title: the title.
+        value: returns the value of a cell, or None to leave it empty.
+        text: formats a value.
+        colours: the name of a matplotlib colour map.
+        scale: the scale of the colours, ``"linear"`` or ``"log"``.
+        low: the value of the first colour.
+        high: the value of the last colour.
     """
 
     title: str
@@ -41,24 +41,24 @@ class _Panel:
     high: float
 
 
-# A ratio of 1 is the middle of its colours: red is a loss.
+# A ratio of 1 is in the middle of the colours, and lower ones are red.
 PANELS = {
-    "ratio": _Panel("times torch.nn.GRU", lambda _, cell: cell.ratio, "{:.1f}".format, "RdYlGn", "log", 0.1, 10),
+    "ratio": _Panel("speedup over torch.nn.GRU", lambda _, cell: cell.ratio, "{:.1f}".format, "RdYlGn", "log", 0.1, 10),
     "limit": _Panel(
         "% of the machine's limit", lambda r, c: r.percent(c.fastgru), "{:.0f}".format, "viridis", "linear", 0, 100
     ),
 }
 
-_LABEL = {"boxstyle": "round,pad=0.15", "facecolor": "white", "alpha": 0.7, "linewidth": 0}  # legible on any colour
+_LABEL = {"boxstyle": "round,pad=0.15", "facecolor": "white", "alpha": 0.7, "linewidth": 0}  # readable on any colour
 
 
 def plot(record: Record, path: Path, panels: Sequence[str] = ("ratio", "limit")) -> None:
-    """Writes the panels for inference and training over H and B as a PNG; the file appears whole or not at all.
+    """Writes the panels for inference and training over H and B as a PNG, atomically.
 
-    Each side is at its best number of threads. Only cells of the commonest shape (T, layers, directions) are shown.
+    Each side uses its best number of threads. Only cells of the most common shape (T, layers, directions) are shown.
 
     Raises:
-        MissingExtra: matplotlib is not installed.
+        MissingExtra: if matplotlib is not installed.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg

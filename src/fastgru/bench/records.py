@@ -1,4 +1,4 @@
-"""A whole run in one JSON file: the machine, its limits, every figure."""
+"""Files of benchmark runs: the machine, its limits and all figures as JSON."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from fastgru.errors import FastGRUError
 
 @dataclass(frozen=True)
 class Record:
-    """What one run of the benchmark found.
+    """The results of one run of the benchmark.
 
     Attributes:
-        machine: what it ran on, as `machine` gives it.
-        limits: what the machine could do; None in files from before it was measured.
-        figures: of every cell.
+        machine: the result of `machine`.
+        limits: the limits of the machine; None in old files without them.
+        figures: the results of all cells.
     """
 
     machine: dict[str, Any]
@@ -38,16 +38,16 @@ class Record:
     figures: Sequence[Figure]
 
     def percent(self, figure: Figure) -> float | None:
-        """How much of the limit our layer reaches in this cell."""
+        """The percentage of the limit that our layer reaches in this cell; None without limits."""
         return None if self.limits is None else 100 * limit_ms(figure.case, self.limits) / figure.fastgru_ms
 
 
 class ForeignFile(FastGRUError, ValueError):  # noqa: N818  (it is what was given)
-    """A file that is not one of ours, or not whole."""
+    """A file that is not a complete benchmark file."""
 
 
 def machine() -> dict[str, Any]:
-    """What the figures are measured on, and with."""
+    """The machine and the versions with which figures are measured."""
     return {
         "processor": processor_name(),
         "cores": os.cpu_count(),
@@ -61,7 +61,7 @@ def machine() -> dict[str, Any]:
 
 
 def processor_name() -> str:
-    """The processor as the system names it."""
+    """The name of the processor."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -72,10 +72,10 @@ def processor_name() -> str:
 
 
 def revision() -> str | None:
-    """Git's name for the checkout that runs, with ``-dirty`` where files were changed; None outside a checkout."""
+    """Git's description of the running checkout, with ``-dirty`` if files were changed; None outside of one."""
     package = Path(fastgru.__file__).parent
     try:
-        # An installed package may lie inside a checkout of something else.
+        # An installed package may be inside a checkout of another project.
         _git(package, "ls-files", "--error-unmatch", "__init__.py")
         return _git(package, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
     except (OSError, subprocess.CalledProcessError):
@@ -89,7 +89,7 @@ def _git(directory: Path, *arguments: str) -> str:
 
 
 def write_json(path: Path, record: Record) -> None:
-    """The record as JSON; the file appears whole or not at all."""
+    """Writes the record as JSON, atomically."""
     content = {
         "machine": record.machine,
         "limits": None if record.limits is None else asdict(record.limits),
@@ -101,10 +101,10 @@ def write_json(path: Path, record: Record) -> None:
 
 
 def read_json(path: Path) -> Record:
-    """What `write_json` wrote.
+    """Reads a record that `write_json` wrote.
 
     Raises:
-        ForeignFile: the file holds something else.
+        ForeignFile: if the file has another content.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -114,23 +114,23 @@ def read_json(path: Path) -> Record:
             raise ValueError("no cells")
         record = Record(dict(content["machine"]), None if limits is None else _limits(limits), figures)
         for figure in figures:
-            record.percent(figure)  # raises where the limits are not those of the cells
+            record.percent(figure)  # raises if the limits do not fit the cells
         return record
     except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
         raise ForeignFile(
-            f"{path} is not a whole file from `fastgru bench --json` ({type(error).__name__}: {error}). "
-            "Name one that this command wrote."
+            f"{path} is not a complete file from `fastgru bench --json` ({type(error).__name__}: {error}). "
+            "Give a file that this command wrote."
         ) from error
 
 
 def _figure(cell: dict[str, Any]) -> Figure:
     case = Case(**cell["case"])
     if not all(isinstance(n, int) for n in (case.batch, case.steps, case.hidden, case.layers, case.threads)):
-        raise ValueError(f"sizes of {case} are not whole numbers")
+        raise ValueError(f"sizes of {case} are not integers")
     torch_ms, fastgru_ms, ratio = (float(cell[name]) for name in ("torch_ms", "fastgru_ms", "ratio"))
     if not all(math.isfinite(value) and value > 0 for value in (torch_ms, fastgru_ms, ratio)):
         raise ValueError(f"times of {case} are not positive")
-    share = float(cell.get("share", 1.0))  # not in files from before it was looked at
+    share = float(cell.get("share", 1.0))  # missing in old files
     return Figure(case, torch_ms, fastgru_ms, ratio, float(cell["spread"]), int(cell["rounds"]), share)
 
 

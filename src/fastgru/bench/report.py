@@ -1,4 +1,4 @@
-"""The printed report: tables and the sentences under them."""
+"""The printed report: tables and the lines below them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _AXES = ("mode", "threads", "layers", "H", "B", "T")
 
 
 def print_record(record: Record, is_full: bool, console: Console) -> None:
-    """All cells and their summaries; after a full run also what the best numbers of threads give."""
+    """Prints all cells and summaries, and for a full run also the ratios at the best numbers of threads."""
     console.print(" | ".join(f"{key} {value}" for key, value in record.machine.items()), soft_wrap=True)
     if record.limits is not None:
         console.print(limits_table(record.limits))
@@ -31,20 +31,20 @@ def print_record(record: Record, is_full: bool, console: Console) -> None:
         _print_best(record, console)
     if any(figure.is_disturbed for figure in record.figures):
         console.print(
-            "Cells in yellow: rounds differ much, or threads did not reach their peak; other programs must have been "
-            "running, and the ratio says little. Run this again on a quiet machine.",
+            "Cells in yellow: rounds differ much, or threads did not reach their peak. Other programs were probably "
+            "running, and the ratio means little. Run this again on a quiet machine.",
             style="yellow",
         )
     if any((record.percent(figure) or 0) > 100 for figure in record.figures):
         console.print(
-            "Percentages above 100: other programs must have been running while the limits were measured, and all "
+            "Percentages above 100: other programs were probably running while the limits were measured, and all "
             "percentages are too high. Run this again on a quiet machine.",
             style="yellow",
         )
 
 
 def print_comparison(comparison: RecordComparison, name: str, console: Console) -> None:
-    """What changed since the earlier run, which the file `name` holds."""
+    """Prints the changes since the earlier run in the file `name`."""
     for key, earlier, later in comparison.differences:
         console.print(f"{key} was {earlier} in {name} and is {later} now", style="yellow", markup=False, soft_wrap=True)
     table = _table(f"Changes since {name}", *_AXES, "ratio", "our time")
@@ -61,7 +61,7 @@ def print_comparison(comparison: RecordComparison, name: str, console: Console) 
 
 
 def limits_table(limits: Limits) -> Table:
-    """What the machine could do."""
+    """A table of the machine's limits."""
     sizes = {name: f"{name} {size >> 10} KiB" for name, size in limits.caches.items()}
     names = list(limits.by_threads[0].read_gbs)
     rates = (f"{sizes.get(name, name)} GB/s" for name in names)
@@ -73,7 +73,7 @@ def limits_table(limits: Limits) -> Table:
 
 
 def cells_table(record: Record) -> Table:
-    """A row for each cell; losses in red, disturbed cells in yellow."""
+    """A table with a row for each cell; ratios below 1 in red, disturbed cells in yellow."""
     title = "torch.nn.GRU against fastgru.GRU, medians of interleaved rounds"
     table = _table(title, *_AXES, "torch ms", "fastgru ms", "ratio", "±", "% of limit")
     for figure in record.figures:
@@ -91,7 +91,7 @@ def cells_table(record: Record) -> Table:
 
 
 def best_table(cells: list[BestCell]) -> Table:
-    """Ratios with each side at its best number of threads: a row for each shape, a column for each B."""
+    """A table of ratios at the best number of threads of each side: a row for each shape, a column for each B."""
     batches = sorted({cell.case.batch for cell in cells})
     rows: dict[tuple[str, ...], dict[int, float]] = {}
     for cell in cells:
@@ -120,7 +120,7 @@ def _print_best(record: Record, console: Console) -> None:
 
 
 def _table(title: str, *columns: str) -> Table:
-    """Narrow: the cells of a full run must fit 80 columns with every digit."""
+    """A narrow table: the cells of a full run must fit into 80 columns with all digits."""
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 0), pad_edge=False)
     for column in columns:
         table.add_column(column, justify="left" if column == "mode" else "right")

@@ -1,4 +1,4 @@
-"""What the figures of many cells say together."""
+"""Summaries of the figures of many cells."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from dataclasses import dataclass, replace
 from fastgru.bench.cases import Case
 from fastgru.bench.measuring import Figure
 
-_MOST_SLOWDOWN = 1.05  # what repeated runs of one cell differ by
+_MOST_SLOWDOWN = 1.05  # repeated runs of one cell differ by less
 
 
 @dataclass(frozen=True)
 class Summary:
-    """All cells of one kind: same mode, same number of threads.
+    """Summary of all cells with the same mode and number of threads.
 
     Attributes:
-        train: forward and backward.
-        threads: of both layers.
-        geometric_mean: of the ratios.
-        minimum: of the ratios.
+        train: whether the cells are forward and backward.
+        threads: the number of threads of both layers.
+        geometric_mean: the geometric mean of the ratios.
+        minimum: the smallest ratio.
     """
 
     train: bool
@@ -32,12 +32,12 @@ class Summary:
 
 @dataclass(frozen=True)
 class BestCell:
-    """A cell with each layer at the number of threads at which it is fastest.
+    """A cell with each layer at its fastest number of threads.
 
     Attributes:
-        case: the cell; its `threads` means nothing.
-        torch: where torch.nn.GRU is fastest.
-        fastgru: where ours is.
+        case: the cell; its `threads` has no meaning.
+        torch: the figure in which torch.nn.GRU is fastest.
+        fastgru: the figure in which our layer is fastest.
     """
 
     case: Case
@@ -46,17 +46,17 @@ class BestCell:
 
     @property
     def ratio(self) -> float:
-        """Torch's best time over ours."""
+        """Torch's best time divided by ours."""
         return self.torch.torch_ms / self.fastgru.fastgru_ms
 
 
 def geometric_mean(values: Iterable[float]) -> float:
-    """Of positive values."""
+    """Geometric mean of positive values."""
     return math.exp(statistics.fmean(map(math.log, values)))
 
 
 def summarize(figures: Sequence[Figure]) -> list[Summary]:
-    """Geometric mean and minimum of each mode and thread count, without cells of a single step and frozen ones."""
+    """Geometric mean and minimum for each mode and number of threads, without single steps and frozen layers."""
     groups: dict[tuple[bool, int], list[float]] = {}
     for figure in figures:
         if figure.case.steps > 1 and not figure.case.frozen:
@@ -69,7 +69,7 @@ def summarize(figures: Sequence[Figure]) -> list[Summary]:
 
 
 def best_cells(figures: Iterable[Figure]) -> list[BestCell]:
-    """One for each cell, whatever the numbers of threads it was measured with."""
+    """The best figures of each cell over all numbers of threads."""
     return [
         BestCell(case, min(own, key=lambda f: f.torch_ms), min(own, key=lambda f: f.fastgru_ms))
         for case, own in _by_cell(figures).items()
@@ -77,7 +77,7 @@ def best_cells(figures: Iterable[Figure]) -> list[BestCell]:
 
 
 def slower_with_threads(figures: Iterable[Figure]) -> list[tuple[Figure, Figure]]:
-    """Pairs of one cell, with one thread and with more, where our layer is more than 5 % slower with more."""
+    """Pairs of figures of a cell, with one thread and with more, in which our layer is over 5 % slower with more."""
     return [
         (one, more)
         for own in _by_cell(figures).values()

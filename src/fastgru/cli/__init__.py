@@ -1,4 +1,4 @@
-"""The entry point of the command `fastgru`."""
+"""The command `fastgru`. Importing this module needs neither typer nor rich."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from fastgru.cli import interruption
 
 
 def main() -> None:
-    """Runs the command line; one sentence and exit status 1 when its extra is missing.
+    """Runs the command line. If its extra is missing, prints a message and exits with status 1.
 
-    Ctrl-C ends it at once, but for trainings, which end at their next batch.
+    Ctrl-C ends it at once, except for trainings, which stop after the current batch.
     """
     if not interruption.is_first_process():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first one ends the others, and tells
+        signal.signal(
+            signal.SIGINT, signal.SIG_IGN
+        )  # Ctrl-C reaches all processes; the first one ends the others and prints the reason
         interruption.end_with_parent()
     with interruption.ends_at_once():
         _application()()

@@ -1,7 +1,7 @@
-"""What all commands of `fastgru` share: the application, extras, errors in one sentence, progress.
+"""Common code of the commands of `fastgru`: the application, checks of extras, short error messages, progress.
 
-Other packages add commands too: an entry point of the group `fastgru.commands` is a function that gets the application.
-What such a package may use of this module is in `__all__`.
+Other packages can add commands: an entry point of the group `fastgru.commands` is a function that gets the application.
+The names in `__all__` are public for such packages.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from fastgru.errors import FastGRUError, cannot_write, not_installed, remedy
 __all__ = ["EXTRAS", "need", "one_sentence"]
 
 
-# What brings the commands of the recipes, whether it is installed or not.
+# The package of the recipes' commands, whether it is installed or not.
 RECIPES_PACKAGE = "fastgru-recipes"
 RECIPE_COMMANDS = ("train", "predict", "generate", "evaluate", "example", "examples", "compare")
 
-# What to install -> the packages that it brings, by the names they are imported under.
+# Requirement -> the packages that it installs, by their import names.
 EXTRAS = {
     "fastgru[torch]": ("torch",),
     "fastgru[cli]": ("typer", "rich"),
@@ -43,7 +43,7 @@ EXTRAS = {
 
 
 class _Commands(TyperGroup):
-    """The commands; those of the recipes tell how to get them where they are not installed."""
+    """The group of commands. If the recipes are not installed, their commands say how to install them."""
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         found = super().get_command(ctx, cmd_name)
@@ -62,7 +62,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-# Torch has no exception of its own for sizes that do not fit into memory, only these words.
+# Torch has no exception class for sizes that do not fit into memory, only these messages.
 _TOO_BIG = ("can't allocate memory", "Storage size calculation overflowed")
 
 
@@ -75,18 +75,18 @@ def _version(is_asked: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """The GRU layer of PyTorch, number for number, several times faster on a CPU."""
 
 
-# What stands in for letters that a terminal lacks; of others, what is left without their accents.
+# Replacements of characters that a terminal does not have; others lose their accents.
 _SIMILAR = {"•": "-", "↑": "^", "↓": "v", "±": "~", "°": " ", "\N{EN DASH}": "-", "“": '"', "”": '"'}
 
 
 def similar(error: UnicodeError) -> tuple[str, int]:
-    """For `codecs`: writes what the encoding has instead of what it lacks."""
+    """An error handler for `codecs` that replaces missing characters by similar ones."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     missing = error.object[error.start : error.end]
@@ -96,7 +96,7 @@ def similar(error: UnicodeError) -> tuple[str, int]:
 
 
 def run() -> None:
-    """The application, on a terminal of any encoding; also what goes wrong with the output itself is told."""
+    """Runs the application on a terminal of any encoding, and reports errors of the output itself."""
     codecs.register_error("fastgru.similar", similar)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -110,7 +110,7 @@ def run() -> None:
 
 @contextmanager
 def one_sentence() -> Iterator[Console]:
-    """Errors that a user can mend end the command with their text and status 1."""
+    """Ends the command with a message and status 1 on errors that a user can fix."""
     console = Console(stderr=True, highlight=False)
     try:
         yield console
@@ -118,36 +118,36 @@ def one_sentence() -> Iterator[Console]:
         console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from error
     except BrokenPipeError:
-        raise  # whoever read the output, such as head, has ended: Typer ends quietly
+        raise  # the reader of the output, such as head, has ended: Typer exits quietly
     except OSError as error:
         console.print(f"error: {_told(error)}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from error
     except RuntimeError as error:
         if not any(words in str(error) for words in _TOO_BIG):
             raise
-        console.print("error: sizes this large need more memory than there is. Choose smaller ones.", style="red")
+        console.print("error: sizes this large need more memory than is available. Choose smaller ones.", style="red")
         raise typer.Exit(1) from error
 
 
 def _told(error: OSError) -> str:
-    """An error of the system in a sentence: what has no name is the output itself."""
+    """The message for an OSError. If it has no file name, the output itself failed."""
     if error.errno is None:
         return f"{error}"
     if error.filename is None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would try once more to write what is left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # otherwise Python would try again to write the rest
         return str(cannot_write("the standard output", error))
     return f"{error.filename}: {error.strerror}. {remedy(error)}"
 
 
 def need(requirement: str, purpose: str) -> None:
-    """Raises before the work starts, not after it, where a package is missing that `EXTRAS` has for `requirement`."""
+    """Raises if a package of `EXTRAS[requirement]` is missing. Called before any work is done."""
     for package in EXTRAS[requirement]:
         if find_spec(package) is None:
             raise not_installed(package, requirement, purpose)
 
 
 def progress() -> Progress:
-    """A bar on the error stream, gone when the work is done."""
+    """A progress bar on the error stream that disappears at the end."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

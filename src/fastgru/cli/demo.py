@@ -1,6 +1,6 @@
-"""The main job, start to finish: a forecaster on `torch.nn.GRU`, then the one-line swap.
+"""The demo: a forecaster is trained with `torch.nn.GRU`, and again after replacing the layer in one line.
 
-Read it as an example. Everything down to `train_epoch` is ordinary PyTorch; the swap is one line in `compare`.
+Read it as an example. Everything up to `train_epoch` is ordinary PyTorch; the replacement is one line in `compare`.
 """
 
 from __future__ import annotations
@@ -26,27 +26,28 @@ if TYPE_CHECKING:
 
 HOURS_SEEN = 96
 HOURS_AHEAD = 24
-# Two runs that round differently drift apart while they learn: by at most 4e-8 of the loss, measured over seeds, sizes,
-# levels and 25 epochs. A gate's gradient missing or with the wrong sign gives 1e-3; 1 % of noise in the gradient of the
-# recurrent weights, 2e-5 after four epochs. A gradient of the wrong length alone does not show: Adam undoes it.
+# Two runs with different rounding drift apart during training: by at most 4e-8 of the loss, measured over seeds, sizes,
+# levels and 25 epochs. A gate's gradient that is missing or has the wrong sign gives 1e-3; 1 % of noise in the gradient
+# of the recurrent weights gives 2e-5 after four epochs. A wrong scale of the gradient is not detected, because Adam
+# compensates for it.
 LOSS_TOLERANCE = 1e-5
-# Torch's threads wait for each other by spinning, and wait long where another program holds a core: the ratio measured
-# 4 on a quiet machine and 26 on a busy one. Quiet runs got 95 % and more of their threads' time, busy ones 62 %.
+# Torch's threads spin while they wait for each other, and wait long if another program uses a core: the ratio was 4 on
+# a quiet machine and 26 on a busy one. Quiet runs got at least 95 % of their threads' time, busy ones 62 %.
 LEAST_PROCESSOR_SHARE = 0.8
 NAMES = ("torch.nn.GRU", "fastgru.GRU")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Options of the demonstration.
+    """Options of the demo.
 
     Attributes:
         epochs: passes over the training hours.
         hidden: size of the GRU's state.
-        batch: windows per step of the optimizer.
+        batch: windows per optimizer step.
         rate: learning rate of Adam.
         clip: largest norm of the gradient.
-        seed: of weights and batches.
+        seed: seed of weights and batches.
         stride: hours between the starts of training windows.
     """
 
@@ -64,7 +65,7 @@ class Windows(NamedTuple):
 
     Attributes:
         inputs: (N, 96, 3): scaled temperature, and the hour of the day as a point on a circle.
-        targets: (N, 24): scaled temperature of the hours that follow.
+        targets: (N, 24): scaled temperature of the following hours.
         starts: (N,): index of the first of these hours in the series.
     """
 
@@ -74,15 +75,15 @@ class Windows(NamedTuple):
 
 
 class TemperatureSeries(NamedTuple):
-    """The temperatures, ready for learning.
+    """The temperatures, prepared for training.
 
     Attributes:
         times: (N,), datetime64[h], UTC.
-        celsius: (N,), as measured.
+        celsius: (N,), the measured values.
         train: windows of the first 70 % of the year, one every `Settings.stride` hours.
-        test: windows of the last 20 %, one for every day. The 10 % between, in neither, were for choosing `Settings`.
-        mean: of the training hours.
-        deviation: of the training hours.
+        test: windows of the last 20 %, one for every day. The 10 % in between were used to choose `Settings`.
+        mean: mean of the training hours.
+        deviation: standard deviation of the training hours.
     """
 
     times: NDArray[np.datetime64]
@@ -94,7 +95,7 @@ class TemperatureSeries(NamedTuple):
 
 
 class TemperatureForecaster(nn.Module):
-    """The next 24 hours from the last 96: a GRU reads them, a linear layer writes the forecast from its last state."""
+    """Forecasts the next 24 hours from the last 96: a GRU, and a linear layer on its final state."""
 
     def __init__(self, features: int, hidden: int) -> None:
         super().__init__()
@@ -102,10 +103,10 @@ class TemperatureForecaster(nn.Module):
         self.head = nn.Linear(hidden, HOURS_AHEAD)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """(B, 96, features) to (B, 24)."""
+        """Forecasts (B, 24) from inputs (B, 96, features)."""
         _, h_n = self.gru(inputs)
         forecast: Tensor = self.head(h_n[-1])
-        return forecast + inputs[:, -1:, 0]  # as a change from the last hour seen
+        return forecast + inputs[:, -1:, 0]  # the head predicts changes from the last hour
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,8 @@ class Run:
     """One training run and its forecast.
 
     Attributes:
-        losses: mean training loss of each epoch, in squared deviations.
-        seconds: of training, without evaluation.
+        losses: mean training loss of each epoch, in squared standard deviations.
+        seconds: training time, without evaluation.
         error: mean absolute error on the test days in degrees Celsius.
         forecast: (N, 24) in degrees Celsius, for the test windows.
     """
@@ -127,14 +128,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Both runs, and what it takes to beat.
+    """Both runs, and the errors of naive forecasts.
 
     Attributes:
-        stock: the run on torch.nn.GRU.
-        swapped: the run after the swap.
-        daily_naive: error of the forecast "as yesterday at this hour", in degrees Celsius.
-        last_naive: error of the forecast "as in the last hour seen".
-        share: processor time that the runs got, of what their threads could have had.
+        stock: the run with torch.nn.GRU.
+        swapped: the run with fastgru.GRU.
+        daily_naive: error of repeating the last 24 hours, in degrees Celsius.
+        last_naive: error of repeating the last hour, in degrees Celsius.
+        share: fraction of the possible processor time of their threads that the runs got.
         series: the data.
     """
 
@@ -147,7 +148,7 @@ class Comparison:
 
     @property
     def ratio(self) -> float:
-        """How many times sooner the swapped run was done."""
+        """The speedup of the run with fastgru."""
         return self.stock.seconds / self.swapped.seconds
 
     @property
@@ -163,12 +164,12 @@ class Comparison:
 
     @property
     def is_undisturbed(self) -> bool:
-        """Whether the runs had the processor to themselves, without which `ratio` says little."""
+        """Whether the runs had the processor to themselves; otherwise `ratio` means little."""
         return self.share >= LEAST_PROCESSOR_SHARE
 
 
 def load_series(stride: int) -> TemperatureSeries:
-    """The series that ships with the package, split by time and cut into windows."""
+    """Loads the series of the package, splits it by time and cuts it into windows."""
     times, celsius = temperature()
     train_end, test_start = int(0.7 * len(celsius)), int(0.8 * len(celsius))
     mean, deviation = float(celsius[:train_end].mean()), float(celsius[:train_end].std())
@@ -190,7 +191,7 @@ def _cut(features: Tensor, starts: NDArray[np.int64]) -> Windows:
 def train_epoch(
     model: nn.Module, optimizer: torch.optim.Optimizer, windows: Windows, order: Sequence[Tensor], clip: float
 ) -> Iterator[float]:
-    """An ordinary training loop over the batches of `order`; yields the loss of each, summed over its windows."""
+    """An ordinary training loop over the batches of `order`. Yields the loss of each, summed over its windows."""
     for batch in order:
         loss = nn.functional.mse_loss(model(windows.inputs[batch]), windows.targets[batch])
         optimizer.zero_grad()
@@ -201,17 +202,17 @@ def train_epoch(
 
 
 def compare(settings: Settings, tick: Callable[[str], None]) -> Comparison:
-    """Trains with `torch.nn.GRU` and, after the swap, with ours: same initial weights, same batches.
+    """Trains with `torch.nn.GRU` and with `fastgru.GRU`, with the same initial weights and the same batches.
 
-    The two take turns, an epoch each, so that whatever else the machine does falls on both.
+    The two take turns after each epoch, so that other load on the machine affects both.
 
     Args:
-        settings: options.
+        settings: the options.
         tick: called after each batch with the name of the run.
     """
     series = load_series(settings.stride)
     models = {name: _model(series, settings) for name in NAMES}
-    fastgru.replace_gru(models["fastgru.GRU"])  # the one line
+    fastgru.replace_gru(models["fastgru.GRU"])  # the replacement
     optimizers = {name: torch.optim.Adam(model.parameters(), lr=settings.rate) for name, model in models.items()}
     losses: dict[str, list[float]] = {name: [] for name in NAMES}
     seconds = dict.fromkeys(NAMES, 0.0)
@@ -243,7 +244,7 @@ def _finish(model: nn.Module, series: TemperatureSeries, losses: list[float], se
 
 
 def _naive_errors(series: TemperatureSeries) -> tuple[float, float]:
-    """Of "as yesterday at this hour" and of "as in the last hour seen"."""
+    """The errors of repeating the last 24 hours, and of repeating the last hour."""
     starts = series.test.starts
     yesterday = np.stack([series.celsius[start - HOURS_AHEAD : start] for start in starts])
     last = np.repeat(series.celsius[starts - 1][:, None], HOURS_AHEAD, axis=1)
@@ -251,7 +252,7 @@ def _naive_errors(series: TemperatureSeries) -> tuple[float, float]:
 
 
 def batches(settings: Settings) -> int:
-    """How often `compare` will tick for each run."""
+    """The number of batches of each run, for which `compare` calls `tick`."""
     windows = len(load_series(settings.stride).train.starts)
     return settings.epochs * -(-windows // settings.batch)
 
@@ -265,10 +266,10 @@ def _error(series: TemperatureSeries, forecast: NDArray[np.float32]) -> float:
 
 
 def plot(comparison: Comparison, path: Path, days: int = 8) -> None:
-    """Writes the forecasts of some test days as a PNG; the file appears whole or not at all.
+    """Writes the forecasts of some test days as a PNG, atomically.
 
     Raises:
-        MissingExtra: matplotlib is not installed.
+        MissingExtra: if matplotlib is not installed.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg

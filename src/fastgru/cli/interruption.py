@@ -1,8 +1,8 @@
-"""Ctrl-C and SIGTERM: a wish to end is never lost.
+"""Handlers of Ctrl-C and SIGTERM that never lose a signal.
 
-Python's own handler raises KeyboardInterrupt wherever the program happens to be. In a finaliser, or in a callback from
-C, Python must ignore an exception, and then work goes on as if nobody had asked. So the handler here raises nothing: it
-ends the process itself. What a package that adds commands may use is in `__all__`.
+Python's own handler raises KeyboardInterrupt wherever the program is. In a finalizer, or in a callback from C, Python
+must ignore the exception, and the program continues. So the handler here does not raise, but ends the process itself.
+The names in `__all__` are public for packages that add commands.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ Handlers = dict[signal.Signals, Any]
 
 
 def is_first_process() -> bool:
-    """Whether this process is the one that writes and prints; Lightning and torchrun number them."""
+    """Whether this is the process that writes and prints, by the rank that Lightning and torchrun set."""
     return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
 
 
 def end(number: int, frame: FrameType | None = None) -> None:
-    """Ends the process as the signal does by default, so that a shell sees it, but leaves no half of a file."""
+    """Ends the process like the default action of the signal, so that a shell sees it, but removes unfinished files."""
     atomic_files.remove_unfinished()
     if os.isatty(2):
-        os.write(2, b"\x1b[?25h")  # the cursor, which a bar may have hidden
+        os.write(2, b"\x1b[?25h")  # shows the cursor, which a progress bar may have hidden
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
 
 
 def handlers() -> Handlers:
-    """The handlers that may be replaced: not one that ignores, as in the background of a script, nor one of C's."""
+    """The handlers that may be replaced: not SIG_IGN, as in the background of a script, nor handlers set in C."""
     if threading.current_thread() is not threading.main_thread():
         return {}
     found = {number: signal.getsignal(number) for number in SIGNALS}
@@ -47,14 +47,14 @@ def handlers() -> Handlers:
 
 
 def install(these: Handlers) -> None:
-    """Makes these the handlers."""
+    """Sets these handlers."""
     for number, handler in these.items():
         signal.signal(number, handler)
 
 
 @contextmanager
 def ends_at_once() -> Iterator[None]:
-    """Inside, Ctrl-C and SIGTERM end the process at once, whatever Python is at."""
+    """Inside the block, Ctrl-C and SIGTERM end the process at once, wherever Python is."""
     before = handlers()
     install(dict.fromkeys(before, end))
     try:
@@ -64,7 +64,7 @@ def ends_at_once() -> Iterator[None]:
 
 
 def end_with_parent() -> None:
-    """From now on this process ends when the one that started it has ended, however that came."""
+    """Makes this process end when its parent process has ended for any reason."""
     parent = os.getppid()
 
     def watch() -> None:

@@ -1,4 +1,4 @@
-"""Parameters of other frameworks and conventions, to and from torch's."""
+"""Conversion of parameters between torch and other frameworks and conventions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastgru.errors import ArgumentError
 
 
 class Converter(NamedTuple):
-    """Both directions of one framework."""
+    """The functions for both directions of one framework."""
 
     read: Callable[..., dict[str, Any]]
     write: Callable[..., dict[str, Any]]
@@ -21,15 +21,15 @@ CONVERTERS: Mapping[str, Converter] = MappingProxyType({"torch": Converter(_torc
 
 
 def read(framework: str, state: Mapping[str, Any], **options: Any) -> dict[str, Any]:
-    """The parameters of a layer of `framework`, as a `torch.nn.GRU` state dict.
+    """Converts parameters of a layer of `framework` to a `torch.nn.GRU` state dict.
 
     Args:
         framework: a key of `CONVERTERS`.
-        state: the foreign parameters by name, as NumPy arrays or torch tensors.
-        options: of that framework's reader, such as ``convention="z_takes_new"``.
+        state: the parameters by name, as NumPy arrays or torch tensors.
+        options: options of the framework, such as ``convention="z_takes_new"``.
 
     Returns:
-        New arrays of the same kind, for `load_state_dict` of `fastgru.GRU`.
+        New arrays of the same library, for `load_state_dict` of `fastgru.GRU`.
 
     Raises:
         ArgumentError: an unknown framework, or parameters that do not fit.
@@ -45,15 +45,15 @@ def read(framework: str, state: Mapping[str, Any], **options: Any) -> dict[str, 
 
 
 def write(framework: str, state: Mapping[str, Any], **options: Any) -> dict[str, Any]:
-    """The way back from `read`: a `torch.nn.GRU` state dict as `framework` wants it.
+    """Converts a `torch.nn.GRU` state dict to the parameters of `framework`: the inverse of `read`.
 
     Args:
         framework: a key of `CONVERTERS`.
         state: a state dict of `fastgru.GRU` or `torch.nn.GRU`.
-        options: of that framework's writer.
+        options: options of the framework.
 
     Returns:
-        New arrays of the same kind.
+        New arrays of the same library.
 
     Raises:
         ArgumentError: an unknown framework, or parameters that do not fit.

@@ -1,4 +1,4 @@
-"""Parameters rearranged: the order of the gates, the meaning of z. For NumPy arrays and torch tensors alike."""
+"""Functions for the order of gates and the sign of z, for both NumPy arrays and torch tensors."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ Array = Any  # numpy.ndarray or torch.Tensor
 
 
 def reorder_gates(array: Array, source: str, target: str) -> Array:
-    """Row blocks of a (3H, ...) parameter from the order `source` to the order `target`.
+    """Reorders the row blocks of a (3H, ...) parameter from the order `source` to the order `target`.
 
     Args:
         array: (3H, K) weight or (3H,) bias.
         source: the gates of the row blocks, such as ``"zrn"``.
-        target: the wanted order, such as ``"rzn"``.
+        target: the new order, such as ``"rzn"``.
 
     Returns:
         A new array of the same shape.
@@ -30,9 +30,9 @@ def reorder_gates(array: Array, source: str, target: str) -> Array:
 
 
 def flip_z(array: Array) -> Array:
-    """A (3H, ...) parameter in the order r, z, n with its z rows negated.
+    """Negates the z rows of a (3H, ...) parameter in the order r, z, n.
 
-    Since 1 - sigmoid(a) = sigmoid(-a), this turns parameters of the convention h' = (1 - z) h + z n into those of
+    Since 1 - sigmoid(a) = sigmoid(-a), this converts parameters of the convention h' = (1 - z) h + z n to those of
     torch's h' = (1 - z) n + z h, and back.
 
     Example:
@@ -46,14 +46,14 @@ def flip_z(array: Array) -> Array:
 
 
 def copied(array: Array) -> Array:
-    """The same values in memory of their own, in either library, bit for bit."""
+    """A copy of an array of either library."""
     return array.clone() if hasattr(array, "clone") else array.copy()
 
 
 def _blocks(array: Array, count: int) -> list[Array]:
     if array.shape[0] % count:
         raise ValueError(
-            f"the first dimension is {array.shape[0]}, which {count} gates cannot share. "
+            f"the first dimension is {array.shape[0]}, which is not divisible by {count} gates. "
             f"Expected a parameter of shape ({count}H, ...)."
         )
     size = array.shape[0] // count

@@ -1,8 +1,8 @@
-"""Parameters named and laid out as torch's, in either convention of the update gate.
+"""Parameters with torch's names and layout, in either convention of the update gate.
 
 Torch: h' = (1 - z) n + z h, where z keeps the old state. Many texts: h' = (1 - z) h + z n, where z takes the new
-candidate (Chung et al. 2014, arXiv 1412.3555, with the reset gate where torch has it), and one bias for each gate.
-Both are the same family of layers; see docs/equations.md.
+candidate (Chung et al. 2014, arXiv 1412.3555, with torch's place of the reset gate), and one bias for each gate.
+Both describe the same family of layers; see docs/equations.md.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ _NAME = re.compile(r"(weight_ih|weight_hh|bias_ih|bias_hh)(?:_l\d+(?:_reverse)?)
 
 
 def read(state: Mapping[str, Any], convention: str = "z_keeps_old") -> dict[str, Any]:
-    """Parameters in `convention` to torch's own.
+    """Converts parameters in `convention` to torch's convention.
 
     Args:
-        state: parameters by torch's names; a missing bias_hh means one bias for each gate, and becomes zeros.
+        state: parameters by torch's names. A missing bias_hh means one bias for each gate and is set to zero.
         convention: ``"z_keeps_old"`` is torch's; ``"z_takes_new"`` has the z rows negated.
 
     Returns:
-        New arrays by the same names, of the same kind and type.
+        New arrays with the same names, of the same library and dtype.
 
     Raises:
         ArgumentError: an unknown convention or parameter name.
-        OperandError: a tensor whose memory was given back.
+        OperandError: a tensor whose memory was released.
 
     Example:
         >>> import numpy as np
@@ -49,7 +49,7 @@ def read(state: Mapping[str, Any], convention: str = "z_keeps_old") -> dict[str,
 
 
 def write(state: Mapping[str, Any], convention: str = "z_keeps_old") -> dict[str, Any]:
-    """Torch's own parameters to `convention`; the arguments and errors of `read`.
+    """Converts torch's parameters to `convention`. Arguments and errors are those of `read`.
 
     Example:
         >>> import numpy as np
@@ -64,7 +64,7 @@ def _converted(state: Mapping[str, Any], convention: str) -> dict[str, Any]:
     if convention not in _CONVENTIONS:
         raise ArgumentError(
             f"there is no convention {convention!r}. Expected one of: {', '.join(_CONVENTIONS)}. "
-            "Look whether your equations weigh the old state with z (z_keeps_old) or the new one (z_takes_new)."
+            "Check whether your equations multiply the old state by z (z_keeps_old) or the new one (z_takes_new)."
         )
     for name, array in state.items():
         _check(name, array)
@@ -74,25 +74,25 @@ def _converted(state: Mapping[str, Any], convention: str) -> dict[str, Any]:
 
 
 def _check(name: str, array: Any) -> None:
-    """Raises when this is no parameter of a GRU."""
+    """Raises if this is not a parameter of a GRU."""
     if _NAME.fullmatch(str(name)) is None:
         raise ArgumentError(
-            f"{name!r} is no parameter of a GRU. Expected names such as weight_ih_l0 or bias_hh_l1_reverse. "
+            f"{name!r} is not a parameter of a GRU. Expected names such as weight_ih_l0 or bias_hh_l1_reverse. "
             "Pass the state dict of the layer alone, without the prefix of the model around it."
         )
     if not hasattr(array, "shape"):
         raise ArgumentError(
             f"{name!r} is of type {type(array).__name__}. Expected a NumPy array or torch tensor. "
-            "Convert it first, such as by numpy.asarray."
+            "Convert it first, for example with numpy.asarray."
         )
     if hasattr(array, "untyped_storage"):
-        from fastgru.call.memory import check_values  # here, as arrays can be converted without torch
+        from fastgru.call.memory import check_values  # imported here, because arrays can be converted without torch
 
         check_values(name, array)
     dims = 2 if name.startswith("weight") else 1
     if len(array.shape) != dims or array.shape[0] % 3:
         shape = "(3H, features)" if dims == 2 else "(3H,)"
         raise ArgumentError(
-            f"{name!r} has shape {tuple(array.shape)}. Expected {shape}, the gates r, z, n one below the other. "
-            "Put what stands apart together with numpy.concatenate."
+            f"{name!r} has shape {tuple(array.shape)}. Expected {shape}, with the rows of the gates r, z, n. "
+            "Combine separate arrays with numpy.concatenate."
         )

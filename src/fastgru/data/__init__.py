@@ -1,4 +1,4 @@
-"""The time series that ships with the package; README.md beside it tells source and licence."""
+"""The time series of the package; README.md in this folder gives source and licence."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def temperature() -> tuple[NDArray[np.datetime64], NDArray[np.float32]]:
     """Hourly air temperature at JFK airport, New York, in 2013.
 
     Returns:
-        times (N,), datetime64[h] in UTC, one an hour without gaps; and degrees Celsius (N,), float32. N = 8730.
+        times (N,), datetime64[h] in UTC, hourly without gaps, and degrees Celsius (N,), float32. N = 8730.
 
     Example:
         >>> from fastgru.data import temperature

@@ -1,4 +1,4 @@
-"""What a call was given, and does not fit."""
+"""Errors for wrong arguments of a call."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from fastgru.errors.classes import (
 
 
 def not_a_tensor(name: str, value: object) -> InputTypeError:
-    """For an argument that is no tensor."""
+    """For an argument that is not a tensor."""
     kind = type(value).__name__
     pythons = f"'{kind}' object has no attribute 'dim'"
     try:
-        value.dim  # type: ignore[attr-defined]  # noqa: B018  (for Python's own words)
+        value.dim  # type: ignore[attr-defined]  # noqa: B018  (for Python's own message)
     except AttributeError as error:
         pythons = str(error)
     hint = f"Convert it first: torch.as_tensor({name})."
@@ -31,11 +31,11 @@ def not_a_tensor(name: str, value: object) -> InputTypeError:
 
 
 def input_rank(layer: str, dims: int, allowed: tuple[int, ...], shapes: str) -> RankError:
-    """For an input with a number of dimensions that no layout has."""
+    """For an input with the wrong number of dimensions."""
     ranks = " or ".join(f"{rank}D" for rank in allowed)
     return RankError(
         f"{layer}: Expected input to be {ranks}, got {dims}D instead. "
-        f"Expected shape {shapes}. Add the missing dimension with `input.unsqueeze`, or flatten what is too much."
+        f"Expected shape {shapes}. Add the missing dimension with `input.unsqueeze`, or flatten extra ones."
     )
 
 
@@ -48,7 +48,7 @@ def packed_rank(dims: int) -> ShapeError:
 
 
 def hidden_rank(input_dims: int, hidden_dims: int) -> ShapeError:
-    """For an h_0 that is batched where the input is not, or the other way round."""
+    """For a batched h_0 with an unbatched input, or vice versa."""
     kind, expected = ("batched", 3) if input_dims == 3 else ("unbatched", 2)
     shape = "(layers * directions, batch, hidden_size)"
     if input_dims == 2:
@@ -69,7 +69,7 @@ def feature_size(got: int, expected: int) -> ShapeError:
 
 
 def input_dtype(got: object, expected: object) -> DTypeError:
-    """For an input whose type is not the parameters'."""
+    """For an input whose dtype differs from that of the parameters."""
     return DTypeError(
         f"RNN input dtype ({got}) does not match weight dtype ({expected}). "
         f"Convert input: input.to({expected}), or convert model: model.to({got})"
@@ -77,7 +77,7 @@ def input_dtype(got: object, expected: object) -> DTypeError:
 
 
 def operand_dtype(name: str, got: object, expected: object, other: str = "input") -> OperandError:
-    """For a state or parameter whose type is not the input's, or an input whose type is not the other's."""
+    """For a state or parameter `name` whose dtype differs from that of `other`."""
     return OperandError(
         f"mat1 and mat2 must have the same dtype, but got {_scalar_name(got)} and {_scalar_name(expected)} "
         f"(self and mat2 must have the same dtype, but got {_scalar_name(expected)} and {_scalar_name(got)}): "
@@ -86,7 +86,7 @@ def operand_dtype(name: str, got: object, expected: object, other: str = "input"
 
 
 def cell_dtype(got: object, expected: object) -> OperandError:
-    """For a cell's input whose type is not its weights'."""
+    """For a cell's input whose dtype differs from that of its weights."""
     return OperandError(
         f"mat1 and mat2 must have the same dtype, but got {_scalar_name(got)} and {_scalar_name(expected)} "
         f"(self and mat2 must have the same dtype, but got {_scalar_name(got)} and {_scalar_name(expected)}): "
@@ -134,70 +134,70 @@ def hidden_shape(got: Sequence[int], expected: tuple[int, ...]) -> ShapeError:
 
 
 def no_sequence_values(name: str, values: object) -> SequenceTypeError:
-    """For lengths or a reset mask that make no tensor."""
+    """For lengths or a reset mask that cannot be converted to a tensor."""
     return SequenceTypeError(
-        f"`{name}` is a {type(values).__name__} that makes no tensor. Expected a list or a tensor."
+        f"`{name}` is a {type(values).__name__} that cannot be converted to a tensor. Expected a list or a tensor."
     )
 
 
 def lengths_type(dtype: object) -> SequenceTypeError:
-    """For lengths that are no integers."""
-    return SequenceTypeError(f"`lengths` holds {dtype}. Expected integers, int32 or int64; call .long() on it.")
+    """For lengths that are not integers."""
+    return SequenceTypeError(f"`lengths` has dtype {dtype}. Expected integers, int32 or int64; call .long() on it.")
 
 
 def lengths_count(shape: Sequence[int], batch: int) -> SequenceError:
-    """For lengths that are not one for each sequence."""
+    """For a wrong number of lengths."""
     return SequenceError(
         f"`lengths` has shape {tuple(shape)}. Expected ({batch},): one length for each of the {batch} sequences."
     )
 
 
 def length_range(index: int, length: int, steps: int) -> SequenceError:
-    """For a length that no sequence of the batch can have."""
+    """For a length out of range."""
     return SequenceError(
-        f"`lengths[{index}]` is {length}. Expected 0 to {steps}, for the input has {steps} steps. "
+        f"`lengths[{index}]` is {length}. Expected 0 to {steps}, because the input has {steps} steps. "
         "Count the steps without padding, and check `batch_first`."
     )
 
 
 def lengths_of_packed() -> SequenceError:
-    """For lengths beside a PackedSequence."""
+    """For lengths together with a PackedSequence."""
     return SequenceError(
-        "`lengths` came together with packed data, which has lengths of its own. Pass the padded tensor with "
+        "`lengths` was given together with packed data, which has its own lengths. Pass the padded tensor with "
         "`lengths`, or the PackedSequence alone."
     )
 
 
 def lengths_of_jagged() -> SequenceError:
-    """For lengths beside a nested tensor."""
+    """For lengths together with a nested tensor."""
     return SequenceError(
-        "`lengths` came together with a nested tensor, which has lengths of its own. Pass the padded tensor with "
+        "`lengths` was given together with a nested tensor, which has its own lengths. Pass the padded tensor with "
         "`lengths`, or the nested tensor alone."
     )
 
 
 def reset_type(dtype: object) -> SequenceTypeError:
-    """For a reset mask that holds no booleans."""
-    return SequenceTypeError(f"`reset` holds {dtype}. Expected booleans; call .bool() on it.")
+    """For a reset mask that is not boolean."""
+    return SequenceTypeError(f"`reset` has dtype {dtype}. Expected booleans; call .bool() on it.")
 
 
 def reset_shape(got: Sequence[int], expected: Sequence[int], layout: str) -> SequenceError:
-    """For a reset mask of another shape than the batch."""
+    """For a reset mask of the wrong shape."""
     return SequenceError(
-        f"`reset` has shape {tuple(got)}. Expected {layout} = {tuple(expected)}, a mark for every step of every "
+        f"`reset` has shape {tuple(got)}. Expected {layout} = {tuple(expected)}, one boolean for every step of every "
         "sequence, in the layout of the input."
     )
 
 
 def reset_state_alone() -> SequenceError:
-    """For a state to be put back, and nothing that says where."""
+    """For a `reset_state` without `reset`."""
     return SequenceError(
-        "`reset_state` came without `reset`. Pass the mask that says where it is put in, or leave it out."
+        "`reset_state` was given without `reset`. Pass the mask of steps at which the state is reset, or omit it."
     )
 
 
 def reset_state_shape(got: Sequence[int], expected: tuple[int, int, int]) -> SequenceError:
-    """For a state to be put back that is no state of the layer."""
+    """For a `reset_state` of the wrong shape."""
     cells, batch, hidden = expected
     return SequenceError(
         f"`reset_state` has shape {tuple(got)}. Expected ({cells}, {hidden}), one state for every sequence, or "
@@ -206,18 +206,18 @@ def reset_state_shape(got: Sequence[int], expected: tuple[int, int, int]) -> Seq
 
 
 def parameter_shape(name: str, got: Sequence[int], expected: Sequence[int], rows: int) -> ShapeError:
-    """For a parameter that was replaced by one of other sizes; `rows` is the number of input vectors."""
+    """For a parameter that was replaced by one of another shape; `rows` is the number of input vectors."""
     torchs = f"The expanded size of the tensor ({expected[0]}) must match the existing size ({list(got)})"
     if len(expected) == 2 and len(got) == 2:
         torchs = f"mat1 and mat2 shapes cannot be multiplied ({rows}x{expected[1]} and {got[1]}x{got[0]})"
     return ShapeError(
-        f"{torchs}: parameter `{name}` has shape {tuple(got)}, but this layer's sizes ask for {tuple(expected)}. "
+        f"{torchs}: parameter `{name}` has shape {tuple(got)}, but this layer needs {tuple(expected)}. "
         "Give it a tensor of that shape, or build the layer with other sizes."
     )
 
 
 def no_parameter(name: str, index: int, value: object) -> InputTypeError:
-    """For a parameter that is no tensor; `index` is its place among the layer's."""
+    """For a parameter that is not a tensor; `index` is its position among the layer's parameters."""
     kind = type(value).__name__
     return InputTypeError(
         f"expected Tensor as element {index} in argument 2, but got {kind} ({kind!r} object has no attribute 'dtype'): "
@@ -227,25 +227,25 @@ def no_parameter(name: str, index: int, value: object) -> InputTypeError:
 
 
 def parameter_rank(name: str, got: Sequence[int]) -> ShapeError:
-    """For a weight that is no matrix."""
+    """For a weight that is not a matrix."""
     return ShapeError(
         f"`{name}` has shape {tuple(got)}, expected two dimensions: (3 * hidden_size, features). "
-        "Weights come in torch's order; look which of them stands here."
+        "Weights must be in torch's order; check which one is at this position."
     )
 
 
 def layer_count(got: object) -> ArgumentError:
-    """For a number of layers that no stack has."""
-    return ArgumentError(f"num_layers must be greater than zero, got {got!r}. Expected an int. Count the layers.")
+    """For an invalid number of layers."""
+    return ArgumentError(f"num_layers must be greater than zero, got {got!r}. Expected a positive int.")
 
 
 def dropout_range(got: object) -> ArgumentError:
-    """For a dropout that is no probability."""
+    """For a dropout that is not a probability."""
     return ArgumentError(f"dropout should be a number in range [0, 1], got {got}. Pass a probability.")
 
 
 def parameter_count(got: int, expected: int) -> ShapeError:
-    """For a list of weights that is too long or too short."""
+    """For a wrong number of weights."""
     return ShapeError(
         f"got {got} weights, expected {expected}: for each layer and direction weight_ih, weight_hh and, with biases, "
         "bias_ih, bias_hh, in torch's order. Pass `[p for p in layer.parameters()]`, or fix num_layers, bias or "
@@ -254,21 +254,21 @@ def parameter_count(got: int, expected: int) -> ShapeError:
 
 
 def batch_sizes_type(got: object) -> ShapeError:
-    """For batch sizes of another type than int64."""
+    """For batch sizes that are not int64."""
     name = _scalar_name(got)
     return batch_sizes(f"is of type {got}", f"expected scalar type Long but found {name}: ")
 
 
 def batch_sizes_layout(dims: int, where: object) -> SequenceTypeError:
-    """For batch sizes that are no vector on the CPU."""
+    """For batch sizes that are not a vector on the CPU."""
     return SequenceTypeError(
-        f"`batch_sizes` has {dims} dimensions and lies on {where}. Expected one count for each step: (T,), on the CPU. "
+        f"`batch_sizes` has {dims} dimensions and is on {where}. Expected one count for each step: (T,), on the CPU. "
         "Take them from torch.nn.utils.rnn.pack_padded_sequence."
     )
 
 
 def batch_sizes_sum(sizes: Sequence[int], rows: int) -> ShapeError:
-    """For batch sizes that together make more or fewer rows than the data has."""
+    """For batch sizes whose sum differs from the number of rows of the data."""
     torchs, start = "", 0
     for size in sizes:
         if start + size > rows:
@@ -279,10 +279,10 @@ def batch_sizes_sum(sizes: Sequence[int], rows: int) -> ShapeError:
 
 
 def batch_sizes(reason: str, torchs: str = "") -> ShapeError:
-    """For the batch sizes of packed data that contradict themselves or the data; `torchs` are torch's words."""
+    """For invalid batch sizes of packed data; `torchs` is torch's message."""
     return ShapeError(
-        f"{torchs}`batch_sizes` {reason}. Expected one positive count for each step, on the CPU as int64, never "
-        "growing, that together make the rows of `input`. Take them from torch.nn.utils.rnn.pack_padded_sequence."
+        f"{torchs}`batch_sizes` {reason}. Expected one positive count for each step, on the CPU as int64, not "
+        "increasing, with the number of rows of `input` as sum. Take them from torch.nn.utils.rnn.pack_padded_sequence."
     )
 
 
@@ -319,57 +319,60 @@ def cell_batch(input_batch: int, hidden_batch: int) -> ShapeError:
 
 
 def projection_size(reason: str, got: object, hidden_size: int | None = None) -> ArgumentError:
-    """For a proj_size that no layer can have."""
-    beside = "" if hidden_size is None else f" beside hidden_size={hidden_size}"
+    """For an invalid proj_size."""
+    beside = "" if hidden_size is None else f" with hidden_size={hidden_size}"
     return ArgumentError(f"proj_size {reason}. Got proj_size={got!r}{beside}.")
 
 
 def nested_layout(layout: object, dims: int) -> RankError:
-    """For a nested tensor of another kind than sequences of vectors."""
+    """For a nested tensor that is not a batch of sequences of vectors."""
     return RankError(
         f"got a nested tensor of layout {layout} with {dims} dimensions. Expected layout=torch.jagged with 3: "
-        "(B, any, I). Make it by torch.nested.nested_tensor(sequences, layout=torch.jagged)."
+        "(B, any, I). Create it with torch.nested.nested_tensor(sequences, layout=torch.jagged)."
     )
 
 
 def nested_with_holes() -> ShapeError:
-    """For a nested tensor whose sequences do not stand side by side."""
+    """For a nested tensor whose sequences are not adjacent in memory."""
     return ShapeError(
-        "got a nested tensor that is a view with holes. Expected sequences side by side in memory; call .contiguous()."
+        "got a nested tensor that is a view with holes. Expected sequences that are adjacent in memory; call "
+        ".contiguous()."
     )
 
 
 def operator_dtype(dtype: object) -> OperandError:
-    """For an operator called with a type that only the layer knows how to treat."""
-    return OperandError(f"the operator takes float32 and float64, the input is {dtype}. Call the layer, which casts.")
+    """For an operator called with a dtype that only the layer supports."""
+    return OperandError(
+        f"the operator takes float32 and float64, but the input is {dtype}. Call the layer, which converts it."
+    )
 
 
 def no_memory(name: str) -> OperandError:
-    """For a tensor whose storage holds less than its values."""
+    """For a tensor whose storage is too small."""
     return OperandError(
         "The tensor has a non-zero number of elements, but its data is not allocated yet: "
-        f"the memory of `{name}` was given back, as by `untyped_storage().resize_(0)`. "
-        "Give the tensor its values again before the call."
+        f"the memory of `{name}` was released, as by `untyped_storage().resize_(0)`. "
+        "Restore the values of the tensor before the call."
     )
 
 
 def layout(name: str, got: object) -> OperandError:
-    """For a tensor that is not a block of memory with strides."""
+    """For a tensor that is not strided."""
     return OperandError(
         f"`{name}` has layout {got}; expected torch.strided. Convert it before the call: `.to_dense()`."
     )
 
 
 def nested_operand(name: str) -> OperandError:
-    """For a nested tensor where only the input may be one."""
-    return OperandError(f"`{name}` is a nested tensor; only the input may be one. Expected a dense tensor: pad it.")
+    """For a nested tensor other than the input."""
+    return OperandError(f"`{name}` is a nested tensor; only the input may be nested. Expected a dense tensor: pad it.")
 
 
 def changed_meanwhile(name: str, got: object, expected: object) -> ShapeError:
-    """For a tensor that became another after the checks of a call, or between forward and backward pass."""
+    """For a tensor that was changed after the checks of a call, or between forward and backward pass."""
     return ShapeError(
         f"`{name}` is {got} now; it was {expected} when it was checked. "
-        "Leave a tensor's size and type alone while a call reads it, and until its backward pass has run."
+        "Do not change the size or dtype of a tensor while a call reads it, and until its backward pass has run."
     )
 
 
@@ -382,18 +385,18 @@ def changed_during_call() -> OperandError:
 
 
 def operator_arguments(what: str, got: object, expected: object) -> ShapeError:
-    """For an operator of torch.ops.fastgru that was called by hand, with what the layer would never pass."""
+    """For wrong arguments of an operator of torch.ops.fastgru that was called directly."""
     return ShapeError(f"{what}: got {got}, expected {expected}. Call fastgru.GRU or fastgru.functional.gru instead.")
 
 
 def step_input(got: str, expected: str) -> ShapeError:
-    """What a stepper cannot take as a step."""
-    return ShapeError(f"a step is {got}; expected {expected}. Use the layer itself for whole sequences.")
+    """For a wrong input of a stepper."""
+    return ShapeError(f"a step is {got}; expected {expected}. Use the layer itself for sequences.")
 
 
 def stepper_tensor(name: str, dtype: object, shape: tuple[int, ...]) -> ShapeError:
-    """For a stepper's state or output that was made another tensor than a step can write to."""
+    """For a stepper's state or output that a step cannot write to any more."""
     return ShapeError(
-        f"the stepper's {name} is no longer a dense tensor {shape} of {dtype} on the CPU: it was given other memory, "
-        f"another type or shape from outside. Write to it in place (`stepper.{name}.copy_(...)`), or make a new one."
+        f"the stepper's {name} is no longer a dense tensor {shape} of {dtype} on the CPU: its memory, dtype or shape "
+        f"was changed. Write to it in place (`stepper.{name}.copy_(...)`), or create a new stepper."
     )

@@ -1,10 +1,10 @@
-"""The classes; `fastgru.errors` is where they are known."""
+"""The exception classes, which are public as `fastgru.errors`."""
 
 from __future__ import annotations
 
 
 class FastGRUError(Exception):
-    """Any error that fastgru raises on purpose."""
+    """Base class of all errors that fastgru raises."""
 
 
 class ShapeError(FastGRUError, RuntimeError):
@@ -16,15 +16,15 @@ class RankError(FastGRUError, ValueError):
 
 
 class DTypeError(FastGRUError, ValueError):
-    """Input and parameters of different types."""
+    """Input and parameters of different dtypes."""
 
 
 class OperandError(FastGRUError, RuntimeError):
-    """Operands of different types or on different devices."""
+    """Operands of different dtypes or on different devices."""
 
 
 class InputTypeError(FastGRUError, TypeError, AttributeError):
-    """Something that is not a tensor where a tensor is needed."""
+    """An argument that is not a tensor."""
 
 
 class ArgumentError(FastGRUError, ValueError):
@@ -36,15 +36,15 @@ class SequenceError(FastGRUError, RuntimeError, ValueError):
 
 
 class SequenceTypeError(SequenceError, TypeError):
-    """Lengths that are no integers, or a reset mask that holds no booleans."""
+    """Lengths that are not integers, or a reset mask that is not boolean."""
 
 
 class BackendError(FastGRUError, RuntimeError):
-    """A backend that was asked for by name and cannot serve the call."""
+    """A backend that was requested by name and cannot run the call."""
 
 
 class OutOfMemoryError(FastGRUError, RuntimeError, MemoryError):
-    """A call that needs more memory than the system has left."""
+    """A call that needs more memory than is available."""
 
 
 class FrozenError(FastGRUError, RuntimeError):
@@ -52,7 +52,7 @@ class FrozenError(FastGRUError, RuntimeError):
 
 
 class ExportError(FastGRUError, RuntimeError):
-    """A model that cannot be written in the format that was asked for."""
+    """A model that cannot be written in the requested format."""
 
 
 class StateError(FastGRUError, RuntimeError):
@@ -64,15 +64,15 @@ class LevelError(FastGRUError, ValueError):
 
 
 class WriteError(FastGRUError, OSError):
-    """A file that cannot be written: its text names the file, and says why and what to do."""
+    """A file that cannot be written. The message names the file, the reason and what to do."""
 
     def __str__(self) -> str:
-        return str(self.args[0])  # not what OSError makes of its errno and filename
+        return str(self.args[0])  # OSError would build it from errno and filename
 
 
-class MissingExtra(FastGRUError, ImportError):  # noqa: N818  (named for what the reader must do about it)
+class MissingExtra(FastGRUError, ImportError):  # noqa: N818  (the name says what to do)
     """An optional dependency that is not installed."""
 
 
 class SlowPathWarning(UserWarning):
-    """A call that no quick backend can serve, and the reference serves instead: right, but slow."""
+    """A call that only the reference can run, which is correct but slow."""
