@@ -1,4 +1,4 @@
-"""What every process of `test_interop_distributed.py` runs: `torchrun distributed_training.py FOLDER`.
+"""The program of each process of `test_interop_distributed.py`: `torchrun distributed_training.py FOLDER`.
 
 Each way of training goes on a part of every batch; what came out is saved as FOLDER/RANK.pt, a dictionary by ways.
 """

@@ -1,4 +1,4 @@
-"""One of our layers and torch's with the same weights, and all that a call of a layer gives."""
+"""Pairs of our layer and torch's with the same weights, and the results of their calls."""
 
 from __future__ import annotations
 

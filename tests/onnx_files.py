@@ -1,4 +1,4 @@
-"""Models as ONNX files: writing them by torch's function, reading what they hold, running them."""
+"""Writing ONNX files with torch's exporter, reading their content, running them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Child processes of tests: each is ended with all that it has started, also when its test fails."""
+"""Child processes of tests. Each is ended with all its descendants, also if its test fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers that carry their state, what they are compared with, and a model with one inside."""
+"""Layers that carry their state, layers for comparison, and a model that contains one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What hypothesis draws: layers, sizes around every edge of the kernels, inputs of every layout."""
+"""Strategies for hypothesis: layers, sizes around all edges of the kernels, inputs of every layout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every backend, door of the core, type and instruction-set level against the reference in float64."""
+"""Every backend, entry point of the core, dtype and level against the reference in float64."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The benchmark measures, compares first, prints nothing for wrong results, and knows the machine's limits."""
+"""The benchmark: it measures, compares results first, gives no figure for wrong ones, and knows the limits."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_wrong_results_give_no_figure(train, monkeypatch):
         return output * 1.001, h_n
 
     monkeypatch.setattr(fastgru.GRU, "forward", wrong)
-    with pytest.raises(bench.DifferentResults, match="no speed is given for wrong numbers"):
+    with pytest.raises(bench.DifferentResults, match="no speed is given"):
         bench.measure(Case(batch=2, steps=5, hidden=8, train=train), budget=0.01)
 
 
@@ -172,7 +172,7 @@ def test_a_foreign_file_is_refused(tmp_path, record, change):
     path = tmp_path / "figures.json"
     bench.write_json(path, record)
     path.write_text(change(path.read_text()))
-    with pytest.raises(bench.ForeignFile, match=r"figures\.json is not a whole file from `fastgru bench --json`"):
+    with pytest.raises(bench.ForeignFile, match=r"figures\.json is not a complete file from `fastgru bench --json`"):
         bench.read_json(path)
 
 

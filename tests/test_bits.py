@@ -1,4 +1,4 @@
-"""The promise: for one level, the same bits whatever the threads, the neighbours in the batch, or the cuts in time."""
+"""The guarantee of the same bits at one level, for any threads, other sequences in the batch, and chunks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of docs/compatibility.md: what it says of both libraries is what they do now."""
+"""The table of docs/compatibility.md: each cell is the current result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""torch.compile and torch.export: one graph, one operator for the whole stack, any batch and steps."""
+"""torch.compile and torch.export: one graph, with one operator for all layers, for any batch and steps."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def test_gates_are_reordered_by_name():
         ),
         (lambda: fastgru.convert.read("torch", {"bias_ih_l0": np.float64(1)}), "has shape (). Expected (3H,)"),
         (lambda: fastgru.convert.read("torch", {"bias_ih_l0": [1, 2, 3]}), "is of type list. Expected a NumPy array"),
-        (lambda: fastgru.convert.read("torch", {0: np.ones(3)}), "0 is no parameter of a GRU"),
+        (lambda: fastgru.convert.read("torch", {0: np.ones(3)}), "0 is not a parameter of a GRU"),
     ],
 )
 def test_errors_name_what_came_and_what_to_do(call, words):

@@ -1,4 +1,4 @@
-"""The native core by itself: activations, levels, scratch memory."""
+"""The native core on its own: activations, levels, scratch memory."""
 
 from __future__ import annotations
 

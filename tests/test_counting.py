@@ -1,4 +1,4 @@
-"""Packages that count operations by classes: what stands for torch's layers in their tables stands for ours.
+"""Packages that count operations by module class: they count our layers like torch's.
 
 The packages themselves are rows of tests/compatibility, which run where they are installed. Here are small ones of the
 same make.

@@ -1,4 +1,4 @@
-"""The demonstration: real data, an honest split, agreement of both runs, a plot."""
+"""The demo: its data, the split, agreement of both runs, the plot."""
 
 from __future__ import annotations
 

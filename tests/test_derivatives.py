@@ -1,4 +1,4 @@
-"""Derivatives of any order cost less than torch's, and are the same whichever way they are computed."""
+"""Higher derivatives: cheaper than torch's, and the same for each way of computing them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The documentation does what it says: code runs, quotes are verbatim, links and commands exist."""
+"""The documentation: its code runs, quotes are verbatim, links and commands exist."""
 
 from __future__ import annotations
 import __future__

@@ -1,4 +1,4 @@
-"""Strange arguments into every entrance: never a crash, always torch's outcome or a clear error."""
+"""Strange arguments to every entry point: no crash, but torch's result or a clear error."""
 
 from __future__ import annotations
 

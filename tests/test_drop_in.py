@@ -1,4 +1,4 @@
-"""`fastgru.GRU` and `GRUCell` against torch's: what a program can see of a layer."""
+"""`fastgru.GRU` and `GRUCell` against torch's: everything that a program can observe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gradients of a layer as programs take them: in part, twice, forwards, under torch.func."""
+"""Gradients of a layer as programs use them: partial, second, forward mode, under torch.func."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A table of mistakes: what torch's layers make of them, and ours the same."""
+"""Mistakes in the use of a layer: ours raises like torch's."""
 
 from __future__ import annotations
 

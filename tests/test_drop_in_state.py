@@ -1,4 +1,4 @@
-"""A layer among the things that programs do to layers: copying, saving, changing its weights."""
+"""Copying, saving and changing the weights of a layer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Torch's own tools among our layers: the profiler, compiled autograd, ExpandedWeights, ScriptModule, drawn graphs."""
+"""Torch's tools with our layers: profiler, compiled autograd, ExpandedWeights, ScriptModule, graph drawing."""
 
 from __future__ import annotations
 

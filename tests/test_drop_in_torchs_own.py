@@ -1,4 +1,4 @@
-"""Torch's own sample and error inputs for `nn.GRU` and `nn.GRUCell`, run against our classes.
+"""Torch's own sample and error inputs for `nn.GRU` and `nn.GRUCell`, run with our classes.
 
 They ship with torch, for its own tests, in a private module that needs `expecttest`.
 """

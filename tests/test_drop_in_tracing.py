@@ -1,4 +1,4 @@
-"""Programs that record a model see our layers as they see torch's: torch.fx, torch.jit, torch.export."""
+"""Tools that capture a model treat our layers like torch's: torch.fx, torch.jit, torch.export."""
 
 from __future__ import annotations
 

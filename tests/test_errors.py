@@ -1,4 +1,4 @@
-"""Every mistake: torch's type, torch's words, then what to do; and no kernel runs."""
+"""Every error: torch's type, torch's text, then what to do; and no kernel runs."""
 
 from __future__ import annotations
 

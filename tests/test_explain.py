@@ -1,4 +1,4 @@
-"""Which path serves a call is told, and told truly."""
+"""`explain` names the path that a call takes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counters of floating-point operations see our layers as they see torch's."""
+"""Counters of floating-point operations count our layers like torch's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frozen layers: the same bits sooner, and no call computes with weights that are no longer there."""
+"""Frozen layers: the same bits, faster, and no call uses outdated weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""On a GPU: torch's own operator where it can, the reference where it cannot. What needs no GPU is tested without one.
+"""On a GPU: torch's operator, or the reference. What does not need a GPU is tested without one.
 
 The CPU stands in for it: the backend `aten` is asked for, and takes the CPU for a device of cuDNN's.
 """

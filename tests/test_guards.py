@@ -1,4 +1,4 @@
-"""The guards of scripts/: that each of them can fail."""
+"""The guards in scripts/: each of them can fail."""
 
 from __future__ import annotations
 

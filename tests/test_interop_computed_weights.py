@@ -1,4 +1,4 @@
-"""Weights computed from others, by parametrizations, old norms and pruning: trained with the steps of torch's layer."""
+"""Weights computed by parametrizations, old norms and pruning: training steps are those of torch's layer."""
 
 from __future__ import annotations
 

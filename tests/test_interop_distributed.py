@@ -1,4 +1,4 @@
-"""Training in two processes by DistributedDataParallel and FSDP2: as in one process, and as with torch's layer."""
+"""DistributedDataParallel and FSDP2 in two processes: the same as in one process, and as with torch's layer."""
 
 from __future__ import annotations
 

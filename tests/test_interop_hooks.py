@@ -1,4 +1,4 @@
-"""Hooks on layers and on their tensors: the same calls with the same values as on torch's."""
+"""Hooks on layers and tensors: the same calls with the same values as with torch's layer."""
 
 from __future__ import annotations
 

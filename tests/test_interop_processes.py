@@ -1,4 +1,4 @@
-"""The layer in other processes: workers of a DataLoader, children after a fork, children that share its weights."""
+"""The layer in other processes: DataLoader workers, children after a fork, children that share its weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training as programs do it: optimizers, averages, tied and swapped weights; with the steps of torch's layer."""
+"""Training in common ways: optimizers, averages, tied and swapped weights, compared with torch's layer."""
 
 from __future__ import annotations
 

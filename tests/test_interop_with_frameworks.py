@@ -1,4 +1,4 @@
-"""The layer inside what others build on torch: Lightning and skorch. Skipped where these are not installed."""
+"""The layer in Lightning and skorch. Skipped if they are not installed."""
 
 from __future__ import annotations
 

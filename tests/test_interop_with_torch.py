@@ -1,4 +1,4 @@
-"""The layer among torch's own machinery: views, saved tensors, checkpoints, meta and fake tensors."""
+"""The layer with torch's mechanisms: views, saved tensors, checkpoints, meta and fake tensors."""
 
 from __future__ import annotations
 

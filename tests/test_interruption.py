@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: they end the command at once, and handlers are put back."""
+"""Ctrl-C and SIGTERM: they end the command at once, and handlers are restored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The architecture: who may import whom, what works without torch, what is public."""
+"""The architecture: import rules, what works without torch, public names."""
 
 from __future__ import annotations
 

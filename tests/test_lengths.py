@@ -1,4 +1,4 @@
-"""Padded sequences with lengths: equal to packed ones, whatever stands in the padding."""
+"""Padded sequences with lengths: equal to packed ones, for any padding."""
 
 from __future__ import annotations
 
@@ -235,12 +235,12 @@ MISTAKES = {
     "negative": ({"lengths": torch.tensor([1, 2, -3])}, "`lengths[2]` is -3"),
     "too few": ({"lengths": [1, 2]}, "shape (2,). Expected (3,)"),
     "two dimensions": ({"lengths": [[1, 2, 3]]}, "shape (1, 3). Expected (3,)"),
-    "floats": ({"lengths": [1.0, 2.0, 3.0]}, "holds torch.float32. Expected integers"),
-    "booleans": ({"lengths": torch.tensor([True, True, False])}, "holds torch.bool. Expected integers"),
-    "words": ({"lengths": ["one", "two"]}, "is a list that makes no tensor"),
-    "mask of floats": ({"reset": torch.zeros(5, 3)}, "holds torch.float32. Expected booleans"),
+    "floats": ({"lengths": [1.0, 2.0, 3.0]}, "has dtype torch.float32. Expected integers"),
+    "booleans": ({"lengths": torch.tensor([True, True, False])}, "has dtype torch.bool. Expected integers"),
+    "words": ({"lengths": ["one", "two"]}, "is a list that cannot be converted to a tensor"),
+    "mask of floats": ({"reset": torch.zeros(5, 3)}, "has dtype torch.float32. Expected booleans"),
     "mask turned": ({"reset": torch.zeros(3, 5).bool()}, "shape (3, 5). Expected (T, B) = (5, 3)"),
-    "state alone": ({"reset_state": torch.zeros(1, 4)}, "came without `reset`"),
+    "state alone": ({"reset_state": torch.zeros(1, 4)}, "was given without `reset`"),
     "state of another size": (
         {"reset": torch.zeros(5, 3).bool(), "reset_state": torch.zeros(2, 4)},
         "shape (2, 4). Expected (1, 4)",
@@ -250,7 +250,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("length", [2**70, "two", [[1], [2, 3]]], ids=str)
 def test_a_length_of_one_sequence_that_makes_no_tensor(length):
-    with pytest.raises(fastgru.errors.SequenceTypeError, match="makes no tensor"):
+    with pytest.raises(fastgru.errors.SequenceTypeError, match="cannot be converted to a tensor"):
         fastgru.GRU(2, 4)(torch.randn(5, 2), lengths=length)
 
 

@@ -1,4 +1,4 @@
-"""What a training step takes at its peak, against torch.nn.GRU: each in a process of its own."""
+"""The peak memory of a training step against torch.nn.GRU, each in its own process."""
 
 from __future__ import annotations
 

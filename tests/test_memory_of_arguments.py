@@ -1,4 +1,4 @@
-"""Tensors whose memory is missing, too small, somebody else's or about to go: torch's result or torch's error."""
+"""Tensors whose memory is missing, too small, shared or about to be freed: torch's result or torch's error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model that contains our layers becomes ONNX: one GRU node for each of them, right for sizes it has never seen."""
+"""Export to ONNX: one GRU node for each stacked layer, correct for other sizes than the example's."""
 
 from __future__ import annotations
 

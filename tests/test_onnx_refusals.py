@@ -1,4 +1,4 @@
-"""What cannot become ONNX, or not here, is told in a sentence, and nothing is written."""
+"""Models that cannot be exported to ONNX: a clear error, and no file."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ PACKED = {"input": torch.randn(7, 2, FEATURES), "lengths": torch.tensor([7, 3])}
 @pytest.mark.parametrize(
     ("model", "call", "words"),
     [
-        (Resetting(), RESET, "puts no states back inside a sequence"),
+        (Resetting(), RESET, "cannot reset states inside a sequence"),
         (Packing(), PACKED, r"gru\(input, lengths=lengths"),
     ],
     ids=["reset", "packed"],
@@ -92,7 +92,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path, monkeypatch):
         (errors.ArgumentError, "GRUCell, which takes a single step", fastgru.GRUCell(3, 4), {"with_lengths": True}),
         (
             errors.ArgumentError,
-            "came together with an example call",
+            "were given together with an example call",
             fastgru.GRU(3, 4),
             {"args": (torch.ones(2, 2, 3),), "with_h_0": True},
         ),

@@ -1,4 +1,4 @@
-"""The layers inside Opacus: per-sample gradients beside those of samples taken one by one. Skipped without Opacus."""
+"""The layers in Opacus: per-sample gradients are those of single samples. Skipped without Opacus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the constructor takes beyond torch's, and sequences of no steps or rows."""
+"""Options of the constructor that torch does not have, and inputs with zero steps or rows."""
 
 from __future__ import annotations
 

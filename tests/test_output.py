@@ -1,4 +1,4 @@
-"""What the command line writes: into pipes, onto full disks."""
+"""Output of the command line to pipes and full disks."""
 
 from __future__ import annotations
 

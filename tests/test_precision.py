@@ -1,4 +1,4 @@
-"""Half precision and autocast: float32 sums, errors smaller than torch's, types as those of torch.nn.Linear."""
+"""Half precision and autocast: sums in float32, smaller errors than torch's, dtypes like torch.nn.Linear."""
 
 from __future__ import annotations
 

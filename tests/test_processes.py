@@ -1,4 +1,4 @@
-"""No test leaves a process behind, whatever becomes of it."""
+"""No test leaves a process behind."""
 
 from __future__ import annotations
 

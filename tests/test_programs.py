@@ -1,4 +1,4 @@
-"""The runner of other people's programs: what it compares, what it concludes, and that it sees who was called."""
+"""The runner of other people's programs: comparison, conclusions, and counts of calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reference is the law, so it is checked against torch and by finite differences."""
+"""The reference against torch and finite differences."""
 
 from __future__ import annotations
 

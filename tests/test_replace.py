@@ -1,4 +1,4 @@
-"""Swapping the layers of a model in place, and back."""
+"""Replacing the layers of a model in place, and restoring them."""
 
 from __future__ import annotations
 

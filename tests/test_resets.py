@@ -1,4 +1,4 @@
-"""States put back inside sequences: the bits of the pieces run one by one, and the gradients of the reference."""
+"""Resets inside sequences: the bits of the pieces run one by one, and the gradients of the reference."""
 
 from __future__ import annotations
 

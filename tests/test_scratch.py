@@ -1,4 +1,4 @@
-"""Scratch memory: which blocks the pool keeps, what it gives back, and what a call says that gets none."""
+"""Scratch memory: the blocks that the pool keeps and releases, and errors when memory runs out."""
 
 from __future__ import annotations
 

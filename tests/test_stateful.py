@@ -1,4 +1,4 @@
-"""A layer that carries its state: streams have the bits of the whole, gradients end where a call begins."""
+"""A layer that carries its state: chunks have the bits of one call, gradients stop at the start of a call."""
 
 from __future__ import annotations
 

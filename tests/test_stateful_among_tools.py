@@ -1,4 +1,4 @@
-"""A layer that carries its state, among tools that copy, average, transform or capture what they are given."""
+"""A layer that carries its state, with tools that copy, average, transform or capture it."""
 
 from __future__ import annotations
 

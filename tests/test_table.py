@@ -1,4 +1,4 @@
-"""Torch's table of C functions for its tensors, where one of them fails: nothing is lost."""
+"""Torch's C table for tensors when one of its functions fails: nothing leaks."""
 
 from __future__ import annotations
 

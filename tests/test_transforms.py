@@ -1,4 +1,4 @@
-"""torch.func over the layer, with lengths and resets: against the reference, one model or row at a time."""
+"""torch.func transforms with lengths and resets, against the reference for one model or row at a time."""
 
 from __future__ import annotations
 

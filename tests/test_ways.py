@@ -1,4 +1,4 @@
-"""The check of test_backends can fail: one argument or result of the core is broken at a time, on each door."""
+"""Mutation tests of test_backends: each argument and result of the core is broken once, at each entry point."""
 
 from __future__ import annotations
 

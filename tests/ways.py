@@ -1,4 +1,4 @@
-"""The doors to the core, and the check that calls through each of them conform to the reference.
+"""The entry points of the core, and the check that calls through each of them agree with the reference.
 
 A backend that is asked for by name is reached the long way: checks, a request, tensors arranged for the core. What
 users write goes the short way wherever it can, where the core reads the tensors as they are; that one is the door

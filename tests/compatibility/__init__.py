@@ -1,4 +1,4 @@
-"""What programs ask of a GRU layer, as checks that run on torch's and on ours: the rows of docs/compatibility.md."""
+"""The features that programs need of a GRU layer, checked for torch's and ours: the rows of docs/compatibility.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What mistakes tell."""
+"""Error messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""torch.export and packages: files for any batch and any steps."""
+"""torch.export and AOTInductor packages for any batch and steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Libraries and programs that others build on torch."""
+"""Libraries and programs built on torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The layer on a GPU: torch's operator, and for what that lacks the reference, as on the CPU."""
+"""The layer on a GPU: torch's operator, or the reference, with the results of the CPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The layer among torch's own tools for modules."""
+"""The layer with torch's tools for modules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sequences of own lengths, and resets inside them."""
+"""Sequences of different lengths, and resets inside them."""
 
 from __future__ import annotations
 

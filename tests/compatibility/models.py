@@ -1,4 +1,4 @@
-"""Models and comparisons that several checks share."""
+"""Models and comparisons for several checks."""
 
 from __future__ import annotations
 

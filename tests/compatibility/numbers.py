@@ -1,4 +1,4 @@
-"""Types of numbers."""
+"""Dtypes."""
 
 from __future__ import annotations
 

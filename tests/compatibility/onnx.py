@@ -1,4 +1,4 @@
-"""ONNX files by torch's own exporter, and what ONNX Runtime makes of them."""
+"""ONNX files of torch's exporter, run by ONNX Runtime."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packages that count, draw, explain, adapt or shrink models."""
+"""Packages that count, draw, explain, adapt or compress models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several processes: distributed training and workers that load data."""
+"""Several processes: distributed training and DataLoader workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a capability is, the two libraries, and running a check on one of them."""
+"""The classes of a row and of the two libraries, and running a check on one of them."""
 
 from __future__ import annotations
 

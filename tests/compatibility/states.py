@@ -1,4 +1,4 @@
-"""States and layouts: options of the constructor, sequences without steps or rows."""
+"""States and layouts: options of the constructor, inputs with zero steps or rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of docs/compatibility.md: made of what was measured, and read again."""
+"""The table of docs/compatibility.md: writing it from results, and reading it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Torch's own tools that count, watch, trace or average what a model does."""
+"""Torch's tools that count, profile, trace or average models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""torch.jit, torch.fx and dynamic quantization: tools that know torch's layer by its name."""
+"""torch.jit, torch.fx and dynamic quantization, which know torch's layer by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""torch.func and autograd of every order."""
+"""torch.func, and autograd of any order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fuzzer of the doors: strange arguments into every entrance, each batch of cases in a process of its own.
+"""A fuzzer of the entry points: strange arguments to each of them, each batch of cases in its own process.
 
 Run it by `scripts/fuzz-doors`. A case has a name that says all of it, such as `layer.12` or `layer.12.x.zero_tensor`:
 the entrance, a seed, and, where only one argument is to be strange, which and how. The same name makes the same case

@@ -1,4 +1,4 @@
-"""What a case draws from its seed: the same on every side."""
+"""Random choices of a case from its seed, the same on every side."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forks a child for each batch of cases, and survives whatever becomes of it."""
+"""Runs each batch of cases in a forked child, which may crash."""
 
 from __future__ import annotations
 

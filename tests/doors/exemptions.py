@@ -1,4 +1,4 @@
-"""Where ours and the other side differ on purpose, and why."""
+"""Intended differences between ours and the other side, with reasons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens to the arguments of a call while it runs, or between the forward and the backward pass."""
+"""Changes of arguments during a call, or between the forward and the backward pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tensors of wrong values and sizes, and things that are no tensors."""
+"""Tensors with wrong values and sizes, and values that are not tensors."""
 
 from __future__ import annotations
 

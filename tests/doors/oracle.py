@@ -1,4 +1,4 @@
-"""What came of a case on two sides, and whether that is right."""
+"""The outcomes of a case on two sides, and whether they are correct."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of entrances."""
+"""The table of entry points."""
 
 from __future__ import annotations
 

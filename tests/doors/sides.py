@@ -1,4 +1,4 @@
-"""Who builds the layers of a case: ours, torch's, or our reference, which is torch's operators step by step."""
+"""The three sides of a case: our layers, torch's, and our reference, which uses torch's operators step by step."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Tensors, and things that are none, that nobody should pass: each made from a usual tensor of the right shape.
+"""Strange tensors, and values that are not tensors, each made from a usual tensor of the right shape.
 
-A maker takes the draw of the case and the usual tensor, whose values it may change, and raises where torch has no such
-thing.
+A maker gets the draw of the case and the usual tensor, whose values it may change. It raises if torch does not support
+the kind.
 """
 
 from __future__ import annotations

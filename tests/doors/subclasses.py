@@ -1,4 +1,4 @@
-"""Tensors of other classes than torch's own."""
+"""Tensor subclasses."""
 
 from __future__ import annotations
 

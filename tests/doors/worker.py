@@ -1,4 +1,4 @@
-"""Runs cases one by one and says so before each step, so that a crash leaves its name behind."""
+"""Runs cases one by one and reports before each step, so that a crash can be attributed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lengths, resets and options that torch's layer lacks: the right outcome is that of our reference."""
+"""Lengths, resets and options that torch's layer does not have: compared with our reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Entrances that do what none may do: they show that the fuzzer notices. They are drawn only where they are named."""
+"""Broken entry points, which show that the fuzzer detects errors. They are used only if named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers and cells as torch has them, in inference and in training."""
+"""Layers and cells with torch's interface, in inference and training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Functions and operators, to which every tensor is handed one by one."""
+"""Functions and operators, which get every tensor as a separate argument."""
 
 from __future__ import annotations
 

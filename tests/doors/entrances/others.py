@@ -1,4 +1,4 @@
-"""Frozen layers, steppers, nested tensors, and the functions that take whole layers."""
+"""Frozen layers, steppers, nested tensors, and functions that take layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packed sequences, put together by torch or by hand."""
+"""Packed sequences, made by torch or by hand."""
 
 from __future__ import annotations
 
