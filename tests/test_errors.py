@@ -229,7 +229,7 @@ def test_an_unknown_backend():
 
 def test_a_backend_asked_for_that_cannot_serve():
     layer = fastgru.GRU(3, 4, dtype=torch.complex64)
-    with fastgru.use_backend("cpu"), pytest.raises(RuntimeError, match=r"'cpu' was asked for.*complex64"):
+    with fastgru.use_backend("cpu"), pytest.raises(RuntimeError, match=r"'cpu' was requested.*complex64"):
         layer(torch.randn(2, 2, 3).to(torch.complex64))
 
 

@@ -111,7 +111,7 @@ def test_a_model_too_large_for_a_file(tmp_path, monkeypatch):
 
 def test_a_torch_too_old(tmp_path, monkeypatch):
     monkeypatch.delattr(torch.onnx, "ops")
-    with pytest.raises(errors.ExportError, match=r"needs torch 2.8 or newer, this is"):
+    with pytest.raises(errors.ExportError, match=r"needs torch 2.8 or newer, but this is"):
         fastgru.onnx.export(fastgru.GRU(FEATURES, HIDDEN), tmp_path / "m.onnx")
 
 

@@ -115,7 +115,7 @@ def test_what_cannot_be_made_says_why(make, error, words):
     [
         (lambda: torch.randn(1, 4), RuntimeError, r"\(1, 3\)"),
         (lambda: torch.randn(2, 3), RuntimeError, r"\(1, 3\)"),
-        (lambda: torch.randn(1, 1, 3), RuntimeError, "whole sequences"),
+        (lambda: torch.randn(1, 1, 3), RuntimeError, "itself for sequences"),
         (lambda: torch.randn(1, 3).double(), RuntimeError, "Double"),
         (lambda: torch.randn(1, 3, device="meta"), RuntimeError, "meta"),
         (lambda: [1.0, 2.0, 3.0], TypeError, "input"),

@@ -1,7 +1,7 @@
-"""Models as ONNX files, with one GRU node for each of our layers, for any number of steps and rows.
+"""Export to ONNX files with one GRU node for each stacked layer, for any number of steps and rows.
 
-`torch.onnx.export(model, ..., dynamo=True)` does this for every model that contains our layers. `export` here takes
-care of what it leaves to its callers.
+`torch.onnx.export(model, ..., dynamo=True)` works for every model that contains our layers. `export` adds an example
+call for single layers, evaluation mode, packed weights and an atomic file.
 """
 
 from __future__ import annotations
@@ -49,35 +49,35 @@ def export(
     with_lengths: bool = False,
     opset: int | None = None,
 ) -> Path:
-    """Writes `model`, as it computes in evaluation mode, to one ONNX file, which appears whole or not at all.
+    """Writes `model` in evaluation mode to one ONNX file, atomically.
 
-    A `fastgru.GRU` or `fastgru.GRUCell` needs nothing else: any number of steps and rows may be fed. The inputs are
-    `input` and, if asked for, `h_0` and `lengths`, in the layer's own layouts; the outputs `output` and `h_n` (of a
-    cell, `h_n` alone; with return_all_layers, `output_l0`, `output_l1` and so on). For other models pass an example
+    A `fastgru.GRU` or `fastgru.GRUCell` needs no example call, and any number of steps and rows may be used. The inputs
+    are `input` and, if requested, `h_0` and `lengths`, in the layouts of the layer; the outputs are `output` and `h_n`
+    (only `h_n` for a cell; `output_l0`, `output_l1` and so on with return_all_layers). For other models pass an example
     call: `args`, `kwargs` and `dynamic_shapes` are those of `torch.onnx.export`.
 
     Args:
         model: any module.
-        path: of the file; what stands there is replaced.
-        args: example of the positional arguments. Left out for a layer or a cell, where one is made.
-        kwargs: example of the arguments by keyword.
-        dynamic_shapes: which sizes are free; sizes not named here are those of the example, for ever.
-        input_names: of the tensors in `args` and `kwargs`, in order.
-        output_names: of the tensors that come out, in order.
-        with_h_0: whether the initial state of a layer or cell is an input; otherwise it is zeros, or the learned one.
-            Left out: of a cell yes, of a layer no.
-        with_lengths: whether a layer takes the length of each sequence.
-        opset: version of ONNX's operators; None for the one that torch recommends.
+        path: the file; an existing one is replaced.
+        args: example of the positional arguments. Not needed for a layer or a cell.
+        kwargs: example of the keyword arguments.
+        dynamic_shapes: the dynamic sizes; all others are fixed to those of the example.
+        input_names: names of the tensors in `args` and `kwargs`, in order.
+        output_names: names of the output tensors, in order.
+        with_h_0: whether the initial state of a layer or cell is an input; otherwise it is zero, or the learned one.
+            Default: True for a cell, False for a layer.
+        with_lengths: whether the lengths of sequences are an input of a layer.
+        opset: version of the ONNX operators. Default: the one that torch recommends.
 
     Returns:
         The path.
 
     Raises:
-        MissingExtra: onnx or onnxscript is not installed.
-        ExportError: a call that ONNX cannot express, a model of more than 2 GB, or a torch older than 2.8.
-        ArgumentError: options that do not belong together.
-        InputTypeError: `model` is no module.
-        torch.onnx.OnnxExporterError: what torch's exporter cannot do.
+        MissingExtra: if onnx or onnxscript is not installed.
+        ExportError: if ONNX cannot represent the call, the model has more than 2 GB, or torch is older than 2.8.
+        ArgumentError: if options do not fit together.
+        InputTypeError: if `model` is not a module.
+        torch.onnx.OnnxExporterError: if torch's exporter fails.
 
     Example:
         >>> import tempfile, fastgru

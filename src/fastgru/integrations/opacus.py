@@ -1,8 +1,8 @@
 """Per-sample gradients for Opacus, which trains with differential privacy.
 
-Opacus keeps the positional inputs of a layer and hands a rule the gradient of its first result alone. That is too
-little here: models read `output`, `h_n` or both, and pass states and lengths. So in place of Opacus' hooks a layer gets
-one of ours, which keeps the whole call, waits for the gradients of all results, and then calls Opacus'.
+Opacus stores the positional inputs of a layer, and gives a rule only the gradient of its first result. This is not
+enough here: models use `output`, `h_n` or both, and pass states and lengths. So our hook replaces those of Opacus. It
+stores the complete call, waits for the gradients of all results, and then calls the hooks of Opacus.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _CALL = "_call_for_opacus"  # of a layer, while Opacus asks for the gradients of
 
 
 def register() -> None:
-    """Makes `fastgru.GRU` and `fastgru.GRUCell` work inside Opacus: `PrivacyEngine` and `GradSampleModule`.
+    """Makes `fastgru.GRU` and `fastgru.GRUCell` work with Opacus' `PrivacyEngine` and `GradSampleModule`.
 
-    To be called once, before a model is wrapped; again does no harm. For the modes "hooks", Opacus' default, and
-    "ghost". Right for models that use `output`, `h_n` or both, with states, `lengths`, `reset` and packed sequences,
-    several calls of a layer included. Each row of a layer's batch is a sample, whatever `batch_first` says.
+    Call it once before a model is wrapped; further calls have no effect. It supports the modes "hooks", Opacus'
+    default, and "ghost", models that use `output`, `h_n` or both, states, `lengths`, `reset` and packed sequences, and
+    several calls of a layer. Each row of a layer's batch is a sample, for any `batch_first`.
 
     Raises:
-        MissingExtra: Opacus is not installed.
-        ArgumentError: raised by wrapping a model or calling a layer, for what has no per-sample gradients here: dropout
+        MissingExtra: if Opacus is not installed.
+        ArgumentError: when a model is wrapped or a layer is called, for features without per-sample gradients: dropout
             between layers, input without a batch, nested tensors, subclasses, the mode "functorch".
 
     Example:
@@ -80,7 +80,7 @@ def _register_full_backward_hook(self: nn.Module, hook: Any, prepend: bool = Fal
     if type(self) not in _KINDS:
         raise errors.no_samples(f"subclasses such as {type(self).__name__}", "Use fastgru.GRU or GRUCell itself")
     if owner.force_functorch:
-        raise errors.no_samples('grad_sample_mode="functorch"', 'Take "hooks", which is quicker too')
+        raise errors.no_samples('grad_sample_mode="functorch"', 'Use "hooks", which is also faster')
     return nn.Module.register_forward_hook(self, _Watch(owner, hook), with_kwargs=True)
 
 

@@ -1,6 +1,6 @@
-"""Making the names `torch.nn.GRU` and `torch.nn.GRUCell` mean ours, and undoing it.
+"""`patch`: replaces the names `torch.nn.GRU` and `torch.nn.GRUCell` by our classes.
 
-A model that exists already is served by `fastgru.integrations.replace`.
+For existing models see `fastgru.integrations.replace`.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from fastgru.nn.cell import GRUCell
 from fastgru.nn.gru import GRU
 from fastgru.nn.torch_tools import STOCK_CELL, STOCK_GRU
 
-# Everywhere torch looks the two names up.
+# All modules in which torch looks up the two names.
 _NAMESPACES = (nn, nn.modules, rnn)
 
 
 def patch(permanent: bool = False) -> AbstractContextManager[object]:
-    """Makes the names `torch.nn.GRU` and `torch.nn.GRUCell` mean ours.
+    """Replaces the names `torch.nn.GRU` and `torch.nn.GRUCell` by our classes.
 
-    For code that builds, subclasses or isinstance-checks `torch.nn.GRU` itself. The names change
+    For code that itself builds, subclasses or isinstance-checks `torch.nn.GRU`. The names change
     in `torch.nn`, `torch.nn.modules` and `torch.nn.modules.rnn`, for the whole process, until the
-    outermost `with` ends; layers built meanwhile stay ours afterwards. May be nested and used as
-    a decorator. Without `with`, only `patch(permanent=True)` has an effect.
+    outermost `with` block ends. Layers built inside it stay ours afterwards. Blocks may be nested, and
+    the result can be used as a decorator. Without `with`, only `patch(permanent=True)` has an effect.
 
-    Not reached: names bound before (`from torch.nn import GRU` above the call), layers built
-    before (they stay torch's, and `isinstance(layer, torch.nn.GRU)` denies them meanwhile): `replace_gru`
-    serves both. Torch's table for dynamic quantization is changed as well.
+    Names that were imported before (`from torch.nn import GRU` above the call) and layers that were
+    built before are not changed; `isinstance(layer, torch.nn.GRU)` is False for these layers inside the block.
+    Use `replace_gru` for them. Torch's table for dynamic quantization is changed as well.
 
-    `torch.compile` refuses whatever `torch.nn.GRU` names, unless `torch._dynamo.config.allow_rnn`
-    is set; so that is set too, and put back. Torch keeps this switch for each thread, and it
-    covers `nn.LSTM` and `nn.RNN` as well.
+    `torch.compile` rejects the class that `torch.nn.GRU` names, unless `torch._dynamo.config.allow_rnn`
+    is set, so this is set too, and restored. Torch keeps this option for each thread, and it
+    also applies to `nn.LSTM` and `nn.RNN`.
 
     Args:
-        permanent: patch at once, for the rest of the process.
+        permanent: patch immediately, for the rest of the process.
 
     Returns:
-        A context manager; with `permanent`, one that does nothing more.
+        A context manager. With `permanent` it does nothing.
 
     Example:
         >>> with fastgru.patch():
@@ -57,7 +57,7 @@ def patch(permanent: bool = False) -> AbstractContextManager[object]:
 
 
 class _Patch:
-    """The patch of this process: applied while at least one user holds it."""
+    """The patch of this process, applied while at least one block is active."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -121,7 +121,7 @@ class _CompilerSwitch(Change):
 
 
 class _QuantizedClasses(Change):
-    """Has dynamic quantization, which goes by exact types, find our layers as it finds torch's."""
+    """Makes dynamic quantization, which compares exact types, find our layers like torch's."""
 
     def __init__(self) -> None:
         super().__init__("torch.ao.quantization.quantization_mappings")
@@ -129,7 +129,7 @@ class _QuantizedClasses(Change):
     def make(self, module: Any) -> None:
         table = module.DEFAULT_DYNAMIC_QUANT_MODULE_MAPPINGS
         for ours, stock in ((GRU, STOCK_GRU), (GRUCell, STOCK_CELL)):
-            # If the table was filled under the patch, it holds our class where it meant torch's.
+            # If the table was filled under the patch, it has our class in place of torch's.
             table[ours] = table[stock] = table.get(stock) or table[ours]
 
     def undo(self, module: Any) -> None:

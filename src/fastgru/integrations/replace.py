@@ -1,6 +1,6 @@
-"""Changing the layers of a model that exists: torch's into ours, and back.
+"""`replace_gru` and `restore_gru`: convert the layers of an existing model to ours, and back.
 
-Code that has yet to build its layers is served by `fastgru.integrations.patching`.
+For code that builds its layers itself see `fastgru.integrations.patching`.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _STOCK: Mapping[type[nn.Module], type[nn.Module]] = {ours: stock for stock, ours
 
 @dataclass(frozen=True, repr=False)
 class Replacement:
-    """What `replace_gru` or `restore_gru` did; printing it tells in words.
+    """The report of `replace_gru` or `restore_gru`, which can be printed.
 
     Attributes:
         model: the model that was given, the same object.
-        swapped: for each layer changed, its path in the model (empty for the model itself) and
-            its new class.
-        skipped: for each layer left as it was, its path and the reason.
-        freezing: what was frozen, where that was asked for; else None.
+        swapped: the path in the model (empty for the model itself) and the new class of each
+            changed layer.
+        skipped: the path of each layer that was not changed, and the reason.
+        freezing: the report of `fastgru.freeze` if freezing was requested; otherwise None.
 
     Example:
         >>> report = fastgru.replace_gru(torch.nn.Sequential(torch.nn.GRU(3, 4)))
@@ -60,19 +60,19 @@ def replace_gru(model: nn.Module, freeze: bool = False) -> Replacement:
     layers used twice go on working, and `model` may itself be a `torch.nn.GRU`. Layers with a
     parametrization (such as weight_norm) are changed too. Calling it again changes nothing.
 
-    Left alone, with the reason in the report: subclasses of `torch.nn.GRU`, which may have code of
-    their own, and layers whose `forward` was replaced on the object. Layers kept outside the
-    module tree, in a plain list say, are not found.
+    Subclasses of `torch.nn.GRU`, which may have their own code, and layers whose `forward` was
+    replaced on the object are not changed; the report has the reason. Layers outside the
+    module tree, for example in a plain list, are not found.
 
     Args:
         model: any module.
         freeze: also freeze every layer, as `fastgru.freeze` does: for a model that is served, not trained.
 
     Returns:
-        A report: `model` itself, what was swapped, what was skipped and why.
+        A report: `model` itself, the changed layers, and the skipped ones with reasons.
 
     Raises:
-        TypeError: `model` is not a `torch.nn.Module`.
+        TypeError: if `model` is not a `torch.nn.Module`.
 
     Example:
         >>> model = torch.nn.ModuleDict({"encoder": torch.nn.GRU(8, 16)})
@@ -87,9 +87,8 @@ def replace_gru(model: nn.Module, freeze: bool = False) -> Replacement:
 def restore_gru(model: nn.Module) -> Replacement:
     """Makes every `fastgru.GRU` and `GRUCell` inside `model` torch's own again, in place.
 
-    The way back from `replace_gru`, by the same rules; layers built as `fastgru.GRU` are changed
-    too. Wanted before tools that look for torch's exact class, such as `torch.jit.script` and
-    dynamic quantization.
+    The inverse of `replace_gru`, with the same rules; layers built as `fastgru.GRU` are changed
+    too. Call it before tools that need torch's exact class, such as dynamic quantization.
 
     Args:
         model: any module.

@@ -14,21 +14,21 @@ from fastgru.nn.torch_tools import STOCK_CELL, Quantizable, Scriptable, sharing
 
 
 class GRUCell(Quantizable, Scriptable, torch_rnn.RNNCellBase):
-    """One step of a GRU: `torch.nn.GRUCell`, number for number.
+    """One step of a GRU: a faster drop-in replacement for `torch.nn.GRUCell`.
 
     The equations are those of `GRU`.
 
     Args:
         input_size: features, I.
         hidden_size: size of the state, H.
-        bias: with bias_ih and bias_hh.
-        device: of the parameters.
-        dtype: of the parameters.
+        bias: whether the cell has bias_ih and bias_hh.
+        device: device of the parameters.
+        dtype: dtype of the parameters.
 
     Shapes:
         input: (B, I) or (I).
-        hx: the state before, (B, H) or (H); zeros when left out.
-        output: the state after, (B, H) or (H).
+        hx: the previous state, (B, H) or (H). Default: zeros.
+        output: the new state, (B, H) or (H).
 
     Attributes:
         weight_ih: (3H, I), rows r, z, n.
@@ -60,10 +60,10 @@ class GRUCell(Quantizable, Scriptable, torch_rnn.RNNCellBase):
 
     @classmethod
     def from_torch(cls, cell: torch_rnn.GRUCell) -> GRUCell:
-        """A cell that shares the parameters of `cell`, a `torch.nn.GRUCell`.
+        """Creates a cell that shares the parameters of `cell`, a `torch.nn.GRUCell`.
 
         Raises:
-            TypeError: `cell` is something else.
+            TypeError: if `cell` is not a `torch.nn.GRUCell`.
 
         Example:
             >>> import torch, fastgru
@@ -74,7 +74,7 @@ class GRUCell(Quantizable, Scriptable, torch_rnn.RNNCellBase):
         return cast("GRUCell", sharing(cell, STOCK_CELL, cls))
 
     def to_torch(self) -> torch_rnn.GRUCell:
-        """A `torch.nn.GRUCell` that shares the parameters of this cell.
+        """Creates a `torch.nn.GRUCell` that shares the parameters of this cell.
 
         Example:
             >>> import fastgru
@@ -84,11 +84,11 @@ class GRUCell(Quantizable, Scriptable, torch_rnn.RNNCellBase):
         return cast("torch_rnn.GRUCell", sharing(self, GRUCell, STOCK_CELL))
 
     def __prepare_scriptable__(self) -> torch_rnn.GRUCell:
-        """What `torch.jit.script` compiles: torch's own cell, on the same parameters."""
+        """The module that `torch.jit.script` compiles: torch's own cell with the same parameters."""
         return self.to_torch()
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        """The state after one step; shapes in the class's documentation."""
+        """The state after one step. The class documents the shapes."""
         if torch_tools.is_symbol(input):
             return torch_tools.node(self, (input, hx), {})  # type: ignore[no-any-return]
         own = self._parameters

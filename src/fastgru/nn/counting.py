@@ -1,6 +1,6 @@
-"""Packages that count the operations of a model by the exact types of its layers: thop, ptflops and calflops.
+"""Support for packages that count operations by the exact class of layers: thop, ptflops and calflops.
 
-Each has a table of what to do for which class. When one of them is imported, our classes get what torch's have there.
+Each has a table of hooks by class. When one of them is imported, our classes get the hooks of torch's.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LAYERS: dict[type[nn.Module], type[nn.Module]] = {}  # ours, and torch's in its
 
 
 def register(ours: type[nn.Module], stock: type[nn.Module]) -> None:
-    """Has `ours` counted as `stock` is, by the packages that are imported and those that will be."""
+    """Makes packages count `ours` like `stock`, whether they are imported before or later."""
     _LAYERS[ours] = stock
     for table in _TABLES:
         table.turn_on()

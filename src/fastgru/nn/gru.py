@@ -1,8 +1,8 @@
 """`GRU`: a faster drop-in for `torch.nn.GRU`, with lengths, resets and other options.
 
-It is a sibling of torch's class, not a subclass: `torch.compile` refuses every instance of `torch.nn.GRU`
-(docs/decisions/0002-sibling-not-subclass.md). It keeps no state of its own unless an option asks for it, so that
-changing a layer's class is all that `fastgru.replace_gru` has to do.
+It is a sibling of torch's class, not a subclass: `torch.compile` rejects every instance of `torch.nn.GRU`
+(docs/decisions/0002-sibling-not-subclass.md). Without options it has no attributes of its own, so
+`fastgru.replace_gru` only has to change the class of a layer.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from fastgru.nn import counting, projection, sequence_inputs, torch_tools
 from fastgru.nn.parameters import BaseGRU, spec_of
 from fastgru.nn.torch_tools import STOCK_GRU, Quantizable, Scriptable, sharing
 
-# What `print` tells of a layer beyond torch's own options.
+# Options that `print` shows in addition to torch's.
 _SHOWN = ("recompute", "state_batch_first", "return_all_layers", "learn_h0")
 
 
 class GRU(Quantizable, Scriptable, BaseGRU):
-    """A stacked, bidirectional GRU: `torch.nn.GRU`, number for number, several times faster on a CPU.
+    """A drop-in replacement for `torch.nn.GRU` that is several times faster on a CPU.
 
     For each layer and step, with W, b the parameters and rows r, z, n::
 
@@ -37,45 +37,44 @@ class GRU(Quantizable, Scriptable, BaseGRU):
         h' = (1 - z) * n + z * h                                z keeps the old state
 
     Many texts write h' = (1 - z) * h + z * n, where z takes the new state. That is the same layer with the z rows of
-    all parameters negated: `fastgru.convert` loads such weights.
+    all parameters negated; `fastgru.convert` converts such weights.
 
     Constructor, attributes, methods, initial values, state_dict and errors are those of `torch.nn.GRU`. On a CPU our
-    kernels run, in float32, float64, bfloat16 and float16; everything else goes to torch's own operator.
-    `fastgru.explain` tells which.
+    kernels support float32, float64, bfloat16 and float16; everything else runs on torch's own operator.
+    `fastgru.explain` shows which path a call takes.
 
     Args:
         input_size: features per step, I.
         hidden_size: size of the state, H.
-        num_layers: stacked layers, L; layer k reads the outputs of layer k - 1.
-        bias: with bias_ih and bias_hh.
+        num_layers: number of stacked layers, L; layer k reads the outputs of layer k - 1.
+        bias: whether the layer has bias_ih and bias_hh.
         batch_first: input and output are (B, T, features) instead of (T, B, features); states do not change.
-        dropout: probability of an element being zeroed between layers, in training.
-        bidirectional: a second GRU reads the sequence backwards; D = 2, and outputs are concatenated.
-        device: of the parameters.
-        dtype: of the parameters.
+        dropout: probability of zeroing an element between layers, in training.
+        bidirectional: adds a second direction, which reads the sequence backwards; D = 2, and outputs are concatenated.
+        device: device of the parameters.
+        dtype: dtype of the parameters.
         recompute: keep a third of the memory between forward and backward pass (2 instead of 6 numbers per step, row
-            and hidden unit) and compute the gates again, for up to a third more time. Results and gradients have the
-            same bits. Also an attribute, to be changed at any time. This and what follows by keyword only.
+            and hidden unit) and recompute the gates, which takes up to a third more time. Results and gradients have
+            the same bits. The attribute can be changed at any time. This and the following are keyword-only.
         state_batch_first: states hx and h_n are (B, L*D, H) instead of (L*D, B, H).
-        return_all_layers: instead of the last layer's output, a tuple of every layer's, from the first to the last.
-        learn_h0: a parameter h_0, at first zeros, is the state to start from where none is given, and the one that
-            resets put in.
-        proj_size: P > 0: outputs, and the states that the gates see, are the states times weight_hr (P, H), as in the
-            projected GRU of Cheng et al. 2018; the states themselves, hx and h_n, keep the size H.
+        return_all_layers: output is a tuple of the outputs of all layers, from the first to the last.
+        learn_h0: adds a parameter h_0, initialized with zeros, which is the default for hx and reset_state.
+        proj_size: if P > 0, outputs, and the states that enter the gates, are multiplied by weight_hr (P, H), as in the
+            projected GRU of Cheng et al. 2018; hx and h_n keep the size H.
 
     Shapes:
         input: (T, B, I), (B, T, I) with batch_first, (T, I) without a batch, a PackedSequence, or a nested tensor
-            (B, any, I) of jagged layout.
-        hx: initial states (L*D, B, H), or (L*D, H) without a batch; zeros when left out.
-        lengths: (B,) integers, a list or a tensor: how many steps of each padded sequence count, in any order, from 0
-            to T. What stands past an end is never read; outputs there are zeros, h_n is the state at the end (hx for
-            an empty sequence), and the second direction starts at the end. No time is spent on padding.
-        reset: booleans (T, B), (B, T) with batch_first, (T) without a batch: before a marked step the state becomes
-            `reset_state`, as if a new sequence began there. The second direction, which comes from behind, starts anew
-            past such a step: results are those of the pieces run one by one.
-        reset_state: (L*D, H) or (L*D, B, H): what resets put in; when left out h_0 with learn_h0, else zeros.
-        output: (T, B, D*H), (B, T, D*H), (T, D*H) or of the input's kind: the last layer's states.
-        h_n: (L*D, B, H) or (L*D, H): every layer's last state.
+            (B, any, I) with jagged layout.
+        hx: initial states (L*D, B, H), or (L*D, H) without a batch. Default: zeros, or h_0 with learn_h0.
+        lengths: (B,) integers from 0 to T, a list or a tensor, in any order: the number of steps of each padded
+            sequence. Padding is never read and takes no time. Outputs there are zero, h_n is the state at the end of
+            the sequence (hx for an empty one), and the second direction starts at the end of the sequence.
+        reset: booleans (T, B), (B, T) with batch_first, (T) without a batch. Before a marked step the state is set to
+            `reset_state`, as if a new sequence started there. The second direction, which runs backwards, is reset
+            after such a step: results are those of the pieces run one by one.
+        reset_state: (L*D, H) or (L*D, B, H): the state after a reset. Default: zeros, or h_0 with learn_h0.
+        output: (T, B, D*H), (B, T, D*H), (T, D*H), or packed or nested like the input: the states of the last layer.
+        h_n: (L*D, B, H) or (L*D, H): the final state of every layer.
 
     Attributes:
         weight_ih_l[k]: (3H, I) for k = 0, else (3H, D*H); `_reverse` appended for the second direction.
@@ -137,13 +136,13 @@ class GRU(Quantizable, Scriptable, BaseGRU):
 
     @classmethod
     def from_torch(cls, gru: torch_rnn.GRU) -> GRU:
-        """A layer that shares the parameters of `gru`, with the same options.
+        """Creates a layer with the options of `gru` that shares its parameters.
 
         Args:
-            gru: a `torch.nn.GRU`. It stays as it is; training either layer changes both.
+            gru: a `torch.nn.GRU`. It is not changed; training either layer changes both.
 
         Raises:
-            TypeError: `gru` is something else.
+            TypeError: if `gru` is not a `torch.nn.GRU`.
 
         Example:
             >>> import torch, fastgru
@@ -154,7 +153,7 @@ class GRU(Quantizable, Scriptable, BaseGRU):
         return cast("GRU", sharing(gru, STOCK_GRU, cls))
 
     def to_torch(self) -> torch_rnn.GRU:
-        """A `torch.nn.GRU` that shares the parameters of this layer, with the same options.
+        """Creates a `torch.nn.GRU` with the options of this layer that shares its parameters.
 
         Example:
             >>> import fastgru
@@ -164,7 +163,7 @@ class GRU(Quantizable, Scriptable, BaseGRU):
         return cast("torch_rnn.GRU", sharing(self, GRU, STOCK_GRU))
 
     def extra_repr(self) -> str:
-        """The options in words, for `print`."""
+        """The options as text, for `print`."""
         parts = [f"{name}={getattr(self, name)}" for name in _SHOWN if getattr(self, name)]
         return ", ".join([super().extra_repr(), *parts])
 

@@ -1,4 +1,4 @@
-"""What a layer keeps: its options, its parameters as they are at each call, and what freezing leaves.
+"""The base class of the layers: options, parameters, freezing.
 
 `fastgru.nn.gru` adds the constructor and the call.
 """
@@ -22,7 +22,7 @@ _SPECS: dict[tuple[int, int, int, bool, bool], GRUSpec] = {}
 
 
 def spec_of(input_size: int, hidden_size: int, layers: int, bias: bool, bidirectional: bool) -> GRUSpec:
-    """One spec object for equal sizes: making one takes longer than many a kernel."""
+    """The same spec object for equal sizes, because creating one takes longer than some kernels."""
     key = (input_size, hidden_size, layers, bias, bidirectional)
     spec = _SPECS.get(key)
     if spec is None:
@@ -45,11 +45,11 @@ class BaseGRU(torch_rnn.RNNBase):
 
     @property
     def spec(self) -> GRUSpec:
-        """What the layer computes, without its parameters."""
+        """The sizes and options of the computation."""
         return spec_of(self.input_size, self.hidden_size, self.num_layers, self.bias, self.bidirectional)
 
     def reset_parameters(self) -> None:
-        """Draws new initial values, torch's; a learned h_0 becomes zeros."""
+        """Initializes the parameters like torch; a learned h_0 becomes zeros."""
         super().reset_parameters()
         if "h_0" in self._parameters:
             nn.init.zeros_(self.h_0)
@@ -59,19 +59,19 @@ class BaseGRU(torch_rnn.RNNBase):
         return tuple([getattr(self, name) for name in self._flat_weights_names])
 
     def freeze(self: _Layer) -> _Layer:
-        """Packs the parameters once, for all inference calls until `unfreeze`: short sequences gain most.
+        """Packs the parameters once for all inference calls until `unfreeze`, which is faster for short sequences.
 
-        Results have the same bits. Calls that take gradients go on as before. While the layer is frozen its parameters
-        must stay as they are: a call after a write to one of them raises, and so does setting `.data` of one. Writes
-        that torch does not count (through a NumPy array that shares memory, or to the storage) are not seen. A copy of
-        the layer, by `deepcopy` or from a file, is not frozen. Parameters made under `torch.inference_mode()` have no
-        counter of writes: their values are compared at each call.
+        Results have the same bits. Calls with gradients work as before. While the layer is frozen, its parameters must
+        not change: a call after a write to one of them raises an error, and so does assigning `.data`. Writes
+        that torch does not count (through a NumPy array that shares memory, or to the storage) are not detected. A copy
+        of the layer, by `deepcopy` or from a file, is not frozen. Parameters made under `torch.inference_mode()` have
+        no version counter; their values are compared at each call.
 
         Returns:
             The layer itself.
 
         Raises:
-            FrozenError: parameters that cannot be packed: parametrized, or not on the CPU.
+            FrozenError: if the parameters cannot be packed, because they are parametrized or not on the CPU.
 
         Example:
             >>> import torch, fastgru

@@ -1,4 +1,4 @@
-"""A GRU that remembers where its sequences stopped, for truncated backpropagation and for streams."""
+"""`StatefulGRU`: a GRU that carries its state from call to call, for truncated backpropagation and streaming."""
 
 from __future__ import annotations
 
@@ -20,33 +20,34 @@ from fastgru.nn.torch_tools import STOCK_GRU
 
 
 class StatefulGRU(GRU):
-    """A `fastgru.GRU` that goes on, in each call, where the call before it stopped.
+    """A `fastgru.GRU` in which each call continues from the state of the previous call.
 
-    The state that is carried is detached: gradients end where a call begins, which is truncated backpropagation. Apart
-    from that it is the layer itself: same arguments, same parameters, same `state_dict`, in which the state is not.
+    The state is detached: gradients stop at the start of a call, which is truncated backpropagation. Otherwise it is
+    the same layer, with the same arguments, parameters and `state_dict`, which does not contain the state.
 
-    The state is the layer's own: no parameter and no buffer, so what averages, broadcasts or saves these leaves it
-    alone; `.to()` and its kind move it, and `deepcopy` and `pickle` copy it. It may be computed under `inference_mode`
-    and used in training afterwards. A call converts it to the device and the type of its input.
+    The state is neither a parameter nor a buffer, so tools that average, broadcast or save these do not affect it.
+    `.to()` and similar methods move it, and `deepcopy` and `pickle` copy it. It may be computed under `inference_mode`
+    and used in training afterwards. A call converts it to the device and dtype of its input.
 
     Args:
-        args: as for `fastgru.GRU`; not bidirectional, for a second direction begins at an end that is not there yet.
-        kwargs: likewise.
+        args: as for `fastgru.GRU`. The layer cannot be bidirectional: a second direction would start at a future step.
+        kwargs: as for `fastgru.GRU`.
 
     Attributes:
-        state: the state to go on from, (L, B, H), or (B, L, H) with state_batch_first, or (L, H) without a batch; None:
-            the start, which is the learned h_0 or zeros. To be read and set between calls; what is set is copied. Save
-            it with `torch.save(layer.state, file)`, and go on from there with `layer.state = torch.load(file)`.
+        state: the current state, (L, B, H), or (B, L, H) with state_batch_first, or (L, H) without a batch. None means
+            the initial state: the learned h_0, or zeros. It can be read and assigned between calls; an assigned value
+            is copied. Save it with `torch.save(layer.state, file)`, and restore it with
+            `layer.state = torch.load(file)`.
 
     Raises:
-        ArgumentError: the layer would be bidirectional.
-        ShapeError: a batch of another size than before; call `reset_state` first. Or `state` was set to a tensor that
-            is no state of the layer.
-        InputTypeError: `state` was set to something that is neither a tensor nor None.
-        ExportError: the call is being exported, scripted or traced, by which the state would be lost. Export a
-            `fastgru.GRU` on the same parameters, with h_0 in and h_n out.
-        StateError: the state would be lost or wrong: under `vmap`, in a replica of `nn.DataParallel`, or when
-            `torch.utils.checkpoint` computes the call again.
+        ArgumentError: if the layer would be bidirectional.
+        ShapeError: if the batch size differs from the previous call, in which case call `reset_state` first; or if
+            a tensor of the wrong shape is assigned to `state`.
+        InputTypeError: if something other than a tensor or None is assigned to `state`.
+        ExportError: if the call is being exported, scripted or traced, which would lose the state. Export a
+            `fastgru.GRU` with the same parameters, with h_0 as input and h_n as output.
+        StateError: if the state would be lost or wrong: under `vmap`, in a replica of `nn.DataParallel`, or when
+            `torch.utils.checkpoint` repeats the call.
 
     Example:
         >>> import torch, fastgru
@@ -69,7 +70,7 @@ class StatefulGRU(GRU):
 
     @property
     def state(self) -> Tensor | None:
-        """The state to go on from; see the class."""
+        """The current state; see the class."""
         return self._state
 
     @state.setter
@@ -79,7 +80,7 @@ class StatefulGRU(GRU):
         self._state = None if value is None else _owned(value)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """As every module's, but that the state, though it were a Parameter, becomes none of the layer's."""
+        """Like that of every module, but the state is never registered, even if it is a Parameter."""
         if name in ("_state", "state"):
             object.__setattr__(self, name, value)
         else:
@@ -93,7 +94,7 @@ class StatefulGRU(GRU):
         reset: Tensor | None = None,
         reset_state: Tensor | None = None,
     ) -> tuple[Any, Tensor]:
-        """As `fastgru.GRU`; `hx`, where given, takes the place of the state carried so far."""
+        """Like `fastgru.GRU`. If `hx` is given, it replaces the current state."""
         if torch_tools.is_symbol(input):  # a node of a graph, which keeps this layer and calls it
             return super().forward(input, hx, lengths=lengths, reset=reset, reset_state=reset_state)
         _refuse_capture()
@@ -114,14 +115,14 @@ class StatefulGRU(GRU):
         return output, h_n
 
     def reset_state(self, rows: Tensor | None = None) -> None:
-        """Starts anew: every sequence, or those that `rows` marks.
+        """Resets the state of all sequences, or of those that `rows` marks.
 
         Args:
-            rows: booleans (B,), such as the ends of episodes, or one without dimensions for a state without a batch;
-                None: all.
+            rows: booleans (B,), such as the ends of episodes, or a scalar for a state without a batch.
+                None resets all of them.
 
         Raises:
-            SequenceError, SequenceTypeError: not one boolean for each row of the state.
+            SequenceError, SequenceTypeError: if `rows` does not have one boolean for each row of the state.
         """
         state = self._state
         if rows is None or state is None:
@@ -141,7 +142,7 @@ class StatefulGRU(GRU):
         self._state = _owned(torch.where(mask, start, state))
 
     def _start(self, input: Any) -> Tensor | None:
-        """The state as this call wants it: it may have been left by autocast, or on another device."""
+        """The state in the dtype and on the device of this call."""
         like = input.data if isinstance(input, PackedSequence) else input
         state = self._state
         if state is None or not isinstance(like, Tensor):
@@ -152,7 +153,7 @@ class StatefulGRU(GRU):
         return state.to(like.device, like.dtype)
 
     def _is_trial(self, h_n: Tensor) -> bool:
-        """Whether the call had no values to compute with, though the layer has."""
+        """Whether the call used fake tensors, although the parameters are real."""
         return isinstance(h_n, FakeTensor) and not isinstance(self.parameters_in_order()[0], FakeTensor)
 
     def _check_state(self, state: object) -> None:
@@ -166,7 +167,7 @@ class StatefulGRU(GRU):
             raise errors.no_such_state(state.shape, f"(B, {cells}, {hidden})" if at == 0 else f"({cells}, B, {hidden})")
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> StatefulGRU:
-        """Moves the state with the parameters; a state on the device `meta` has no values that could be moved."""
+        """Moves the state with the parameters. A state on the device `meta` has no values and becomes None."""
         if self._state is not None:
             memory.check_memory("state", self._state)
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
@@ -182,7 +183,7 @@ class StatefulGRU(GRU):
 
 
 def _owned(tensor: Tensor) -> Tensor:
-    """A copy without gradients that shares memory with nobody, and good for training wherever it was made."""
+    """A detached copy in its own memory that can be used in training, even if made under inference mode."""
     memory.check_memory("state", tensor)
     if torch.compiler.is_compiling() or torch.is_inference_mode_enabled():
         with torch.inference_mode(False):  # in what is compiled always: it may run in either mode
@@ -195,7 +196,7 @@ def _owned(tensor: Tensor) -> Tensor:
 
 
 def _refuse_capture() -> None:
-    """Raises where the call becomes part of a program that would not carry the state, or under vmap."""
+    """Raises if the call is captured as part of a program that would not carry the state, or under vmap."""
     if torch.compiler.is_compiling():
         if torch.compiler.is_exporting():
             raise errors.captured_state("torch.export")
@@ -209,19 +210,19 @@ def _refuse_capture() -> None:
             raise errors.state_under_vmap()
 
 
-# The compiler calls it while it compiles, and takes what it says for good.
+# The compiler calls it while compiling, and treats its result as constant.
 _refuse_capture._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def _is_recorded(input: Any) -> bool:
-    """Whether a graph of CUDA's is being recorded, which would begin each time with the state of this moment."""
+    """Whether a CUDA graph is being recorded, which would always start with the current state."""
     if torch.compiler.is_compiling() or not getattr(input, "is_cuda", False):
         return False
     return torch.cuda.is_current_stream_capturing()
 
 
 def _is_repeated() -> bool:
-    """Whether a backward pass is calling, which computes something again: the state has moved on since."""
+    """Whether a backward pass repeats this call, in which case the state has changed since."""
     return not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1
 
 

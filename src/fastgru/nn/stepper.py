@@ -1,4 +1,4 @@
-"""One step at a time, at the price of the step alone."""
+"""`Stepper`: single steps of a layer without overhead."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from fastgru.spec import GRUSpec
 
 
 class Stepper:
-    """Takes a layer through a stream step by step: everything is allocated and packed before the first one.
+    """Runs a layer step by step on a stream. Everything is allocated and packed before the first step.
 
-    Made by `GRU.stepper`. Weights are those of that moment: later changes of the layer are not seen. States and outputs
-    have the bits that the layer itself computes for the whole sequence. There are no gradients, and one stepper serves
-    one thread at a time.
+    Created by `GRU.stepper`. It uses the weights at the time of its creation; later changes of the layer have no
+    effect. States and outputs have the same bits as those of the layer for the complete sequence. There are no
+    gradients, and a stepper can be used by one thread at a time.
 
     Attributes:
-        state: every layer's state, (L, B, H): advanced in place by each step, and yours to read or write between steps.
-            Setting it copies values into it, as `reset` does.
-        output: the last step's output, (B, H), the state of the top layer: overwritten by the next step. It may be the
-            next step's input.
+        state: the state of every layer, (L, B, H). Each step updates it in place, and it can be read or written between
+            steps. Assigning to it copies values into it, like `reset`.
+        output: the output of the last step, (B, H), which is the state of the last layer. The next step overwrites it.
+            It may be the input of the next step.
 
     Example:
         >>> import torch, fastgru
@@ -78,17 +78,17 @@ class Stepper:
         return self._output
 
     def __call__(self, input: Tensor) -> Tensor:
-        """Advances the state by one step.
+        """Runs one step.
 
         Args:
-            input: (B, I), of the layer's type.
+            input: (B, I), of the dtype of the layer.
 
         Returns:
-            `output`, the same tensor each time: copy what you want to keep.
+            `output`, the same tensor each time: copy it to keep it.
 
         Raises:
-            InputTypeError, OperandError, ShapeError: what does not fit, or a state or output that was changed from
-                outside to what a step cannot write to.
+            InputTypeError, OperandError, ShapeError: if the input does not fit, or if the state or output was changed
+                so that a step cannot write to it.
         """
         if recording.profiler._is_profiler_enabled:
             with recording.span(input if isinstance(input, Tensor) else None):
@@ -98,13 +98,13 @@ class Stepper:
         return self._convert(input) if result is None else result  # type: ignore[return-value]
 
     def reset(self, h_0: Tensor | None = None) -> None:
-        """Begins a new stream.
+        """Starts a new stream.
 
         Args:
-            h_0: its initial state, (L, B, H); None for zeros.
+            h_0: its initial state, (L, B, H). Default: zeros.
 
         Raises:
-            ShapeError: a state of another size.
+            ShapeError: if the state has another shape.
         """
         self._check_own()
         with torch.no_grad():
