@@ -249,7 +249,8 @@ def _plain_backward(
     spec, _, _, _, sequences, _, recompute, batch_first = bare
     saved, output, *inputs = kept
     if sequences is not WHOLE:
-        sequences, inputs = Sequences(*inputs[-3:], inputs[2]), inputs[:-3]
+        *inputs, batch_sizes, lengths, reset = inputs
+        sequences = Sequences(batch_sizes, lengths, reset, inputs[2])
     return core_calls.backward_plain(spec, inputs, sequences, recompute, batch_first, output, saved, outer, wanted)
 
 
