@@ -86,14 +86,17 @@ ElementType type_of(const std::string& name) {
 
 }  // namespace
 
-Source source_of(nb::handle input, bool makes_results) {
-    if (makes_results) return Source::tensors;
-    if (nb::isinstance<ArrayAt>(input)) return Source::addresses;
-    return PyObject_CheckBuffer(input.ptr()) ? Source::buffers : Source::tensors;
+Source source_of(nb::handle input, bool is_given) {
+    if (!torch_tensors.is_known(Py_TYPE(input.ptr()))) {
+        if (nb::isinstance<ArrayAt>(input)) return Source::addresses;
+        if (PyObject_CheckBuffer(input.ptr())) return Source::buffers;
+    }
+    return is_given ? Source::aliases : Source::tensors;
 }
 
 bool Arrays::read_other(nb::handle object, ElementType type, bool is_written, ArrayView& view,
                         nb::object& keeper) const {
+    if (source_ == Source::aliases) return torch_tensors.describe_values(object, type, view);
     const bool is_read = source_ == Source::addresses ? read_address(object, view, keeper)
                                                       : read_buffer(object, is_written, view, keeper);
     return is_read && view.type == type;

@@ -24,10 +24,15 @@ struct ArrayAt {
 };
 
 // What the arrays of a call are: all are of one kind, for what users pass must not be taken for anything else.
-enum class Source { tensors, buffers, addresses };
+enum class Source {
+    tensors,  // that others know too: their memory is looked at, and held
+    aliases,  // tensors that only this call knows, with memory and values that Python has looked at
+    buffers,
+    addresses,
+};
 
-// That of a call with this input. Where its results are made, they are tensors, and so is all else.
-Source source_of(nb::handle input, bool makes_results);
+// That of a call with this input. Who gives memory for results (`is_given`) has arranged the other arrays as well.
+Source source_of(nb::handle input, bool is_given);
 
 // Reads arrays, and keeps their memory as long as it lives itself.
 class Arrays {
@@ -36,24 +41,11 @@ class Arrays {
 
     // False where `object` is no array on the CPU with elements of type T, or not as plain as the core wants it.
     template <class T>
-    bool read(nb::handle object, ArrayView& view, bool is_written = false) {
-        constexpr ElementType type = kElementType<T>;
-        nb::object keeper;
-        if (source_ == Source::tensors ? !torch_tensors.read(object, type, view, keeper)
-                                       : !read_other(object, type, is_written, view, keeper))
-            return false;
-        keep(std::move(keeper));
-        return true;
-    }
+    bool read(nb::handle object, ArrayView& view, bool is_written = false);
 
     // A dense array of this shape; one that is not const is to be written to.
     template <class T>
-    bool read_dense(nb::handle object, const Shape& shape, T*& data) {
-        ArrayView view;
-        if (!read<std::remove_const_t<T>>(object, view, !std::is_const_v<T>)) return false;
-        data = static_cast<T*>(view.data);
-        return view.has_shape(shape) && view.is_dense();
-    }
+    bool read_dense(nb::handle object, const Shape& shape, T*& data);
 
     // The same, or None, which leaves `data` null.
     template <class T>
@@ -65,6 +57,8 @@ class Arrays {
   private:
     static constexpr int kFew = 8;  // of a layer of one cell, without memory for the list of them
 
+    bool read_other(nb::handle object, ElementType type, bool is_written, ArrayView& view,
+                    nb::object& keeper) const;
     void keep(nb::object&& keeper) {
         if (count_ < kFew)
             few_[count_++] = std::move(keeper);
@@ -72,13 +66,29 @@ class Arrays {
             more_.push_back(std::move(keeper));
     }
 
-    bool read_other(nb::handle object, ElementType type, bool is_written, ArrayView& view,
-                    nb::object& keeper) const;
-
     Source source_;
     int count_ = 0;
     nb::object few_[kFew];
     std::vector<nb::object> more_;
 };
+
+template <class T>
+bool Arrays::read(nb::handle object, ArrayView& view, bool is_written) {
+    constexpr ElementType type = kElementType<T>;
+    nb::object keeper;
+    if (source_ == Source::tensors ? !torch_tensors.read(object, type, view, keeper)
+                                   : !read_other(object, type, is_written, view, keeper))
+        return false;
+    keep(std::move(keeper));
+    return true;
+}
+
+template <class T>
+bool Arrays::read_dense(nb::handle object, const Shape& shape, T*& data) {
+    ArrayView view;
+    if (!read<std::remove_const_t<T>>(object, view, !std::is_const_v<T>)) return false;
+    data = static_cast<T*>(view.data);
+    return view.has_shape(shape) && view.is_dense();
+}
 
 }  // namespace fastgru::python

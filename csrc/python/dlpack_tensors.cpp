@@ -90,6 +90,11 @@ bool Tensors::describe(nb::handle object, ElementType type, ArrayView& view) con
     if (!is_known(Py_TYPE(object.ptr()))) return false;
     // Torch may negate lazily, which a description does not tell. It is asked before, as it lets other threads run.
     if (is_neg_(object).ptr() != Py_False) return false;
+    return describe_values(object, type, view);
+}
+
+bool Tensors::describe_values(nb::handle object, ElementType type, ArrayView& view) const {
+    if (!is_known(Py_TYPE(object.ptr()))) return false;
     DLTensor seen;
     if (api_->describe(object.ptr(), &seen) != 0) {
         PyErr_Clear();  // a tensor that DLPack has no words for; the caller has another way

@@ -77,6 +77,8 @@ class Tensors {
     // `types` are those to be read, torch.Tensor first; false when this torch has no table of functions for them.
     bool load(nanobind::tuple types, const Maker& maker);
 
+    bool is_known(PyTypeObject* type) const;
+
     // True when `object` is a CPU tensor of just these classes with elements of this type, all of them in memory
     // that is there. `storage` is that memory as an object of its own: who holds it holds the memory, also when the
     // tensor is given another.
@@ -87,6 +89,9 @@ class Tensors {
     // The same without a look at the memory, for who knows it.
     bool describe(nanobind::handle object, ElementType type, ArrayView& view) const;
 
+    // The same for who knows, too, that nothing is left to be done to the values in memory.
+    bool describe_values(nanobind::handle object, ElementType type, ArrayView& view) const;
+
     // A new CPU tensor of this shape; `data` is where its values go.
     nanobind::object make(ElementType type, int32_t ndim, int64_t* shape, void*& data) const;
 
@@ -96,7 +101,6 @@ class Tensors {
     PyObject* types_ = nullptr;
     Method is_neg_, storage_, bytes_, address_;
 
-    bool is_known(PyTypeObject* type) const;
     bool has_memory(nanobind::handle object, const ArrayView& seen, nanobind::object& storage) const;
     nanobind::object make_through_dlpack(ElementType type, int32_t ndim, int64_t* shape, void*& data) const;
 };

@@ -1,9 +1,16 @@
 // The forward and the backward pass of a layer on arrays, wherever their memory comes from.
+#include <algorithm>
+
 #include "python/forward_call.h"
 
 namespace fastgru::python {
 
 namespace {
+
+// Results that are made are tensors, and several models stand by their addresses.
+bool is_possible(Source source, bool makes_results, const Models& models) {
+    return (!makes_results || source == Source::tensors) && (models.count == 1 || source == Source::addresses);
+}
 
 struct ForwardArguments {
     InputArguments inputs;
@@ -16,8 +23,9 @@ struct ForwardArguments {
 
 template <class T>
 nb::object forward(const LayerSizes& sizes, const ForwardArguments& a) {
-    const Source source = source_of(a.inputs.input, a.to.results.is_none());
-    if (a.models.count > 1 && source != Source::addresses) return nb::none();
+    const bool makes_results = a.to.results.is_none();
+    const Source source = source_of(a.inputs.input, !makes_results);
+    if (!is_possible(source, makes_results, a.models)) return nb::none();
     Arrays arrays(source);
     Cell<T> cells[kMostCells];
     Forward<T> call{};
@@ -63,37 +71,48 @@ class Gradients {
         if (!found_.is_valid()) throw nb::python_error();
     }
 
-    // Whether one of them is to be made.
+    // Whether tensors are made for some.
     static bool are_made(nb::handle wanted) {
-        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(wanted.ptr()); ++i)
-            if (PyTuple_GET_ITEM(wanted.ptr(), i) == Py_True) return true;
-        return false;
+        return any(wanted, [](PyObject* one) { return one == Py_True; });
+    }
+    // Whether there is memory for some.
+    static bool are_given(nb::handle wanted) {
+        return any(wanted, [](PyObject* one) { return !PyBool_Check(one); });
     }
 
     // The array in this place; null data where it is not wanted. False where it cannot be written to. Throws
     // NoMemory.
     template <class T>
-    bool take(Py_ssize_t i, const Shape& shape, T*& data) {
-        const nb::handle wanted(PyTuple_GET_ITEM(wanted_.ptr(), i));
-        data = nullptr;
-        nb::object own = nb::none();
-        if (wanted.ptr() == Py_True) {
-            own = make(shape, data);
-        } else if (wanted.ptr() != Py_False) {
-            if (!arrays_.read_dense(wanted, shape, data)) return false;
-            own = nb::borrow(wanted);
-        }
-        PyTuple_SET_ITEM(found_.ptr(), i, own.release().ptr());
-        return true;
-    }
+    bool take(Py_ssize_t i, const Shape& shape, T*& data);
 
     const nb::object& found() const { return found_; }
 
   private:
+    template <class Is>
+    static bool any(nb::handle wanted, const Is& is) {
+        PyObject** const first = PySequence_Fast_ITEMS(wanted.ptr());
+        return std::any_of(first, first + PyTuple_GET_SIZE(wanted.ptr()), is);
+    }
+
     Arrays& arrays_;
     nb::handle wanted_;
     nb::object found_;
 };
+
+template <class T>
+bool Gradients::take(Py_ssize_t i, const Shape& shape, T*& data) {
+    const nb::handle wanted(PyTuple_GET_ITEM(wanted_.ptr(), i));
+    data = nullptr;
+    nb::object own = nb::none();
+    if (wanted.ptr() == Py_True) {
+        own = make(shape, data);
+    } else if (wanted.ptr() != Py_False) {
+        if (!arrays_.read_dense(wanted, shape, data)) return false;
+        own = nb::borrow(wanted);
+    }
+    PyTuple_SET_ITEM(found_.ptr(), i, own.release().ptr());
+    return true;
+}
 
 template <class T>
 bool take_gradients(Gradients& gradients, const LayerSizes& sizes, Layout layout, CellGradients<T>* d_cells,
@@ -113,8 +132,8 @@ bool take_gradients(Gradients& gradients, const LayerSizes& sizes, Layout layout
 template <class T>
 nb::object backward(const LayerSizes& sizes, const BackwardArguments& a) {
     if (!has_entries(a.gradients, sizes, 3)) return nb::none();
-    const Source source = source_of(a.inputs.input, Gradients::are_made(a.gradients));
-    if (a.models.count > 1 && source != Source::addresses) return nb::none();
+    const Source source = source_of(a.inputs.input, Gradients::are_given(a.gradients));
+    if (!is_possible(source, Gradients::are_made(a.gradients), a.models)) return nb::none();
     Arrays arrays(source);
     Batches batches;
     Cell<T> cells[kMostCells];

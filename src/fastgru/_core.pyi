@@ -21,7 +21,8 @@ class LayerSizes:
     """Sizes and element type of a layer.
 
     Its calls take arrays of one kind: torch tensors of the classes given to `load_tensors`, objects with Python's
-    buffer protocol (such as NumPy arrays), or `ArrayAt`. What is written to is dense, and overlaps nothing else.
+    buffer protocol (such as NumPy arrays), or `ArrayAt`. What is written to is dense, and overlaps nothing else. Who
+    gives memory for results has looked at tensors as `fastgru.call.memory` does, and lets no other thread know them.
     """
 
     def __init__(
@@ -82,7 +83,8 @@ class LayerSizes:
     ) -> tuple[Any, ...] | None:
         """Gradients of input, h_0, reset_state (one for every row) and parameters; None for those not wanted.
 
-        `gradients` has an entry for each: an array to write to, True for a tensor that is made, or False. None and
+        `gradients` has an entry for each: an array to write to, True for a tensor that is made (then there are no
+        arrays among them), or False. None and
         ValueError as of `forward`.
         """
 

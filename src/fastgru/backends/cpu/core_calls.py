@@ -51,13 +51,11 @@ def array_at(tensor: Tensor) -> _core.ArrayAt:
     return _core.ArrayAt(tensor, tensor.data_ptr(), _NAMES[tensor.dtype], tensor.shape, tensor.stride())
 
 
-def _for_core(tensor: Tensor | None) -> _Array:
-    """The tensor, or its address where torch has no functions that the core could read it with."""
-    return tensor if tensor is None or READS_TENSORS else array_at(tensor)
-
-
-def _all_for_core(tensors: Sequence[Tensor | None]) -> tuple[_Array, ...]:
-    return tuple([_for_core(tensor) for tensor in tensors])
+def _for_core(tensors: Sequence[Tensor | None]) -> tuple[_Array, ...]:
+    """The tensors, or their addresses where torch has no functions that the core could read them with."""
+    if READS_TENSORS:
+        return tuple(tensors)
+    return tuple([None if tensor is None else array_at(tensor) for tensor in tensors])
 
 
 def buffer_to_save(sizes: _core.LayerSizes, dtype: torch.dtype, slots: int, total: int, recompute: bool) -> Tensor:
@@ -107,8 +105,8 @@ def _arranged(request: Request, call: Call) -> Call:
 
 def _inputs(request: Request, call: Call) -> tuple[Any, ...]:
     """What the forward and the backward pass read alike, of an arranged call, as the core takes it."""
-    x, h_0, *sequences = _all_for_core((call.x, call.h_0, *call.sequences))
-    return x, h_0, _all_for_core(call.weights), *sequences, request.batch_first
+    x, h_0, *sequences = _for_core((call.x, call.h_0, *call.sequences))
+    return x, h_0, _for_core(call.weights), *sequences, request.batch_first
 
 
 def _shape_of(state: Tensor, states: tuple[int, int, int]) -> tuple[int, ...]:
@@ -247,7 +245,7 @@ def forward_into(request: Request, call: Call, saved: Tensor | None) -> tuple[Te
     # new_empty with plain integers is the quickest way to a tensor, and knows no default device.
     output = x.new_empty(*own.x.shape[:-1], spec.num_directions * spec.hidden_size)
     h_n = x.new_empty(spec.num_layers * spec.num_directions, request.batch, spec.hidden_size)
-    results = _all_for_core((output, h_n, saved))
+    results = _for_core((output, h_n, saved))
     arguments = *_inputs(request, own), None, request.recompute, torch.get_num_threads(), results
     if sizes_for(spec, request.dtype).forward(*arguments) is None:
         raise errors.changed_during_call()
@@ -266,8 +264,8 @@ def backward(
     """The gradients of x, h_0, the state that resets put in and the weights, in that order; None where not wanted."""
     own = _arranged(request, call)
     gradients = _memory_for_gradients(request, own, wanted)
-    left = _all_for_core(_arranged_results(request, own, output, saved, outer))
-    to = tuple([False if gradient is None else _for_core(gradient) for gradient in gradients])
+    left = _for_core(_arranged_results(request, own, output, saved, outer))
+    to = tuple([False if gradient is None else gradient for gradient in _for_core(gradients)])
     arguments = *_inputs(request, own), *left[:2], request.recompute, *left[2:], to, torch.get_num_threads()
     if sizes_for(request.spec, request.dtype).backward(*arguments) is None:
         raise errors.changed_during_call()
