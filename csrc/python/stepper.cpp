@@ -1,6 +1,10 @@
 // Streams that go step by step, with parameters that were packed before.
-#include <optional>
+#include <string.h>
 
+#include <optional>
+#include <vector>
+
+#include "host/run_calls.h"
 #include "python/packed_parameters.h"
 
 namespace fastgru::python {
@@ -35,76 +39,88 @@ class Shown {
     const void* first_;
 };
 
+// The input of a step, or a copy of it where the step would write over it: threads read it while others write.
+template <class T>
+class StepInput {
+  public:
+    explicit StepInput(ptrdiff_t values) : copy_(size_t(values)) {}
+
+    const T* at(const T* x, const Forward<T>& call) {
+        const ptrdiff_t states = call.batch.rows * call.spec.hidden_size;
+        const auto overlaps = [&](const T* written, ptrdiff_t count) {
+            return x < written + count && written < x + copy_.size();
+        };
+        if (!overlaps(call.output.data, states) && !overlaps(call.h_n, call.spec.num_layers * states)) return x;
+        memcpy(copy_.data(), x, copy_.size() * sizeof(T));
+        return copy_.data();
+    }
+
+  private:
+    std::vector<T> copy_;
+};
+
 // One step after another with everything at hand: packed parameters, scratch memory, a state that is advanced in
 // place.
 template <class T>
 class Stepping {
   public:
     Stepping(const Packed& packed, nb::object state, nb::object output, int threads)
-        : spec_(packed.sizes().spec),
-          table_(&packed.table()),
+        : packed_(packed),
           rows_(nb::cast<ptrdiff_t>(output.attr("shape")[0])),
           state_(std::move(state), Tag<T>()),
           output_(std::move(output), Tag<T>()),
           threads_(threads),
-          input_(size_t(rows_ * spec_.input_size)),
-          workspace_(borrow(most_workspace_bytes(*table_, call_with(packed)))) {}
+          input_(rows_ * spec().input_size),
+          workspace_(borrow(most_workspace_bytes(packed.table(), call()))) {}
 
-    nb::object step(const Packed& packed, nb::handle input) {
-        Arrays arrays(Source::tensors);
-        Forward<T> call = call_with(packed);
-        const T* x;
-        if (!arrays.read_dense(input, {rows_, spec_.input_size}, x)) return nb::none();
-        call.h_n = state_.template data<T>({spec_.num_layers, rows_, spec_.hidden_size}, arrays);
-        call.output.data = output_.template data<T>({rows_, spec_.hidden_size}, arrays);
-        if (call.h_n == nullptr || call.output.data == nullptr) return nb::none();
-        call.h_0 = call.h_n;
-        call.input = {
-            .data = input_at(x, call),
-            .row_stride = spec_.input_size,
-            .step_stride = 0,
-            .is_flat = false,
-        };
-        run_step(call);
-        return output_.tensor();
-    }
+    nb::object step(nb::handle input);
 
   private:
-    Forward<T> call_with(const Packed& packed) const {
-        Forward<T> call{};
-        call.spec = spec_;
-        call.batch = {.steps = 1, .rows = rows_};
-        call.output = {.data = nullptr, .row_stride = spec_.hidden_size, .step_stride = 0, .is_flat = false};
-        call.packed = packed.values();
-        call.threads = threads_;
-        return call;
-    }
+    const Spec& spec() const { return packed_.sizes().spec; }
+    Forward<T> call() const;
 
-    // The input, or a copy of it where the step would write over it: threads read it while others write.
-    const T* input_at(const T* x, const Forward<T>& call) {
-        const ptrdiff_t values = rows_ * spec_.input_size, states = rows_ * spec_.hidden_size;
-        const auto overlaps = [&](const T* written, ptrdiff_t count) {
-            return x < written + count && written < x + values;
-        };
-        if (!overlaps(call.output.data, states) && !overlaps(call.h_n, spec_.num_layers * states)) return x;
-        memcpy(input_.data(), x, size_t(values) * sizeof(T));
-        return input_.data();
-    }
-
-    void run_step(const Forward<T>& call) {
-        std::optional<nb::gil_scoped_release> released;
-        if (!keeps_gil(call)) released.emplace();
-        run_call(*table_, call, workspace_.data());
-    }
-
-    Spec spec_;
-    const KernelTable* table_;
+    const Packed& packed_;
     ptrdiff_t rows_;
     Shown state_, output_;
     int threads_;
-    std::vector<T> input_;
+    StepInput<T> input_;
     Block workspace_;
 };
+
+// All that is the same at every step.
+template <class T>
+Forward<T> Stepping<T>::call() const {
+    Forward<T> call{};
+    call.spec = spec();
+    call.batch = {.steps = 1, .rows = rows_};
+    call.output = {.data = nullptr, .row_stride = spec().hidden_size, .step_stride = 0, .is_flat = false};
+    call.packed = packed_.values();
+    call.threads = threads_;
+    return call;
+}
+
+template <class T>
+nb::object Stepping<T>::step(nb::handle input) {
+    Arrays arrays(Source::tensors);
+    Forward<T> call = this->call();
+    const T* x;
+    if (!arrays.read_dense(input, {rows_, spec().input_size}, x)) return nb::none();
+    call.h_n = state_.template data<T>({spec().num_layers, rows_, spec().hidden_size}, arrays);
+    call.output.data = output_.template data<T>({rows_, spec().hidden_size}, arrays);
+    if (call.h_n == nullptr || call.output.data == nullptr) return nb::none();
+    call.h_0 = call.h_n;
+    call.input = {
+        .data = input_.at(x, call),
+        .row_stride = spec().input_size,
+        .step_stride = 0,
+        .is_flat = false,
+    };
+    std::optional<nb::gil_scoped_release> released;
+    if (!keeps_gil(call)) released.emplace();
+    run_call(packed_.table(), call, workspace_.data());
+    released.reset();
+    return output_.tensor();
+}
 
 // Of either type.
 class Stepper {
@@ -121,9 +137,7 @@ class Stepper {
             float_.emplace(values_, std::move(state), std::move(output), threads);
     }
 
-    nb::object step(nb::handle input) {
-        return float_ ? float_->step(values_, input) : double_->step(values_, input);
-    }
+    nb::object step(nb::handle input) { return float_ ? float_->step(input) : double_->step(input); }
 
   private:
     nb::object packed_;  // kept alive

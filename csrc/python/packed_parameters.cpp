@@ -1,0 +1,88 @@
+#include "python/packed_parameters.h"
+
+#include <string.h>
+
+#include <utility>
+
+#include "python/read_arguments.h"
+
+namespace fastgru::python {
+
+namespace {
+
+template <class T>
+PackedWeights packed(const LayerSizes& sizes, nb::handle dense) {
+    Arrays arrays(Source::tensors);
+    Cell<T> cells[kMostCells];
+    if (!read_parameters(arrays, sizes, dense, cells))
+        throw nb::value_error("parameters are packed from dense tensors on the CPU, of the sizes of the layer");
+    const KernelTable& table = active_table();
+    const nb::gil_scoped_release released;
+    PackedWeights weights(table, sizes.spec, cells);
+    if (weights.memory.data() == nullptr) throw OutOfMemory{packed_bytes<T>(table, sizes.spec)};
+    return weights;
+}
+
+}  // namespace
+
+Watch::Watch(nb::handle tensor, Type type) : tensor_(nb::borrow(tensor)), type_(type), version_(version()) {
+    if (version_ >= 0) return;
+    size_t bytes;
+    const char* now = static_cast<const char*>(values(bytes));
+    if (now == nullptr) throw nb::value_error("a parameter made in inference mode is packed from dense memory");
+    values_.assign(now, now + bytes);
+}
+
+bool Watch::is_current() const {
+    if (version_ >= 0) return version() == version_;
+    size_t bytes;
+    const void* now = values(bytes);
+    return now != nullptr && bytes == values_.size() && memcmp(now, values_.data(), bytes) == 0;
+}
+
+long Watch::version() const {
+    static PyObject* const name = PyUnicode_InternFromString("_version");
+    const nb::object value = nb::steal(PyObject_GetAttr(tensor_.ptr(), name));
+    if (value.is_valid()) return PyLong_AsLong(value.ptr());
+    if (!PyErr_ExceptionMatches(PyExc_RuntimeError)) throw nb::python_error();
+    PyErr_Clear();
+    return -1;
+}
+
+const void* Watch::values(size_t& bytes) const {
+    return with_type(type_, [&]<class T>(Tag<T>) -> const void* {
+        ArrayView view;
+        nb::object storage;
+        if (!torch_tensors.read(tensor_, kElementType<T>, view, storage) || !view.is_dense()) return nullptr;
+        bytes = sizeof(T);
+        for (int i = 0; i < view.dims; ++i) bytes *= size_t(view.shape[i]);
+        return view.data;
+    });
+}
+
+Packed::Packed(const LayerSizes& sizes, nb::tuple parameters, nb::tuple watches, nb::tuple dense)
+    : sizes_(sizes),
+      weights_(with_type(sizes.type, [&]<class T>(Tag<T>) { return packed<T>(sizes, dense); })),
+      parameters_(std::move(parameters)) {
+    for (nb::handle watch : watches) watches_.emplace_back(watch, sizes.type);
+}
+
+bool Packed::is_current() const {
+    for (const Watch& watch : watches_)
+        if (!watch.is_current()) return false;
+    return true;
+}
+
+bool Packed::holds(nb::handle parameters) const {
+    if (weights_.table != &active_table() ||
+        PyDict_GET_SIZE(parameters.ptr()) < PyTuple_GET_SIZE(parameters_.ptr()))
+        return false;  // more there may be: a learned h_0 stands behind the weights
+    PyObject *key, *value;
+    Py_ssize_t at = 0;
+    const Py_ssize_t count = PyTuple_GET_SIZE(parameters_.ptr());
+    for (Py_ssize_t i = 0; i < count && PyDict_Next(parameters.ptr(), &at, &key, &value); ++i)
+        if (value != PyTuple_GET_ITEM(parameters_.ptr(), i)) return false;
+    return true;
+}
+
+}  // namespace fastgru::python
