@@ -18,7 +18,7 @@ X = torch.randn(5, 2, 3)
 def test_the_core_serves_plain_calls():
     told = fastgru.explain(fastgru.GRU(3, 4), X)
     assert told.chosen == "cpu"
-    assert told.reasons == {"onnx": "no ONNX export is under way", "cpu": None, "aten": None, "reference": None}
+    assert told.reasons == {"onnx": "there is no ONNX export", "cpu": None, "aten": None, "reference": None}
     assert told.threads == torch.get_num_threads()
     text = str(told)
     assert "cpu: runs" in text

@@ -181,7 +181,7 @@ def test_float64_is_written_though_onnx_runtime_has_no_such_kernel(tmp_path):
 def test_when_no_node_can_stand_for_a_call(monkeypatch):
     layer, refuse = fastgru.GRU(FEATURES, HIDDEN), fastgru.dispatch.find("onnx").refuse
     request = build.request_of(Call(layer.spec, torch.ones(4, 2, FEATURES), None, layer.parameters_in_order()))
-    assert refuse(request) == "no ONNX export is under way"
+    assert refuse(request) == "there is no ONNX export"
     request = request._replace(follower=Follower.ONNX_EXPORT)
     assert refuse(request) is None
     assert refuse(request._replace(dtype=torch.bfloat16)).endswith("float64, the input is torch.bfloat16")

@@ -1,4 +1,4 @@
-// What the forward and the backward pass of one layer have in common.
+// Common code of the forward and the backward pass of one layer.
 #pragma once
 
 #include <string.h>
@@ -10,8 +10,8 @@
 
 namespace fastgru {
 
-// How many sequences are alive at each step, and their places from the longest to the shortest, in the caller's
-// order among equals. Of lengths 2, 3, 2 these are 3, 3, 1 and 1, 0, 2.
+// How many sequences are alive at each step, and their positions from the longest to the shortest, in the caller's
+// order if equal. Of lengths 2, 3, 2 these are 3, 3, 1 and 1, 0, 2.
 inline void order_by_length(const Batch& batch, ptrdiff_t steps, ptrdiff_t* alive, ptrdiff_t* places) {
     for (ptrdiff_t t = 0; t <= steps; ++t) alive[t] = 0;
     for (ptrdiff_t b = 0; b < batch.rows; ++b) ++alive[batch.lengths[b]];

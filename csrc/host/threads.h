@@ -10,15 +10,15 @@
 
 namespace fastgru {
 
-// True in a child process forked after this library was loaded. GNU's OpenMP waits there for the parent's pool
-// of threads, for ever; so such a child works on the calling thread alone.
+// True in a child process that was forked after this library was loaded. GNU's OpenMP would wait there forever for
+// the parent's pool of threads, so such a child uses only the calling thread.
 bool is_forked();
 
-// To be called where several threads have just worked together.
+// Called after several threads have worked together.
 void note_team();
 
-// How many threads a call should ask for, judged by the calls before it. Made at the beginning of a call and
-// destroyed at its end.
+// Decides how many threads a call should request, based on the calls before it. Created at the beginning of a call
+// and destroyed at its end.
 class Team {
   public:
     // `microseconds` is about what one thread would take.
@@ -28,8 +28,8 @@ class Team {
     Team& operator=(const Team&) = delete;
 
     int threads() const { return threads_; }
-    // Whether a call ended so recently that threads, if there were any, still spin and take work at once. Threads
-    // that sleep take 45 to 85 us to wake, more than many a call lasts.
+    // Whether a call ended so recently that its threads still spin and start work immediately. Sleeping threads
+    // take 45 to 85 us to wake up, longer than many calls take.
     bool is_awake() const { return is_awake_; }
 
   private:
@@ -60,13 +60,13 @@ void on_threads(int wanted, const Work& work) {
     note_team();
 }
 
-// The share of thread `index` out of `count` in [0, total): contiguous and in order.
+// The part of thread `index` out of `count` of [0, total): contiguous and in order.
 struct Share {
     long begin, end;
     Share(long total, int index, int count) : begin(total * index / count), end(total * (index + 1) / count) {}
 };
 
-// A counter that threads draw work items from.
+// A counter from which threads take work items.
 struct WorkQueue {
     alignas(64) long next = 0;
     long take() { return __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED); }

@@ -1,4 +1,4 @@
-// Scratch memory: an arena that a call is laid out in, and a pool of blocks that calls borrow.
+// Scratch memory: an arena for the arrays of a call, and a pool of blocks for calls.
 #pragma once
 
 #include <stddef.h>
@@ -6,12 +6,12 @@
 
 namespace fastgru {
 
-// Of every piece of scratch memory; the widest vectors have as many bytes.
+// Alignment of every piece of scratch memory, the size of the widest vectors in bytes.
 constexpr size_t kAlignment = 64;
 constexpr size_t aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
-// Hands out aligned pieces of one block. On a null base it only counts, so the same layout code first says how
-// much it needs and then takes it.
+// Hands out aligned pieces of one block. With a null base it only counts, so that the same code first computes the
+// size and then takes the pieces.
 class Arena {
   public:
     explicit Arena(void* base) : base_(static_cast<char*>(base)) {}
@@ -29,7 +29,7 @@ class Arena {
     size_t used_ = 0;
 };
 
-// A block of memory from the pool; null data when the system has none. Goes back to the pool when destroyed.
+// A block of memory from the pool; null data if there is no memory. The destructor returns it to the pool.
 class Block {
   public:
     explicit Block(size_t bytes);
@@ -46,13 +46,13 @@ class Block {
     size_t bytes_;
 };
 
-// Bytes that wait in the pool for the next call.
+// Bytes in the pool that are not in use.
 size_t pooled_bytes();
-// Around a fork: a child inherits the pool as it is, and its lock must not be another thread's, who is not there to
-// open it.
+// Called around a fork: a child inherits the pool, whose lock must not be held by another thread, which does not
+// exist in the child.
 void lock_pool();
 void unlock_pool();
-// From now on every block is handed out full of NaN: tests show that no kernel reads what it has not written.
+// From now on every block is filled with NaN: tests use it to check that no kernel reads uninitialized memory.
 void set_poison(bool is_on);
 
 }  // namespace fastgru

@@ -1,7 +1,7 @@
 // The whole C++ API: a stacked, bidirectional GRU on raw memory, forward and backward.
 //
-// Nothing here allocates, throws, prints or aborts, and nothing knows of Python or torch. The caller has checked
-// every size. Shapes stand in brackets: T steps, B batch rows, N = sum of the batch sizes over all steps, I inputs,
+// Nothing here allocates, throws, prints or aborts, or depends on Python or torch. The caller must have checked
+// all sizes. Shapes are in brackets: T steps, B batch rows, N = sum of the batch sizes over all steps, I inputs,
 // H hidden units, L layers, D directions. All memory is row-major; output buffers may not overlap inputs.
 #pragma once
 
@@ -20,11 +20,11 @@ struct Spec {
     ptrdiff_t width(ptrdiff_t layer) const { return layer == 0 ? input_size : num_directions * hidden_size; }
 };
 
-// A batch of sequences, all of T steps unless one of the two arrays says how they end. With batch_sizes the rows
-// are packed as torch's PackedSequence has them; with lengths they stand in padded memory, in any order.
+// A batch of sequences, all with T steps unless one of the two arrays gives their ends. With batch_sizes the rows
+// are packed like torch's PackedSequence; with lengths they are in padded memory, in any order.
 struct Batch {
     ptrdiff_t steps, rows;                 // T, B
-    const int64_t* batch_sizes = nullptr;  // [T], never growing
+    const int64_t* batch_sizes = nullptr;  // [T], not increasing
     const int64_t* lengths = nullptr;      // [B], 0 .. T
 
     bool is_ragged() const { return batch_sizes != nullptr || lengths != nullptr; }
@@ -37,7 +37,7 @@ struct Batch {
     }
     // Vectors in memory.
     ptrdiff_t slots() const { return batch_sizes == nullptr ? steps * rows : total(); }
-    // Steps at which there is something to do; at least 1, for kernels know no empty sequence.
+    // Steps with work to do; at least 1, because kernels do not support empty sequences.
     ptrdiff_t longest() const {
         ptrdiff_t most = lengths == nullptr ? steps : 1;
         for (ptrdiff_t b = 0; lengths != nullptr && b < rows; ++b) most = lengths[b] > most ? lengths[b] : most;
@@ -45,17 +45,17 @@ struct Batch {
     }
 };
 
-// How threads divide a layer. All partitions lead to the same bits.
+// How threads divide a layer. All partitions give the same bits.
 enum class Partition {
-    best,     // the quickest by the estimate of host/plan.cpp
+    best,     // the fastest by the estimate of host/plan.cpp
     alone,    // one thread does everything
-    rows,     // each takes batch rows through the whole sequence, without ever waiting
-    columns,  // each takes hidden units of every row, and they wait for each other after every step
-    ahead,    // the first goes through the steps, the others project the inputs of later ones; not backward
+    rows,     // each computes batch rows for all steps, without synchronization
+    columns,  // each computes hidden units of every row, with a barrier after every step
+    ahead,    // the first computes the steps, the others project inputs of later ones; not backward
 };
 
-// Parameters of one layer and direction, as they are stored, rows r, z, n; in a call they stand as torch orders
-// them, layer by layer, in each the directions. Nothing has a default here: calls make large arrays of them.
+// Parameters of one layer and direction, with rows r, z, n. A call has them in torch's order: for each layer, for
+// each direction. There are no defaults here, because calls make large arrays of cells.
 template <class S>
 struct Cell {
     const S* weight_ih;  // [3H][width]
@@ -65,14 +65,14 @@ struct Cell {
 };
 
 template <class T>
-struct CellGradients {  // same shapes; each may be null: not wanted
+struct CellGradients {  // same shapes; each may be null: not needed
     T *weight_ih, *weight_hh, *bias_ih, *bias_hh;
 
     bool any() const { return weight_ih || weight_hh || bias_ih || bias_hh; }
 };
 
-// Vectors of type T, parameters stored as S. Where vectors have 16 bits too, they are widened first and results
-// rounded last, and outputs lie without gaps.
+// Vectors of type T, parameters stored as S. Vectors of 16 bits are widened first and results rounded last, and
+// outputs are contiguous.
 template <class T, class S = T>
 struct Forward {
     using Value = T;
@@ -80,16 +80,16 @@ struct Forward {
 
     Spec spec;
     Batch batch;
-    Sequence<const T> input;       // [T][B][I] with any strides between vectors, or [N][I]
-    const T* h_0 = nullptr;        // [L D][B][H], null: zeros
-    Resets<T> resets = {};         // its state is [L D][B][H]; or [L D][H] with stride 0; or null: zeros
-    const Cell<S>* cells;          // [L D]
-    Sequence<T> output;            // [T][B][D H], zeros past the ends; or [N][D H]
-    T* h_n;                        // [L D][B][H]
-    Sum<T>* saved = nullptr;       // [saved_values<T>(...)]: for the backward pass; null: none follows
-    bool recomputes = false;       // the backward pass will compute the gates again
-    int threads = 1;               // at most this many
-    bool is_awake = false;         // threads take work at once (host/threads.h); results are the same either way
+    Sequence<const T> input;  // [T][B][I] with any strides between vectors, or [N][I]
+    const T* h_0 = nullptr;   // [L D][B][H], null: zeros
+    Resets<T> resets = {};    // its state is [L D][B][H]; or [L D][H] with stride 0; or null: zeros
+    const Cell<S>* cells;     // [L D]
+    Sequence<T> output;       // [T][B][D H], zeros past the ends; or [N][D H]
+    T* h_n;                   // [L D][B][H]
+    Sum<T>* saved = nullptr;  // [saved_values<T>(...)]: for the backward pass; null: none follows
+    bool recomputes = false;  // the backward pass will recompute the gates
+    int threads = 1;          // at most this many
+    bool is_awake = false;    // threads start work immediately (host/threads.h); results are the same in both cases
     const void* packed = nullptr;  // from `pack` with the same table; null: the call packs `cells` for itself
     Partition partition = Partition::best;  // another where it is possible, for tests and measurements
 };
@@ -105,7 +105,7 @@ struct Backward {
     const T* h_0 = nullptr;
     Resets<T> resets = {};
     const Cell<T>* cells;
-    Sequence<const T> output;         // unchanged since the forward pass; of 16 bits, not looked at: `saved` has it
+    Sequence<const T> output;         // unchanged since the forward pass; not read for 16 bits, `saved` has it
     const Sum<T>* saved;              // read only: the backward pass may run again
     bool recomputes = false;          // as in the forward pass
     Sequence<const T> d_output = {};  // [T][B][D H]; null data: zero
@@ -119,8 +119,9 @@ struct Backward {
     Partition partition = Partition::best;
 };
 
-// Values that a training forward leaves for the backward pass: four per step, row and hidden unit (none where they
-// will be recomputed), and the outputs of all layers but the last; of that too where it is rounded for the caller.
+// Number of values that a forward pass saves for the backward pass: four per step, row and hidden unit (none if
+// they will be recomputed), and the outputs of all layers but the last, or of all if the caller's output is
+// rounded.
 template <class T>
 size_t saved_values(const Spec& spec, ptrdiff_t slots, ptrdiff_t total, bool recomputes);
 template <class T>
@@ -128,14 +129,14 @@ size_t saved_values(const Spec& spec, const Batch& batch, bool recomputes) {
     return saved_values<T>(spec, batch.slots(), batch.total(), recomputes);
 }
 
-// Parameters as the forward kernels of one level want them, laid out once for many calls. Calls that are given none
-// lay them out anew each time: whether parameters have changed since can't be seen from here.
+// Parameters packed once for many calls, for the forward kernels of one level. Calls without packed parameters pack
+// them each time, because they cannot know whether parameters have changed.
 template <class S>
 size_t packed_bytes(const KernelTable& table, const Spec& spec);
 template <class S>
 void pack(const KernelTable& table, const Spec& spec, const Cell<S>* cells, void* packed);
 
-// Bytes of scratch memory, aligned to 64, that a call needs; contents do not matter.
+// Bytes of scratch memory, aligned to 64, that a call needs; it need not be initialized.
 template <class T, class S>
 size_t workspace_bytes(const KernelTable& table, const Forward<T, S>& call);
 template <class T>
@@ -154,8 +155,8 @@ void run(const KernelTable& table, const Forward<S>& call, void* workspace);
 template <Half S>
 void run(const KernelTable& table, const Backward<S>& call, void* workspace);
 
-// A tangent through one direction of one layer, and a gradient with its tangent back again (kernel_table.h).
-// Weights are [3H][H], as the user has them; rows are shared among threads, and results do not depend on these.
+// A forward pass of a tangent through one direction of one layer, and a backward pass of a gradient and its tangent
+// (kernel_table.h). Weights are [3H][H], not packed. Threads share rows, and results do not depend on their number.
 template <class T>
 size_t workspace_bytes(const KernelTable& table, const TangentSteps<T>& call);
 template <class T>
@@ -172,7 +173,7 @@ struct Level {
 };
 int levels(const Level** first);
 const KernelTable& active_table();
-// False, and nothing changed, when the level is unknown or not available here.
+// Returns false and changes nothing if the level is unknown or not available here.
 bool set_active_level(const char* name);
 
 }  // namespace fastgru

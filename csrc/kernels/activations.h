@@ -6,11 +6,11 @@
 //
 // expm1(f) on |f| <= ln(2)/2 is f + f^2 Q(f), Q fitted in the Chebyshev sense; relative error of the polynomial
 // 2.3e-8 in float32 (degree 6) and 3.7e-17 in float64 (degree 11). docs/numerics.md states the error of the whole
-// functions and tests/test_core.py repeats it. NaN goes through: `smaller` and `larger` return their second
-// operand where the two do not compare.
+// functions and tests/test_core.py repeats it. NaN is propagated: `smaller` and `larger` return their second
+// operand if one of the two is NaN.
 //
-// A recurrence waits for these functions at every step, so they are short in a row as well as few: the polynomial
-// is summed in pairs (Estrin) instead of term after term, and signs and factors of two go into constants.
+// A recurrence waits for these functions at every step, so their latency matters as well as their number of
+// instructions: the polynomial is summed in pairs (Estrin), and signs and factors of two are folded into constants.
 #pragma once
 
 #include "kernels/simd.h"

@@ -1,8 +1,8 @@
 // Register tiles: small products that keep all their accumulators in registers.
 //
-// The rule of the house: every output element is summed over k = 0 .. K-1 in one accumulator, in that
-// order. Rows, panels and threads decide who computes an element, never how; so a result has the same bits
-// whatever tile it fell into (kernels are free to differ in rows and panels per tile, not in this).
+// The rule for the same bits: every output element is summed over k = 0 .. K-1 in one accumulator, in that
+// order. Rows, panels and threads decide who computes an element, but not how. So a result has the same bits in
+// any tile (kernels may differ in rows and panels per tile, but not in this).
 //
 // Right-hand sides are packed in panels of W vectors: [panel][k][W][lane].
 #pragma once

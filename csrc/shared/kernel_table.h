@@ -1,10 +1,10 @@
-// What one instruction-set level offers: a table of kernels per element type, and the arguments they take.
+// The kernels of one instruction-set level: a table for each element type, and their arguments.
 //
-// Everything here is plain data, so that it may be shared by code compiled for different levels. Shapes stand
-// in brackets. L is the number of lanes of a vector, Hb = ceil(H / L) the number of hidden blocks, Hp = Hb * L.
+// Everything here is plain data, so that code compiled for different levels can share it. Shapes are in
+// brackets. L is the number of lanes of a vector, Hb = ceil(H / L) the number of hidden blocks, Hp = Hb * L.
 //
-// Gates stand in three orders: r, z, n in parameters, as torch has them, and in panels made of them; r, z, n, c_n
-// in what is saved; n, r, z, r * n in the gradients of the sums (BackwardSteps).
+// Gates have three orders: r, z, n in parameters, as in torch, and in their panels; r, z, n, c_n in saved values;
+// n, r, z, r * n in the gradients of the sums (BackwardSteps).
 #pragma once
 
 #include <stddef.h>
@@ -16,9 +16,9 @@
 
 namespace fastgru {
 
-// The rows of a batch of sequences, step by step. Rows are numbered through: step t holds the flat rows
-// first_row[t] .. first_row[t + 1] - 1, for batch rows 0, 1, ...; the count never grows from step to step, so the
-// longest sequence is batch row 0. The caller may have the sequences in another order.
+// The rows of a batch of sequences, step by step. Flat rows are numbered over all steps: step t has the flat rows
+// first_row[t] .. first_row[t + 1] - 1, for batch rows 0, 1, ...; their number does not increase from step to step,
+// so the longest sequence is batch row 0. The caller may have the sequences in another order.
 struct Steps {
     ptrdiff_t count;             // T
     ptrdiff_t batch;             // B
@@ -60,8 +60,8 @@ FASTGRU_INLINE Sequence<T> flat_sequence(T* data, ptrdiff_t width) {
     return {.data = data, .row_stride = width, .step_stride = 0, .is_flat = true};
 }
 
-// Where sequences start anew: before a marked step, the state is put back to what is given here. The other
-// direction comes to that border from behind, and starts anew after the step.
+// Resets inside sequences: before a marked step, the state is set to the one given here. The other direction runs
+// backwards and is reset after the step.
 template <class T>
 struct Resets {
     const unsigned char* marks;  // [T][B] in the caller's order; null: none
@@ -173,7 +173,7 @@ struct TangentBackSteps {
     T* d_g_start;                    // [B][H]
 };
 
-// Whether batch row b starts anew at time t. Run is ForwardSteps or BackwardSteps.
+// Whether batch row b is reset at time t. Run is ForwardSteps or BackwardSteps.
 template <class Run>
 FASTGRU_INLINE bool is_reset(const Run& run, ptrdiff_t t, ptrdiff_t b) {
     if (run.resets.marks == nullptr) return false;
@@ -234,7 +234,7 @@ struct Kernels : ForwardKernels<T> {
     // Elementwise, for the tests of their error bounds.
     void (*sigmoid)(const T* x, T* y, ptrdiff_t n);
     void (*tanh)(const T* x, T* y, ptrdiff_t n);
-    // The processor's own limits (kernels/machine_limits.h).
+    // The limits of the processor (kernels/machine_limits.h).
     double (*fma_chains)(T one, ptrdiff_t rounds);
     double (*read_all)(const T* values, ptrdiff_t n, ptrdiff_t repeats);
 };

@@ -1,4 +1,4 @@
-"""Telling which backend serves a call, and why."""
+"""`explain`: which backend a call uses, and why."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from fastgru.nn.gru import GRU
 
 @dataclass(frozen=True)
 class Explanation:
-    """How one call is served; printing it tells in words.
+    """The backend of a call and the reasons, which can be printed.
 
     Attributes:
-        chosen: name of the backend that runs.
-        reasons: for each backend in order of preference, why it refuses; None when it does not.
-        level: instruction-set level of our kernels.
-        threads: how many threads torch allows.
+        chosen: the name of the backend that is used.
+        reasons: for each backend in order of preference, the reason why it refuses, or None if it does not.
+        level: the instruction-set level of our kernels.
+        threads: the number of threads that torch allows.
     """
 
     chosen: str
@@ -41,16 +41,19 @@ class Explanation:
 
 
 def explain(layer: GRU | GRUCell, input: Tensor | PackedSequence, hx: Tensor | None = None) -> Explanation:
-    """Which backend `layer(input, hx)` would run on now, and why not the others.
+    """Shows which backend `layer(input, hx)` would use now, and why not the others.
 
     Args:
         layer: a `fastgru.GRU` or `fastgru.GRUCell`.
-        input: as in the call.
-        hx: as in the call.
+        input: the input of the call.
+        hx: the state of the call.
+
+    Returns:
+        The explanation; print it.
 
     Raises:
-        TypeError: `layer` is of another class.
-        BackendError: a backend was asked for by name and refuses.
+        TypeError: if `layer` is of another class.
+        BackendError: if a backend was requested by name and cannot run the call.
 
     Example:
         >>> import torch, fastgru
@@ -80,7 +83,7 @@ class _Recorded(Exception):  # noqa: N818  (not an error: it carries a request o
 
 
 class _Recorder:
-    """A backend that computes nothing and tells what it was asked."""
+    """A backend that computes nothing and raises with the request."""
 
     name = "recorder"
 
@@ -92,7 +95,7 @@ class _Recorder:
 
 
 def _request(layer: GRU | GRUCell, input: Tensor | PackedSequence, hx: Tensor | None) -> Request:
-    """What the layer asks the backends in this very call, after all its checks."""
+    """The request of this call, after all checks."""
     with dispatch.serve_by(_Recorder()):
         try:
             layer(input, hx)

@@ -1,4 +1,4 @@
-"""Changes to modules of others, made when such a module has been imported, and never by importing it."""
+"""Changes to modules of other packages, applied when they are imported, without importing them."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from typing import Any
 
 
 class Change(MetaPathFinder):
-    """A change to a module that takes long to import, and that most programs never need.
+    """A change to a module that is slow to import and rarely needed.
 
-    If it is not there yet, the change waits on `sys.meta_path` and is made when the module has been imported.
+    If the module is not imported yet, the change waits on `sys.meta_path` and is applied after the import.
     """
 
     def __init__(self, module: str) -> None:
         self.module = module
 
     def make(self, module: Any) -> None:
-        """Makes the change."""
+        """Applies the change."""
         raise NotImplementedError
 
     def undo(self, module: Any) -> None:
-        """Undoes what `make` did."""
+        """Undoes the change."""
         raise NotImplementedError
 
     def turn_on(self) -> None:
-        """Makes the change, now or when the module is imported."""
+        """Applies the change, now or when the module is imported."""
         if self.module in sys.modules:
             self.make(sys.modules[self.module])
         elif self not in sys.meta_path:
             sys.meta_path.insert(0, self)
 
     def turn_back(self) -> None:
-        """Undoes it, or no longer waits."""
+        """Undoes the change, or stops waiting."""
         if self in sys.meta_path:
             sys.meta_path.remove(self)
         if self.module in sys.modules:
@@ -44,7 +44,7 @@ class Change(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Finds the module as usual, with a loader that makes the change."""
+        """Finds the module as usual, with a loader that applies the change."""
         if fullname != self.module:
             return None
         spec = PathFinder.find_spec(fullname, path, target)
@@ -54,7 +54,7 @@ class Change(MetaPathFinder):
 
 
 class _ChangingLoader(SourceFileLoader):
-    """Loads a module, then makes a change to it."""
+    """Loads a module, then applies a change to it."""
 
     def __init__(self, fullname: str, path: str, change: Change) -> None:
         super().__init__(fullname, path)

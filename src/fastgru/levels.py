@@ -1,8 +1,8 @@
-"""Instruction-set levels of the native core: which exist, which run here, which one is active.
+"""Instruction-set levels of the native core.
 
-The level is chosen once, when the core is loaded: the best that the processor offers, or the one that the
-environment variable ``FASTGRU_ISA`` names. Results are the same, bit for bit, for one level on every machine;
-levels differ from each other in the last bits.
+The level is chosen once, when the core is loaded: the best one that the processor supports, or the one in the
+environment variable ``FASTGRU_ISA``. Results of one level have the same bits on every machine; those of different
+levels differ in the last bits.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class Level(NamedTuple):
 
     Attributes:
         name: ``"avx512"``, ``"avx2"``, ``"neon"`` or ``"baseline"``.
-        available: the processor has it.
-        active: the kernels of this level run.
+        available: whether the processor supports it.
+        active: whether the kernels of this level are used.
     """
 
     name: str
@@ -43,10 +43,10 @@ def cpu_info() -> list[Level]:
 
 
 def set_level(name: str) -> None:
-    """Runs the kernels of level `name` from now on, in every thread.
+    """Uses the kernels of level `name` from now on, in all threads.
 
     Raises:
-        LevelError: this build or this processor does not have the level.
+        LevelError: if this build or this processor does not support the level.
     """
     if not _core.set_active_level(name):
         available = [level.name for level in cpu_info() if level.available]
@@ -58,7 +58,7 @@ def set_level(name: str) -> None:
 
 @contextmanager
 def use_level(name: str) -> Iterator[None]:
-    """Runs the kernels of level `name` inside a ``with`` block, in every thread.
+    """Uses the kernels of level `name` inside a ``with`` block, in all threads.
 
     Example:
         >>> from fastgru.levels import cpu_info, use_level

@@ -1,4 +1,4 @@
-"""Torch's registry learns our operators from this import: programs that load an exported model need nothing else."""
+"""Importing this module registers our operators with torch, for programs that load an exported model."""
 
 from fastgru.backends.cpu.ops import backward as backward
 from fastgru.backends.cpu.ops import forward as forward

@@ -1,4 +1,4 @@
-"""What a GRU layer computes, as data: sizes, and the names and shapes of its parameters."""
+"""`GRUSpec`: the sizes of a GRU layer, and the names and shapes of its parameters."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import NamedTuple
 
 
 class GRUSpec(NamedTuple):
-    """Everything that changes the numbers of a trained layer, and nothing else.
+    """The sizes and options that determine the results of a layer.
 
-    A tuple, because it is a dictionary key on the way of every call, and tuples hash quickest.
+    It is a tuple because each call uses it as a dictionary key, and tuples are the fastest to hash.
 
     Attributes:
         input_size: features per step, I.
         hidden_size: size of the state, H.
-        num_layers: stacked layers, L.
-        bias: with or without bias_ih and bias_hh.
-        bidirectional: a second direction reads the sequence backwards.
+        num_layers: number of stacked layers, L.
+        bias: whether there are bias_ih and bias_hh.
+        bidirectional: whether a second direction reads the sequence backwards.
 
     Example:
         >>> from fastgru import GRUSpec
@@ -36,7 +36,7 @@ class GRUSpec(NamedTuple):
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
-        """Torch's names in torch's order: layer by layer, in each the directions."""
+        """Torch's names in torch's order: for each layer, for each direction."""
         kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[: 4 if self.bias else 2]
         return tuple(
             f"{kind}_l{layer}{suffix}"
@@ -58,6 +58,6 @@ class GRUSpec(NamedTuple):
         return tuple(shapes)
 
     def single_layer(self, layer: int) -> GRUSpec:
-        """The spec of one layer of the stack, alone."""
+        """The spec of a single one of the stacked layers."""
         width = self.input_size if layer == 0 else self.num_directions * self.hidden_size
         return GRUSpec(width, self.hidden_size, 1, self.bias, self.bidirectional)

@@ -1,4 +1,4 @@
-"""What a backend is asked, and what it answers."""
+"""The interface of a backend."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Backend(Protocol):
     name: str
 
     def refuse(self, request: Request) -> str | None:
-        """Why it cannot serve the request, as half a sentence; None when it can."""
+        """The reason why it cannot run the request, as half a sentence; None if it can."""
 
     def run(self, request: Request, call: Call) -> tuple[Tensor, Tensor]:
-        """Output and h_n. Everything has been checked, and the request not refused.
+        """Computes output and h_n. The call has been checked, and the request was not refused.
 
         Returns:
-            output (T, B, D*H), (B, T, D*H) or (N, D*H), zeros past the ends, and h_n (L*D, B, H).
+            output (T, B, D*H), (B, T, D*H) or (N, D*H), which is zero past the ends, and h_n (L*D, B, H).
         """
 
 
@@ -33,10 +33,10 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def not_compiled(function: _Function) -> _Function:
-    """Marks a function that calls the core as one that torch.compile leaves alone when it meets it by itself.
+    """Marks a function that calls the core, so that torch.compile does not compile it on its own.
 
-    Compiled code never comes here: it goes by our operators. But a frame whose caller was not compiled is one that
-    the compiler may begin with. The mark costs nothing at a call, unlike `torch.compiler.disable`.
+    Compiled code does not reach it, because that uses our operators. But the compiler may start with a frame whose
+    caller was not compiled. The mark costs nothing per call, unlike `torch.compiler.disable`.
     """
     frames: Any = torch._C._dynamo.eval_frame
     if hasattr(frames, "skip_code"):  # until torch 2.7
@@ -51,7 +51,7 @@ _warned: set[str] = set()
 
 
 def warn_once(reasons: dict[str, str | None]) -> None:
-    """Warns of a call that the reference serves, for `reasons` by backend, once for the same reasons."""
+    """Warns once for the same `reasons`, by backend, that a call runs on the reference."""
     warning = errors.slow_path(reasons)
     if str(warning) not in _warned:
         _warned.add(str(warning))
@@ -59,5 +59,5 @@ def warn_once(reasons: dict[str, str | None]) -> None:
 
 
 def sum_dtype(dtype: torch.dtype) -> torch.dtype:
-    """The type of sums, and of states between steps, in a layer of `dtype`: float32 where that has 16 bits."""
+    """The dtype of sums, and of states between steps, in a layer of `dtype`: float32 for 16-bit dtypes."""
     return torch.float32 if dtype.itemsize == 2 else dtype

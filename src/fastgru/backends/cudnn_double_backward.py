@@ -1,8 +1,8 @@
-"""Second derivatives where torch's operator has none: cuDNN's backward pass cannot be differentiated.
+"""Second derivatives for torch's operator on cuDNN, whose backward pass cannot be differentiated.
 
-Inputs go through a node that does nothing to them, and whose backward pass comes behind the operator's. Where a graph
-of the gradients is asked for (`create_graph=True`), it gives the reference's gradients instead, which autograd can
-follow.
+Inputs pass through an identity node, whose backward pass runs after that of the operator. If a graph
+of the gradients is requested (`create_graph=True`), the node returns the reference's gradients, which autograd can
+differentiate.
 Results are the operator's own, and so is all memory.
 """
 

@@ -1,4 +1,4 @@
-"""The layer as ONNX's operator of the same name, while `torch.onnx.export` draws the graph of a model."""
+"""The backend for ONNX: a GRU node for each layer, while `torch.onnx.export` captures a model."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _DTYPES = (torch.float16, torch.float32, torch.float64)
 
 
 class OnnxBackend:
-    """One GRU node for each layer of the stack, both directions in it, for any number of steps and rows."""
+    """Writes one GRU node for each stacked layer, with both directions, for any number of steps and rows."""
 
     name = "onnx"
 
     def refuse(self, request: Request) -> str | None:
-        """Why no GRU node can stand for this request, or None."""
+        """The reason why a GRU node cannot represent this request, or None."""
         if request.follower is not Follower.ONNX_EXPORT:
-            return "no ONNX export is under way"
+            return "there is no ONNX export"
         if not hasattr(torch.onnx, "ops"):
-            return "this version of torch puts no operators of ONNX into a graph"
+            return "this version of torch does not support ONNX operators in a graph"
         if request.dtype not in _DTYPES:
             return f"ONNX's GRU computes in float16, float32 and float64, the input is {request.dtype}"
         if request.device != "cpu":
@@ -35,8 +35,8 @@ class OnnxBackend:
         """Output and h_n; as `fastgru.backends.base.Backend.run`.
 
         Raises:
-            ExportError: the call resets states. Other backends would write down the steps of the example one by one,
-                and the model would be right for no other number of them.
+            ExportError: if the call resets states. Other backends would unroll the steps of the example, and the model
+                would be wrong for other numbers of steps.
         """
         if request.resets:
             raise errors.no_reset_in_onnx()
@@ -65,7 +65,7 @@ def _node(call: Call) -> tuple[Tensor, Tensor]:
         shapes=[[steps, directions, batch, hidden], [directions, batch, hidden]],
         version=_VERSION,
     )
-    if lengths is not None:  # ONNX does not say what becomes of the state of an empty sequence; zeros, mostly
+    if lengths is not None:  # ONNX does not define the state of an empty sequence
         before = h_n.new_zeros(()) if h_0 is None else h_0
         h_n = torch.where((lengths > 0).unsqueeze(1), h_n, before)
     both = output.transpose(1, 2).reshape(steps, batch, 2 * hidden) if directions == 2 else output.squeeze(1)

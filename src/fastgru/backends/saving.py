@@ -1,4 +1,4 @@
-"""What a node of autograd keeps, without gaps: programs that look at `saved_tensors` take each for a tensor."""
+"""Saving of tensors in an autograd node without None, because some programs expect only tensors."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from torch import Tensor
 
 
 def keep(ctx: Any, *tensors: Tensor | None) -> None:
-    """Saves those that are there for the backward pass, and remembers where none stood."""
+    """Saves the tensors for the backward pass, and the positions of None."""
     gaps = tuple([place for place, tensor in enumerate(tensors) if tensor is None])
     keep_all(ctx, gaps, *[tensor for tensor in tensors if tensor is not None])
 
 
 def keep_all(ctx: Any, gaps: tuple[int, ...], *tensors: Tensor) -> None:
-    """The same for who knows the places that are empty."""
+    """The same, if the positions of None are known."""
     ctx.gaps = gaps
     ctx.save_for_backward(*tensors)
 
 
 def kept(ctx: Any, needed: Container[int] | None = None) -> list[Any]:
-    """What `keep` was given.
+    """The arguments of `keep`.
 
     Args:
         ctx: of the node.

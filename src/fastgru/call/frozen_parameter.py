@@ -13,13 +13,13 @@ from fastgru import errors
 
 
 class FrozenParameter(Parameter):
-    """A parameter of a frozen layer: the same object as before the freezing, with a leak closed.
+    """A parameter of a frozen layer: the same object as before, with another class that detects all writes.
 
-    Torch counts writes to a tensor, but not those through `.data`, which has a counter of its own. Here `.data`
-    shares the parameter's counter, and cannot be set.
+    Torch counts writes to a tensor, but not those through `.data`, which has its own version counter. Here `.data`
+    shares the parameter's counter and cannot be assigned.
     """
 
-    frozen_by: int  # layers; a parameter may be tied to several
+    frozen_by: int  # number of frozen layers with this parameter, which may be tied
 
     @classmethod
     def __torch_function__(
@@ -40,7 +40,7 @@ class FrozenParameter(Parameter):
 
 
 def _is_same(parameter: Tensor, value: Tensor) -> bool:
-    """Whether setting `.data` changes nothing, as in `layer.to("cpu")` on the CPU."""
+    """Whether assigning `.data` changes nothing, as in `layer.to("cpu")` on the CPU."""
     return (
         value.data_ptr() == parameter.data_ptr()
         and value.dtype == parameter.dtype

@@ -1,4 +1,4 @@
-"""A stack run one layer after another: with dropout between, or where every layer's outputs are wanted."""
+"""Runs stacked layers one after another: for dropout between layers, or if all layers' outputs are needed."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ RunLayer = Callable[[int, Call], tuple[Tensor, Tensor]]
 def run(call: Call, run_layer: RunLayer, keeps_all: bool = False) -> tuple[tuple[Tensor, ...], Tensor]:
     """The outputs of the last layer, or of all with `keeps_all`, and h_n (L*D, B, H).
 
-    Dropout meets the same tensors in the same order as in `torch.nn.GRU`, so the same seed gives the same masks: those
-    are drawn for steps before rows, whatever the caller's layout.
+    Dropout is applied to the same tensors in the same order as in `torch.nn.GRU`, so the same seed gives the same
+    masks. They are drawn in the layout (T, B), for any layout of the caller.
 
     Args:
-        call: of the whole stack.
-        run_layer: from a layer's index and its own call, of a single layer without dropout, to its output and h_n.
-        keeps_all: see above.
+        call: the call of all layers.
+        run_layer: maps a layer's index and its call, of a single layer without dropout, to its output and h_n.
+        keeps_all: return the outputs of all layers.
     """
     spec, weights, is_turned = call.spec, call.weights, call.batch_first
     cells, per_layer = spec.num_directions, len(weights) // spec.num_layers

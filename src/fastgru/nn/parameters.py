@@ -97,19 +97,19 @@ class BaseGRU(torch_rnn.RNNBase):
 
     @property
     def is_frozen(self) -> bool:
-        """Whether `freeze` is in force."""
+        """Whether the layer is frozen."""
         return self._frozen is not None
 
     def stepper(self, batch: int = 1, h_0: Tensor | None = None) -> Stepper:
-        """Takes this layer through a stream one step at a time, with nothing left to prepare in a step.
+        """Creates a `Stepper`, which runs this layer on a stream step by step without overhead.
 
         Args:
-            batch: rows, B.
-            h_0: initial state (L, B, H); None for the learned one, or zeros.
+            batch: the number of rows, B.
+            h_0: initial state (L, B, H). Default: the learned one, or zeros.
 
         Raises:
-            ArgumentError: the layer is bidirectional, has dropout in training mode, or `batch` is no number of rows.
-            FrozenError: parameters that cannot be packed.
+            ArgumentError: if the layer is bidirectional or has dropout in training mode, or if `batch` is invalid.
+            FrozenError: if the parameters cannot be packed.
 
         Example:
             >>> import torch, fastgru
@@ -130,19 +130,19 @@ class BaseGRU(torch_rnn.RNNBase):
         if self.proj_size > 0:
             raise errors.no_option("proj_size", tool)
 
-    # Torch keeps a list of the parameters, which goes stale when they are replaced behind its back (functional_call,
+    # Torch keeps a list of the parameters, which becomes outdated when they are replaced (functional_call,
     # parametrizations, weight_norm, deepcopy). Ours is read from the parameters each time.
     @property  # type: ignore[override]
     def _flat_weights(self) -> list[Tensor]:
-        # None for one that is missing, as in torch's list: weight_norm takes a parameter away before it puts another.
+        # None for a missing one, as in torch's list: weight_norm removes a parameter before it sets another one.
         return [getattr(self, name, None) for name in self._flat_weights_names]  # type: ignore[misc]
 
     @_flat_weights.setter
     def _flat_weights(self, weights: list[Tensor]) -> None:
-        """Torch's list is not wanted."""
+        """Ignores torch's list."""
 
     def flatten_parameters(self) -> None:
-        """Does nothing on a CPU; on CUDA lays the parameters out as cuDNN likes them."""
+        """Does nothing on a CPU. On CUDA it arranges the parameters for cuDNN."""
         first = next(iter(self._flat_weights), None)
         if isinstance(first, Tensor) and first.is_cuda and self.proj_size == 0:
             super().flatten_parameters()
@@ -152,13 +152,13 @@ class BaseGRU(torch_rnn.RNNBase):
         state.pop("_frozen", None)
         for name in self._flat_weights_names:
             weight = state.get(name)
-            # What the old weight_norm computed; its hook computes it again before the next call.
+            # Computed by the old weight_norm, whose hook computes it again before the next call.
             if isinstance(weight, Tensor) and weight.grad_fn is not None:
                 state[name] = weight.detach()
         return state
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        # Torch keeps weak references to weights, and such a parameter cannot be swapped for a loaded one.
+        # Torch keeps weak references to weights, and a parameter with such references cannot be swapped.
         self._flat_weight_refs = []
         super()._load_from_state_dict(*args, **kwargs)
         weights = cast("list[Any]", self._flat_weights)

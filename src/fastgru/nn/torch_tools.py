@@ -1,4 +1,4 @@
-"""What torch's own tools make of our layers: its classes, torch.fx, dynamic quantization and TorchScript."""
+"""Support for torch's tools: conversion to its classes, torch.fx, dynamic quantization and TorchScript."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn.modules import rnn
 
 from fastgru import errors
 
-# Torch's own classes, whatever `fastgru.patch` makes of their names later.
+# Torch's own classes, stored before `fastgru.patch` can replace their names.
 STOCK_GRU = rnn.GRU
 STOCK_CELL = rnn.GRUCell
 
@@ -23,7 +23,7 @@ def sharing(source: nn.Module, expected: type[nn.Module], target: type[nn.Module
     if not isinstance(source, expected):
         raise TypeError(
             f"got a {type(source).__module__}.{type(source).__name__}, expected a "
-            f"{expected.__module__}.{expected.__name__}. For a model around such layers, use fastgru.replace_gru."
+            f"{expected.__module__}.{expected.__name__}. For a model with such layers, use fastgru.replace_gru."
         )
     if nn.utils.parametrize.is_parametrized(source):
         raise TypeError(
@@ -36,7 +36,7 @@ def sharing(source: nn.Module, expected: type[nn.Module], target: type[nn.Module
     if options:
         raise TypeError(
             f"got a GRU with {', '.join(options)}, which {target.__module__}.{target.__name__} does not have. Build "
-            "the layer without, or export the model with fastgru.onnx or torch.export."
+            "the layer without these, or export the model with fastgru.onnx or torch.export."
         )
     if expected is STOCK_CELL or target is STOCK_CELL:
         sizes = (source.input_size, source.hidden_size, source.bias)
@@ -55,16 +55,16 @@ def sharing(source: nn.Module, expected: type[nn.Module], target: type[nn.Module
     return result.train(source.training)
 
 
-# -- torch.fx takes torch's own modules for nodes of a graph, and no others
+# -- torch.fx makes leaf nodes only of torch's own modules
 
 
 def is_symbol(value: object) -> bool:
-    """Whether `torch.fx` is tracing, and this is what it traces with."""
+    """Whether the value is a proxy of `torch.fx`, which is tracing."""
     return isinstance(value, torch.fx.Proxy)
 
 
 def node(module: nn.Module, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    """The module's call as one node of the graph; arguments that are None stand for defaults and are left out."""
+    """Records the module's call as one node of the graph. Arguments that are None are omitted."""
     while arguments and arguments[-1] is None:
         arguments = arguments[:-1]
     tracer = arguments[0].tracer
@@ -72,18 +72,18 @@ def node(module: nn.Module, arguments: tuple[Any, ...], options: dict[str, Any])
     return tracer.create_proxy("call_module", tracer.path_of_module(module), arguments, given)
 
 
-# -- dynamic quantization goes by exact types, and knows torch's alone
+# -- dynamic quantization compares exact types, and knows only torch's
 
 
 class Quantizable:
-    """A layer that tells when quantization passes it by, which would go unseen.
+    """A layer that warns if quantization skips it, which would otherwise go unnoticed.
 
-    Quantization sets `qconfig` on every layer of a model: to None on those that it leaves as they are.
+    Quantization sets `qconfig` on every layer of a model, and to None on those that it does not quantize.
     """
 
     @property
     def qconfig(self) -> Any:
-        """What quantization left here; missing before."""
+        """The value that quantization set; missing before."""
         try:
             return vars(self)["_qconfig"]
         except KeyError:
@@ -100,13 +100,13 @@ class Quantizable:
         vars(self).pop("_qconfig", None)
 
 
-# -- TorchScript: `torch.jit.script` asks modules what it should compile in their place (`__prepare_scriptable__`). A
-# class that derives from ScriptModule asks nobody; so what is set as an attribute of one is asked here. Nothing else is
-# touched: a hook on all modules would be called, and traced by torch.compile, in programs that have no ScriptModule.
+# -- TorchScript: `torch.jit.script` asks modules for a replacement to compile (`__prepare_scriptable__`). A subclass of
+# ScriptModule does not ask, so attributes that are set on one are replaced here. Nothing else is changed: a hook on all
+# modules would also be called, and traced by torch.compile, in programs without a ScriptModule.
 
 
 class Scriptable:
-    """A layer for which torch's own stands in a ScriptModule."""
+    """A layer that torch's own layer replaces in a ScriptModule."""
 
 
 _set_attribute = torch.jit.ScriptModule.__setattr__
