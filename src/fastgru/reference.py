@@ -1,9 +1,9 @@
-"""The equations of the GRU, once; everything else is tested against this file in float64.
+"""The equations of the GRU. Everything else is tested against this file in float64.
 
-Written over a small namespace of array operations, so that torch gives a version that autograd can follow to any
-order and under any transform, and NumPy one that needs no torch. Not made to be quick.
+They use a small set of array operations. With those of torch, autograd can differentiate them to any order and under
+any transform; with those of NumPy they do not need torch. They are not meant to be fast.
 
-Source: torch.nn.GRU's documentation; Cho et al. 2014, arXiv 1406.1078v1 (reset after the product).
+Source: the documentation of torch.nn.GRU; Cho et al. 2014, arXiv 1406.1078v1 (reset after the product).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Array = Any  # numpy.ndarray or torch.Tensor
 
 
 class Operations(Protocol):
-    """What the equations need of an array library."""
+    """The operations of an array library that the equations use."""
 
     def sigmoid(self, a: Array) -> Array:
         """1 / (1 + exp(-a))."""
@@ -113,14 +113,14 @@ def run(
     reset: Array | None = None,
     reset_state: Array | None = None,
 ) -> tuple[Array, Array]:
-    """A stacked, bidirectional GRU over whole sequences.
+    """Computes a stacked, bidirectional GRU.
 
-    A sequence that has ended keeps its state, and its outputs are zeros; the second direction starts at its end. Before
-    a step that `reset` marks, the state becomes `reset_state`: as if a new sequence began there, and for the second
-    direction, which comes from behind, as if one ended there.
+    After the end of a sequence its state is kept and its outputs are zero; the second direction starts at the end.
+    Before a step that `reset` marks, the state is set to `reset_state`, as if a new sequence started there; for the
+    second direction, which runs backwards, as if a sequence ended there.
 
     Args:
-        op: the array operations, of the library that the arrays belong to.
+        op: the array operations of the library of the arrays.
         spec: sizes and options.
         x: (T, B, I).
         h_0: (L*D, B, H); None for zeros.
@@ -146,7 +146,7 @@ def run(
     marks = None if reset is None else [reset[t][:, None] for t in times]
     if alive is not None and marks is not None:
         marks = [mark & is_alive for mark, is_alive in zip(marks, alive, strict=True)]
-    # What stands past an end may be anything, and must not reach even the products.
+    # Padding may have any values, such as NaN, so it must not even enter the products.
     steps = [x[t] if alive is None else op.where(alive[t], x[t], op.zeros(x, (1, 1))) for t in times]
     per_cell = 4 if spec.bias else 2
     h_n: list[Array] = []
@@ -174,7 +174,7 @@ def _run_direction(
     anew: Array,
     is_reverse: bool,
 ) -> tuple[list[Array], Array]:
-    """The outputs of every step, and the state (B, H) in which each row ends."""
+    """The outputs of every step, and the final states (B, H)."""
     weight_ih, weight_hh = weights[:2]
     bias_ih, bias_hh = weights[2:] if len(weights) == 4 else (0, 0)
     times = range(len(steps))

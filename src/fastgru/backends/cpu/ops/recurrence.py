@@ -1,11 +1,11 @@
 """Linear recurrences over time and their transposes, differentiable to any order and under any transform.
 
 The derivative of a GRU is linear in the state: `u_t = k_t u_{t-1} + sum over gates of p_t (W u_{t-1}) + s_t`. A tangent
-solves it; a gradient solves its transpose, which comes from behind. Each is the other's derivative, so these two loops
-are all that derivatives of any order run step by step; whatever else they need is computed for all steps at once.
+solves it, and a gradient solves its transpose, which runs backwards. Each is the derivative of the other, so these two
+loops are the only step-by-step part of derivatives of any order; everything else is computed for all steps at once.
 
-Tensors are (G, T, N, B, ...): groups with weights of their own, steps, batches that share weights, rows. Batching adds
-to G where weights differ, else to N; a coefficient that is the same for all batches has N = 1.
+Tensors are (G, T, N, B, ...): groups with separate weights, steps, batches that share weights, rows. Batching adds to G
+if weights differ, and otherwise to N; a coefficient that is the same for all batches has N = 1.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def ahead(k: Tensor, p: Tensor, weight: Tensor, marks: Tensor | None, s: Tensor)
     """The solution u of the recurrence, as long as `s`.
 
     Args:
-        k: (G, T, N or 1, B, H): what a step keeps of the state.
-        p: (G, T, N or 1, B, 3H): what each gate's product adds to it.
+        k: (G, T, N or 1, B, H): the factor of the state in a step.
+        p: (G, T, N or 1, B, 3H): the factor of each gate's product.
         weight: (G, 3H, H).
         marks: booleans (G, T, N or 1, B, 1): before these steps the state becomes zero; None: only before the first.
         s: (G, T, N, B, H).
@@ -75,7 +75,7 @@ def over_gates(c: Tensor) -> Tensor:
 
 
 def total(parts: Sequence[Tensor | None]) -> Tensor | None:
-    """The sum of what is there."""
+    """The sum of the parts that are not None."""
     there = [part for part in parts if part is not None]
     return reduce(torch.add, there) if there else None
 
@@ -86,16 +86,16 @@ def like(gradient: Tensor, tensor: Tensor) -> Tensor:
 
 
 def keep(ctx: Any, *tensors: Tensor | None) -> None:
-    """As `saving.keep`, for forward mode too."""
+    """Like `saving.keep`, also for forward mode."""
     saving.keep(ctx, *tensors)
     ctx.save_for_forward(*[tensor for tensor in tensors if tensor is not None])
 
 
 def rule(jvp: Any) -> Any:
-    """A Function's rule for forward mode that can itself be differentiated forwards.
+    """Makes a Function's forward-mode rule differentiable in forward mode.
 
-    Torch switches forward mode off inside such a rule, and with it the levels around; and there tensors still have
-    the tangents of this level, which the rule has been given as arguments.
+    Torch disables forward mode inside such a rule, including outer levels. Tensors there still have the tangents of
+    this level, which the rule also gets as arguments.
     """
 
     def run(ctx: Any, *tangents: Tensor | None) -> Any:
@@ -107,7 +107,7 @@ def rule(jvp: Any) -> Any:
 
 
 def primal(tensor: Any) -> Any:
-    """Without the tangent of the present level."""
+    """The tensor without the tangent of the current level."""
     return forward_ad.unpack_dual(tensor).primal if isinstance(tensor, Tensor) else tensor  # type: ignore[no-untyped-call]
 
 

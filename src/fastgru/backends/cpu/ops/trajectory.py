@@ -1,7 +1,7 @@
-"""The states of a layer as the solution of its equations, differentiated as such.
+"""The states of a layer as the solution of its equations, and their derivatives.
 
-A state satisfies `h_t = f(h_{t-1}, a_t)` at every step. So tangents and gradients solve linear recurrences whose
-coefficients are known for all steps at once as soon as the states are; nothing of the steps themselves is recorded.
+A state satisfies `h_t = f(h_{t-1}, a_t)` at every step. So tangents and gradients solve linear recurrences, whose
+coefficients are computed from the states for all steps at once; the steps themselves are not recorded.
 
 Tensors are (G, T, N, B, ...) as in `ops.recurrence`, where G are the layer's directions, each in its own
 order of time.
@@ -38,7 +38,7 @@ _through_tanh = torch.ops.aten.tanh_backward
 
 
 class Cell(NamedTuple):
-    """What the states follow from.
+    """The inputs from which the states are computed.
 
     Attributes:
         a: projected inputs (G, T, N, B, 3H).
@@ -97,7 +97,7 @@ class Turned(NamedTuple):
 
 
 class Pulled(NamedTuple):
-    """Gradients of the states, each with all that comes from later ones, of the products, and of a."""
+    """Gradients of the states, including those from later steps, of the products, and of a."""
 
     states: Tensor
     c: Tensor
@@ -105,7 +105,7 @@ class Pulled(NamedTuple):
 
 
 class Found(NamedTuple):
-    """The gradients of a, and the tangents of those of a, start, weight and bias; None where not wanted."""
+    """The gradients of a, and the tangents of the gradients of a, start, weight and bias; None if not needed."""
 
     a: Tensor
     d_a: Tensor
@@ -115,7 +115,7 @@ class Found(NamedTuple):
 
 
 class Passed(NamedTuple):
-    """States and their tangents, and the way back.
+    """States and their tangents, and a function for the backward pass.
 
     Attributes:
         states: (G, T, N, B, H).
@@ -150,7 +150,7 @@ def states_of(cell: Cell) -> Tensor:
 
 
 def point_at(cell: Cell, states: Tensor) -> Point:
-    """Where to differentiate."""
+    """The point at which to differentiate."""
     hidden = states.shape[-1]
     previous = before(states, cell.start, cell.marks)
     c = product(previous, cell.weight.mT) + cell.bias[:, None, None, None]
@@ -195,7 +195,7 @@ def _of_inputs(at: Point) -> Tensor:
 
 
 def turn(cell: Cell, at: Point, pushed: Pushed, d_a: Tensor | None) -> Turned:
-    """How the coefficients of the recurrence move."""
+    """Tangents of the coefficients of the recurrence."""
     hidden = at.q.shape[-1]
     d_rz, d_n = torch.split(pushed.c, [2 * hidden, hidden], -1)
     r, z = at.rz.chunk(2, -1)
@@ -223,7 +223,7 @@ def pull(cell: Cell, at: Point, d_states: Tensor) -> Pulled:
 
 
 def pull_inputs(cell: Cell, at: Point, pulled: Pulled, wanted: Sequence[bool]) -> tuple[Tensor | None, ...]:
-    """The gradients of a, start, weight and bias; None where not wanted."""
+    """The gradients of a, start, weight and bias; None if not needed."""
     return (
         like(pulled.a, cell.a) if wanted[0] else None,
         like(_at_starts(cell, at.k * pulled.states + product(pulled.c, cell.weight)), cell.start)
@@ -235,7 +235,7 @@ def pull_inputs(cell: Cell, at: Point, pulled: Pulled, wanted: Sequence[bool]) -
 
 
 def _at_starts(cell: Cell, gradients: Tensor) -> Tensor:
-    """Gradients of the states before steps, where these states are those that a sequence starts with."""
+    """Gradients of the states before steps at which a sequence starts."""
     return gradients[:, :1] if cell.marks is None else torch.where(cell.marks, gradients, 0)
 
 
