@@ -53,7 +53,7 @@ def test_each_label_gives_its_share_to_validation():
 def test_data_of_another_kind_are_explained(trained):
     with pytest.raises(DataError, match="the data are texts, but training was on series"):
         trained.recipe.predict(trained.model, trained.state, TEXTS)
-    with pytest.raises(DataError, match="a series has 3 features; training was on 2"):
+    with pytest.raises(DataError, match="a series has 3 features; training had 2"):
         trained.recipe.predict(trained.model, trained.state, series(4, features=3))
 
 

@@ -100,10 +100,10 @@ def test_mistakes_are_one_sentence(run, tmp_path):
         (("predict", "new", "--data", "data.csv"), "is not a run directory"),
         (("generate", "run"), "only a run of generate can generate text"),
         (("example", "cook"), "no recipe 'cook'"),
-        (("example", "tag", "none"), "has no example 'none'. There is capitals"),
+        (("example", "tag", "none"), "has no example 'none'. Known: capitals"),
         (("compare", "lstm", "--recipe", "tag", "--option", "hidden"), "is not of the form name=value"),
         (("compare", "lstm", "--recipe", "tag", "--option", "size=3"), "has no option 'size'"),
-        (("compare", "lstm", "--recipe", "tag", "--option", "hidden=x"), "option hidden='x' is no int"),
+        (("compare", "lstm", "--recipe", "tag", "--option", "hidden=x"), "option hidden='x' is not an int"),
         (
             ("compare", "lstm", "--recipe", "forecast", "--option", "quantiles=x"),
             "quantiles='x' is not a list of float",
@@ -111,11 +111,11 @@ def test_mistakes_are_one_sentence(run, tmp_path):
         (("compare", "lstm", "--recipe", "tag", "--test-data", "data.csv"), "is given without --data"),
         (("predict", "run", "--data", "data.csv", "--out", "no/where.csv"), "no/where.csv: there is no directory"),
         (("predict", "run", "--data", "other.csv"), "other.csv: the data are series, but training was on texts"),
-        (("evaluate", "run", "--data", "labels.csv"), "labels.csv: label 'z' is not among those learned"),
+        (("evaluate", "run", "--data", "labels.csv"), "labels.csv: label 'z' is not among the learned ones"),
         (("train", "classify", "--data", "one.csv", "--out", "new"), "one.csv: the data have 1 class"),
         (
             ("train", "classify", "--data", "data.csv", "--test-data", "labels.csv", "--out", "new"),
-            "labels.csv: label 'z' is not among those learned",
+            "labels.csv: label 'z' is not among the learned ones",
         ),
         (("train", "classify", "--data", "data.csv", "--out", "data.csv/new"), "data.csv/new"),
     ):

@@ -188,7 +188,7 @@ def test_what_cannot_be_learned_is_explained(kind, features, answers, words, tmp
 def test_series_of_other_lengths_are_classified():
     classifier = SequenceClassifier(hidden=4, epochs=1, validation=0.0).fit(np.random.rand(16, 5, 2), Y[:16])
     assert len(classifier.predict(np.ones((2, 9, 2)))) == 2
-    with pytest.raises(errors.DataError, match="a series has 3 features; training was on 2"):
+    with pytest.raises(errors.DataError, match="a series has 3 features; training had 2"):
         classifier.predict(np.ones((2, 9, 3)))
 
 

@@ -98,7 +98,7 @@ def test_a_class_may_be_called_label():
 def test_a_feature_called_text_is_no_text(tmp_path):
     rows = "series,label,text,time\n" + "".join(f"{n // 3},{'ab'[n // 3 % 2]},{n}.5,{n}\n" for n in range(12))
     path = write(tmp_path / "d.csv", rows)
-    with pytest.raises(DataError, match="'text' holds numbers alone: it may be texts, or a feature of series"):
+    with pytest.raises(DataError, match="'text' holds only numbers: it may be texts, or a feature of series"):
         Classify().read(path)
     data = Classify(text_column="texts").read(path)
     assert data.features == ("text", "time")
@@ -158,7 +158,7 @@ TWO = ONE.assign(more=TEXTS)
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: Translator().fit(TWO, ONE), r"sentences are a table with the columns \['words', 'more'\]. Give one"),
+        (lambda: Translator().fit(TWO, ONE), r"sentences are a table with the columns \['words', 'more'\]. Give a single column"),
         (lambda: Translator().fit(ONE, TWO.to_numpy()), r"translations are an array of the shape \(32, 2\)"),
         (lambda: Translator().fit({"a": 1}, ["A"]), "sentences are dict; give a list"),
         (lambda: Translator().fit({"a", "b"}, ["A", "B"]), "sentences are set; give a list"),

@@ -153,7 +153,7 @@ def test_a_file_that_cannot_be_learned_from_is_explained(tmp_path, recipe, file,
 def test_a_bad_test_part_is_noticed_before_training(monkeypatch):
     monkeypatch.setattr("fastgru_recipes.training.train.fit", lambda *_, **__: pytest.fail("it trained first"))
     recipe, data = TINY["classify"]
-    with pytest.raises(DataError, match="label 'c' is not among those learned"):
+    with pytest.raises(DataError, match="label 'c' is not among the learned ones"):
         train(recipe, data, test=Labelled(["ab"], ["c"]))
 
 
@@ -204,7 +204,7 @@ def test_the_end_of_a_text_without_lines_is_cut_within_a_line():
 def test_kneser_ney_sums_to_one():
     model = texts.KneserNey("abracadabra, a cobra and a zebra", 4)
     for context in ("bra", "a c", "zzz", "\x02\x02a"):
-        total = sum(model.probability(character, context) for character in [*model.known, texts.UNKNOWN])
+        total = sum(model.probability(character, context) for character in [*model.known, texts.UNKNOWN_CHARACTER])
         assert total == pytest.approx(1.0)
 
 
@@ -275,8 +275,8 @@ def test_probabilities_do_not_depend_on_company_or_padding(trained):
         ("d.jsonl", '{"text": "abc", "label": " "}\n', "line 1: the label is missing"),
         ("d.jsonl", '{"text": "abc", "label": ["x"]}\n', r"line 1: the label is \['x'\]. Give one text"),
         ("d.jsonl", "[" * 100_000, "line 1 is not valid JSON"),
-        ("d.csv.gz", "text,label\n", "d.csv.gz is damaged, or no .gz file"),
-        ("d.csv.xz", "text,label\n", "d.csv.xz is damaged, or no .xz file"),
+        ("d.csv.gz", "text,label\n", "d.csv.gz is damaged, or is not a .gz file"),
+        ("d.csv.xz", "text,label\n", "d.csv.xz is damaged, or is not a .xz file"),
         ("d.parquet", "text,label\n", "d.parquet cannot be read as Parquet"),
         ("d.csv", "series,label,f\n1,x,1.5\n1,x,oops\n", "line 3, column 'f': 'oops' is not a finite number"),
         ("d.csv", "series,label,f\n1,x,1.5\n1,y,2\n", "series 1 has the labels x, y"),
@@ -299,7 +299,7 @@ def test_labels_are_texts_whatever_they_look_like(tmp_path):
 
 def test_an_unknown_label_is_named(trained):
     run, _, _ = trained["classify"]
-    with pytest.raises(DataError, match="label 'c' is not among those learned: a, b"):
+    with pytest.raises(DataError, match="label 'c' is not among the learned ones: a, b"):
         run.recipe.score(run.model, run.state, Labelled(["ab"], ["c"]))
 
 
@@ -337,7 +337,7 @@ def test_micro_f1_counts_all_but_the_plain_tag():
 
 def test_an_unknown_tag_is_named(trained):
     run, _, _ = trained["tag"]
-    with pytest.raises(DataError, match="tag 'X' is not among those learned: D, N, V"):
+    with pytest.raises(DataError, match="tag 'X' is not among the learned ones: D, N, V"):
         run.recipe.score(run.model, run.state, Tagged([["the"]], [["X"]]))
 
 

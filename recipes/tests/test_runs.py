@@ -97,7 +97,7 @@ def test_bad_data_leave_no_directory(recipe, tmp_path):
         ("config.json", '{"format": "x"}', "is not a config of a run"),
         ("config.json", '{"recipe": "classify", "options": {"hidden": 0}}', "hidden=0 is too small"),
         ("vocabulary.json", None, "is missing"),
-        ("vocabulary.json", "[]", "is not what weights.safetensors was trained with"),
+        ("vocabulary.json", "[]", "is not the one that weights.safetensors was trained with"),
         ("weights.safetensors", "none", "is damaged"),
     ],
 )
@@ -171,7 +171,7 @@ def test_damaged_weights_name_the_checkpoint_that_serves(finished, tmp_path):
 def test_a_run_that_lacks_its_last_checkpoint_does_not_begin_anew_in_silence(finished, recipe, tmp_path):
     for name in ("weights.safetensors", "checkpoints/last.ckpt"):
         (tmp_path / "run" / name).unlink()
-    with pytest.raises(errors.RunError, match=r"last.ckpt is missing, though best.ckpt is there"):
+    with pytest.raises(errors.RunError, match=r"last.ckpt is missing, but best.ckpt exists"):
         train(recipe, texts(), directory=tmp_path / "run", resume=True)
 
 
@@ -179,7 +179,7 @@ def test_a_vocabulary_of_another_run_is_noticed(finished, tmp_path):
     other = train(finished.recipe, Labelled(["xyz", "zz"] * 8, ["1", "2"] * 8), directory=tmp_path / "other")
     assert other.state != finished.state
     (tmp_path / "other/vocabulary.json").rename(tmp_path / "run/vocabulary.json")
-    with pytest.raises(errors.RunError, match=r"is not what weights.safetensors was trained with"):
+    with pytest.raises(errors.RunError, match=r"is not the one that weights.safetensors was trained with"):
         run_directory.Trained.load(tmp_path / "run")
 
 
@@ -197,5 +197,5 @@ def test_a_state_that_fits_no_network_is_noticed(finished, tmp_path):
 def test_a_vocabulary_of_the_same_size_is_noticed_too(finished, tmp_path):
     path = tmp_path / "run/vocabulary.json"
     path.write_text(path.read_text().replace('"a"', '"c"'))
-    with pytest.raises(errors.RunError, match=r"vocabulary.json is not what weights.safetensors was trained with"):
+    with pytest.raises(errors.RunError, match=r"vocabulary.json is not the one that weights.safetensors was trained with"):
         run_directory.Trained.load(tmp_path / "run")

@@ -39,7 +39,7 @@ from tiny_data import HOURS, wave_table
         (lambda t: t.assign(value=t.value.mask(t.index == 3)), "line 5, column 'value': the value is missing"),
         (
             lambda t: t.assign(value=t.value.astype(object).mask(t.index == 3, "x")),
-            "line 5, column 'value': 'x' is no num",
+            "line 5, column 'value': 'x' is not a num",
         ),
         (
             lambda t: t.assign(time=t.time.astype(str).mask(t.index == 1, "soon")),

@@ -228,7 +228,7 @@ NUMBERED = "1\tThe\tDET\n2\tcat\tNOUN\n\n1\tIt\tPRON\n"
         ("d.conll", "1\tThe\t_\t_\tD\n2\tcat\t_\t_\tN\n", "the first column numbers the tokens"),
         ("d.conll", "a/1 0 0 The DT\na/1 0 1 cat NN\n\na/1 0 0 It P\na/1 0 1 ran V\n", "names sentences or documents"),
         ("d.conllu", "the D\n", "line 1 has 2 columns; CoNLL-U has 10"),
-        ("d.conllu", CAT.replace("2\tcat", "b\tcat"), "line 2: 'b' is not a number of a word"),
+        ("d.conllu", CAT.replace("2\tcat", "b\tcat"), "line 2: 'b' is not the ID of a word"),
         ("d.conllu", CAT.replace("DET", "_").replace("NOUN", "_"), "no part-of-speech tags in column 4.*cut -f 2,5"),
         ("d.conllu", "# nothing\n", "has no tokens"),
         ("d.conll", "-DOCSTART- O\n", "has no tokens"),
