@@ -5,6 +5,7 @@
 #include "kernels/forward.h"
 #include "kernels/gradients.h"
 #include "kernels/machine_limits.h"
+#include "kernels/single_step.h"
 #include "kernels/tangents.h"
 
 namespace fastgru::FASTGRU_LEVEL {

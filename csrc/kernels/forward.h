@@ -1,4 +1,4 @@
-// Kernels of the forward pass: the input projection, the recurrence, and one step of few rows by itself.
+// Kernels of the forward pass: the input projection and the recurrence.
 #pragma once
 
 #include "kernels/equations.h"
@@ -168,64 +168,6 @@ void forward_steps(const ForwardSteps<T, S>& run) {
 template <class T, class S>
 void forward_rows(const ForwardSteps<T, S>& run, ptrdiff_t rows) {
     forward_step<T, S>(run, {run.projected, run.saved}, rows, false);
-}
-
-// sum[gate][m] += W[gate] . v[m] for one block of hidden units, straight from rows r, z, n of a (3H, K) matrix.
-template <class T, class S, int M>
-FASTGRU_INLINE void multiply_unpacked(const S* weight, ptrdiff_t H, ptrdiff_t unit, ptrdiff_t K,
-                                      const T* const* row, Vec<T> (&sum)[3][M]) {
-    constexpr int part = kPartLanes<S>;
-    const T* v[M];
-    unroll<M>([&](auto m) FASTGRU_INLINED { v[m] = row[m]; });
-    unroll<3>([&](auto gate) FASTGRU_INLINED {  // one after another: a processor follows 16 rows ahead, but not 48
-        for (ptrdiff_t k = 0; k < K; k += part) {
-            Vec<T> column[part];
-            load_columns(weight + (gate * H + unit) * K, K, H - unit, k, column);
-            unroll<part>([&](auto j) FASTGRU_INLINED {
-                if (k + j < K) {
-                    unroll<M>([&](auto m) FASTGRU_INLINED {
-                        sum[gate][m] = fma(broadcast(v[m][k + j]), column[j], sum[gate][m]);
-                    });
-                }
-            });
-        }
-    });
-}
-
-template <class T, class S, int M>
-FASTGRU_TILE void single_step_block(const SingleStep<T, S>& run, ptrdiff_t block) {
-    constexpr int L = kLanes<T>;
-    const ptrdiff_t H = run.hidden_size, unit = block * L;
-    const int lanes = int(min(L, H - unit));
-    Vec<T> a[3][M] = {}, c[3][M] = {};
-    if (run.bias_ih != nullptr) {
-        unroll<3>([&](auto gate) FASTGRU_INLINED {
-            const Vec<T> bias_ih = load_upto(run.bias_ih + gate * H + unit, lanes);
-            const Vec<T> bias_hh = load_upto(run.bias_hh + gate * H + unit, lanes);
-            unroll<M>([&](auto m) FASTGRU_INLINED {
-                a[gate][m] = gate < 2 ? bias_ih + bias_hh : bias_ih;
-                c[gate][m] = bias_hh;
-            });
-        });
-    }
-    multiply_unpacked<T, S, M>(run.weight_ih, H, unit, run.input_size, run.input, a);
-    unroll<2>([&](auto gate) FASTGRU_INLINED {  // r and z go on in the same sums; n keeps the two apart
-        unroll<M>([&](auto m) FASTGRU_INLINED { c[gate][m] = a[gate][m]; });
-    });
-    multiply_unpacked<T, S, M>(run.weight_hh, H, unit, H, run.previous, c);
-    unroll<M>([&](auto m) FASTGRU_INLINED {
-        T* saved = run.saved == nullptr ? nullptr : run.saved + m * 4 * H + unit;
-        forward_unit<T>(c[0][m], c[1][m], a[2][m], c[2][m], run.previous[m] + unit, run.next[m] + unit, saved, H,
-                        lanes);
-    });
-}
-
-// Kernels::single_step
-template <class T, class S>
-void single_step(const SingleStep<T, S>& run) {
-    for (ptrdiff_t block = run.begin; block < run.end; ++block)
-        with_rows<kSingleStepRows>(run.rows,
-                                   [&](auto m) { single_step_block<T, S, decltype(m)::value>(run, block); });
 }
 
 }  // namespace fastgru::FASTGRU_LEVEL
