@@ -57,6 +57,10 @@ def test_loops_that_broadcast_nothing_are_no_products():
     assert script("check-spills").loops(LOOP.replace("vbroadcastss (%rax)", "vmovaps (%rax)")) == []
 
 
+def test_loops_that_divide_are_gates_and_no_products():
+    assert script("check-spills").loops(LOOP.replace("{inside}", "vdivps %zmm2,%zmm0,%zmm2")) == []
+
+
 @pytest.mark.parametrize(
     ("now", "before", "fails"),
     [(104, 100, False), (106, 100, True), (100, 100, False), (50, 100, False), (1, None, True)],

@@ -15,12 +15,22 @@ struct Gates {
 // r = sigmoid(a_r + c_r)   z = sigmoid(a_z + c_z)   n = tanh(a_n + r * c_n)   h' = n + z * (h - n)
 // The sums a_r + c_r and a_z + c_z come as one.
 template <class T>
+FASTGRU_INLINE Vec<T> new_gate(Vec<T> a_n, const Gates<T>& gates) {
+    return tanh<T>(fma(gates.r, gates.c_n, a_n));
+}
+template <class T>
+FASTGRU_INLINE Vec<T> next_state(const Gates<T>& gates, Vec<T> h) {
+    return fma(gates.z, h - gates.n, gates.n);
+}
+
+// All of them at once.
+template <class T>
 FASTGRU_INLINE Vec<T> forward_cell(Vec<T> ac_r, Vec<T> ac_z, Vec<T> a_n, Vec<T> c_n, Vec<T> h, Gates<T>& gates) {
     gates.r = sigmoid<T>(ac_r);
     gates.z = sigmoid<T>(ac_z);
     gates.c_n = c_n;
-    gates.n = tanh<T>(fma(gates.r, c_n, a_n));
-    return fma(gates.z, h - gates.n, gates.n);
+    gates.n = new_gate<T>(a_n, gates);
+    return next_state<T>(gates, h);
 }
 
 // Gradients of the sums inside the activations.

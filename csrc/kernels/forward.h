@@ -1,7 +1,7 @@
 // Kernels of the forward pass: the input projection and the recurrence.
 #pragma once
 
-#include "kernels/equations.h"
+#include "kernels/gates.h"
 #include "kernels/pack_panels.h"
 #include "shared/kernel_table.h"
 
@@ -42,21 +42,6 @@ void project(const T* const* row, ptrdiff_t rows, ptrdiff_t I, const S* weight, 
     }
 }
 
-// The elementwise part for one row and one vector of hidden units. All addresses are those of its first unit; null
-// where nothing is to be stored.
-template <class T>
-FASTGRU_INLINE void forward_unit(Vec<T> ac_r, Vec<T> ac_z, Vec<T> a_n, Vec<T> c_n, const T* h, T* output, T* saved,
-                                 ptrdiff_t H, int lanes) {
-    Gates<T> gates;
-    const Vec<T> next = forward_cell<T>(ac_r, ac_z, a_n, c_n, load_upto(h, lanes), gates);
-    if (output != nullptr) store_upto(output, next, lanes);
-    if (saved == nullptr) return;
-    store_upto(saved, gates.r, lanes);
-    store_upto(saved + H, gates.z, lanes);
-    store_upto(saved + 2 * H, gates.n, lanes);
-    store_upto(saved + 3 * H, gates.c_n, lanes);
-}
-
 // One step's place in memory.
 template <class T>
 struct ForwardPlace {
@@ -64,15 +49,14 @@ struct ForwardPlace {
     T* saved;
 };
 
+// The sums of M rows and of P panels from `panel` on, to [P][M][3][L].
 template <class T, class S, int M, int P>
-FASTGRU_TILE void forward_tile(const ForwardSteps<T, S>& run, const ForwardPlace<T>& place, ptrdiff_t i,
-                               ptrdiff_t panel) {
+FASTGRU_INLINE void sum_tile(const ForwardSteps<T, S>& run, const T* projected, const T* const* previous,
+                             ptrdiff_t panel, T* sums) {
     constexpr int L = kLanes<T>;
-    const ptrdiff_t H = run.hidden_size;
-    const ptrdiff_t projected_panel = run.projected_rows * 3 * L;
-    const T* projected = place.projected + (panel - run.panel_begin) * projected_panel + i * 3 * L;
+    const ptrdiff_t H = run.hidden_size, projected_panel = run.projected_rows * 3 * L;
     const T* h[M];
-    unroll<M>([&](auto m) FASTGRU_INLINED { h[m] = run.previous[i + m]; });
+    unroll<M>([&](auto m) FASTGRU_INLINED { h[m] = previous[m]; });
 
     Tile<T, M, 3 * P> tile;
     unroll<P>([&](auto p) FASTGRU_INLINED {
@@ -85,21 +69,42 @@ FASTGRU_TILE void forward_tile(const ForwardSteps<T, S>& run, const ForwardPlace
         });
     });
     multiply_rows<T, M, 3, P>(tile, h, H, run.weight_hh + panel * H * 3 * L, H * 3 * L);
+    unroll<P>([&](auto p) FASTGRU_INLINED {
+        unroll<M>([&](auto m) FASTGRU_INLINED {
+            T* to = sums + (p * M + m) * 3 * L;
+            unroll<3>([&](auto gate) FASTGRU_INLINED { store(to + gate * L, tile.sum[m][p * 3 + gate]); });
+        });
+    });
+}
 
-    const StoredTile<T, M, 3 * P> sums(tile);
-    for (ptrdiff_t p = 0; p < P; ++p) {
-        const ptrdiff_t unit = (panel + p) * L;
-        const int lanes = int(min(L, H - unit));
-        const T* a = projected + p * projected_panel + 2 * L;
-        T* saved = place.saved == nullptr ? nullptr : place.saved + i * 4 * H + unit;
-        T* const* next = run.next == nullptr ? nullptr : run.next + i;
-        for (ptrdiff_t m = 0; m < M; ++m) {
-            forward_unit<T>(sums.at(m, p * 3), sums.at(m, p * 3 + 1), load(a + m * 3 * L), sums.at(m, p * 3 + 2),
-                            run.previous[i + m] + unit, next == nullptr ? nullptr : next[m] + unit, saved, H,
-                            lanes);
-            if (saved != nullptr) saved += 4 * H;
-        }
-    }
+// What the gates of `count` rows from i on need, in the panels from `panel` on; `sums` is scratch.
+template <class T, class S>
+FASTGRU_INLINE GateRows<T> gate_rows(const ForwardSteps<T, S>& run, const ForwardPlace<T>& place, ptrdiff_t i,
+                                     ptrdiff_t count, ptrdiff_t panel, ptrdiff_t panels, T* sums) {
+    constexpr int L = kLanes<T>;
+    return {
+        .count = count,
+        .blocks = panels,
+        .hidden_size = run.hidden_size,
+        .unit = panel * L,
+        .sums = sums,
+        .projected = place.projected + ((panel - run.panel_begin) * run.projected_rows + i) * 3 * L,
+        .projected_rows = run.projected_rows,
+        .previous = run.previous + i,
+        .next = run.next == nullptr ? nullptr : run.next + i,
+        .saved = place.saved == nullptr ? nullptr : place.saved + i * 4 * run.hidden_size,
+    };
+}
+
+// Sums and gates of a few rows. They stay together: while a processor waits for the chain of these gates, it begins
+// with the products of the next panels.
+template <class T, class S, int M, int P>
+FASTGRU_TILE void forward_tile(const ForwardSteps<T, S>& run, const ForwardPlace<T>& place, ptrdiff_t i,
+                               ptrdiff_t panel) {
+    alignas(64) T sums[M * P * 3 * kLanes<T>];
+    const GateRows<T> rows = gate_rows<T, S>(run, place, i, M, panel, P, sums);
+    sum_tile<T, S, M, P>(run, rows.projected, rows.previous, panel, sums);
+    gates_of_tile(rows);
 }
 
 // All panels of a run for M rows from i on, P panels at a time and then fewer; downwards, the fewer come first.
@@ -121,18 +126,43 @@ FASTGRU_INLINE void forward_panels(const ForwardSteps<T, S>& run, const ForwardP
     }
 }
 
-// One step for `rows` rows: a panel stays in the nearest cache while all full tiles of rows use it. Every second
-// step goes through the panels downwards, and so finds those in the cache that the step before it used last; a
-// cache too small for all of them would else have lost each one just before it is needed again.
+// The sums of a full tile, rows from i on of `rows` in one of their blocks.
 template <class T, class S>
-void forward_step(const ForwardSteps<T, S>& run, const ForwardPlace<T>& place, ptrdiff_t rows, bool is_downward) {
-    const ptrdiff_t full = rows - rows % kTileRows, panels = run.panel_end - run.panel_begin;
-    if (full > 0) {
-        for (ptrdiff_t n = 0; n < panels; ++n) {
-            const ptrdiff_t panel = is_downward ? run.panel_end - 1 - n : run.panel_begin + n;
-            for (ptrdiff_t i = 0; i < full; i += kTileRows) forward_tile<T, S, kTileRows, 1>(run, place, i, panel);
+FASTGRU_TILE void sums_of_rows(const ForwardSteps<T, S>& run, const GateRows<T>& rows, ptrdiff_t i,
+                               ptrdiff_t block) {
+    constexpr int L = kLanes<T>;
+    sum_tile<T, S, kTileRows, 1>(run, rows.projected + (block * rows.projected_rows + i) * 3 * L, rows.previous + i,
+                                 rows.unit / L + block, rows.sums_of(block) + i * 3 * L);
+}
+
+// The first `full` rows, which fill their tiles: sums of many vectors, then the gates of these. A panel stays in
+// the nearest cache while all rows use it; where rows are few, several panels are taken together.
+template <class T, class S>
+FASTGRU_INLINE void forward_full_tiles(const ForwardSteps<T, S>& run, const ForwardPlace<T>& place, ptrdiff_t full,
+                                       bool is_downward) {
+    const ptrdiff_t panels = run.panel_end - run.panel_begin, together = max(1, kGateVectors / full);
+    alignas(64) T sums[kGateVectors * 3 * kLanes<T>];
+    for (ptrdiff_t n = 0; n < panels; n += together) {
+        const ptrdiff_t count = min(together, panels - n);
+        const ptrdiff_t first = is_downward ? run.panel_end - n - count : run.panel_begin + n;
+        for (ptrdiff_t i = 0; i < full; i += kGateVectors) {
+            const GateRows<T> rows =
+                gate_rows<T, S>(run, place, i, min(kGateVectors, full - i), first, count, sums);
+            for (ptrdiff_t m = 0; m < count; ++m)
+                for (ptrdiff_t row = 0; row < rows.count; row += kTileRows)
+                    sums_of_rows<T, S>(run, rows, row, is_downward ? count - 1 - m : m);
+            gates_of_rows(rows);
         }
     }
+}
+
+// One step for `rows` rows. Every second step goes through the panels downwards, and so finds those in the cache
+// that the step before it used last; a cache too small for all of them would else have lost each one just before it
+// is needed again.
+template <class T, class S>
+void forward_step(const ForwardSteps<T, S>& run, const ForwardPlace<T>& place, ptrdiff_t rows, bool is_downward) {
+    const ptrdiff_t full = rows - rows % kTileRows;
+    if (full > 0) forward_full_tiles<T, S>(run, place, full, is_downward);
     if (rows > full) {
         with_rows<kTileRows>(rows - full, [&](auto m) {
             constexpr int M = decltype(m)::value;

@@ -1,7 +1,9 @@
 // One step of few rows by itself, with the parameters as the user has them.
 #pragma once
 
-#include "kernels/forward.h"
+#include "kernels/gates.h"
+#include "kernels/pack_panels.h"
+#include "shared/kernel_table.h"
 
 namespace fastgru::FASTGRU_LEVEL {
 
@@ -27,8 +29,9 @@ FASTGRU_INLINE void multiply_unpacked(const S* weight, ptrdiff_t H, ptrdiff_t un
     });
 }
 
+// The sums of one hidden block, to `sums` and `projected` [M][3][L].
 template <class T, class S, int M>
-FASTGRU_TILE void single_step_block(const SingleStep<T, S>& run, ptrdiff_t block) {
+FASTGRU_TILE void sum_single_block(const SingleStep<T, S>& run, ptrdiff_t block, T* sums, T* projected) {
     constexpr int L = kLanes<T>;
     const ptrdiff_t H = run.hidden_size, unit = block * L;
     const int lanes = int(min(L, H - unit));
@@ -49,18 +52,39 @@ FASTGRU_TILE void single_step_block(const SingleStep<T, S>& run, ptrdiff_t block
     });
     multiply_unpacked<T, S, M>(run.weight_hh, H, unit, H, run.previous, c);
     unroll<M>([&](auto m) FASTGRU_INLINED {
-        T* saved = run.saved == nullptr ? nullptr : run.saved + m * 4 * H + unit;
-        forward_unit<T>(c[0][m], c[1][m], a[2][m], c[2][m], run.previous[m] + unit, run.next[m] + unit, saved, H,
-                        lanes);
+        store(projected + (m * 3 + 2) * L, a[2][m]);
+        unroll<3>([&](auto gate) FASTGRU_INLINED { store(sums + (m * 3 + gate) * L, c[gate][m]); });
     });
+}
+
+template <class T, class S, int M>
+FASTGRU_INLINE void single_step_of_rows(const SingleStep<T, S>& run) {
+    constexpr int L = kLanes<T>;
+    constexpr ptrdiff_t most = kGateVectors / M;
+    alignas(64) T sums[most * M * 3 * L], projected[most * M * 3 * L];
+    for (ptrdiff_t first = run.begin; first < run.end; first += most) {
+        const ptrdiff_t count = min(most, run.end - first);
+        for (ptrdiff_t i = 0; i < count; ++i)
+            sum_single_block<T, S, M>(run, first + i, sums + i * M * 3 * L, projected + i * M * 3 * L);
+        gates_of_rows<T>({
+            .count = M,
+            .blocks = count,
+            .hidden_size = run.hidden_size,
+            .unit = first * L,
+            .sums = sums,
+            .projected = projected,
+            .projected_rows = M,
+            .previous = run.previous,
+            .next = run.next,
+            .saved = run.saved,
+        });
+    }
 }
 
 // Kernels::single_step
 template <class T, class S>
 void single_step(const SingleStep<T, S>& run) {
-    for (ptrdiff_t block = run.begin; block < run.end; ++block)
-        with_rows<kSingleStepRows>(run.rows,
-                                   [&](auto m) { single_step_block<T, S, decltype(m)::value>(run, block); });
+    with_rows<kSingleStepRows>(run.rows, [&](auto m) { single_step_of_rows<T, S, decltype(m)::value>(run); });
 }
 
 }  // namespace fastgru::FASTGRU_LEVEL
