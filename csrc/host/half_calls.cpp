@@ -13,6 +13,7 @@ namespace {
 // Values from which on threads share the work of converting them, and how many each of them gets at least.
 constexpr ptrdiff_t kSharedValues = 1 << 16, kOwnValues = kSharedValues / 2;
 
+// What vectors are converted with, and the memory that results go to.
 template <class S>
 struct Converter {
     const HalfKernels<S>& kernels;
@@ -29,58 +30,139 @@ struct Converter {
         });
     }
 
-    // `count` values side by side, or null.
-    const float* widen(const S* values, ptrdiff_t count) const {
-        if (values == nullptr) return nullptr;
-        float* to = arena.take<float>(count);
-        if (to != nullptr)
-            in_shares(count, count, [&](ptrdiff_t begin, ptrdiff_t end) {
-                kernels.widen(values + begin, to + begin, end - begin);
-            });
-        return to;
-    }
-
-    void narrow(const float* values, S* to, ptrdiff_t count) const {
-        if (to != nullptr && values != nullptr)
-            in_shares(count, count, [&](ptrdiff_t begin, ptrdiff_t end) {
-                kernels.narrow(values + begin, to + begin, end - begin);
-            });
-    }
-
-    // The vectors of a sequence without gaps, those past the ends of sequences left out.
-    Sequence<const float> widen(const Sequence<const S>& from, ptrdiff_t width) const {
-        if (from.data == nullptr) return {};
-        float* to = arena.take<float>(batch.slots() * width);
-        const Sequence<const float> wide{
-            .data = to,
-            .row_stride = width,
-            .step_stride = from.is_flat ? 0 : batch.rows * width,
-            .is_flat = from.is_flat,
-        };
-        if (to == nullptr) return wide;
-        in_shares(batch.slots() * width, batch.slots(), [&](ptrdiff_t begin, ptrdiff_t end) {
-            for (ptrdiff_t i = begin; i < end; ++i) {
-                const ptrdiff_t t = i / batch.rows, b = i % batch.rows;
-                if (batch.lengths != nullptr && t >= batch.lengths[b]) continue;
-                const ptrdiff_t at =
-                    from.is_flat ? i * from.row_stride : t * from.step_stride + b * from.row_stride;
-                kernels.widen(from.data + at, to + i * width, width);
-            }
-        });
-        return wide;
-    }
-
-    Resets<float> widen(const Resets<S>& from, const Spec& spec) const {
-        const ptrdiff_t rows = from.state_stride == 0 ? 1 : batch.rows;
-        return {
-            .marks = from.marks,
-            .step_stride = from.step_stride,
-            .row_stride = from.row_stride,
-            .state = widen(from.state, spec.cells() * rows * spec.hidden_size),
-            .state_stride = from.state_stride,
-        };
+    // For results that will be narrowed; null where they are not wanted.
+    float* room(const S* result, ptrdiff_t count) const {
+        return result == nullptr ? nullptr : arena.template take<float>(count);
     }
 };
+
+// `count` values side by side, or null.
+template <class S>
+const float* widen(const Converter<S>& by, const S* values, ptrdiff_t count) {
+    float* to = by.room(values, count);
+    if (to != nullptr)
+        by.in_shares(count, count, [&](ptrdiff_t begin, ptrdiff_t end) {
+            by.kernels.widen(values + begin, to + begin, end - begin);
+        });
+    return to;
+}
+
+template <class S>
+void narrow(const Converter<S>& by, const float* values, S* to, ptrdiff_t count) {
+    if (to != nullptr && values != nullptr)
+        by.in_shares(count, count, [&](ptrdiff_t begin, ptrdiff_t end) {
+            by.kernels.narrow(values + begin, to + begin, end - begin);
+        });
+}
+
+// The vectors of a sequence without gaps, those past the ends of sequences left out.
+template <class S>
+Sequence<const float> widen_sequence(const Converter<S>& by, const Sequence<const S>& from, ptrdiff_t width) {
+    const Batch& batch = by.batch;
+    if (from.data == nullptr) return {};
+    float* to = by.arena.template take<float>(batch.slots() * width);
+    const Sequence<const float> wide{
+        .data = to,
+        .row_stride = width,
+        .step_stride = from.is_flat ? 0 : batch.rows * width,
+        .is_flat = from.is_flat,
+    };
+    if (to == nullptr) return wide;
+    by.in_shares(batch.slots() * width, batch.slots(), [&](ptrdiff_t begin, ptrdiff_t end) {
+        for (ptrdiff_t i = begin; i < end; ++i) {
+            const ptrdiff_t t = i / batch.rows, b = i % batch.rows;
+            if (batch.lengths != nullptr && t >= batch.lengths[b]) continue;
+            const ptrdiff_t at = from.is_flat ? i * from.row_stride : t * from.step_stride + b * from.row_stride;
+            by.kernels.widen(from.data + at, to + i * width, width);
+        }
+    });
+    return wide;
+}
+
+template <class S>
+Resets<float> widen_resets(const Converter<S>& by, const Resets<S>& from, const Spec& spec) {
+    const ptrdiff_t rows = from.state_stride == 0 ? 1 : by.batch.rows;
+    return {
+        .marks = from.marks,
+        .step_stride = from.step_stride,
+        .row_stride = from.row_stride,
+        .state = widen(by, from.state, spec.cells() * rows * spec.hidden_size),
+        .state_stride = from.state_stride,
+    };
+}
+
+// The parameters of all cells as floats, and room for their gradients.
+template <class S>
+class WideCells {
+  public:
+    WideCells(const Converter<S>& by, const Backward<S>& half)
+        : by_(by),
+          half_(half),
+          cells_(by.arena.template take<Cell<float>>(half.spec.cells())),
+          gradients_(by.arena.template take<CellGradients<float>>(half.spec.cells())) {
+        for (ptrdiff_t i = 0; i < half.spec.cells(); ++i) widen_cell(i);
+    }
+
+    const Cell<float>* cells() const { return cells_; }
+    const CellGradients<float>* gradients() const { return gradients_; }
+
+    void narrow_gradients() const {
+        for (ptrdiff_t i = 0; i < half_.spec.cells(); ++i) {
+            const Sizes sizes = sizes_of(i);
+            const CellGradients<float>& from = gradients_[i];
+            const CellGradients<S>& to = half_.d_cells[i];
+            narrow(by_, from.weight_ih, to.weight_ih, sizes.ih);
+            narrow(by_, from.weight_hh, to.weight_hh, sizes.hh);
+            narrow(by_, from.bias_ih, to.bias_ih, sizes.bias);
+            narrow(by_, from.bias_hh, to.bias_hh, sizes.bias);
+        }
+    }
+
+  private:
+    struct Sizes {
+        ptrdiff_t ih, hh, bias;
+    };
+
+    const Converter<S>& by_;
+    const Backward<S>& half_;
+    Cell<float>* cells_;
+    CellGradients<float>* gradients_;
+
+    Sizes sizes_of(ptrdiff_t cell) const;
+    void widen_cell(ptrdiff_t cell);
+};
+
+template <class S>
+typename WideCells<S>::Sizes WideCells<S>::sizes_of(ptrdiff_t cell) const {
+    const ptrdiff_t rows = 3 * half_.spec.hidden_size;
+    return {
+        .ih = rows * half_.spec.width(cell / half_.spec.num_directions),
+        .hh = rows * half_.spec.hidden_size,
+        .bias = rows,
+    };
+}
+
+template <class S>
+void WideCells<S>::widen_cell(ptrdiff_t cell) {
+    const Cell<S>& from = half_.cells[cell];
+    const CellGradients<S>& to = half_.d_cells[cell];
+    const Sizes sizes = sizes_of(cell);
+    const Cell<float> wide{
+        .weight_ih = widen(by_, from.weight_ih, sizes.ih),
+        .weight_hh = widen(by_, from.weight_hh, sizes.hh),
+        .bias_ih = widen(by_, from.bias_ih, sizes.bias),
+        .bias_hh = widen(by_, from.bias_hh, sizes.bias),
+    };
+    const CellGradients<float> gradients{
+        .weight_ih = by_.room(to.weight_ih, sizes.ih),
+        .weight_hh = by_.room(to.weight_hh, sizes.hh),
+        .bias_ih = by_.room(to.bias_ih, sizes.bias),
+        .bias_hh = by_.room(to.bias_hh, sizes.bias),
+    };
+    if (cells_ == nullptr) return;
+    cells_[cell] = wide;
+    gradients_[cell] = gradients;
+}
 
 // Without gaps, as the caller's output.
 ptrdiff_t output_values(const Spec& spec, const Batch& batch) {
@@ -106,9 +188,9 @@ class WideForward {
           outputs_(output_values(half.spec, half.batch)) {
         call.spec = half.spec;
         call.batch = half.batch;
-        call.input = convert_.widen(half.input, half.spec.input_size);
-        call.h_0 = convert_.widen(half.h_0, states_);
-        call.resets = convert_.widen(half.resets, half.spec);
+        call.input = widen_sequence(convert_, half.input, half.spec.input_size);
+        call.h_0 = widen(convert_, half.h_0, states_);
+        call.resets = widen_resets(convert_, half.resets, half.spec);
         call.cells = half.cells;
         float* output = half.saved == nullptr ? arena.take<float>(outputs_) : saved_output_of(half);
         call.output = half.output.with(output);
@@ -122,8 +204,8 @@ class WideForward {
     }
 
     void finish() const {
-        convert_.narrow(call.output.data, half_.output.data, outputs_);
-        convert_.narrow(call.h_n, half_.h_n, states_);
+        narrow(convert_, call.output.data, half_.output.data, outputs_);
+        narrow(convert_, call.h_n, half_.h_n, states_);
     }
 
   private:
@@ -137,84 +219,49 @@ class WideBackward {
   public:
     Backward<float> call{};
 
-    WideBackward(const KernelTable& table, const Backward<S>& half, Arena& arena)
-        : half_(half),
-          convert_{.kernels = kernels_of<S>(table), .batch = half.batch, .threads = half.threads, .arena = arena},
-          states_(half.spec.cells() * half.batch.rows * half.spec.hidden_size),
-          inputs_(half.batch.slots() * half.spec.input_size),
-          cells_(arena.take<Cell<float>>(half.spec.cells())),
-          d_cells_(arena.take<CellGradients<float>>(half.spec.cells())) {
-        call.spec = half.spec;
-        call.batch = half.batch;
-        call.input = convert_.widen(half.input, half.spec.input_size);
-        call.h_0 = convert_.widen(half.h_0, states_);
-        call.resets = convert_.widen(half.resets, half.spec);
-        call.cells = cells_;
-        call.output = half.output.with(saved_output_of(half));
-        call.saved = half.saved;
-        call.recomputes = half.recomputes;
-        call.d_output = convert_.widen(half.d_output, half.spec.num_directions * half.spec.hidden_size);
-        call.d_h_n = convert_.widen(half.d_h_n, states_);
-        call.d_input = half.d_input.with(room(half.d_input.data, inputs_));
-        call.d_h_0 = room(half.d_h_0, states_);
-        call.d_reset = room(half.d_reset, states_);
-        call.d_cells = d_cells_;
-        call.threads = half.threads;
-        call.is_awake = half.is_awake;
-        call.partition = half.partition;
-        for (ptrdiff_t i = 0; i < half.spec.cells(); ++i) widen_cell(i);
-    }
+    WideBackward(const KernelTable& table, const Backward<S>& half, Arena& arena);
+    WideBackward(const WideBackward&) = delete;  // its parts refer to each other
 
     void finish() const {
-        convert_.narrow(call.d_input.data, half_.d_input.data, inputs_);
-        convert_.narrow(call.d_h_0, half_.d_h_0, states_);
-        convert_.narrow(call.d_reset, half_.d_reset, states_);
-        for (ptrdiff_t i = 0; i < half_.spec.cells(); ++i) {
-            const CellGradients<float>& from = d_cells_[i];
-            const CellGradients<S>& to = half_.d_cells[i];
-            convert_.narrow(from.weight_ih, to.weight_ih, rows() * width(i));
-            convert_.narrow(from.weight_hh, to.weight_hh, rows() * half_.spec.hidden_size);
-            convert_.narrow(from.bias_ih, to.bias_ih, rows());
-            convert_.narrow(from.bias_hh, to.bias_hh, rows());
-        }
+        narrow(convert_, call.d_input.data, half_.d_input.data, inputs_);
+        narrow(convert_, call.d_h_0, half_.d_h_0, states_);
+        narrow(convert_, call.d_reset, half_.d_reset, states_);
+        cells_.narrow_gradients();
     }
 
   private:
     const Backward<S>& half_;
     Converter<S> convert_;
     ptrdiff_t states_, inputs_;
-    Cell<float>* cells_;
-    CellGradients<float>* d_cells_;
-
-    ptrdiff_t rows() const { return 3 * half_.spec.hidden_size; }
-    ptrdiff_t width(ptrdiff_t cell) const { return half_.spec.width(cell / half_.spec.num_directions); }
-
-    // Null where that is not wanted.
-    float* room(const S* result, ptrdiff_t count) const {
-        return result == nullptr ? nullptr : convert_.arena.template take<float>(count);
-    }
-
-    void widen_cell(ptrdiff_t i) {
-        const Cell<S>& from = half_.cells[i];
-        const CellGradients<S>& to = half_.d_cells[i];
-        const ptrdiff_t ih = rows() * width(i), hh = rows() * half_.spec.hidden_size;
-        const Cell<float> cell{
-            .weight_ih = convert_.widen(from.weight_ih, ih),
-            .weight_hh = convert_.widen(from.weight_hh, hh),
-            .bias_ih = convert_.widen(from.bias_ih, rows()),
-            .bias_hh = convert_.widen(from.bias_hh, rows()),
-        };
-        const CellGradients<float> d_cell{
-            .weight_ih = room(to.weight_ih, ih),
-            .weight_hh = room(to.weight_hh, hh),
-            .bias_ih = room(to.bias_ih, rows()),
-            .bias_hh = room(to.bias_hh, rows()),
-        };
-        if (cells_ == nullptr) return;
-        cells_[i] = cell;
-        d_cells_[i] = d_cell;
-    }
+    WideCells<S> cells_;
 };
+
+template <class S>
+WideBackward<S>::WideBackward(const KernelTable& table, const Backward<S>& half, Arena& arena)
+    : half_(half),
+      convert_{.kernels = kernels_of<S>(table), .batch = half.batch, .threads = half.threads, .arena = arena},
+      states_(half.spec.cells() * half.batch.rows * half.spec.hidden_size),
+      inputs_(half.batch.slots() * half.spec.input_size),
+      cells_(convert_, half) {
+    call.spec = half.spec;
+    call.batch = half.batch;
+    call.input = widen_sequence(convert_, half.input, half.spec.input_size);
+    call.h_0 = widen(convert_, half.h_0, states_);
+    call.resets = widen_resets(convert_, half.resets, half.spec);
+    call.cells = cells_.cells();
+    call.output = half.output.with(saved_output_of(half));
+    call.saved = half.saved;
+    call.recomputes = half.recomputes;
+    call.d_output = widen_sequence(convert_, half.d_output, half.spec.num_directions * half.spec.hidden_size);
+    call.d_h_n = widen(convert_, half.d_h_n, states_);
+    call.d_input = half.d_input.with(convert_.room(half.d_input.data, inputs_));
+    call.d_h_0 = convert_.room(half.d_h_0, states_);
+    call.d_reset = convert_.room(half.d_reset, states_);
+    call.d_cells = cells_.gradients();
+    call.threads = half.threads;
+    call.is_awake = half.is_awake;
+    call.partition = half.partition;
+}
 
 // Call is Forward or Backward, Wide the one that stands in its place.
 template <class Wide, class Call>
