@@ -34,8 +34,8 @@ int main(int argc, char** argv) {
     }
     OneLayer layer{.H = atol(argv[3]), .B = atol(argv[4]), .T = atol(argv[5])};
     const bool trains = strcmp(argv[2], "train") == 0;
-    const Forward<float> forward = layer.forward(trains);
-    const Backward<float> backward = layer.backward();
+    const Forward<float> forward = forward_of(layer, trains);
+    const Backward<float> backward = backward_of(layer);
     const Calls calls{
         .forward = forward,
         .backward = backward,

@@ -31,33 +31,33 @@ struct OneLayer {
     Sequence<V> sequence(V* data) const {
         return {.data = data, .row_stride = H, .step_stride = B * H, .is_flat = false};
     }
-
-    Forward<float> forward(bool trains) {
-        return {
-            .spec = spec,
-            .batch = batch,
-            .input = sequence<const float>(input.data()),
-            .cells = &cell,
-            .output = sequence(output.data()),
-            .h_n = h_n.data(),
-            .saved = trains ? saved.data() : nullptr,
-        };
-    }
-
-    Backward<float> backward() {
-        return {
-            .spec = spec,
-            .batch = batch,
-            .input = sequence<const float>(input.data()),
-            .cells = &cell,
-            .output = sequence<const float>(output.data()),
-            .saved = saved.data(),
-            .d_output = sequence<const float>(d_output.data()),
-            .d_input = sequence(d_input.data()),
-            .d_cells = &d_cell,
-        };
-    }
 };
+
+inline Forward<float> forward_of(OneLayer& layer, bool trains) {
+    return {
+        .spec = layer.spec,
+        .batch = layer.batch,
+        .input = layer.sequence<const float>(layer.input.data()),
+        .cells = &layer.cell,
+        .output = layer.sequence(layer.output.data()),
+        .h_n = layer.h_n.data(),
+        .saved = trains ? layer.saved.data() : nullptr,
+    };
+}
+
+inline Backward<float> backward_of(OneLayer& layer) {
+    return {
+        .spec = layer.spec,
+        .batch = layer.batch,
+        .input = layer.sequence<const float>(layer.input.data()),
+        .cells = &layer.cell,
+        .output = layer.sequence<const float>(layer.output.data()),
+        .saved = layer.saved.data(),
+        .d_output = layer.sequence<const float>(layer.d_output.data()),
+        .d_input = layer.sequence(layer.d_input.data()),
+        .d_cells = &layer.d_cell,
+    };
+}
 
 // Memory for a call, to be freed.
 template <class Call>

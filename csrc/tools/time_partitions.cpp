@@ -50,32 +50,32 @@ struct Problem {
         run(active_table(), call, workspace);
     }
 
-    void forward(Partition partition) { once(layer.forward(true), partition); }
-    void backward(Partition partition) { once(layer.backward(), partition); }
-
-    LayerShape shape() const {
-        const Kernels<float>& kernels = active_table().float32;
-        return {
-            .steps = kSteps,
-            .batch = layer.B,
-            .total = kSteps * layer.B,
-            .width = layer.H,
-            .hidden_size = layer.H,
-            .directions = 1,
-            .lanes = kernels.lanes,
-            .tile_rows = kernels.tile_rows,
-            .value_bytes = sizeof(float),
-            .weight_bytes = sizeof(float),
-            .threads = threads,
-            .is_awake = true,
-            .is_ragged = false,
-            .partition = Partition::best,
-        };
-    }
+    void forward(Partition partition) { once(forward_of(layer, true), partition); }
+    void backward(Partition partition) { once(backward_of(layer), partition); }
 };
 
 Problem problem_of(ptrdiff_t H, ptrdiff_t B, int threads) {
     return {.layer = {.H = H, .B = B, .T = kSteps}, .threads = threads};
+}
+
+LayerShape shape_of(const Problem& problem) {
+    const Kernels<float>& kernels = active_table().float32;
+    return {
+        .steps = kSteps,
+        .batch = problem.layer.B,
+        .total = kSteps * problem.layer.B,
+        .width = problem.layer.H,
+        .hidden_size = problem.layer.H,
+        .directions = 1,
+        .lanes = kernels.lanes,
+        .tile_rows = kernels.tile_rows,
+        .value_bytes = sizeof(float),
+        .weight_bytes = sizeof(float),
+        .threads = problem.threads,
+        .is_awake = true,
+        .is_ragged = false,
+        .partition = Partition::best,
+    };
 }
 
 struct Figures {
@@ -98,7 +98,7 @@ void measure(Problem& problem, bool is_backward, double (&least)[4]) {
 }
 
 void print(const Figures& figures, int threads, bool is_backward) {
-    const LayerShape shape = problem_of(figures.H, figures.B, threads).shape();
+    const LayerShape shape = shape_of(problem_of(figures.H, figures.B, threads));
     const Partition chosen = is_backward ? plan_backward(shape).partition : plan_forward(shape).partition;
     printf("| %td | %td |", figures.H, figures.B);
     double own = 0, best = 1e30;

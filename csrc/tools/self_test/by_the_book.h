@@ -10,42 +10,77 @@
 
 namespace fastgru {
 
+// Which sequences are alive at each step, and where their vectors lie.
 template <class T>
-class Book {
+class BookRows {
   public:
-    explicit Book(const Problem<T>& problem) : p(problem) {
-        for (ptrdiff_t t = 0; t < steps; ++t)
-            first[size_t(t) + 1] = first[size_t(t)] + (p.batch_sizes.empty() ? B : p.batch_sizes[size_t(t)]);
-        if (p.has_h_0) results[1].assign(p.h_0.begin(), p.h_0.end());
-        for (ptrdiff_t cell = 0; cell < p.spec.cells(); ++cell) forward(cell);
-        results[0] = layers.back();
-        for (const auto& parameter : p.parameters) results.emplace_back(parameter.size());
-        d_y.assign(p.d_output.begin(), p.d_output.end());
-        for (ptrdiff_t layer = p.spec.num_layers - 1; layer >= 0; --layer) {
-            Values d_x(layers[size_t(layer)].size());
-            for (ptrdiff_t d = 0; d < D; ++d) backward(layer * D + d, d_x);
-            d_y = d_x;
-        }
-        results[2] = d_y;
-    }
-
-    const Results<double>& all() const { return results; }
-
-  private:
-    using Values = std::vector<double>;
-    struct Gates {
-        double r, z, n, c_n, h;
-    };
-    // One step of one sequence.
     struct Row {
         ptrdiff_t slot, before;  // of the vectors in memory; before: -1 where it is the first
         ptrdiff_t b;
         bool starts_anew;  // by a reset
     };
 
+    explicit BookRows(const Problem<T>& problem) : p(problem) {
+        for (ptrdiff_t t = 0; t < steps; ++t)
+            first[size_t(t) + 1] = first[size_t(t)] + (p.batch_sizes.empty() ? B : p.batch_sizes[size_t(t)]);
+    }
+
+    // Visits the rows of a direction in the order of its steps.
+    template <class Visit>
+    void visit_all(ptrdiff_t d, bool is_backward, const Visit& visit) const {
+        for (ptrdiff_t i = 0; i < steps; ++i) {
+            const ptrdiff_t s = is_backward ? steps - 1 - i : i, t = d == 0 ? s : steps - 1 - s;
+            for (ptrdiff_t b = 0; b < B; ++b)
+                if (is_alive(t, b)) visit(row(d, t, b));
+        }
+    }
+
+  private:
     const Problem<T>& p;
-    const ptrdiff_t H = p.spec.hidden_size, D = p.spec.num_directions, steps = p.batch.steps, B = p.batch.rows;
+    const ptrdiff_t steps = p.batch.steps, B = p.batch.rows;
     std::vector<ptrdiff_t> first = std::vector<ptrdiff_t>(size_t(steps) + 1);
+
+    bool is_alive(ptrdiff_t t, ptrdiff_t b) const;
+    ptrdiff_t slot(ptrdiff_t t, ptrdiff_t b) const { return p.batch_first ? b * steps + t : first[size_t(t)] + b; }
+    Row row(ptrdiff_t d, ptrdiff_t t, ptrdiff_t b) const;
+};
+
+template <class T>
+bool BookRows<T>::is_alive(ptrdiff_t t, ptrdiff_t b) const {
+    if (t < 0 || t >= steps) return false;
+    return p.lengths.empty() ? b < first[size_t(t) + 1] - first[size_t(t)] : t < p.lengths[size_t(b)];
+}
+
+template <class T>
+typename BookRows<T>::Row BookRows<T>::row(ptrdiff_t d, ptrdiff_t t, ptrdiff_t b) const {
+    const ptrdiff_t before = d == 0 ? t - 1 : t + 1;
+    // Where a reset may stand between this step and the one processed before it.
+    const ptrdiff_t border = d == 0 ? t : t + 1;
+    return {
+        .slot = slot(t, b),
+        .before = is_alive(before, b) ? slot(before, b) : -1,
+        .b = b,
+        .starts_anew = !p.marks.empty() && is_alive(border, b) && p.marks[size_t(border * B + b)] != 0,
+    };
+}
+
+template <class T>
+class Book {
+  public:
+    explicit Book(const Problem<T>& problem);
+
+    const Results<double>& all() const { return results; }
+
+  private:
+    using Values = std::vector<double>;
+    using Row = typename BookRows<T>::Row;
+    struct Gates {
+        double r, z, n, c_n, h;
+    };
+
+    const Problem<T>& p;
+    const BookRows<T> rows{p};
+    const ptrdiff_t H = p.spec.hidden_size, D = p.spec.num_directions, B = p.batch.rows;
     std::vector<Values> layers{{p.input.begin(), p.input.end()}};  // the input, then each layer's output
     std::vector<std::vector<Gates>> gates;                         // by cell
     Values d_y;                                                    // of the layer's output
@@ -53,111 +88,108 @@ class Book {
 
     static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
 
-    bool is_alive(ptrdiff_t t, ptrdiff_t b) const {
-        if (t < 0 || t >= steps) return false;
-        return p.lengths.empty() ? b < first[size_t(t) + 1] - first[size_t(t)] : t < p.lengths[size_t(b)];
-    }
-    ptrdiff_t slot(ptrdiff_t t, ptrdiff_t b) const { return p.batch_first ? b * steps + t : first[size_t(t)] + b; }
-    // Where a reset stands between the step at time t and the one processed before it.
-    bool is_reset(ptrdiff_t d, ptrdiff_t t, ptrdiff_t b) const {
-        const ptrdiff_t border = d == 0 ? t : t + 1;
-        return !p.marks.empty() && is_alive(border, b) && p.marks[size_t(border * B + b)] != 0;
-    }
-
-    // Visits the rows of a direction in the order of its steps.
-    template <class Visit>
-    void for_rows(ptrdiff_t d, bool is_backward, const Visit& visit) const {
-        for (ptrdiff_t i = 0; i < steps; ++i) {
-            const ptrdiff_t s = is_backward ? steps - 1 - i : i, t = d == 0 ? s : steps - 1 - s;
-            const ptrdiff_t before = d == 0 ? t - 1 : t + 1;
-            for (ptrdiff_t b = 0; b < B; ++b) {
-                if (!is_alive(t, b)) continue;
-                visit(Row{
-                    .slot = slot(t, b),
-                    .before = is_alive(before, b) ? slot(before, b) : -1,
-                    .b = b,
-                    .starts_anew = is_reset(d, t, b),
-                });
-            }
-        }
-    }
-
-    double state_before(ptrdiff_t cell, const Values& y, const Row& row, ptrdiff_t u) const {
-        const ptrdiff_t state = p.reset_stride == 0 ? cell : cell * B + row.b;
-        if (row.starts_anew) return p.reset_state.empty() ? 0.0 : double(p.reset_state[size_t(state * H + u)]);
-        if (row.before >= 0) return y[size_t((row.before * D + cell % D) * H + u)];
-        return p.has_h_0 ? double(p.h_0[size_t((cell * B + row.b) * H + u)]) : 0.0;
-    }
-
-    void forward(ptrdiff_t cell) {
-        if (cell % D == 0) layers.emplace_back(p.slots() * D * H);
-        gates.emplace_back(p.slots() * H);
-        for_rows(cell % D, false, [&](const Row& row) {
-            for (ptrdiff_t u = 0; u < H; ++u) forward_unit(cell, row, u);
-        });
-    }
-
-    void forward_unit(ptrdiff_t cell, const Row& row, ptrdiff_t u) {
-        const ptrdiff_t width = p.spec.width(cell / D);
-        const Values& x = layers[size_t(cell / D)];
-        Values& y = layers[size_t(cell / D) + 1];
-        const auto* w = &p.parameters[size_t(cell) * 4];
-        const auto h = [&](ptrdiff_t k) { return state_before(cell, y, row, k); };
-        double a[3], c[3];
-        for (ptrdiff_t gate = 0; gate < 3; ++gate) {
-            const ptrdiff_t i = gate * H + u;
-            a[gate] = p.has_bias ? double(w[2][size_t(i)]) : 0;
-            c[gate] = p.has_bias ? double(w[3][size_t(i)]) : 0;
-            for (ptrdiff_t k = 0; k < width; ++k)
-                a[gate] += double(w[0][size_t(i * width + k)]) * x[size_t(row.slot * width + k)];
-            for (ptrdiff_t k = 0; k < H; ++k) c[gate] += double(w[1][size_t(i * H + k)]) * h(k);
-        }
-        const double r = sigmoid(a[0] + c[0]), z = sigmoid(a[1] + c[1]), n = tanh(a[2] + r * c[2]);
-        gates.back()[size_t(row.slot * H + u)] = {.r = r, .z = z, .n = n, .c_n = c[2], .h = h(u)};
-        y[size_t((row.slot * D + cell % D) * H + u)] = (1 - z) * n + z * h(u);
-        results[1][size_t((cell * B + row.b) * H + u)] = y[size_t((row.slot * D + cell % D) * H + u)];
-    }
-
-    void backward(ptrdiff_t cell, Values& d_x) {
-        Values d_h(p.d_h_n.begin() + cell * B * H, p.d_h_n.begin() + (cell + 1) * B * H);
-        for_rows(cell % D, true, [&](const Row& row) {
-            Values next(static_cast<size_t>(H));
-            for (ptrdiff_t u = 0; u < H; ++u) backward_unit(cell, row, u, d_h[size_t(row.b * H + u)], d_x, next);
-            for (ptrdiff_t u = 0; u < H; ++u) {
-                d_h[size_t(row.b * H + u)] = row.starts_anew ? 0 : next[size_t(u)];
-                if (row.starts_anew) results[4][size_t((cell * B + row.b) * H + u)] += next[size_t(u)];
-            }
-        });
-        std::copy(d_h.begin(), d_h.end(), results[3].begin() + cell * B * H);
-    }
-
-    // From the gradient of one unit of the state to those of the sums, and on to all that went into them.
-    void backward_unit(ptrdiff_t cell, const Row& row, ptrdiff_t u, double d_h, Values& d_x, Values& next) {
-        const size_t width = size_t(p.spec.width(cell / D)), at = size_t(row.slot) * width, units = size_t(H);
-        const Values& x = layers[size_t(cell / D)];
-        const auto* w = &p.parameters[size_t(cell) * 4];
-        auto* d_w = &results[kFirstGradient + size_t(cell) * 4];
-        const Gates* all = &gates[size_t(cell)][size_t(row.slot) * units];
-        const Gates& q = all[u];
-        const double g = d_h + d_y[size_t((row.slot * D + cell % D) * H + u)];
-        const double d_n = g * (1 - q.z) * (1 - q.n * q.n), d_r = d_n * q.c_n * q.r * (1 - q.r);
-        const double d_z = g * (q.h - q.n) * q.z * (1 - q.z);
-        const double d_a[3] = {d_r, d_z, d_n}, d_c[3] = {d_r, d_z, d_n * q.r};
-        next[size_t(u)] += g * q.z;
-        for (size_t gate = 0; gate < 3; ++gate) {
-            const size_t i = gate * units + size_t(u);
-            d_w[2][i] += d_a[gate];
-            d_w[3][i] += d_c[gate];
-            for (size_t k = 0; k < width; ++k) {
-                d_w[0][i * width + k] += d_a[gate] * x[at + k];
-                d_x[at + k] += d_a[gate] * double(w[0][i * width + k]);
-            }
-            for (size_t k = 0; k < units; ++k) {
-                d_w[1][i * units + k] += d_c[gate] * all[k].h;
-                next[k] += d_c[gate] * double(w[1][i * units + k]);
-            }
-        }
-    }
+    double state_before(ptrdiff_t cell, const Values& y, const Row& row, ptrdiff_t u) const;
+    void forward(ptrdiff_t cell);
+    void forward_unit(ptrdiff_t cell, const Row& row, ptrdiff_t u);
+    void backward(ptrdiff_t cell, Values& d_x);
+    void backward_unit(ptrdiff_t cell, const Row& row, ptrdiff_t u, double d_h, Values& d_x, Values& next);
 };
+
+template <class T>
+Book<T>::Book(const Problem<T>& problem) : p(problem) {
+    if (p.has_h_0) results[1].assign(p.h_0.begin(), p.h_0.end());
+    for (ptrdiff_t cell = 0; cell < p.spec.cells(); ++cell) forward(cell);
+    results[0] = layers.back();
+    for (const auto& parameter : p.parameters) results.emplace_back(parameter.size());
+    d_y.assign(p.d_output.begin(), p.d_output.end());
+    for (ptrdiff_t layer = p.spec.num_layers - 1; layer >= 0; --layer) {
+        Values d_x(layers[size_t(layer)].size());
+        for (ptrdiff_t d = 0; d < D; ++d) backward(layer * D + d, d_x);
+        d_y = d_x;
+    }
+    results[2] = d_y;
+}
+
+template <class T>
+double Book<T>::state_before(ptrdiff_t cell, const Values& y, const Row& row, ptrdiff_t u) const {
+    const ptrdiff_t state = p.reset_stride == 0 ? cell : cell * B + row.b;
+    if (row.starts_anew) return p.reset_state.empty() ? 0.0 : double(p.reset_state[size_t(state * H + u)]);
+    if (row.before >= 0) return y[size_t((row.before * D + cell % D) * H + u)];
+    return p.has_h_0 ? double(p.h_0[size_t((cell * B + row.b) * H + u)]) : 0.0;
+}
+
+template <class T>
+void Book<T>::forward(ptrdiff_t cell) {
+    if (cell % D == 0) layers.emplace_back(p.slots() * D * H);
+    gates.emplace_back(p.slots() * H);
+    rows.visit_all(cell % D, false, [&](const Row& row) {
+        for (ptrdiff_t u = 0; u < H; ++u) forward_unit(cell, row, u);
+    });
+}
+
+template <class T>
+void Book<T>::forward_unit(ptrdiff_t cell, const Row& row, ptrdiff_t u) {
+    const ptrdiff_t width = p.spec.width(cell / D);
+    const Values& x = layers[size_t(cell / D)];
+    Values& y = layers[size_t(cell / D) + 1];
+    const auto* w = &p.parameters[size_t(cell) * 4];
+    const auto h = [&](ptrdiff_t k) { return state_before(cell, y, row, k); };
+    double a[3], c[3];
+    for (ptrdiff_t gate = 0; gate < 3; ++gate) {
+        const ptrdiff_t i = gate * H + u;
+        a[gate] = p.has_bias ? double(w[2][size_t(i)]) : 0;
+        c[gate] = p.has_bias ? double(w[3][size_t(i)]) : 0;
+        for (ptrdiff_t k = 0; k < width; ++k)
+            a[gate] += double(w[0][size_t(i * width + k)]) * x[size_t(row.slot * width + k)];
+        for (ptrdiff_t k = 0; k < H; ++k) c[gate] += double(w[1][size_t(i * H + k)]) * h(k);
+    }
+    const double r = sigmoid(a[0] + c[0]), z = sigmoid(a[1] + c[1]), n = tanh(a[2] + r * c[2]);
+    gates.back()[size_t(row.slot * H + u)] = {.r = r, .z = z, .n = n, .c_n = c[2], .h = h(u)};
+    y[size_t((row.slot * D + cell % D) * H + u)] = (1 - z) * n + z * h(u);
+    results[1][size_t((cell * B + row.b) * H + u)] = y[size_t((row.slot * D + cell % D) * H + u)];
+}
+
+template <class T>
+void Book<T>::backward(ptrdiff_t cell, Values& d_x) {
+    Values d_h(p.d_h_n.begin() + cell * B * H, p.d_h_n.begin() + (cell + 1) * B * H);
+    rows.visit_all(cell % D, true, [&](const Row& row) {
+        Values next(static_cast<size_t>(H));
+        for (ptrdiff_t u = 0; u < H; ++u) backward_unit(cell, row, u, d_h[size_t(row.b * H + u)], d_x, next);
+        for (ptrdiff_t u = 0; u < H; ++u) {
+            d_h[size_t(row.b * H + u)] = row.starts_anew ? 0 : next[size_t(u)];
+            if (row.starts_anew) results[4][size_t((cell * B + row.b) * H + u)] += next[size_t(u)];
+        }
+    });
+    std::copy(d_h.begin(), d_h.end(), results[3].begin() + cell * B * H);
+}
+
+// From the gradient of one unit of the state to those of the sums, and on to all that went into them.
+template <class T>
+void Book<T>::backward_unit(ptrdiff_t cell, const Row& row, ptrdiff_t u, double d_h, Values& d_x, Values& next) {
+    const size_t width = size_t(p.spec.width(cell / D)), at = size_t(row.slot) * width, units = size_t(H);
+    const Values& x = layers[size_t(cell / D)];
+    const auto* w = &p.parameters[size_t(cell) * 4];
+    auto* d_w = &results[kFirstGradient + size_t(cell) * 4];
+    const Gates* all = &gates[size_t(cell)][size_t(row.slot) * units];
+    const Gates& q = all[u];
+    const double g = d_h + d_y[size_t((row.slot * D + cell % D) * H + u)];
+    const double d_n = g * (1 - q.z) * (1 - q.n * q.n), d_r = d_n * q.c_n * q.r * (1 - q.r);
+    const double d_z = g * (q.h - q.n) * q.z * (1 - q.z);
+    const double d_a[3] = {d_r, d_z, d_n}, d_c[3] = {d_r, d_z, d_n * q.r};
+    next[size_t(u)] += g * q.z;
+    for (size_t gate = 0; gate < 3; ++gate) {
+        const size_t i = gate * units + size_t(u);
+        d_w[2][i] += d_a[gate];
+        d_w[3][i] += d_c[gate];
+        for (size_t k = 0; k < width; ++k) {
+            d_w[0][i * width + k] += d_a[gate] * x[at + k];
+            d_x[at + k] += d_a[gate] * double(w[0][i * width + k]);
+        }
+        for (size_t k = 0; k < units; ++k) {
+            d_w[1][i * units + k] += d_c[gate] * all[k].h;
+            next[k] += d_c[gate] * double(w[1][i * units + k]);
+        }
+    }
+}
 
 }  // namespace fastgru

@@ -65,39 +65,43 @@ struct Problem {
             .start = numbers(B * H, size),
         };
     }
-
-    Results run(const Point& at, const Point& d, int threads) const {
-        const size_t every = size_t(T * B * H);
-        Results r{
-            .states = Values(every),
-            .d_states = Values(every),
-            .gates = Values(8 * every),
-            .g_a = Values(3 * every),
-            .d_g_a = Values(3 * every),
-            .g_c = Values(3 * every),
-            .d_g_c = Values(3 * every),
-            .d_g_start = Values(size_t(B * H)),
-        };
-        TangentSteps<double> there{};
-        there.steps = T, there.rows = B, there.hidden_size = H;
-        there.alive = alive.empty() ? nullptr : alive.data();
-        there.weight = at.weight.data(), there.d_weight = d.weight.data();
-        there.bias = at.bias.data(), there.d_bias = d.bias.data();
-        there.a = at.a.data(), there.d_a = d.a.data();
-        there.start = at.start.data(), there.d_start = d.start.data(), there.d_start_stride = H;
-        there.states = r.states.data(), there.d_states = r.d_states.data(), there.gates = r.gates.data();
-        const Block forward_memory(workspace_bytes(table, there));
-        fastgru::run(table, there, threads, forward_memory.data());
-        TangentBackSteps<double> back{};
-        back.there = &there, back.weight = there.weight, back.d_weight = there.d_weight;
-        back.g_states = g_states.data(), back.d_g_states = d_g_states.data();
-        back.g_a = r.g_a.data(), back.d_g_a = r.d_g_a.data();
-        back.g_c = r.g_c.data(), back.d_g_c = r.d_g_c.data(), back.d_g_start = r.d_g_start.data();
-        const Block backward_memory(workspace_bytes(table, back));
-        fastgru::run(table, back, threads, backward_memory.data());
-        return r;
-    }
 };
+
+Results room_for(const Problem& problem) {
+    const size_t every = size_t(problem.T * problem.B * problem.H);
+    return {
+        .states = Values(every),
+        .d_states = Values(every),
+        .gates = Values(8 * every),
+        .g_a = Values(3 * every),
+        .d_g_a = Values(3 * every),
+        .g_c = Values(3 * every),
+        .d_g_c = Values(3 * every),
+        .d_g_start = Values(size_t(problem.B * problem.H)),
+    };
+}
+
+Results run(const Problem& problem, const Point& at, const Point& d, int threads) {
+    Results r = room_for(problem);
+    TangentSteps<double> there{};
+    there.steps = problem.T, there.rows = problem.B, there.hidden_size = problem.H;
+    there.alive = problem.alive.empty() ? nullptr : problem.alive.data();
+    there.weight = at.weight.data(), there.d_weight = d.weight.data();
+    there.bias = at.bias.data(), there.d_bias = d.bias.data();
+    there.a = at.a.data(), there.d_a = d.a.data();
+    there.start = at.start.data(), there.d_start = d.start.data(), there.d_start_stride = problem.H;
+    there.states = r.states.data(), there.d_states = r.d_states.data(), there.gates = r.gates.data();
+    const Block forward_memory(workspace_bytes(problem.table, there));
+    fastgru::run(problem.table, there, threads, forward_memory.data());
+    TangentBackSteps<double> back{};
+    back.there = &there, back.weight = there.weight, back.d_weight = there.d_weight;
+    back.g_states = problem.g_states.data(), back.d_g_states = problem.d_g_states.data();
+    back.g_a = r.g_a.data(), back.d_g_a = r.d_g_a.data();
+    back.g_c = r.g_c.data(), back.d_g_c = r.d_g_c.data(), back.d_g_start = r.d_g_start.data();
+    const Block backward_memory(workspace_bytes(problem.table, back));
+    fastgru::run(problem.table, back, threads, backward_memory.data());
+    return r;
+}
 
 bool is_close(const char* what, const Problem& problem, double found, double expected, double scale) {
     if (fabs(found - expected) <= 1e-5 * (1 + scale)) return true;
@@ -114,7 +118,7 @@ bool check_adjoint(const Problem& problem, const Point& at) {
         .a = numbers(ptrdiff_t(at.a.size())),
         .start = Values(at.start.size()),
     };
-    const Results r = problem.run(at, d, 1);
+    const Results r = run(problem, at, d, 1);
     const double there = dot(problem.g_states, r.d_states), back = dot(r.g_a, d.a);
     return is_close("gradients against tangents", problem, back, there, fabs(there));
 }
@@ -122,13 +126,13 @@ bool check_adjoint(const Problem& problem, const Point& at) {
 // Tangents against differences of what they are tangents of, along any direction v.
 bool check_differences(const Problem& given, const Point& at, const Point& d) {
     constexpr double step = 1e-5;
-    const Results r = given.run(at, d, 1);
+    const Results r = run(given, at, d, 1);
     Problem before = given, after = given;
     for (size_t i = 0; i < given.g_states.size(); ++i) {
         before.g_states[i] -= step * given.d_g_states[i];
         after.g_states[i] += step * given.d_g_states[i];
     }
-    const Results low = before.run(at.towards(d, -step), d, 1), high = after.run(at.towards(d, step), d, 1);
+    const Results low = run(before, at.towards(d, -step), d, 1), high = run(after, at.towards(d, step), d, 1);
     const auto check = [&](const char* what, const Values& found, const Values& less, const Values& more) {
         const Values v = numbers(ptrdiff_t(found.size()));
         return is_close(what, given, dot(v, found), (dot(v, more) - dot(v, less)) / (2 * step),
@@ -140,7 +144,7 @@ bool check_differences(const Problem& given, const Point& at, const Point& d) {
 }
 
 bool check_threads(const Problem& problem, const Point& at, const Point& d) {
-    const Results one = problem.run(at, d, 1), two = problem.run(at, d, 2);
+    const Results one = run(problem, at, d, 1), two = run(problem, at, d, 2);
     if (one.states == two.states && one.d_states == two.d_states && one.d_g_a == two.d_g_a &&
         one.d_g_c == two.d_g_c && one.d_g_start == two.d_g_start)
         return true;
