@@ -129,7 +129,7 @@ def test_cells_and_steppers(strange, place):
         with torch.no_grad(), pytest.raises(RuntimeError, match=r"not allocated|setStorage"):
             cell(*tensors)
         h_0 = STRANGE[strange](1, 2, 4)
-        with pytest.raises(OperandError, match="given back"):
+        with pytest.raises(OperandError, match="was released"):
             stepper(tensors[0]) if place == 0 else stepper.reset(h_0)
         return
     dense = [t.clone() for t in tensors]

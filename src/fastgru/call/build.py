@@ -212,7 +212,7 @@ def any_wrapper(spec: GRUSpec, inputs: Sequence[Tensor | None]) -> bool:
         inputs: x, h_0, reset_state and the weights.
 
     Raises:
-        OperandError: memory was given back, or the `.data` of a parameter was set to a wrapper.
+        OperandError: memory was released, or the `.data` of a parameter was set to a wrapper.
     """
     if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
         return False

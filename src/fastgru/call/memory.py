@@ -60,7 +60,7 @@ def taken(name: str, tensor: Tensor, shape: Sequence[int] | None = None, dtype: 
         dtype: likewise.
 
     Raises:
-        OperandError: it is sparse, or its memory was given back.
+        OperandError: it is sparse, or its memory was released.
         ShapeError: it has another shape by now.
     """
     if not torch._C._has_storage(tensor):
@@ -87,7 +87,7 @@ def is_wrapper(name: str, tensor: Tensor) -> bool:
     """Whether a strided tensor has no values of its own, as the wrappers have that torch's transforms hand out.
 
     Raises:
-        OperandError: its memory was given back, or is too small. (Torch's operators do not always look.)
+        OperandError: its memory was released, or is too small. (Torch's operators do not always look.)
     """
     if not torch._C._has_storage(tensor) or torch._is_functional_tensor(tensor):
         if isinstance(tensor, Parameter):  # `.data` was set to a wrapper: torch's operators may die of it
@@ -101,7 +101,7 @@ def check_memory(name: str, tensor: Tensor) -> None:
     """Raises where a tensor on the CPU lacks memory for its values: torch's operators do not always look.
 
     Raises:
-        OperandError: the memory was given back, or is too small.
+        OperandError: the memory was released, or is too small.
     """
     if type(tensor) not in PLAIN or torch.compiler.is_compiling():
         return
@@ -118,7 +118,7 @@ def check_values(name: str, tensor: Tensor) -> None:
     """Raises where torch's operators may die of a tensor outside of all transforms: they do not always look.
 
     Raises:
-        OperandError: the memory was given back, or a parameter's `.data` was set to a wrapper.
+        OperandError: the memory was released, or a parameter's `.data` was set to a wrapper.
     """
     is_block = type(tensor) in PLAIN and tensor.layout is torch.strided and tensor.is_cpu
     is_inside = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
