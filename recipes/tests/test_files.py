@@ -158,7 +158,10 @@ TWO = ONE.assign(more=TEXTS)
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: Translator().fit(TWO, ONE), r"sentences are a table with the columns \['words', 'more'\]. Give a single column"),
+        (
+            lambda: Translator().fit(TWO, ONE),
+            r"sentences are a table with the columns \['words', 'more'\]. Give a single column",
+        ),
         (lambda: Translator().fit(ONE, TWO.to_numpy()), r"translations are an array of the shape \(32, 2\)"),
         (lambda: Translator().fit({"a": 1}, ["A"]), "sentences are dict; give a list"),
         (lambda: Translator().fit({"a", "b"}, ["A", "B"]), "sentences are set; give a list"),

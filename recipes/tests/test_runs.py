@@ -197,5 +197,7 @@ def test_a_state_that_fits_no_network_is_noticed(finished, tmp_path):
 def test_a_vocabulary_of_the_same_size_is_noticed_too(finished, tmp_path):
     path = tmp_path / "run/vocabulary.json"
     path.write_text(path.read_text().replace('"a"', '"c"'))
-    with pytest.raises(errors.RunError, match=r"vocabulary.json is not the one that weights.safetensors was trained with"):
+    with pytest.raises(
+        errors.RunError, match=r"vocabulary.json is not the one that weights.safetensors was trained with"
+    ):
         run_directory.Trained.load(tmp_path / "run")
