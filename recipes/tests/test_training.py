@@ -204,7 +204,7 @@ def test_ctrl_c_on_the_command_line_leaves_a_checkpoint_that_goes_on(tmp_path):
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "Ending after this batch. Once more ends at once." in said
+    assert "Stopping after this batch. Press Ctrl-C again to stop at once." in said
     assert "--resume to continue" in said
     assert "Traceback" not in said
     torch.load(out / "checkpoints/last.ckpt", weights_only=True)

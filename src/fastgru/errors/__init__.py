@@ -28,6 +28,7 @@ from __future__ import annotations
 from fastgru.errors import classes
 from fastgru.errors.arguments import *  # noqa: F403
 from fastgru.errors.classes import *  # noqa: F403
+from fastgru.errors.sequences import *  # noqa: F403
 from fastgru.errors.unsupported import *  # noqa: F403
 from fastgru.errors.writing import *  # noqa: F403
 
