@@ -287,7 +287,7 @@ def test_columns_of_series_are_known_by_their_names():
     turned = [table[["b", "a"]] for table in tables]
     assert (classifier.predict_proba(turned) == classifier.predict_proba(tables)).all()
     assert classifier.predict(tables[:1] + turned[1:2]).tolist() == ["up", "down"]
-    with pytest.raises(errors.DataError, match="column 'a' that training had is missing"):
+    with pytest.raises(errors.DataError, match="column 'a' of the training data is missing"):
         classifier.predict([table.rename(columns={"a": "c"}) for table in tables])
     with pytest.raises(errors.DataError, match="series 2 has the columns"):
         classifier.predict([tables[0], tables[1][["a"]]])
@@ -346,7 +346,7 @@ def test_iterators_are_read_once():
 @pytest.mark.parametrize("drawing", [{"length": 2.5}, {"top_k": 1.5}, {"seed": 1.5}, {"temperature": "hot"}])
 def test_drawing_takes_numbers_of_the_right_kind(drawing):
     generator = Generator(hidden=4, embedding=4, window=8, epochs=1).fit("to be or not to be\n" * 20)
-    with pytest.raises(ArgumentError, match=f"{next(iter(drawing))}=.* is no "):
+    with pytest.raises(ArgumentError, match=f"{next(iter(drawing))}=.* is not a"):
         generator.generate("to", **drawing)
     assert generator.generate("to", np.int64(5), seed=np.int64(1)) == generator.generate("to", 5, seed=1)
 

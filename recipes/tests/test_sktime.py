@@ -88,7 +88,7 @@ def test_quantiles_are_ordered_and_not_invented():
 
 def test_no_forecast_beyond_what_was_learned():
     forecaster = GRUForecaster(Forecaster(**SMALL)).fit(wave(HOURS), fh=[1, 2])
-    with pytest.raises(ArgumentError, match=r"fh goes 3 steps ahead; 2 were learned. Give `fit` that fh."):
+    with pytest.raises(ArgumentError, match=r"fh goes 3 steps ahead; 2 were learned. Give that fh to `fit`."):
         forecaster._predict(forecaster._check_fh([3]), None)
 
 

@@ -77,7 +77,7 @@ class Forecaster(Scored, recipe="forecast"):
         """
         recipe, model, state = self._parts()
         if horizon is not None and (not isinstance(horizon, (int, np.integer)) or not 1 <= horizon <= recipe.horizon):
-            raise ArgumentError(f"horizon={horizon} is not between 1 and the learned horizon, {recipe.horizon}.")
+            raise ArgumentError(f"horizon={horizon} is not between 1 and {recipe.horizon}, the learned horizon.")
         if X is None and not hasattr(self, "panel_"):
             raise ArgumentError("a loaded forecaster has no data: give the table to continue, predict(table).")
         table: pd.DataFrame = recipe.predict(model, state, self.panel_ if X is None else self._panel(X), horizon)
