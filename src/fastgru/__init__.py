@@ -1,6 +1,6 @@
-"""fastgru: the GRU layer of PyTorch, number for number, several times faster on a CPU.
+"""fastgru: a drop-in replacement for PyTorch's GRU layer, several times faster on a CPU.
 
-Importing this module imports no torch; each public name brings what it needs when it is first used.
+Importing this module does not import torch; public names are loaded when they are first used.
 """
 
 from __future__ import annotations

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 # Recipe -> its dataclass, in the folder of the same name, and its description on the command line.
 RECIPES = {
-    "forecast": ("Forecast", "the next values of one or many time series, with quantiles"),
-    "generate": ("Generate", "text like the text of a file"),
-    "translate": ("Translate", "translations of sentences, from pairs of sentences"),
-    "classify": ("Classify", "a label for each text or multivariate series"),
-    "tag": ("Tag", "a tag for each token of a text"),
+    "forecast": ("Forecast", "forecasting of one or many time series, with quantiles"),
+    "generate": ("Generate", "generation of text in the style of a file"),
+    "translate": ("Translate", "translation of sentences, learned from pairs"),
+    "classify": ("Classify", "classification of texts or multivariate series"),
+    "tag": ("Tag", "tagging of the tokens of a text"),
 }
 
 __all__ = ["RECIPES", "Forecaster", "Generator", "SequenceClassifier", "Tagger", "Translator", "recipe_class"]

@@ -57,7 +57,9 @@ class _Recipes(TyperGroup):
         with one_sentence():
             need(PACKAGE, f"fastgru train {cmd_name}")
             single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-            single.command(cmd_name, help=f"Learn {RECIPES[cmd_name][1]}.")(_train_command(recipe_class(cmd_name)))
+            single.command(cmd_name, help=f"{RECIPES[cmd_name][1].capitalize()}.")(
+                _train_command(recipe_class(cmd_name))
+            )
         return typer.main.get_command(single)
 
 
