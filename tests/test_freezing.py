@@ -55,6 +55,7 @@ def test_packed_weights_are_used(monkeypatch):
     layer = fastgru.GRU(3, 5).freeze()
     monkeypatch.setattr("fastgru.dispatch.run", None)  # the way of the plain call
     quietly(layer, torch.randn(4, 2, 3))
+    quietly(layer, pack_sequence([torch.randn(4, 3), torch.randn(2, 3)]))
 
 
 @pytest.mark.parametrize("change", SEEN, ids=lambda change: change.__name__)
@@ -132,7 +133,7 @@ def test_gradients_flow_as_before():
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
-def test_ragged_calls_dropout_and_other_weights_take_the_plain_way():
+def test_packed_sequences_dropout_and_other_weights_give_the_same_bits():
     layer = fastgru.GRU(3, 5, 2, dropout=0.5)
     packed, x = pack_sequence([torch.randn(4, 3), torch.randn(2, 3)]), torch.randn(4, 2, 3)
     others = {name: torch.randn_like(p) for name, p in layer.named_parameters()}

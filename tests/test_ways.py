@@ -227,3 +227,18 @@ def test_models_that_change_while_their_call_begins_are_an_error(method):
     told = pytest.raises(OperandError, match="by another thread")
     with replaced_cores(lambda core: RefusingCore(core, method, None, [])), told:
         torch.func.vmap(torch.func.grad(loss))(parameters, x)
+
+
+@pytest.mark.parametrize("grad", [False, True], ids=["inference", "training"])
+def test_packed_sequences_and_lengths_take_the_short_way(monkeypatch, grad):
+    layer, x = fastgru.GRU(3, 5, 2, bidirectional=True), torch.randn(4, 2, 3)
+    packed = torch.nn.utils.rnn.pack_padded_sequence(x, [4, 2])
+    expected, last = layer(x, lengths=[4, 2])
+    monkeypatch.setattr("fastgru.dispatch._run_requested", None)
+    with torch.set_grad_enabled(grad):
+        output, h_n = layer(packed)
+    assert torch.equal(torch.nn.utils.rnn.pad_packed_sequence(output)[0], expected)
+    assert torch.equal(h_n, last)
+    if grad:
+        h_n.sum().backward()
+        assert layer.weight_ih_l0.grad is not None

@@ -143,7 +143,7 @@ def run(
     Raises:
         FastGRUError: what does not fit.
     """
-    if dropout == 0.0 and (sequences is WHOLE or sequences.batch_sizes is None) and is_unwatched():
+    if dropout == 0.0 and is_unwatched():
         shortcut = _recorded_shortcut if profiler._is_profiler_enabled else _shortcut
         results = shortcut(spec, x, h_0, weights, sequences, recompute, batch_first)
         if results is not None:

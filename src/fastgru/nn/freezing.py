@@ -110,10 +110,10 @@ class Frozen:
         """Output and h_n from the packed parameters; None where only the plain call can serve.
 
         Args:
-            x: (T, B, I), or (B, T, I) with `batch_first`.
+            x: (T, B, I), (B, T, I) with `batch_first`, or packed data (N, I).
             h_0: three-dimensional, or None.
             parameters: those that the layer has now, in torch's order.
-            sequences: of a batch that is not packed.
+            sequences: their ends, and where they start again.
             batch_first: see `x`.
 
         Raises:

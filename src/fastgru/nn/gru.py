@@ -221,7 +221,7 @@ class GRU(Quantizable, Scriptable, BaseGRU):
         if self.return_all_layers or self.proj_size > 0:
             outputs, h_n = projection.run_by_layer(call, self.proj_size > 0, self.return_all_layers)
             return outputs if self.return_all_layers else outputs[0], h_n
-        if self._frozen is not None and call.dropout == 0.0 and call.sequences.batch_sizes is None:
+        if self._frozen is not None and call.dropout == 0.0:
             results = self._frozen.run(call.x, call.h_0, self._parameters, call.sequences, call.batch_first)
             if results is not None:
                 return results

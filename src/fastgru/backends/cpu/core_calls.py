@@ -157,7 +157,7 @@ def forward_plain(
     batch_first: bool,
     saves: bool,
 ) -> tuple[Any, ...] | None:
-    """Output and h_n of a batch that is not packed, everything looked at by the core itself.
+    """Output and h_n, everything looked at by the core itself.
 
     With `saves` also what the backward pass needs. None when a tensor is not a plain, dense one of the right size,
     type and device on the CPU; `forward` takes all that can be computed, after checks that find the words for what
@@ -184,7 +184,7 @@ def backward_plain(
     outer: tuple[Tensor | None, Tensor | None],
     wanted: tuple[bool, ...],
 ) -> tuple[Tensor | None, ...] | None:
-    """As `backward`, for a batch that is not packed; None as from `forward_plain`.
+    """As `backward`; None as from `forward_plain`.
 
     `inputs` are x, h_0, the state that resets put in, and the weights.
     """

@@ -84,7 +84,7 @@ def shortcut(
 ) -> tuple[Tensor, Tensor] | None:
     """Output and h_n of a call that nobody follows; None where the core cannot look at everything by itself.
 
-    Arguments are the fields of a `Call` without dropout, one by one (see `core_calls`), of a batch that is not packed.
+    Arguments are the fields of a `Call` without dropout, one by one (see `core_calls`).
     """
     if not torch.is_grad_enabled() or not needs_grad(x, h_0, weights, sequences.reset_state):
         return core_calls.forward_plain(spec, x, h_0, weights, sequences, recompute, batch_first, False)

@@ -18,7 +18,7 @@ from fastgru.backends import saving
 from fastgru.backends.cpu import core_calls, ops
 from fastgru.call import memory
 from fastgru.call.request import Call, Request, unwatched_request
-from fastgru.call.sequences import WHOLE, Sequences
+from fastgru.call.sequences import WHOLE, Sequences, sizes_of
 
 # Functions that every training step asks, by names of our own.
 _has_storage = torch._C._has_storage
@@ -265,8 +265,7 @@ def _request(ctx: Any, call: Call, output: Tensor) -> Request:
     """The node's request, or what would have been asked for a call that went without one."""
     if ctx.request is not None:
         return ctx.request  # type: ignore[no-any-return]
-    steps, rows = (output.shape[1], output.shape[0]) if call.batch_first else output.shape[:2]
-    return unwatched_request(call, output.dtype, (steps, rows))
+    return unwatched_request(call, output.dtype, sizes_of(output, call.batch_first, call.sequences.batch_sizes))
 
 
 def _are_plain(outer: tuple[Tensor | None, Tensor | None]) -> bool:
