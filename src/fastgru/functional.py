@@ -45,11 +45,11 @@ def gru(
         bidirectional: whether there is a second direction, D = 2.
         batch_first: the batch comes first in input and output.
         batch_sizes: (T,) int64 on the CPU: rows alive at each step, as in torch's PackedSequence.
-        lengths: (B,) integers: how many steps of each padded sequence count, from 0 to T. What stands past an end is
+        lengths: (B,) integers: how many steps of each padded sequence count, from 0 to T. Input past an end is
             never read; outputs there are zeros, h_n is the state at the end (h_0 for an empty sequence), and the second
             direction starts at the end.
         reset: booleans, (T, B) or with `batch_first` (B, T): before a marked step the state becomes `reset_state`, as
-            if a new sequence began there; the second direction, which comes from behind, starts anew past such a step.
+            if a new sequence began there; the second direction, which runs backward, starts again past such a step.
         reset_state: (L*D, H) or (L*D, B, H); None for zeros.
         dropout: probability of an element being zeroed between layers, in training.
         training: whether dropout acts.

@@ -97,7 +97,7 @@ def check_operands(
 
 
 def _shapes(spec: GRUSpec) -> tuple[torch.Size, ...]:
-    if torch.compiler.is_compiling():  # what is kept from one call to the next would be compiled anew when it changes
+    if torch.compiler.is_compiling():  # what is kept from one call to the next would be compiled again when it changes
         return tuple([torch.Size(shape) for shape in spec.parameter_shapes])
     found = _SHAPES.get(spec)
     if found is None:

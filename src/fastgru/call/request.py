@@ -13,14 +13,14 @@ from fastgru.spec import GRUSpec
 
 
 class Call(NamedTuple):
-    """A call of a layer. What stands here has been checked as far as its layout goes.
+    """A call of a layer, whose layout has been checked.
 
     Attributes:
         spec: what the weights are meant to be.
         x: (T, B, I), (B, T, I) with `batch_first`, or packed data (N, I).
         h_0: (L*D, B, H), or None for zeros.
         weights: in torch's order, as many as the spec says.
-        sequences: how they end, and where they start anew.
+        sequences: how they end, and where they start again.
         dropout: what acts between layers; 0 outside training.
         recompute: the backward pass computes the gates again instead of keeping them.
         batch_first: see `x`.

@@ -1,4 +1,4 @@
-"""How the sequences of a batch end, and where they start anew: what users pass of that, checked and copied."""
+"""How the sequences of a batch end, and where they start again: what users pass for it, checked and copied."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from fastgru.call.memory import PLAIN
 
 
 class Sequences(NamedTuple):
-    """How the sequences of a batch end, and where they start anew. At most one of the first two is given.
+    """How the sequences of a batch end, and where they start again. At most one of the first two is given.
 
     Attributes:
-        batch_sizes: rows alive at each step of packed data: (T,), int64 on the CPU, never growing.
+        batch_sizes: rows alive at each step of packed data: (T,), int64 on the CPU, never increasing.
         lengths: steps of each padded sequence, from 0 to T: (B,), int64 on the CPU.
         reset: true where the state is put back before a step: booleans (T, B), or (B, T) where the input is so.
         reset_state: what it is put back to: (L*D, H) or (L*D, B, H); None for zeros.
@@ -30,7 +30,7 @@ class Sequences(NamedTuple):
     reset_state: Tensor | None = None
 
 
-# Every sequence has all steps, and none starts anew.
+# Every sequence has all steps, and none starts again.
 WHOLE = Sequences()
 
 

@@ -1,8 +1,8 @@
 """Parameters packed once for many calls, and what keeps that honest.
 
-The plain call packs the parameters anew each time, because a write through `.data` leaves no trace that could be
-looked for. A frozen layer packs them once, and its parameters become `FrozenParameter`s, through which nothing can
-be written without a trace; a call after such a write raises instead of computing with what is no longer there.
+The plain call packs the parameters again each time, because a write through `.data` leaves no trace to look for.
+A frozen layer packs them once, and its parameters become `FrozenParameter`s, through which nothing can be written
+without a trace; a call after such a write raises instead of computing with what is no longer there.
 """
 
 from __future__ import annotations
@@ -136,5 +136,5 @@ class Frozen:
         return None
 
     def _needs_grad(self, x: Tensor, h_0: Tensor | None, reset_state: Tensor | None) -> bool:
-        with torch._C.DisableTorchFunctionSubclass():  # several times quicker to ask
+        with torch._C.DisableTorchFunctionSubclass():  # several times faster
             return context.needs_grad(x, h_0, self._parameters, reset_state)

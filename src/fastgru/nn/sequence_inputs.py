@@ -1,4 +1,4 @@
-"""What users pass to a layer, as a call; and results as users want them. A plain padded batch needs none of this."""
+"""Turns what users pass to a layer into a call, and results into what they expect; a plain padded batch skips this."""
 
 from __future__ import annotations
 

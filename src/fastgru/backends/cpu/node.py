@@ -123,7 +123,7 @@ class _Gru(torch.autograd.Function):
         if bare.sequences is not WHOLE:
             saving.keep(ctx, saved, output.data, x, h_0, reset_state, *weights, *bare.sequences[:3])
             bare = bare._replace(sequences=_SAVED)
-        elif h_0 is None:  # so common that it is not found out anew
+        elif h_0 is None:  # so common that it is not looked up again
             saving.keep_all(ctx, _NO_STATES, saved, output.data, x, *weights)
         else:
             saving.keep_all(ctx, _NO_RESET_STATE, saved, output.data, x, h_0, *weights)
@@ -272,4 +272,4 @@ def _are_plain(outer: tuple[Tensor | None, Tensor | None]) -> bool:
     """Whether outer gradients have memory of their own; those of vmap over a backward pass have none."""
     if _are_transforms_active():
         return False
-    return all([d is None or (type(d) is Tensor and _has_storage(d)) for d in outer])  # noqa: C419  (twice as quick)
+    return all([d is None or (type(d) is Tensor and _has_storage(d)) for d in outer])  # noqa: C419  (twice as fast)

@@ -55,7 +55,7 @@ def _is_watched(x: Tensor) -> bool:
 
 
 def _asks_for_more() -> bool:
-    """Whether transforms around ask for more than gradients of first order, for which the core is always quicker."""
+    """Whether transforms around ask for more than gradients of first order, for which the core is always faster."""
     stack = torch._C._functorch.get_interpreter_stack() or ()
     kinds = [level.key() for level in stack]
     return kinds.count(TransformType.Grad) > 1 or TransformType.Jvp in kinds
@@ -77,7 +77,7 @@ def backward(d_output: Tensor | None, d_h_n: Tensor | None, call: Call, asked: _
     """The gradients that `fastgru.ops.backward` gives, likewise."""
     apply, arguments = _BackwardFunction.apply, (asked, d_output, d_h_n, *_flat(call))
     if not torch._C._are_functorch_transforms_active():
-        # As torch goes on itself, after it has found out the signature of the function below anew.
+        # What torch itself does next, after looking up the signature of this function again.
         apply = super(torch.autograd.Function, _BackwardFunction).apply
         arguments = unwrap_dead_wrappers(arguments)
     return apply(*arguments)  # type: ignore[no-any-return, no-untyped-call]

@@ -1,7 +1,7 @@
 """Gradients by recording a way to compute the layer, for what has no rules of ours.
 
 So it is with the batched gradients of `is_grads_batched=True` and `vectorize=True`, which are tensors without memory
-that know no rules of functions, and with a few steps, where recording is the quicker way.
+that know no rules of functions, and with a few steps, where recording is faster.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A few steps of a plain stack under torch.func, in as few operators of torch as its equations allow.
 
 The rules for whole sequences (`ops.derivatives`) cost nearly the same for any number of steps where each of
-their operators passes through the levels of torch.func; below some ten, recording the steps themselves is quicker.
+their operators passes through the levels of torch.func; below some ten, recording the steps themselves is faster.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch.nn import functional
 from fastgru.backends.cpu.ops import calls
 from fastgru.call.request import Call
 
-# Steps of all directions up to which this way is the quicker one under torch.func, measured.
+# Steps of all directions up to which this way is faster under torch.func, measured.
 MOST_STEPS = 8
 
 

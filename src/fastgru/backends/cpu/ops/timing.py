@@ -1,4 +1,4 @@
-"""The order of time in which each direction of a layer goes, where sequences end and where they start anew.
+"""The order of time in which each direction of a layer goes, where sequences end and where they start again.
 
 What a layer works on is (D, T, 1, B, ...), each direction in its own order; callers have (T, B, ...) or (B, T, ...).
 """
@@ -38,7 +38,7 @@ class Timing:
             self._take(marks.unsqueeze(1).unsqueeze(-1))
 
     def _take(self, marks: Tensor) -> None:
-        """A direction from behind starts anew past a marked step."""
+        """A backward direction starts again past a marked step."""
         first = torch.ones_like(marks[:1])
         anew, starts = [marks], [torch.cat([first, marks[1:]])]
         if self.directions == 2:
