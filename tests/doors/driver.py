@@ -141,7 +141,7 @@ def run(names: list[Name], patience: float, report: Report, sides: str = "both")
         report.add({**last, "verdict": last["verdict"] + _place(child.story)})
         return names[finished + 1 :]
     name = Name.parse(last["case"])
-    if last["begins"] == OURS and not is_ours(child.story) and _is_torchs(name, patience):
+    if last["begins"] == OURS and not is_ours(child.story) and _is_torchs(name, last, patience):
         report.deaths_of_others += 1  # an operator of torch, by itself
         report.cases += 1
     elif last["begins"] == OURS:
@@ -167,18 +167,23 @@ def is_ours(story: str) -> bool:
     return bool(frames) and frames[0].startswith(PACKAGE) and not frames[0].endswith(("/reference.py", "/aten.py"))
 
 
-def _is_torchs(name: Name, patience: float) -> bool:
-    """Whether the other side of a case dies too, or there is none, so that torch is all that could have died."""
-    return ENTRANCES[name.entrance].other is None or bool(_death(name, "theirs", patience))
-
-
 RACES = 40  # runs that tell who loses a race against a thread that takes memory away
+
+
+def _is_unsteady(last: dict[str, Any]) -> bool:
+    """Whether torch dies of such a case, or not, as the memory happens to be."""
+    return any(word in note for note in last.get("notes", ()) for word in ("during=", "leaked_", "wrapper"))
+
+
+def _is_torchs(name: Name, last: dict[str, Any], patience: float) -> bool:
+    """Whether the other side of a case dies too, or there is none, so that torch is all that could have died."""
+    runs = RACES if _is_unsteady(last) else 1
+    return ENTRANCES[name.entrance].other is None or any(_death(name, "theirs", patience) for _ in range(runs))
 
 
 def _dies_alone(name: Name, last: dict[str, Any], patience: float) -> bool:
     """Whether the other side dies without ours before it; in a race, whether ours lives in all of many runs."""
-    unsteady = ("during=", "leaked_", "wrapper")  # what torch dies of, or not, as the memory happens to be
-    if any(word in note for note in last.get("notes", ()) for word in unsteady):
+    if _is_unsteady(last):
         return not any(_death(name, "ours", patience) for _ in range(RACES))
     return bool(_death(name, "theirs", patience))
 
