@@ -95,7 +95,10 @@ def _takes_more(draw: Any, ours: Any, theirs: Any) -> bool:
 
 
 def _contradicts_itself(draw: Any, ours: Any, theirs: Any) -> bool:
-    return _noted(draw, "batch_sizes=", "data=one_size") and theirs.error is None and _says_so(ours)
+    is_first = theirs.error is None or "`batch_sizes`" in str(
+        ours.error
+    )  # torch may stumble later, in its backward pass
+    return _noted(draw, "batch_sizes=", "data=one_size") and is_first and _says_so(ours)
 
 
 def _is_read_without_strides(draw: Any, ours: Any, theirs: Any) -> bool:
