@@ -354,3 +354,16 @@ def test_a_dispatch_mode_sees_the_operator():
         output, _ = functions.forward(call)
     assert "fastgru::forward" in seen
     assert torch.equal(output, layer(x)[0])
+
+
+@pytest.mark.parametrize("dtype", [torch.uint16, torch.int32, torch.uint8])
+def test_second_derivatives_of_the_operator_take_lengths_of_any_integers(dtype):
+    layer, x = fastgru.GRU(2, 3), torch.randn(4, 2, 2, requires_grad=True)
+    weights, options = [p.detach() for p in layer.parameters()], (1, False, False, False)
+
+    def second(lengths):
+        output, _, _ = torch.ops.fastgru.forward(x, None, None, weights, lengths, None, *options, True)
+        (d_x,) = torch.autograd.grad(output.square().sum(), x, create_graph=True)
+        return torch.autograd.grad(d_x.square().sum(), x)[0]
+
+    assert torch.equal(second(torch.tensor([4, 2], dtype=dtype)), second(torch.tensor([4, 2])))

@@ -31,7 +31,7 @@ class Timing:
         marks = None if reset is None else self.turned(reset)
         if lengths is not None:
             times = torch.arange(calls.sizes(call)[0], device=call.x.device).unsqueeze(1)
-            alive = lengths.to(call.x.device) > times
+            alive = lengths.to(call.x.device, torch.int64) > times  # small unsigned integers do not mix with others
             self.alive = self.both(alive.unsqueeze(-1))
             marks = None if marks is None else marks & alive
         if marks is not None:
