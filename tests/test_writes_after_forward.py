@@ -221,3 +221,13 @@ def test_the_output_goes_with_the_graph(recompute, entrance):
     loss.backward()
     assert node is not None
     assert memory.expired()
+
+
+@pytest.mark.parametrize("library", [torch.nn, fastgru], ids=["torch", "fastgru"])
+def test_a_packed_step_needs_no_recurrent_weight_afterwards(library):
+    layer = library.GRU(3, 4)
+    output, _ = layer(pack_sequence([torch.randn(1, 3), torch.randn(1, 3)]))
+    with torch.no_grad():
+        layer.weight_hh_l0.mul_(2)
+    output.data.sum().backward()
+    assert layer.weight_ih_l0.grad is not None

@@ -19,6 +19,7 @@ from fastgru.backends.cpu import core_calls, ops
 from fastgru.call import memory
 from fastgru.call.request import Call, Request, unwatched_request
 from fastgru.call.sequences import WHOLE, Sequences, sizes_of
+from fastgru.spec import GRUSpec
 
 # Functions that every training step asks, by names of our own.
 _has_storage = torch._C._has_storage
@@ -200,19 +201,19 @@ def _unpacked(ctx: Any, wanted: tuple[bool, ...], needs_all: bool) -> list[Any]:
     except RuntimeError:
         if needs_all:
             raise
-        _, output, *_ = saving.kept(ctx, needed={_OUTPUT})
-        return saving.kept(ctx, _needed(ctx, output, wanted))
+        known = saving.kept(ctx, needed={_OUTPUT})
+        batch_sizes = None if ctx.bare.sequences is WHOLE else known[-3]
+        steps, _ = sizes_of(known[_OUTPUT], ctx.bare.batch_first, batch_sizes)
+        return saving.kept(ctx, _needed(ctx.bare.spec, steps, wanted))
 
 
 _OUTPUT, _X, _FIRST_WEIGHT = 1, 2, 5  # places among what is saved
 _NO_STATES, _NO_RESET_STATE = (3, 4), (4,)  # and places that are empty
 
 
-def _needed(ctx: Any, output: Tensor, wanted: tuple[bool, ...]) -> set[int]:
+def _needed(spec: GRUSpec, steps: int, wanted: tuple[bool, ...]) -> set[int]:
     """The places of what the gradients depend on; the values of the biases never are."""
-    spec, request = ctx.bare.spec, ctx.request
     per_cell, count = 4 if spec.bias else 2, spec.num_layers * spec.num_directions
-    steps = request.steps if request is not None else output.shape[1 if ctx.bare.batch_first else 0]
     needed = {0, 1, 3, 4, *range(_FIRST_WEIGHT + count * per_cell, _FIRST_WEIGHT + count * per_cell + 3)}
     for cell in range(count):
         own = cell * per_cell  # of the cell's first weight
