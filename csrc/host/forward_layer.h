@@ -125,8 +125,8 @@ void copy_last_states(const Layer& layer, const typename Layer::Run& run, ptrdif
         const ptrdiff_t last = run.is_reverse ? 0 : t, place = steps.place(b);
         const auto* state =
             b < steps.active(last) ? run.output.at(steps, last, b) : run.h_0 + place * run.h_0_stride;
-        memcpy(layer.call.h_n + (layer.cell(direction) * steps.batch + place) * H, state,
-               size_t(H) * sizeof(*state));
+        auto* to = layer.call.h_n + (layer.cell(direction) * steps.batch + place) * H;
+        if (to != state) memcpy(to, state, size_t(H) * sizeof(*state));  // a cell's output is its state
     }
 }
 

@@ -37,6 +37,35 @@ nb::object forward(const LayerSizes& sizes, const ForwardArguments& a) {
     return forward_with(arrays, sizes, a.inputs, a.to, a.models, call);
 }
 
+// One step of a layer of one cell, from matrices to a matrix.
+template <class T>
+nb::object step(const LayerSizes& sizes, nb::handle input, nb::handle h_0, nb::handle parameters, int threads) {
+    const Spec& spec = sizes.spec;
+    Arrays arrays(Source::tensors);
+    ArrayView x;
+    Cell<T> cell;
+    Forward<T> call{};
+    if (spec.cells() != 1 || !arrays.read<T>(input, x) || x.dims != 2 || x.shape[0] == 0 ||
+        x.shape[1] != spec.input_size || (spec.input_size > 1 && x.strides[1] != 1) ||
+        !arrays.read_optional(h_0, {x.shape[0], spec.hidden_size}, call.h_0) ||
+        !read_parameters(arrays, sizes, parameters, &cell))
+        return nb::none();
+    call.spec = spec;
+    call.cells = &cell;
+    call.batch = {.steps = 1, .rows = x.shape[0]};
+    call.input = {
+        .data = static_cast<const T*>(x.data), .row_stride = x.strides[0], .step_stride = 0, .is_flat = false};
+    call.threads = threads;
+    try {
+        nb::object state = make({x.shape[0], spec.hidden_size}, call.h_n);
+        call.output = {.data = call.h_n, .row_stride = spec.hidden_size, .step_stride = 0, .is_flat = false};
+        run_one(call);
+        return state;
+    } catch (const NoMemory&) {
+        return nb::none();
+    }
+}
+
 // What else the backward pass reads, and whose gradients are wanted: for input, h_0, the state that resets put in
 // (one for every row) and each parameter an array to write to, True for a tensor that is made, or False.
 struct BackwardArguments {
@@ -185,6 +214,17 @@ void bind_forward(nb::class_<LayerSizes>& sizes) {
         "is no memory for the tensors that are made.");
 }
 
+void bind_step(nb::class_<LayerSizes>& sizes) {
+    sizes.def(
+        "step",
+        [](const LayerSizes& self, nb::handle input, nb::handle h_0, nb::handle parameters, int threads) {
+            return with_type(self.type,
+                             [&]<class T>(Tag<T>) { return step<T>(self, input, h_0, parameters, threads); });
+        },
+        nb::arg("input"), nb::arg("h_0").none(), nb::arg("parameters"), nb::arg("threads"),
+        "The state (B, H) of one cell after a step, from tensors (B, I) and (B, H); None as above.");
+}
+
 void bind_backward(nb::class_<LayerSizes>& sizes) {
     sizes.def(
         "backward",
@@ -221,6 +261,7 @@ void bind_layer_calls(nb::class_<LayerSizes>& sizes) {
               "How many values a training forward leaves for the backward pass: of `total` vectors that are "
               "computed, in `slots` of memory.");
     bind_forward(sizes);
+    bind_step(sizes);
     bind_backward(sizes);
 }
 

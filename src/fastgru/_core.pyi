@@ -62,6 +62,9 @@ class LayerSizes:
         Raises ValueError where batch sizes, lengths or the memory for what backward needs do not fit.
         """
 
+    def step(self, input: object, h_0: object | None, parameters: tuple[object, ...], threads: int) -> Any | None:
+        """The state (B, H) of a layer of one cell after one step, from tensors (B, I) and (B, H); None as above."""
+
     def backward(
         self,
         input: object,

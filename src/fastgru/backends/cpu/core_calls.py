@@ -173,6 +173,13 @@ def forward_plain(
 
 
 @not_compiled
+def step_plain(spec: GRUSpec, x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...]) -> Tensor | None:
+    """The state (B, H) of a cell after one step, from (B, I) and (B, H); None as from `forward_plain`."""
+    sizes = sizes_for_plain(spec, x)
+    return None if sizes is None else sizes.step(x, h_0, weights, torch.get_num_threads())
+
+
+@not_compiled
 def backward_plain(
     spec: GRUSpec,
     inputs: Sequence[Any],

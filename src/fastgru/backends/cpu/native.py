@@ -100,4 +100,12 @@ def shortcut(
         return None
 
 
+@not_compiled
+def step_shortcut(spec: GRUSpec, x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...]) -> Tensor | None:
+    """The state (B, H) of a cell after a step; None as `shortcut`, and where gradients are wanted."""
+    if torch.is_grad_enabled() and needs_grad(x, h_0, weights, None):
+        return None
+    return core_calls.step_plain(spec, x, h_0, weights)
+
+
 BACKEND = CpuBackend()
