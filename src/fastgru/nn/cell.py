@@ -11,10 +11,11 @@ from torch.nn.modules import rnn as torch_rnn
 from fastgru import dispatch, functional
 from fastgru.nn import counting, torch_tools
 from fastgru.nn.parameters import spec_of
+from fastgru.nn.quick_call import QuickCall
 from fastgru.nn.torch_tools import STOCK_CELL, Quantizable, Scriptable, sharing
 
 
-class GRUCell(Quantizable, Scriptable, torch_rnn.RNNCellBase):
+class GRUCell(QuickCall, Quantizable, Scriptable, torch_rnn.RNNCellBase):
     """One step of a GRU: a faster drop-in replacement for `torch.nn.GRUCell`.
 
     The equations are those of `GRU`.

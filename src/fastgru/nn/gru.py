@@ -20,13 +20,14 @@ from fastgru.call.request import Call
 from fastgru.call.sequences import WHOLE
 from fastgru.nn import counting, projection, sequence_inputs, torch_tools
 from fastgru.nn.parameters import BaseGRU, spec_of
+from fastgru.nn.quick_call import QuickCall
 from fastgru.nn.torch_tools import STOCK_GRU, Quantizable, Scriptable, sharing
 
 # Options that `print` shows in addition to torch's.
 _SHOWN = ("recompute", "state_batch_first", "return_all_layers", "learn_h0")
 
 
-class GRU(Quantizable, Scriptable, BaseGRU):
+class GRU(QuickCall, Quantizable, Scriptable, BaseGRU):
     """A drop-in replacement for `torch.nn.GRU` that is several times faster on a CPU.
 
     For each layer and step, with W, b the parameters and rows r, z, n::
