@@ -24,6 +24,7 @@ CONTENDERS = {
     "torch": (None, "torch_gru", "make", True),
     "onnxruntime": ("onnxruntime", "onnxruntime_gru", "make", False),
     "openvino": ("openvino", "openvino_gru", "make", False),
+    "tract": ("tract", "tract_gru", "make", False),
     "jax": ("jax", "jax_gru", "make", True),
     "onednn": ("onednn", "onednn_gru", "make", True),
     "fastgru": (None, "fastgru_gru", "make", True),
@@ -31,6 +32,18 @@ CONTENDERS = {
     "fastgru-stepper": (None, "fastgru_gru", "make_stepper", False),
 }
 OURS = ("fastgru", "fastgru-frozen", "fastgru-stepper")
+# Level -> what holds each library to it. ONNX Runtime has no such setting, and always uses what the processor has.
+LEVELS = {
+    "native": {},
+    "avx2": {
+        "FASTGRU_ISA": "avx2",
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "TRACT_CPU_ISA": "-avx512f",
+        "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
+    },
+}
 TURN_SECONDS = 0.01
 LEAST_ROUNDS, MOST_ROUNDS = 7, 51
 # A cell is slow if a round takes more seconds than this. It gets fewer rounds, so that the grid ends the same day.
@@ -51,15 +64,18 @@ class Worker:
         environment, *self._names, _ = CONTENDERS[contender]
         self.contender, self.threads, self.versions = contender, threads, {}
         self._python = options.python if environment is None else options.environments / environment / "bin/python"
+        self._level = LEVELS[options.level]
         self._errors = Path(folder) / f"{contender}-{threads}.log"
         self._process = None
 
     def _start(self):
         count = str(self.threads)
         environment = os.environ | {"OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count, "JAX_PLATFORMS": "cpu"}
+        environment |= self._level
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")]))
         if self.threads == 1:
-            environment["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+            one = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+            environment["XLA_FLAGS"] = " ".join(filter(None, [self._level.get("XLA_FLAGS"), one]))
         command = [str(self._python), "-m", "libraries.worker", *self._names, count]
         with self._errors.open("w") as errors:
             self._process = subprocess.Popen(
@@ -97,10 +113,10 @@ def grid(hidden=(), batch=(), modes=(False, True)):
     """The cells as dictionaries. Empty `hidden` or `batch` means all; `modes` are the values of train."""
     cells = [
         {"hidden": h, "batch": b, "steps": 100, "train": train}
-        for train, h, b in itertools.product((False, True), (32, 64, 128, 256, 512, 1024), (1, 8, 32, 128))
+        for train, h, b in itertools.product((False, True), (8, 16, 32, 64, 128, 256, 512, 1024), (1, 8, 32, 128))
         if not (train and h > 512)
     ]
-    cells += [{"hidden": h, "batch": 1, "steps": 1, "train": False} for h in (64, 256)]
+    cells += [{"hidden": h, "batch": 1, "steps": 1, "train": False} for h in (16, 32, 64, 128, 256, 512, 1024)]
     chosen = [c for c in cells if c["train"] in modes]
     return [c for c in chosen if c["hidden"] in (hidden or [c["hidden"]]) and c["batch"] in (batch or [c["batch"]])]
 
@@ -221,8 +237,8 @@ def summary(cells):
     return lines
 
 
-def about(workers):
-    """The versions and the machine that the figures come from."""
+def about(workers, level):
+    """The versions, the machine and the level that the figures come from."""
     versions = {}
     for worker in workers:
         versions |= worker.versions
@@ -230,13 +246,13 @@ def about(workers):
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     machine = {"processor": models[0] if models else platform.processor(), "cores": len(os.sched_getaffinity(0))}
-    return {"versions": versions, "commit": commit.stdout.strip(), "machine": machine}
+    return {"versions": versions, "commit": commit.stdout.strip(), "machine": machine, "level": level}
 
 
 def merged(path, found, cells):
     """The new content of the file: these cells, and the earlier ones of other sizes.
 
-    A file with figures of other versions or of another machine is refused.
+    A file with figures of other versions, or of another machine or level, is refused.
     """
     if not path.exists():
         return found | {"cells": cells}
@@ -244,7 +260,9 @@ def merged(path, found, cells):
     # A run of some contenders only knows the versions of those.
     versions = earlier["versions"] | found["versions"]
     if earlier | found | {"versions": versions} != earlier | {"versions": found["versions"] | earlier["versions"]}:
-        raise SystemExit(f"{path} has figures of other versions or of another machine: give another name to --json")
+        raise SystemExit(
+            f"{path} has figures of other versions, or of another machine or level: give another name to --json"
+        )
     kept = [cell for cell in earlier["cells"] if label(cell) not in map(label, cells)]
     return found | {"versions": versions, "cells": kept + cells}
 
@@ -264,6 +282,9 @@ def options():
     parser.add_argument("--hidden", type=int, nargs="*", default=[])
     parser.add_argument("--batch", type=int, nargs="*", default=[])
     parser.add_argument("--threads", type=int, nargs="*", default=sorted({1, len(os.sched_getaffinity(0))}))
+    parser.add_argument(
+        "--level", default="native", choices=list(LEVELS), help="the instructions that all libraries may use"
+    )
     parser.add_argument("--contenders", nargs="*", default=list(CONTENDERS), choices=list(CONTENDERS))
     parser.add_argument("--train", dest="modes", action="store_const", const=[True], default=[False, True])
     parser.add_argument("--infer", dest="modes", action="store_const", const=[False])
@@ -285,7 +306,7 @@ def main():
             print(row(measured[-1]), flush=True)
             cells = measured
             if chosen.json:
-                content = merged(chosen.json, about(workers), measured)
+                content = merged(chosen.json, about(workers, chosen.level), measured)
                 cells = content["cells"]
                 save(chosen.json, content)
         for worker in workers:

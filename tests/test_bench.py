@@ -302,15 +302,33 @@ def test_cache_sizes_have_a_value_where_the_system_is_silent(monkeypatch):
     assert 0 < sizes["L1"] < sizes["L2"] < sizes["L3"]
 
 
+# ---- torch at the same level
+
+HELD = """
+import fastgru.bench, torch
+fastgru.bench.hold_torch("baseline")
+print(torch.backends.cpu.get_cpu_capability(), fastgru.bench.machine()["torch_level"])
+"""
+
+
+def test_torch_is_held_to_a_level():
+    settings = ("ATEN_CPU_CAPABILITY", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA")
+    environment = {name: value for name, value in os.environ.items() if name not in settings}
+    finished = processes.run([sys.executable, "-c", HELD], env=environment)
+    assert finished.stdout.split() == ["DEFAULT", "DEFAULT"], finished.stderr
+    finished = processes.run([sys.executable, "-c", HELD], env=environment | {"ATEN_CPU_CAPABILITY": "avx2"})
+    assert "DEFAULT" not in finished.stdout, finished.stderr  # what the user set stays
+
+
 # ---- what is made of the files
 
 
-def run_script(name, tree, path):
+def run_script(name, tree, *paths):
     """In a tree of its own, so that it writes there."""
     (tree / "scripts").mkdir()
     shutil.copy(ROOT / "scripts" / name, tree / "scripts")
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    command = [sys.executable, str(tree / "scripts" / name), str(path)]
+    command = [sys.executable, str(tree / "scripts" / name), *map(str, paths)]
     return processes.run(command, env=environment)
 
 
@@ -319,15 +337,21 @@ def full_file(tmp_path):
     """Both sides at 1 and 2 threads; the second size is a loss, and what the table does not show is there too."""
     cells = [figure(3.0, torch_ms=6.0), figure(8.0, torch_ms=16.0, threads=2), figure(0.9, hidden=16)]
     others = [figure(4.5, hidden=64, steps=1), figure(9.0, frozen=True), figure(7.0, layers=2), figure(5.0, train=True)]
-    bench.write_json(tmp_path / "full.json", Record(bench.machine(), LIMITS, [*cells, *others]))
+    machine = bench.machine() | {"level": "avx512"}
+    bench.write_json(tmp_path / "full.json", Record(machine, LIMITS, [*cells, *others]))
     return tmp_path / "full.json"
 
 
 def test_the_readmes_table_shows_the_best_of_both_and_its_losses(tmp_path, full_file):
     (tmp_path / "README.md").write_text("before\n<!-- bench:begin -->\nold\n<!-- bench:end -->\nafter\n")
-    finished = run_script("readme-table", tmp_path, full_file)
+    content = json.loads(full_file.read_text())
+    content["machine"]["level"] = "avx2"
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(content))
+    finished = run_script("readme-table", tmp_path, full_file, other)
     assert finished.returncode == 0, finished.stderr
     readme = (tmp_path / "README.md").read_text()
+    assert readme.index("**With AVX-512**") < readme.index("**With AVX2**")
     assert "| H | inference B=1 | training B=1 |" in readme
     assert "| 8 | 3.0x | 5.0x |\n| 16 | **0.90x** |  |\n\n" in readme
     words = " ".join(readme.split())

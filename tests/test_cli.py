@@ -167,13 +167,16 @@ def test_bench_names_matplotlib_before_it_works(run, monkeypatch):
     )
 
 
-def test_bench_forces_a_level_and_gives_it_back(run, tmp_path):
+def test_bench_forces_a_level_and_gives_it_back(run, tmp_path, monkeypatch):
     before, worst = _core.active_level(), fastgru.cpu_info()[-1].name
+    held = []
+    monkeypatch.setattr("fastgru.bench.hold_torch", held.append)  # this process goes on with what torch uses
     result = run(*QUICK_BENCH, "--level", worst, "--json", "figures.json")
     assert result.exit_code == 0, result.output
     content = json.loads((tmp_path / "figures.json").read_text())
     assert content["machine"]["level"] == content["limits"]["level"] == worst
     assert f"at level {worst}" in result.output
+    assert held == [worst]
     assert _core.active_level() == before
 
 

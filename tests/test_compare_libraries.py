@@ -37,7 +37,7 @@ def cell(batch=1, train=False, **us):
 
 def test_the_grid_has_what_was_asked_for(comparing):
     cells = comparing.grid()
-    assert len(cells) == 6 * 4 + 5 * 4 + 2
+    assert len(cells) == 8 * 4 + 7 * 4 + 7
     assert max(c["hidden"] for c in cells if c["train"]) == 512
     assert [comparing.label(c) for c in comparing.grid([64], [1])] == [
         "infer H=64 B=1 T=100",
@@ -80,18 +80,21 @@ def test_the_summary_names_where_we_are_behind(comparing):
 
 def test_a_row_gives_each_entrant_at_its_better_number_of_threads(comparing):
     columns = comparing.row(cell(torch=80.0, fastgru=10.0)).split()
-    assert columns == ["infer", "H=64", "B=1", "T=100", "80/1", *"----", "10/1", *"--", "8.00", "torch"]
+    assert columns == ["infer", "H=64", "B=1", "T=100", "80/1", *"-----", "10/1", *"--", "8.00", "torch"]
     assert len(columns) == 4 + len(comparing.CONTENDERS) + 2
 
 
 def test_figures_of_other_cells_stay_and_other_versions_are_refused(comparing, tmp_path):
-    path, found = tmp_path / "figures.json", {"versions": {"torch": "2"}, "commit": "a", "machine": {}}
+    path, found = (
+        tmp_path / "figures.json",
+        {"versions": {"torch": "2"}, "commit": "a", "machine": {}, "level": "native"},
+    )
     old, new = cell(batch=8, torch=1.0, fastgru=1.0), cell(batch=1, torch=2.0, fastgru=1.0)
     comparing.save(path, found | {"cells": [old, cell(batch=1, torch=9.0, fastgru=1.0)]})
     some = found | {"versions": {"jax": "1"}}
     assert comparing.merged(path, some, [new]) == found | {"versions": {"torch": "2", "jax": "1"}, "cells": [old, new]}
     assert [file.name for file in tmp_path.iterdir()] == ["figures.json"]
-    for other in ({"commit": "b"}, {"versions": {"torch": "3"}}):
+    for other in ({"commit": "b"}, {"versions": {"torch": "3"}}, {"level": "avx2"}):
         with pytest.raises(SystemExit, match="other versions"):
             comparing.merged(path, found | other, [new])
     assert json.loads(path.read_text())["cells"][0] == old

@@ -1,7 +1,8 @@
 """Benchmarks of our layer against `torch.nn.GRU` and against the limits of this machine.
 
 `cases` defines the cells, `measuring` measures them, `limits` measures the processor, `records` reads and writes files,
-`summaries` and `comparing` evaluate the figures, `report` and `plotting` show them.
+`summaries` and `comparing` evaluate the figures, `report` and `plotting` show them, and `torch_level` holds
+torch to a level.
 """
 
 from fastgru.bench.cases import Case, all_threads, default_cases, full_cases
@@ -10,6 +11,7 @@ from fastgru.bench.limits import Limits, better, limit_ms, machine_limits
 from fastgru.bench.measuring import DifferentResults, Figure, measure, measure_at_peak
 from fastgru.bench.records import ForeignFile, Record, machine, processor_name, read_json, write_json
 from fastgru.bench.summaries import Summary, best_cells, slower_with_threads, summarize
+from fastgru.bench.torch_level import hold_torch
 
 __all__ = [
     "Case",
@@ -26,6 +28,7 @@ __all__ = [
     "compare",
     "default_cases",
     "full_cases",
+    "hold_torch",
     "limit_ms",
     "machine",
     "machine_limits",

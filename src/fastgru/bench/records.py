@@ -53,6 +53,7 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "level": next(level.name for level in fastgru.cpu_info() if level.active),
+        "torch_level": torch.backends.cpu.get_cpu_capability(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "fastgru": fastgru.__version__,

@@ -144,7 +144,7 @@ def bench(
     budget: Annotated[float, typer.Option(min=0.0, help="Measured seconds per cell.")] = 0.6,
     full: Annotated[bool, typer.Option("--full", help="The large grid, which takes minutes.")] = False,
     frozen: Annotated[bool, typer.Option("--frozen", help="Inference only, with our layer frozen first.")] = False,
-    level: Annotated[str | None, typer.Option(help="Instruction-set level of our kernels.")] = None,
+    level: Annotated[str | None, typer.Option(help="Instruction-set level of both layers, such as avx2.")] = None,
     json_file: JsonOption = None,
     compare: CompareOption = None,
     plot: Annotated[Path | None, typer.Option(dir_okay=False, help="Draw the figures to this PNG file.")] = None,
@@ -210,6 +210,8 @@ def _measure(cases: Sequence[Case], dtype: str, budget: float, level: str | None
     from fastgru import bench as measuring
     from fastgru.levels import use_level
 
+    if level is not None:
+        measuring.hold_torch(level)
     with nullcontext() if level is None else use_level(level), progress() as bar:
         task = bar.add_task("measuring", total=len(cases) + 1)
         counts = {case.threads for case in cases}
