@@ -56,13 +56,16 @@ void pack_bias(const Cell<S>& cell, ptrdiff_t H, ptrdiff_t L, const CellPack<T, 
     }
 }
 
-// One thread's share of a cell, counted in hidden blocks. Panels hold what the cell does, or floats.
+// One thread's share of a cell, counted in hidden blocks. Panels hold what the cell does, or one of the two holds
+// floats and the other 16 bits, whose kernels these are.
 template <class S, class T, class P, class Table>
 void pack_cell(const Table& kernels, const Cell<S>& cell, ptrdiff_t width, ptrdiff_t H, const CellPack<T, P>& to,
                const Share& share) {
     const auto pack = [&](const S* weight, ptrdiff_t K, P* packed) {
         if constexpr (sizeof(S) == sizeof(P))
             kernels.pack_gates(weight, H, K, packed, share.begin, share.end);
+        else if constexpr (sizeof(S) > sizeof(P))
+            kernels.pack_narrow(weight, H, K, packed, share.begin, share.end);
         else
             kernels.pack_wide(weight, H, K, packed, share.begin, share.end);
     };

@@ -10,12 +10,14 @@ struct PackedWeights {
     const KernelTable* table;  // they are of use to the kernels of one level
     Spec spec;
     Block memory;  // null data where there was none, and then nothing is packed
-
-    template <class S>
-    PackedWeights(const KernelTable& kernels, const Spec& layer, const Cell<S>* cells)
-        : table(&kernels), spec(layer), memory(packed_bytes<S>(kernels, layer)) {
-        if (memory.data() != nullptr) pack(kernels, layer, cells, memory.data());
-    }
 };
+
+// Parameters of type S, with weights stored as P.
+template <class P, class S>
+PackedWeights packed_weights(const KernelTable& kernels, const Spec& spec, const Cell<S>* cells) {
+    PackedWeights weights{.table = &kernels, .spec = spec, .memory = Block(packed_bytes<P>(kernels, spec))};
+    if (weights.memory.data() != nullptr) pack<P>(kernels, spec, cells, weights.memory.data());
+    return weights;
+}
 
 }  // namespace fastgru

@@ -130,10 +130,11 @@ size_t saved_values(const Spec& spec, const Batch& batch, bool recomputes) {
 }
 
 // Parameters packed once for many calls, for the forward kernels of one level. Calls without packed parameters pack
-// them each time, because they cannot know whether parameters have changed.
-template <class S>
+// them each time, because they cannot know whether parameters have changed. Weights of floats may be stored in 16
+// bits (P), for Forward<float, P>: each is rounded to the nearest, of two the even one. Biases stay floats.
+template <class P>
 size_t packed_bytes(const KernelTable& table, const Spec& spec);
-template <class S>
+template <class P, class S>
 void pack(const KernelTable& table, const Spec& spec, const Cell<S>* cells, void* packed);
 
 // Bytes of scratch memory, aligned to 64, that a call needs; it need not be initialized.

@@ -70,6 +70,7 @@ constexpr HalfKernels<S> half_kernels() {
     HalfKernels<S> filled{};
     static_cast<ForwardKernels<float, S>&>(filled) = forward_kernels<S>();
     filled.pack_wide = pack_gates<S, float>;
+    filled.pack_narrow = pack_gates<float, S>;
     filled.widen = convert_all<S, float>;
     filled.narrow = convert_all<float, S>;
     return filled;

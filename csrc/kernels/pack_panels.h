@@ -24,7 +24,7 @@ FASTGRU_INLINE void load_columns(const S* weight, ptrdiff_t K, ptrdiff_t rows, p
     load_columns(padded, part, column);
 }
 
-// Kernels::pack_gates, HalfKernels::pack_wide
+// Kernels::pack_gates, HalfKernels::pack_wide and pack_narrow
 template <class S, class P>
 void pack_gates(const S* weight, ptrdiff_t H, ptrdiff_t K, P* packed, ptrdiff_t begin, ptrdiff_t end) {
     constexpr int L = kLanes<Sum<S>>, part = kPartLanes<S>;

@@ -5,6 +5,7 @@
 #include <nanobind/nanobind.h>
 
 #include <optional>
+#include <string>
 
 #include "fastgru.h"
 #include "host/run_calls.h"
@@ -36,6 +37,17 @@ auto with_type(Type type, const Visit& visit) {
             return visit(Tag<float>());
     }
 }
+
+// visit(Tag<T>, Tag<S>) for vectors of type T and weights that are stored as S: as the layer has them, or those of
+// a float32 layer in fewer bytes.
+template <class Visit>
+auto with_types(Type type, Type stored, const Visit& visit) {
+    if (type == stored) return with_type(type, [&]<class T>(Tag<T> tag) { return visit(tag, tag); });
+    return stored == Type::float16 ? visit(Tag<float>(), Tag<Float16>()) : visit(Tag<float>(), Tag<BFloat16>());
+}
+
+// By its name; throws where there is none.
+Type parameter_type(const std::string& name);
 
 // What a layer is to the core.
 struct LayerSizes {

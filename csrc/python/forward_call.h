@@ -13,8 +13,8 @@ struct ResultArguments {
 };
 
 // A new tensor for what the backward pass needs. Throws NoMemory.
-template <class T>
-nb::object make_saved(Forward<T>& call, nb::handle from_pool, size_t& count) {
+template <class T, class S>
+nb::object make_saved(Forward<T, S>& call, nb::handle from_pool, size_t& count) {
     count = saved_values<T>(call.spec, call.batch, call.recomputes);
     if (count * sizeof(Sum<T>) < kPooledBytes) return make({int64_t(count)}, call.saved);
     const size_t needed = count;
@@ -26,8 +26,8 @@ nb::object make_saved(Forward<T>& call, nb::handle from_pool, size_t& count) {
 }
 
 // A tuple of tensors. Throws NoMemory.
-template <class T>
-nb::object make_results(Forward<T>& call, Layout layout, nb::handle from_pool, size_t& saved_count) {
+template <class T, class S>
+nb::object make_results(Forward<T, S>& call, Layout layout, nb::handle from_pool, size_t& saved_count) {
     const int64_t features = call.spec.num_directions * call.spec.hidden_size;
     T* data;
     nb::object saved;
@@ -40,8 +40,8 @@ nb::object make_results(Forward<T>& call, Layout layout, nb::handle from_pool, s
     return nb::steal(results);
 }
 
-template <class T>
-bool read_results(Arrays& arrays, nb::handle results, Layout layout, Forward<T>& call, size_t& saved_count) {
+template <class T, class S>
+bool read_results(Arrays& arrays, nb::handle results, Layout layout, Forward<T, S>& call, size_t& saved_count) {
     if (!PyTuple_CheckExact(results.ptr()) || PyTuple_GET_SIZE(results.ptr()) != 3) return false;
     const auto result = [&](Py_ssize_t i) { return nb::handle(PyTuple_GET_ITEM(results.ptr(), i)); };
     const int64_t features = call.spec.num_directions * call.spec.hidden_size;
@@ -55,9 +55,9 @@ bool read_results(Arrays& arrays, nb::handle results, Layout layout, Forward<T>&
 
 // Reads all but the parameters, which the call has, and runs it. The results; None where an array cannot be read or
 // there is no memory for tensors.
-template <class T>
+template <class T, class S>
 nb::object forward_with(Arrays& arrays, const LayerSizes& sizes, const InputArguments& given,
-                        const ResultArguments& to, const Models& models, Forward<T>& call) {
+                        const ResultArguments& to, const Models& models, Forward<T, S>& call) {
     Batches batches;
     const Layout layout = given.layout();
     if (!read_input(arrays, given, models, batches, call) || !read_states(arrays, given, call)) return nb::none();

@@ -43,8 +43,8 @@ void move_inputs(Call& call, const Shifts& by, ptrdiff_t model) {
 }
 
 // The call of the first model becomes that of another, all but its batch and its cells.
-template <class T>
-void move_to_model(Forward<T>& call, const Shifts& by, ptrdiff_t model) {
+template <class T, class S>
+void move_to_model(Forward<T, S>& call, const Shifts& by, ptrdiff_t model) {
     move_inputs(call, by, model);
     move(call.h_n, by.h_n * model);
 }
@@ -109,13 +109,13 @@ void run_without_gil(std::vector<Call>& calls, int threads) {
 }
 
 // The call of the first model, and those of all others. Of what is saved, each has memory for so many values.
-template <class T>
-void run_models(const LayerSizes& sizes, const Forward<T>& first, const Models& models, const Batches& batches,
+template <class T, class S>
+void run_models(const LayerSizes& sizes, const Forward<T, S>& first, const Models& models, const Batches& batches,
                 size_t saved_count) {
     check_saved(first, saved_count);
     if (models.count == 1) return run_one(first);
-    std::vector<Forward<T>> calls = calls_of_models(first, models, batches, saved_count);
-    const std::vector<Cell<T>> cells = cells_of_models(sizes, first.cells, models.parameters, models.count);
+    std::vector<Forward<T, S>> calls = calls_of_models(first, models, batches, saved_count);
+    const std::vector<Cell<S>> cells = cells_of_models(sizes, first.cells, models.parameters, models.count);
     for (size_t i = 0; i < calls.size(); ++i) calls[i].cells = cells.data() + i * size_t(sizes.spec.cells());
     run_without_gil(calls, first.threads);
 }

@@ -1,4 +1,8 @@
 // Calls of frozen layers, with parameters that were packed before.
+#include <nanobind/stl/string.h>
+
+#include <utility>
+
 #include "python/forward_call.h"
 #include "python/packed_parameters.h"
 
@@ -7,11 +11,11 @@ namespace fastgru::python {
 namespace {
 
 // As the forward pass of LayerSizes; False when a parameter was written to after packing.
-template <class T>
+template <class T, class S>
 nb::object forward_packed(const Packed& packed, const InputArguments& inputs, nb::handle parameters, int threads) {
     if (!packed.holds(parameters)) return nb::none();
     if (!packed.is_current()) return nb::borrow(Py_False);
-    Forward<T> call{};
+    Forward<T, S> call{};
     call.spec = packed.sizes().spec;
     call.packed = packed.values();
     call.threads = threads;
@@ -24,16 +28,21 @@ nb::object forward_packed(const Packed& packed, const InputArguments& inputs, nb
 
 void bind_packed_calls(nb::module_& m) {
     nb::class_<Packed>(m, "Packed", "Parameters packed once for many calls.")
-        .def(nb::init<const LayerSizes&, nb::tuple, nb::tuple, nb::tuple>(), nb::arg("sizes"),
-             nb::arg("parameters"), nb::arg("watches"), nb::arg("dense"))
+        .def(
+            "__init__",
+            [](Packed* self, const LayerSizes& sizes, nb::tuple parameters, nb::tuple watches, nb::tuple dense,
+               const std::string& stored) {
+                new (self) Packed(sizes, parameter_type(stored), std::move(parameters), watches, dense);
+            },
+            nb::arg("sizes"), nb::arg("parameters"), nb::arg("watches"), nb::arg("dense"), nb::arg("stored"))
         .def("is_current", &Packed::is_current, "False when a parameter was written to since.")
         .def(
             "forward",
             [](const Packed& self, nb::handle input, nb::handle h_0, nb::handle parameters, nb::handle batch_sizes,
                nb::handle lengths, nb::handle reset, nb::handle reset_state, bool batch_first, int threads) {
                 const InputArguments inputs{input, h_0, {batch_sizes, lengths, reset, reset_state}, batch_first};
-                return with_type(self.sizes().type, [&]<class T>(Tag<T>) {
-                    return forward_packed<T>(self, inputs, parameters, threads);
+                return with_types(self.sizes().type, self.stored(), [&]<class T, class S>(Tag<T>, Tag<S>) {
+                    return forward_packed<T, S>(self, inputs, parameters, threads);
                 });
             },
             nb::arg("input"), nb::arg("h_0").none(), nb::arg("parameters"), nb::arg("batch_sizes").none(),

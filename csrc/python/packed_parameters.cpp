@@ -10,7 +10,8 @@ namespace fastgru::python {
 
 namespace {
 
-template <class T>
+// Those of a layer of type T, stored as S.
+template <class T, class S>
 PackedWeights packed(const LayerSizes& sizes, nb::handle dense) {
     Arrays arrays(Source::tensors);
     Cell<T> cells[kMostCells];
@@ -18,8 +19,8 @@ PackedWeights packed(const LayerSizes& sizes, nb::handle dense) {
         throw nb::value_error("parameters are packed from dense tensors on the CPU, of the sizes of the layer");
     const KernelTable& table = active_table();
     const nb::gil_scoped_release released;
-    PackedWeights weights(table, sizes.spec, cells);
-    if (weights.memory.data() == nullptr) throw OutOfMemory{packed_bytes<T>(table, sizes.spec)};
+    PackedWeights weights = packed_weights<S>(table, sizes.spec, cells);
+    if (weights.memory.data() == nullptr) throw OutOfMemory{packed_bytes<S>(table, sizes.spec)};
     return weights;
 }
 
@@ -60,9 +61,11 @@ const void* Watch::values(size_t& bytes) const {
     });
 }
 
-Packed::Packed(const LayerSizes& sizes, nb::tuple parameters, nb::tuple watches, nb::tuple dense)
+Packed::Packed(const LayerSizes& sizes, Type stored, nb::tuple parameters, nb::handle watches, nb::handle dense)
     : sizes_(sizes),
-      weights_(with_type(sizes.type, [&]<class T>(Tag<T>) { return packed<T>(sizes, dense); })),
+      stored_(stored),
+      weights_(with_types(sizes.type, stored,
+                          [&]<class T, class S>(Tag<T>, Tag<S>) { return packed<T, S>(sizes, dense); })),
       parameters_(std::move(parameters)) {
     for (nb::handle watch : watches) watches_.emplace_back(watch, sizes.type);
 }

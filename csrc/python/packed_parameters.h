@@ -31,8 +31,9 @@ class Watch {
 // to.
 class Packed {
   public:
-    // `watches` are plain aliases of the parameters, `dense` the same values in dense memory.
-    Packed(const LayerSizes& sizes, nb::tuple parameters, nb::tuple watches, nb::tuple dense);
+    // `watches` are plain aliases of the parameters, `dense` the same values in dense memory; `stored` is what
+    // weights become: the type of the layer, or one of fewer bytes for a layer of float32.
+    Packed(const LayerSizes& sizes, Type stored, nb::tuple parameters, nb::handle watches, nb::handle dense);
 
     // False when a parameter was written to since.
     bool is_current() const;
@@ -41,11 +42,13 @@ class Packed {
     bool holds(nb::handle parameters) const;
 
     const LayerSizes& sizes() const { return sizes_; }
+    Type stored() const { return stored_; }
     const KernelTable& table() const { return *weights_.table; }
     const void* values() const { return weights_.memory.data(); }
 
   private:
     LayerSizes sizes_;
+    Type stored_;
     PackedWeights weights_;
     nb::tuple parameters_;
     std::vector<Watch> watches_;

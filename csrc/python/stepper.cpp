@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include <optional>
+#include <type_traits>
+#include <variant>
 #include <vector>
 
 #include "host/run_calls.h"
@@ -45,7 +47,8 @@ class StepInput {
   public:
     explicit StepInput(ptrdiff_t values) : copy_(size_t(values)) {}
 
-    const T* at(const T* x, const Forward<T>& call) {
+    template <class S>
+    const T* at(const T* x, const Forward<T, S>& call) {
         const ptrdiff_t states = call.batch.rows * call.spec.hidden_size;
         const auto overlaps = [&](const T* written, ptrdiff_t count) {
             return x < written + count && written < x + copy_.size();
@@ -61,7 +64,7 @@ class StepInput {
 
 // One step after another with everything at hand: packed parameters, scratch memory, a state that is advanced in
 // place.
-template <class T>
+template <class T, class S = T>
 class Stepping {
   public:
     Stepping(const Packed& packed, nb::object state, nb::object output, int threads)
@@ -77,7 +80,7 @@ class Stepping {
 
   private:
     const Spec& spec() const { return packed_.sizes().spec; }
-    Forward<T> call() const;
+    Forward<T, S> call() const;
 
     const Packed& packed_;
     ptrdiff_t rows_;
@@ -88,9 +91,9 @@ class Stepping {
 };
 
 // All that is the same at every step.
-template <class T>
-Forward<T> Stepping<T>::call() const {
-    Forward<T> call{};
+template <class T, class S>
+Forward<T, S> Stepping<T, S>::call() const {
+    Forward<T, S> call{};
     call.spec = spec();
     call.batch = {.steps = 1, .rows = rows_};
     call.output = {.data = nullptr, .row_stride = spec().hidden_size, .step_stride = 0, .is_flat = false};
@@ -99,10 +102,10 @@ Forward<T> Stepping<T>::call() const {
     return call;
 }
 
-template <class T>
-nb::object Stepping<T>::step(nb::handle input) {
+template <class T, class S>
+nb::object Stepping<T, S>::step(nb::handle input) {
     Arrays arrays(Source::tensors);
-    Forward<T> call = this->call();
+    Forward<T, S> call = this->call();
     const T* x;
     if (!arrays.read_dense(input, {rows_, spec().input_size}, x)) return nb::none();
     call.h_n = state_.template data<T>({spec().num_layers, rows_, spec().hidden_size}, arrays);
@@ -122,28 +125,37 @@ nb::object Stepping<T>::step(nb::handle input) {
     return output_.tensor();
 }
 
-// Of either type.
+// Of any type that it can have.
 class Stepper {
   public:
-    Stepper(nb::object packed, nb::object state, nb::object output, int threads)
-        : packed_(std::move(packed)), values_(nb::cast<const Packed&>(packed_)) {
-        const Type type = values_.sizes().type;
+    Stepper(nb::object packed, nb::object state, nb::object output, int threads) : packed_(std::move(packed)) {
+        const Packed& values = nb::cast<const Packed&>(packed_);
+        const Type type = values.sizes().type;
         // A state of 16 bits would be rounded at every step, unlike that of a whole sequence.
         if (type != Type::float64 && type != Type::float32)
             throw nb::value_error("a stepper computes in float32 or float64");
-        if (type == Type::float64)
-            double_.emplace(values_, std::move(state), std::move(output), threads);
-        else
-            float_.emplace(values_, std::move(state), std::move(output), threads);
+        with_types(type, values.stored(), [&]<class T, class S>(Tag<T>, Tag<S>) {
+            if constexpr (!Half<T>)
+                stepping_.emplace<Stepping<T, S>>(values, std::move(state), std::move(output), threads);
+        });
     }
 
-    nb::object step(nb::handle input) { return float_ ? float_->step(input) : double_->step(input); }
+    nb::object step(nb::handle input) {
+        return std::visit(
+            [&]<class One>(One& one) -> nb::object {
+                if constexpr (std::is_same_v<One, std::monostate>)
+                    return nb::none();
+                else
+                    return one.step(input);
+            },
+            stepping_);
+    }
 
   private:
     nb::object packed_;  // kept alive
-    const Packed& values_;
-    std::optional<Stepping<float>> float_;
-    std::optional<Stepping<double>> double_;
+    std::variant<std::monostate, Stepping<float>, Stepping<double>, Stepping<float, BFloat16>,
+                 Stepping<float, Float16>>
+        stepping_;
 };
 
 }  // namespace

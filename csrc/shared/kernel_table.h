@@ -241,8 +241,9 @@ struct Kernels : ForwardKernels<T> {
 
 template <class S>
 struct HalfKernels : ForwardKernels<float, S> {
-    // pack_gates to panels of floats.
+    // pack_gates to panels of floats, and of floats, which are rounded.
     void (*pack_wide)(const S* weight, ptrdiff_t H, ptrdiff_t K, float* packed, ptrdiff_t begin, ptrdiff_t end);
+    void (*pack_narrow)(const float* weight, ptrdiff_t H, ptrdiff_t K, S* packed, ptrdiff_t begin, ptrdiff_t end);
     void (*widen)(const S* x, float* y, ptrdiff_t n);
     // To the nearest, of two the even one.
     void (*narrow)(const float* x, S* y, ptrdiff_t n);

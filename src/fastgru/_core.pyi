@@ -157,7 +157,10 @@ class Packed:
         parameters: tuple[object, ...],
         watches: tuple[object, ...],
         dense: tuple[object, ...],
-    ) -> None: ...
+        stored: str,
+    ) -> None:
+        """`stored` is what weights become: the type of the layer, or one of fewer bytes for a layer of float32."""
+
     def is_current(self) -> bool:
         """False when a parameter was written to since."""
 

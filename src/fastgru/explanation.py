@@ -23,19 +23,24 @@ class Explanation:
         reasons: for each backend in order of preference, the reason why it refuses, or None if it does not.
         level: the instruction-set level of our kernels.
         threads: the number of threads that torch allows.
+        weights: what a frozen layer stores its weights as, if not as they are; otherwise None. Only calls that take no
+            gradients use these.
     """
 
     chosen: str
     reasons: dict[str, str | None]
     level: str
     threads: int
+    weights: str | None = None
 
     def __str__(self) -> str:
         lines = [f"backend: {self.chosen}"]
         for name, reason in self.reasons.items():
             state = "runs" if name == self.chosen else "could run"
             lines.append(f"  {name}: {state if reason is None else f'refuses, {reason}'}")
-        return "\n".join([*lines, f"CPU level: {self.level}", f"threads: at most {self.threads}"])
+        lines += [f"CPU level: {self.level}", f"threads: at most {self.threads}"]
+        lines += [] if self.weights is None else [f"weights: frozen, stored as {self.weights}"]
+        return "\n".join(lines)
 
     __repr__ = __str__
 
@@ -74,6 +79,7 @@ def explain(layer: GRU | GRUCell, input: Tensor | PackedSequence, hx: Tensor | N
         reasons={backend.name: backend.refuse(request) for backend in dispatch.BACKENDS},
         level=next(level.name for level in levels.cpu_info() if level.active),
         threads=torch.get_num_threads(),
+        weights=layer._frozen.weights if isinstance(layer, GRU) and layer._frozen is not None else None,
     )
 
 

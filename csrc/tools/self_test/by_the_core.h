@@ -94,7 +94,7 @@ Results<T> by_the_core(const Problem<T>& p, const KernelTable& table, int thread
     Forward<T> forward = forward_call(p, memory, results);
     const Block packed(packed_bytes<T>(table, p.spec));
     if (is_packed) {
-        pack(table, p.spec, memory.cells.data(), packed.data());
+        pack<T>(table, p.spec, memory.cells.data(), packed.data());
         forward.packed = packed.data();
     }
     run_on(table, forward, threads, partition);

@@ -228,6 +228,22 @@ def cannot_pack(purpose: str, reason: str) -> FrozenError:
     return FrozenError(f"{purpose} needs weights that can be packed, but {reason}. Use the layer without it instead.")
 
 
+def unknown_weights(weights: object, known: Sequence[str]) -> ArgumentError:
+    """For a type that frozen weights cannot be stored as."""
+    return ArgumentError(
+        f"weights={weights!r} was given. Expected one of {', '.join(map(repr, known))}, or None to keep weights as "
+        "they are."
+    )
+
+
+def weights_not_frozen(weights: object) -> ArgumentError:
+    """For a type of stored weights without the freezing that stores them."""
+    return ArgumentError(
+        f"weights={weights!r} was given without freeze=True. Weights are stored in another type only while layers are "
+        "frozen: pass both."
+    )
+
+
 def no_stepper(reason: str) -> ArgumentError:
     """For a layer that does not support single steps."""
     return ArgumentError(f"a stepper takes a layer one step at a time, but {reason}.")

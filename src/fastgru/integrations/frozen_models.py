@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from fastgru import errors
+from fastgru.nn import stored_weights
 from fastgru.nn.gru import GRU
 from fastgru.nn.torch_tools import STOCK_GRU
 
@@ -38,7 +39,7 @@ class Freezing:
         return "\n".join(lines)
 
 
-def freeze(model: nn.Module) -> Freezing:
+def freeze(model: nn.Module, weights: str | None = None) -> Freezing:
     """Freezes every `fastgru.GRU` inside `model`, in place: inference calls use weights that are packed once.
 
     Each layer is frozen by its own `freeze()`; see there for what it promises. Results have the same bits, and calls
@@ -47,11 +48,14 @@ def freeze(model: nn.Module) -> Freezing:
     Args:
         model: any module. Change `torch.nn.GRU` first by `fastgru.replace_gru`, or in one line with
             ``fastgru.replace_gru(model, freeze=True)``.
+        weights: what every layer stores its weights as, as in `GRU.freeze`; results then differ from those before. A
+            layer whose weights cannot be stored so is not frozen.
 
     Returns:
         A report: `model` itself, what was frozen, what was not and why.
 
     Raises:
+        ArgumentError: `weights` is not a name of such a type.
         TypeError: `model` is not a `torch.nn.Module`.
 
     Example:
@@ -63,6 +67,7 @@ def freeze(model: nn.Module) -> Freezing:
           decoder: not frozen, it is a torch.nn.GRU; change it with fastgru.replace_gru
     """
     check_model(model)
+    stored_weights.check_choice(weights)
     frozen: list[str] = []
     skipped: dict[str, str] = {}
     for path, module in model.named_modules():
@@ -70,7 +75,7 @@ def freeze(model: nn.Module) -> Freezing:
             skipped[path] = "it is a torch.nn.GRU; change it with fastgru.replace_gru"
         elif isinstance(module, GRU):
             try:
-                module.freeze()
+                module.freeze(weights)
                 frozen.append(path)
             except (errors.FrozenError, errors.ArgumentError) as error:
                 skipped[path] = str(error)

@@ -12,8 +12,10 @@ from torch import nn
 from torch.nn.modules import rnn
 from torch.nn.utils import parametrize
 
+from fastgru import errors
 from fastgru.integrations.frozen_models import Freezing, check_model
 from fastgru.integrations.frozen_models import freeze as freeze_layers
+from fastgru.nn import stored_weights
 from fastgru.nn.cell import GRUCell
 from fastgru.nn.gru import GRU
 
@@ -52,7 +54,7 @@ class Replacement:
         return "\n".join(lines)
 
 
-def replace_gru(model: nn.Module, freeze: bool = False) -> Replacement:
+def replace_gru(model: nn.Module, freeze: bool = False, weights: str | None = None) -> Replacement:
     """Makes every `torch.nn.GRU` and `GRUCell` inside `model` ours, in place.
 
     Only the class of each layer changes. The layer stays the same object, with the same Parameter
@@ -67,12 +69,14 @@ def replace_gru(model: nn.Module, freeze: bool = False) -> Replacement:
     Args:
         model: any module.
         freeze: also freeze every layer, as `fastgru.freeze` does: for a model that is served, not trained.
+        weights: with `freeze`, what layers store their weights as, as in `fastgru.freeze`.
 
     Returns:
         A report: `model` itself, the changed layers, and the skipped ones with reasons.
 
     Raises:
         TypeError: if `model` is not a `torch.nn.Module`.
+        ArgumentError: if `weights` is not a name of such a type, or is given without `freeze`.
 
     Example:
         >>> model = torch.nn.ModuleDict({"encoder": torch.nn.GRU(8, 16)})
@@ -80,8 +84,11 @@ def replace_gru(model: nn.Module, freeze: bool = False) -> Replacement:
         Layers changed: 1; left as they were: 0.
           encoder: now fastgru.GRU
     """
+    stored_weights.check_choice(weights)
+    if weights is not None and not freeze:
+        raise errors.weights_not_frozen(weights)
     report = _change_layers(model, _OURS)
-    return replace(report, freezing=freeze_layers(model)) if freeze else report
+    return replace(report, freezing=freeze_layers(model, weights)) if freeze else report
 
 
 def restore_gru(model: nn.Module) -> Replacement:

@@ -18,16 +18,18 @@ from fastgru.backends.cpu import core_calls
 from fastgru.call import context, memory
 from fastgru.call.frozen_parameter import FrozenParameter
 from fastgru.call.sequences import WHOLE, Sequences
+from fastgru.nn import stored_weights
 from fastgru.spec import GRUSpec
 
 
-def check_can_pack(spec: GRUSpec, parameters: tuple[object, ...], purpose: str) -> None:
+def check_can_pack(spec: GRUSpec, parameters: tuple[object, ...], purpose: str, weights: str | None = None) -> None:
     """Raises unless these are plain parameters that the core can pack.
 
     Args:
         spec: what the parameters are meant to be.
         parameters: in torch's order.
         purpose: for the words of the error.
+        weights: what weights are to be stored as; None: as they are.
     """
     if not memory.READS_TENSORS:
         raise errors.cannot_pack(purpose, "this version of torch has no C functions to read tensors with")
@@ -37,6 +39,8 @@ def check_can_pack(spec: GRUSpec, parameters: tuple[object, ...], purpose: str) 
         reason = _why_not(parameter, shape, getattr(parameters[0], "dtype", None))
         if reason is not None:
             raise errors.cannot_pack(purpose, f"{name} {reason}")
+    if weights is not None:
+        stored_weights.check_values(spec, cast("tuple[Parameter, ...]", parameters), weights, purpose)
 
 
 def _why_not(parameter: object, shape: tuple[int, ...], dtype: torch.dtype | None) -> str | None:
@@ -64,10 +68,15 @@ def _why_not(parameter: object, shape: tuple[int, ...], dtype: torch.dtype | Non
     return None
 
 
-def pack(spec: GRUSpec, parameters: tuple[Parameter, ...]) -> _core.Packed:
+def pack(spec: GRUSpec, parameters: tuple[Parameter, ...], weights: str | None = None) -> _core.Packed:
     """The parameters in the core's own order of values, with a watch on each.
 
     Watches are aliases of the parameters, never copies: a copy would count its own writes.
+
+    Args:
+        spec: sizes of the layer.
+        parameters: in torch's order.
+        weights: what weights are stored as; None: as they are.
     """
     sizes = core_calls.sizes_for(spec, parameters[0].dtype)
     watches = tuple([_alias(parameter) for parameter in parameters])
@@ -75,7 +84,8 @@ def pack(spec: GRUSpec, parameters: tuple[Parameter, ...]) -> _core.Packed:
         memory.dense(name, watch, shape)
         for name, watch, shape in zip(spec.parameter_names, watches, spec.parameter_shapes, strict=True)
     ]
-    return _core.Packed(sizes, parameters, watches, tuple(values))
+    stored = weights or str(parameters[0].dtype).removeprefix("torch.")
+    return _core.Packed(sizes, parameters, watches, tuple(values), stored)
 
 
 def _alias(parameter: Parameter) -> Tensor:
@@ -85,12 +95,17 @@ def _alias(parameter: Parameter) -> Tensor:
 
 
 class Frozen:
-    """What a layer keeps while it is frozen."""
+    """What a layer keeps while it is frozen.
 
-    def __init__(self, spec: GRUSpec, parameters: tuple[Parameter, ...]) -> None:
+    Attributes:
+        weights: what its weights are stored as, a name of `stored_weights.CHOICES`; None: as they are.
+    """
+
+    def __init__(self, spec: GRUSpec, parameters: tuple[Parameter, ...], weights: str | None = None) -> None:
+        self.weights = weights
         self._spec = spec
         self._parameters = parameters
-        self._packed = pack(spec, parameters)
+        self._packed = pack(spec, parameters, weights)
         for parameter in set(parameters):
             count = parameter.frozen_by if isinstance(parameter, FrozenParameter) else 0
             parameter.__class__ = FrozenParameter
@@ -122,18 +137,44 @@ class Frozen:
         if dispatch.is_unwatched() and not (
             torch.is_grad_enabled() and self._needs_grad(x, h_0, sequences.reset_state)
         ):
-            run, threads = self._packed.forward, torch.get_num_threads()
-            if recording.profiler._is_profiler_enabled:
-                run = recording.recorded(run)
-            if sequences is WHOLE:
-                results = run(x, h_0, parameters, None, None, None, None, batch_first, threads)
-            else:
-                results = run(x, h_0, parameters, *sequences, batch_first, threads)
+            results = self._run_packed(x, h_0, parameters, sequences, batch_first)
             if results:  # neither None nor False
                 return cast("tuple[Tensor, Tensor]", results)
         if not torch.compiler.is_compiling() and not self._packed.is_current():
             raise errors.frozen_changed()
-        return None
+        return None if self.weights is None else self._run_rounded(x, h_0, parameters, sequences, batch_first)
+
+    def _run_packed(
+        self, x: Tensor, h_0: Tensor | None, parameters: dict[str, Any], sequences: Sequences, batch_first: bool
+    ) -> Any:
+        """Output and h_n; None where a tensor cannot be read as it is, and False after a write to a parameter."""
+        run, threads = self._packed.forward, torch.get_num_threads()
+        if recording.profiler._is_profiler_enabled:
+            run = recording.recorded(run)
+        if sequences is WHOLE:
+            return run(x, h_0, parameters, None, None, None, None, batch_first, threads)
+        return run(x, h_0, parameters, *sequences, batch_first, threads)
+
+    def _run_rounded(
+        self, x: Tensor, h_0: Tensor | None, parameters: dict[str, Any], sequences: Sequences, batch_first: bool
+    ) -> tuple[Tensor, Tensor] | None:
+        """An inference call that the packed weights could not serve, with weights of the values that these have.
+
+        None where it takes gradients, or has other parameters than the packed ones.
+        """
+        names = self._spec.parameter_names
+        own = tuple([parameters.get(name) for name in names])
+        if any([mine is not packed for mine, packed in zip(own, self._parameters, strict=True)]):  # noqa: C419
+            return None
+        if torch.is_grad_enabled() and self._needs_grad(x, h_0, sequences.reset_state):
+            return None
+        if dispatch.is_unwatched() and all([type(one) in memory.PLAIN for one in (x, h_0) if one is not None]):  # noqa: C419
+            h_0 = None if h_0 is None else memory.dense("h_0", h_0)
+            results = self._run_packed(memory.vectors("input", x), h_0, parameters, sequences, batch_first)
+            if results:
+                return cast("tuple[Tensor, Tensor]", results)
+        weights = stored_weights.all_rounded(self._spec, self._parameters, cast("str", self.weights))
+        return dispatch.run(self._spec, x, h_0, weights, sequences, 0.0, False, batch_first)
 
     def _needs_grad(self, x: Tensor, h_0: Tensor | None, reset_state: Tensor | None) -> bool:
         with torch._C.DisableTorchFunctionSubclass():  # several times faster

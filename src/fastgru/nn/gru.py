@@ -166,6 +166,8 @@ class GRU(QuickCall, Quantizable, Scriptable, BaseGRU):
     def extra_repr(self) -> str:
         """The options as text, for `print`."""
         parts = [f"{name}={getattr(self, name)}" for name in _SHOWN if getattr(self, name)]
+        if self._frozen is not None and self._frozen.weights is not None:
+            parts.append(f"weights={self._frozen.weights}")
         return ", ".join([super().extra_repr(), *parts])
 
     def __prepare_scriptable__(self) -> torch_rnn.GRU:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules import rnn as torch_rnn
 
 from fastgru import errors
-from fastgru.nn import freezing
+from fastgru.nn import freezing, stored_weights
 from fastgru.nn.stepper import Stepper
 from fastgru.spec import GRUSpec
 
@@ -58,20 +58,27 @@ class BaseGRU(torch_rnn.RNNBase):
         """The parameters in torch's order: of each layer and direction weight_ih, weight_hh, bias_ih, bias_hh."""
         return tuple([getattr(self, name) for name in self._flat_weights_names])
 
-    def freeze(self: _Layer) -> _Layer:
+    def freeze(self: _Layer, weights: str | None = None) -> _Layer:
         """Packs the parameters once for all inference calls until `unfreeze`, which is faster for short sequences.
 
-        Results have the same bits. Calls with gradients work as before. While the layer is frozen, its parameters must
-        not change: a call after a write to one of them raises an error, and so does assigning `.data`. Writes
-        that torch does not count (through a NumPy array that shares memory, or to the storage) are not detected. A copy
-        of the layer, by `deepcopy` or from a file, is not frozen. Parameters made under `torch.inference_mode()` have
-        no version counter; their values are compared at each call.
+        Results have the same bits, unless `weights` is given. Calls with gradients work as before. While the layer is
+        frozen, its parameters must not change: a call after a write to one of them raises an error, and so does
+        assigning `.data`. Writes that torch does not count (through a NumPy array that shares memory, or to the
+        storage) are not detected. A copy of the layer, by `deepcopy` or from a file, is not frozen. Parameters made
+        under `torch.inference_mode()` have no version counter; their values are compared at each call.
+
+        Args:
+            weights: "float16" or "bfloat16": the weights of a float32 layer are rounded and stored in 16 bits, which is
+                faster for large layers and few rows. Input, states, biases, sums and outputs stay in float32. Calls
+                that take gradients use the parameters themselves. Default: weights are stored as they are.
 
         Returns:
             The layer itself.
 
         Raises:
-            FrozenError: if the parameters cannot be packed, because they are parametrized or not on the CPU.
+            ArgumentError: if `weights` is none of these names.
+            FrozenError: if the parameters cannot be packed, because they are parametrized or not on the CPU; or if
+                they cannot be stored as `weights`, because they are not in float32, not finite, or too large.
 
         Example:
             >>> import torch, fastgru
@@ -81,11 +88,12 @@ class BaseGRU(torch_rnn.RNNBase):
             >>> layer.unfreeze().is_frozen
             False
         """
+        stored_weights.check_choice(weights)
         self._refuse_projection("freeze()")
         spec, parameters = self.spec, self.parameters_in_order()
-        freezing.check_can_pack(spec, parameters, "freeze()")
+        freezing.check_can_pack(spec, parameters, "freeze()", weights)
         self.unfreeze()
-        object.__setattr__(self, "_frozen", freezing.Frozen(spec, parameters))
+        object.__setattr__(self, "_frozen", freezing.Frozen(spec, parameters, weights))
         return self
 
     def unfreeze(self: _Layer) -> _Layer:
@@ -100,16 +108,19 @@ class BaseGRU(torch_rnn.RNNBase):
         """Whether the layer is frozen."""
         return self._frozen is not None
 
-    def stepper(self, batch: int = 1, h_0: Tensor | None = None) -> Stepper:
+    def stepper(self, batch: int = 1, h_0: Tensor | None = None, weights: str | None = None) -> Stepper:
         """Creates a `Stepper`, which runs this layer on a stream step by step without overhead.
 
         Args:
             batch: the number of rows, B.
             h_0: initial state (L, B, H). Default: the learned one, or zeros.
+            weights: what the stepper stores its weights as, as in `freeze`. Default: what the layer is frozen with, or
+                as they are.
 
         Raises:
-            ArgumentError: if the layer is bidirectional or has dropout in training mode, or if `batch` is invalid.
-            FrozenError: if the parameters cannot be packed.
+            ArgumentError: if the layer is bidirectional or has dropout in training mode, or if `batch` or `weights` is
+                invalid.
+            FrozenError: if the parameters cannot be packed, or stored as `weights`.
 
         Example:
             >>> import torch, fastgru
@@ -119,12 +130,15 @@ class BaseGRU(torch_rnn.RNNBase):
             >>> output.shape
             torch.Size([1, 16])
         """
+        stored_weights.check_choice(weights)
         self._refuse_projection("stepper()")
         if self.training and self.dropout > 0 and self.num_layers > 1:
             raise errors.no_stepper("dropout is on; call eval() on the layer first")
         if h_0 is None and self.learn_h0 and isinstance(batch, int) and batch > 0:
             h_0 = self.h_0.detach().unsqueeze(1).expand(-1, batch, -1)
-        return Stepper(self.spec, self.parameters_in_order(), batch, h_0)
+        if weights is None and self._frozen is not None:
+            weights = self._frozen.weights
+        return Stepper(self.spec, self.parameters_in_order(), batch, h_0, weights)
 
     def _refuse_projection(self, tool: str) -> None:
         if self.proj_size > 0:

@@ -41,13 +41,18 @@ class Stepper:
     __slots__ = ("_dtype", "_output", "_shapes", "_state", "_step")
 
     def __init__(
-        self, spec: GRUSpec, parameters: tuple[Parameter, ...], batch: int = 1, h_0: Tensor | None = None
+        self,
+        spec: GRUSpec,
+        parameters: tuple[Parameter, ...],
+        batch: int = 1,
+        h_0: Tensor | None = None,
+        weights: str | None = None,
     ) -> None:
         if spec.bidirectional:
             raise errors.no_stepper("this one is bidirectional, and its second direction begins at the end")
         if not isinstance(batch, int) or batch < 1:
             raise errors.no_stepper(f"batch is {batch!r}; expected an integer from 1 on")
-        freezing.check_can_pack(spec, parameters, "a stepper")
+        freezing.check_can_pack(spec, parameters, "a stepper", weights)
         dtype = parameters[0].dtype
         if dtype is not sum_dtype(
             dtype
@@ -58,7 +63,7 @@ class Stepper:
         self._dtype, rows = dtype, (batch, spec.hidden_size)
         self._shapes = {"input": (batch, spec.input_size), "state": (spec.num_layers, *rows), "output": rows}
         self._state, self._output = (_zeros_to_stay(self._shapes[name], dtype) for name in ("state", "output"))
-        packed = freezing.pack(spec, parameters)
+        packed = freezing.pack(spec, parameters, weights)
         self._step = _core.Stepper(packed, self._state, self._output, torch.get_num_threads()).step
         self.reset(h_0)
 

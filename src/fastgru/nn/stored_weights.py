@@ -1,0 +1,76 @@
+"""Weights that are stored in fewer bytes while a layer is frozen: what there is, and what values they then have.
+
+The core rounds weights when it packs them (`csrc/host/packed_cell.h`). Here are the same values as tensors, for calls
+of a frozen layer that the core's kernels cannot serve.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from fastgru import errors
+from fastgru.spec import GRUSpec
+
+CHOICES = ("float16", "bfloat16")
+_DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def check_choice(weights: object) -> None:
+    """Raises unless this is a name of a type that weights can be stored as, or None: as they are.
+
+    Raises:
+        ArgumentError: it is not.
+    """
+    if weights is not None and weights not in CHOICES:
+        raise errors.unknown_weights(weights, CHOICES)
+
+
+def check_values(spec: GRUSpec, parameters: tuple[Parameter, ...], weights: str, purpose: str) -> None:
+    """Raises unless the weights of this layer can be stored as `weights`.
+
+    Args:
+        spec: sizes of the layer.
+        parameters: in torch's order; they can be packed as they are.
+        weights: a name of `CHOICES`.
+        purpose: for the words of the error.
+
+    Raises:
+        FrozenError: the layer is not in float32, or a weight has no value that can be stored.
+    """
+    dtype = parameters[0].dtype
+    if dtype is not torch.float32:
+        raise errors.cannot_pack(
+            f"{purpose} with weights={weights!r}", f"the layer is in {dtype} and not torch.float32"
+        )
+    for name, parameter in zip(spec.parameter_names, parameters, strict=True):
+        if not is_stored(name):
+            continue
+        if not bool(parameter.detach().isfinite().all()):
+            raise errors.cannot_pack(f"{purpose} with weights={weights!r}", f"{name} has a NaN or infinite value")
+        if not bool(rounded(parameter, weights).isfinite().all()):
+            largest = parameter.detach().abs().max().item()
+            raise errors.cannot_pack(
+                f"{purpose} with weights={weights!r}", f"{name} has the value {largest:.4g}, which becomes infinite"
+            )
+
+
+def all_rounded(spec: GRUSpec, parameters: tuple[Parameter, ...], weights: str) -> tuple[Tensor, ...]:
+    """The values that the parameters of a layer have when weights are stored as `weights`, without gradients."""
+    return tuple(
+        [
+            rounded(parameter, weights) if is_stored(name) else parameter.detach()
+            for name, parameter in zip(spec.parameter_names, parameters, strict=True)
+        ]
+    )
+
+
+def is_stored(name: str) -> bool:
+    """Whether a parameter is stored in fewer bytes. Biases are not."""
+    return name.startswith("weight")
+
+
+def rounded(parameter: Tensor, weights: str) -> Tensor:
+    """The values that a parameter has when it is stored as `weights`, in float32 and without gradients."""
+    return parameter.detach().to(_DTYPES[weights]).float()
