@@ -367,7 +367,7 @@ def test_the_plots_of_the_documentation_are_drawn(tmp_path, full_file):
     finished = run_script("plots", tmp_path, full_file)
     assert finished.returncode == 0, finished.stderr
     plots = sorted((tmp_path / "docs" / "plots").iterdir())
-    assert [plot.name for plot in plots] == ["limit.png", "ratio.png"]
+    assert [plot.name for plot in plots] == ["limit-avx512.png", "ratio-avx512.png"]
     assert all(plot.read_bytes().startswith(b"\x89PNG") for plot in plots)
 
 
