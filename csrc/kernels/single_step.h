@@ -7,54 +7,124 @@
 
 namespace fastgru::FASTGRU_LEVEL {
 
-// sum[gate][m] += W[gate] . v[m] for one block of hidden units, straight from rows r, z, n of a (3H, K) matrix.
+// Hidden blocks of a gate whose rows are read side by side. Sixteen rows: a processor follows so many by itself,
+// but not three times as many, so gates come one after another; and eight keep too few reads in flight. Fewer,
+// where the registers are needed for the sums.
+constexpr int kRowsRead = 16;
+template <class T, int M>
+constexpr int blocks_read() {
+    int blocks = kRowsRead / kLanes<T>;
+    while (blocks > 1 && blocks * M > kRegisters / 2) blocks /= 2;
+    return blocks;
+}
+
+// sum[m] += W . v[m] over the columns from k on, as many as fill a part of a vector, and no more than there are.
 template <class T, class S, int M>
-FASTGRU_INLINE void multiply_unpacked(const S* weight, ptrdiff_t H, ptrdiff_t unit, ptrdiff_t K,
-                                      const T* const* row, Vec<T> (&sum)[3][M]) {
-    constexpr int part = kPartLanes<S>;
+FASTGRU_INLINE void add_columns(const Vec<T> (&column)[kPartLanes<S>], const T* const (&v)[M], ptrdiff_t k,
+                                ptrdiff_t K, Vec<T> (&sum)[M]) {
+    unroll<kPartLanes<S>>([&](auto j) FASTGRU_INLINED {
+        if (k + j < K)
+            unroll<M>([&](auto m) FASTGRU_INLINED { sum[m] = fma(broadcast(v[m][k + j]), column[j], sum[m]); });
+    });
+}
+
+// The same for G hidden blocks and the columns of a cache line, while the lines `ahead` are fetched, which are as
+// far apart. Without branches: it takes four fifths of the time of a loop.
+template <class T, class S, int M, int G>
+FASTGRU_INLINE void add_line(const S* weight, ptrdiff_t K, const S* ahead, const T* const (&v)[M], ptrdiff_t k,
+                             Vec<T> (&sum)[G][M]) {
+    constexpr int L = kLanes<T>, part = kPartLanes<S>;
+    unroll<G * L>([&](auto i) FASTGRU_INLINED { __builtin_prefetch(ahead + i * K); });
+    unroll<G>([&](auto block) FASTGRU_INLINED {
+        unroll<4>([&](auto i) FASTGRU_INLINED {
+            Vec<T> column[part];
+            load_columns(weight + block * L * K + k + i * part, K, column);
+            add_columns<T, S, M>(column, v, k + i * part, k + (i + 1) * part, sum[block]);
+        });
+    });
+}
+
+// The same over all K columns, for the rows of G hidden blocks from `weight` on, of which `count` are left. The
+// next line of each row is fetched ahead, and at the rows' end those at `next`, which a processor cannot foresee.
+// (If it begins rows of another length, some lines are fetched for nothing: a second distance would take more
+// time.)
+template <class T, class S, int M, int G>
+FASTGRU_INLINE void multiply_unpacked(const S* weight, ptrdiff_t K, ptrdiff_t count, const S* next,
+                                      const T* const* row, Vec<T> (&sum)[G][M]) {
+    constexpr int L = kLanes<T>, part = kPartLanes<S>, line = 4 * part;
     const T* v[M];
     unroll<M>([&](auto m) FASTGRU_INLINED { v[m] = row[m]; });
-    unroll<3>([&](auto gate) FASTGRU_INLINED {  // one after another: a processor follows 16 rows ahead, but not 48
-        for (ptrdiff_t k = 0; k < K; k += part) {
+    ptrdiff_t k = 0;
+    for (; k + line <= K && count >= G * L; k += line)
+        add_line<T, S, M, G>(weight, K, k + 2 * line <= K ? weight + k + line : next, v, k, sum);
+    unroll<G>([&](auto block) FASTGRU_INLINED {
+        for (ptrdiff_t at = k; at < K; at += part) {
             Vec<T> column[part];
-            load_columns(weight + (gate * H + unit) * K, K, H - unit, k, column);
-            unroll<part>([&](auto j) FASTGRU_INLINED {
-                if (k + j < K) {
-                    unroll<M>([&](auto m) FASTGRU_INLINED {
-                        sum[gate][m] = fma(broadcast(v[m][k + j]), column[j], sum[gate][m]);
-                    });
-                }
-            });
+            load_columns(weight + block * L * K, K, count - block * L, at, column);
+            add_columns<T, S, M>(column, v, at, K, sum[block]);
         }
     });
 }
 
-// The sums of one hidden block, to `sums` and `projected` [M][3][L].
-template <class T, class S, int M>
-FASTGRU_TILE void sum_single_block(const SingleStep<T, S>& run, ptrdiff_t block, T* sums, T* projected) {
+// What the sums of G hidden blocks begin with, whose rows of one gate are those from `row` on: for r and z both
+// biases; n keeps them apart.
+template <class T, class S, int M, int G>
+FASTGRU_INLINE void begin_sums(const SingleStep<T, S>& run, ptrdiff_t gate, ptrdiff_t row, ptrdiff_t count,
+                               Vec<T> (&sum)[G][M], Vec<T> (&bias_hh)[G]) {
     constexpr int L = kLanes<T>;
-    const ptrdiff_t H = run.hidden_size, unit = block * L;
-    const int lanes = int(min(L, H - unit));
-    Vec<T> a[3][M] = {}, c[3][M] = {};
-    if (run.bias_ih != nullptr) {
-        unroll<3>([&](auto gate) FASTGRU_INLINED {
-            const Vec<T> bias_ih = load_upto(run.bias_ih + gate * H + unit, lanes);
-            const Vec<T> bias_hh = load_upto(run.bias_hh + gate * H + unit, lanes);
-            unroll<M>([&](auto m) FASTGRU_INLINED {
-                a[gate][m] = gate < 2 ? bias_ih + bias_hh : bias_ih;
-                c[gate][m] = bias_hh;
-            });
+    unroll<G>([&](auto block) FASTGRU_INLINED {
+        const int lanes = int(min(L, count - block * L));
+        Vec<T> bias_ih{};
+        bias_hh[block] = bias_ih;
+        if (run.bias_ih != nullptr) {
+            bias_ih = load_upto(run.bias_ih + row + block * L, lanes);
+            bias_hh[block] = load_upto(run.bias_hh + row + block * L, lanes);
+        }
+        const Vec<T> start = gate < 2 ? bias_ih + bias_hh[block] : bias_ih;
+        unroll<M>([&](auto m) FASTGRU_INLINED { sum[block][m] = start; });
+    });
+}
+
+// The sums of G hidden blocks, to `sums` and `projected` [G][M][3][L].
+template <class T, class S, int M, int G>
+FASTGRU_TILE void sum_single_blocks(const SingleStep<T, S>& run, ptrdiff_t first, T* sums, T* projected) {
+    constexpr int L = kLanes<T>;
+    const ptrdiff_t H = run.hidden_size, I = run.input_size, unit = first * L, count = H - unit;
+    for (ptrdiff_t gate = 0; gate < 3; ++gate) {
+        const ptrdiff_t row = gate * H + unit, next = gate < 2 ? row + H : unit + G * L;
+        const S *of_input = run.weight_ih + row * I, *of_state = run.weight_hh + row * H;
+        Vec<T> sum[G][M], bias_hh[G];
+        begin_sums<T, S, M, G>(run, gate, row, count, sum, bias_hh);
+        for (int is_state = 0; is_state < 2; ++is_state) {  // a loop, for the code is long
+            if (is_state && gate == 2) {
+                unroll<G>([&](auto block) FASTGRU_INLINED {
+                    unroll<M>([&](auto m) FASTGRU_INLINED {
+                        store(projected + ((block * M + m) * 3 + 2) * L, sum[block][m]);
+                        sum[block][m] = bias_hh[block];
+                    });
+                });
+            }
+            multiply_unpacked<T, S, M, G>(is_state ? of_state : of_input, is_state ? H : I, count,
+                                          is_state ? run.weight_ih + next * I : of_state,
+                                          is_state ? run.previous : run.input, sum);
+        }
+        unroll<G>([&](auto block) FASTGRU_INLINED {
+            unroll<M>([&](auto m)
+                          FASTGRU_INLINED { store(sums + ((block * M + m) * 3 + gate) * L, sum[block][m]); });
         });
     }
-    multiply_unpacked<T, S, M>(run.weight_ih, H, unit, run.input_size, run.input, a);
-    unroll<2>([&](auto gate) FASTGRU_INLINED {  // r and z go on in the same sums; n keeps the two apart
-        unroll<M>([&](auto m) FASTGRU_INLINED { c[gate][m] = a[gate][m]; });
-    });
-    multiply_unpacked<T, S, M>(run.weight_hh, H, unit, H, run.previous, c);
-    unroll<M>([&](auto m) FASTGRU_INLINED {
-        store(projected + (m * 3 + 2) * L, a[2][m]);
-        unroll<3>([&](auto gate) FASTGRU_INLINED { store(sums + (m * 3 + gate) * L, c[gate][m]); });
-    });
+}
+
+// The sums of `count` hidden blocks, G at a time and then fewer.
+template <class T, class S, int M, int G>
+FASTGRU_INLINE void sum_single_step(const SingleStep<T, S>& run, ptrdiff_t first, ptrdiff_t count, T* sums,
+                                    T* projected) {
+    constexpr int block = M * 3 * kLanes<T>;
+    ptrdiff_t i = 0;
+    for (; i + G <= count; i += G)
+        sum_single_blocks<T, S, M, G>(run, first + i, sums + i * block, projected + i * block);
+    if constexpr (G > 1)
+        sum_single_step<T, S, M, G / 2>(run, first + i, count - i, sums + i * block, projected + i * block);
 }
 
 template <class T, class S, int M>
@@ -64,8 +134,7 @@ FASTGRU_INLINE void single_step_of_rows(const SingleStep<T, S>& run) {
     alignas(64) T sums[most * M * 3 * L], projected[most * M * 3 * L];
     for (ptrdiff_t first = run.begin; first < run.end; first += most) {
         const ptrdiff_t count = min(most, run.end - first);
-        for (ptrdiff_t i = 0; i < count; ++i)
-            sum_single_block<T, S, M>(run, first + i, sums + i * M * 3 * L, projected + i * M * 3 * L);
+        sum_single_step<T, S, M, blocks_read<T, M>()>(run, first, count, sums, projected);
         gates_of_rows<T>({
             .count = M,
             .blocks = count,

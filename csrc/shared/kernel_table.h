@@ -109,7 +109,7 @@ struct SingleStep {
     T* saved;                                            // [rows][4][H], or null
     ptrdiff_t begin, end;
 };
-constexpr ptrdiff_t kSingleStepRows = 4;
+constexpr ptrdiff_t kSingleStepRows = 8;
 
 // The recurrence backward over a range of steps. `d_gates` are the gradients of the sums inside the activations,
 // in four groups of hidden blocks: [n | r | z | r * n]; the first three are the gradient of the input

@@ -76,7 +76,7 @@ void choose_sizes(Problem<T>& p) {
         .num_layers = pick({1, 1, 2}),
         .num_directions = pick({1, 2}),
     };
-    p.batch = {.steps = pick({1, 2, 5, 40}), .rows = pick({1, 2, 3, 9, 33})};
+    p.batch = {.steps = pick({1, 2, 5, 40}), .rows = pick({1, 2, 3, 6, 9, 33})};
     if (one_in(8)) {  // few rows and many steps: one thread goes through them, others work ahead
         p.spec.hidden_size = 100;
         p.batch = {.steps = 40, .rows = pick({1, 2, 5})};
