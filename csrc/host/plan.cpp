@@ -32,8 +32,8 @@ constexpr double kFetch = 0.2;
 // Starting threads. A team that is awake forks and joins in 1 us; one that sleeps takes 45 to 85 us to wake, and
 // only then helps. Single steps that come one by one would find it asleep every time.
 constexpr double kStart = 12, kStartAwake = 4, kStartOneStep = 100;
-// For each thread beyond two: a fork and a join take longer the more there are, and a call has no right to cores
-// that it hardly uses. What the constants above are fitted to had two.
+// For each thread beyond two that the call may have, for OpenMP starts them all (openmp.cpp). What the constants
+// above are fitted to had two.
 constexpr double kStartEach = 1, kStartEachAwake = 0.1;
 // And of what each further one could save if all work were divided, it must save this part.
 constexpr double kWorth = 0.25;
@@ -161,9 +161,10 @@ Choice choose(const LayerShape& shape, std::initializer_list<Partition> partitio
     if (shape.partition != Partition::best) return wanted(shape, partitions);
     Choice best{Partition::alone, 1};
     double least = microseconds(shape, Partition::alone, 1);
+    const double start =
+        start_microseconds(shape.threads, shape.is_awake, shape.steps == 1 ? kStartOneStep : kStart);
+    if (start >= least) return best;
     for (int threads = 2; threads <= shape.threads; threads = next_team(threads, shape.threads)) {
-        const double start = start_microseconds(threads, shape.is_awake, shape.steps == 1 ? kStartOneStep : kStart);
-        if (start >= least) break;  // and more of them take even longer to start
         for (const Partition partition : partitions) {
             if (!is_possible(shape, partition, threads)) continue;
             const double estimate = microseconds(shape, partition, threads) + start;
@@ -215,10 +216,10 @@ BackwardPlan plan_backward(const LayerShape& shape) {
 int threads_for_calls(ptrdiff_t calls, double microseconds, int most, bool is_awake) {
     int best = 1;
     double least = double(calls) * microseconds;
+    const double start = start_microseconds(most, is_awake);
     if (calls < most) most = int(calls);
     for (int threads = 2; threads <= most; threads = next_team(threads, most)) {
-        const double estimate =
-            double(ceil_div(calls, threads)) * microseconds + start_microseconds(threads, is_awake);
+        const double estimate = double(ceil_div(calls, threads)) * microseconds + start;
         if (estimate >= least * most_of_least(best, threads)) continue;
         least = estimate;
         best = threads;

@@ -2,19 +2,16 @@
 
 #include <pthread.h>
 
-#include <chrono>
-
+#include "host/openmp.h"
+#include "host/thread_pool.h"
+#include "host/wait_word.h"
 #include "host/workspace.h"
 
 namespace fastgru {
 
 namespace {
 
-bool forked = false;
-
-constexpr long kMicrosecond = 1000;  // all times in nanoseconds
-
-// GNU's OpenMP lets idle threads spin for some milliseconds before they sleep.
+// GNU's OpenMP lets idle threads spin for some milliseconds before they sleep; our own spin for so long.
 constexpr long kAwake = 200 * kMicrosecond;
 // Calls in such quick succession that waking the threads once is worth it.
 constexpr int kStream = 16;
@@ -24,6 +21,8 @@ constexpr int kStream = 16;
 // lasts, what is left is one slow call in so much time.
 constexpr double kMostTimesSlower = 8;
 constexpr long kLeastDelay = 1000 * kMicrosecond;
+// Our own threads sleep, and wait for less than a whole turn of the others.
+constexpr long kLeastDelayOwn = 400 * kMicrosecond;
 constexpr long kCrowded = 100'000 * kMicrosecond;
 constexpr long kMemory = 2 * kCrowded;
 constexpr double kShortMicroseconds = 5000;
@@ -33,11 +32,7 @@ long last_threaded_end = 0;
 long crowded_until = 0;
 long last_delay = 0;
 int calls_in_succession = 0;
-
-long now() {
-    const auto time = std::chrono::steady_clock::now().time_since_epoch();
-    return long(std::chrono::duration_cast<std::chrono::nanoseconds>(time).count());
-}
+bool is_child = false;  // of a fork
 
 // What is remembered only chooses between partitions with the same bits, so it may be read and written by several
 // threads at once without an order; only not torn.
@@ -50,18 +45,26 @@ void write(V& value, V now) {
     __atomic_store_n(&value, now, __ATOMIC_RELAXED);
 }
 
+// In a child of a fork it would wait for the parent's threads for ever.
+bool uses_openmp() { return !is_child && has_openmp(); }
+
 // All that the core does at a fork, registered when the library is loaded: before it, in the parent after it, and
-// in the child.
-[[maybe_unused]] const int registered = pthread_atfork(lock_pool, unlock_pool, [] {
-    unlock_pool();
-    forked = true;
-});
+// in the child, where nobody else runs.
+void before_fork() { lock_threads(), lock_pool(); }
+void after_fork() { unlock_pool(), unlock_threads(); }
+void after_fork_in_child() {
+    after_fork();
+    forget_threads();
+    is_child = true;
+}
+[[maybe_unused]] const int registered = pthread_atfork(before_fork, after_fork, after_fork_in_child);
 
 }  // namespace
 
-bool is_forked() { return forked; }
-
-void note_team() { write(last_threaded_end, now()); }
+void run_on_threads(int wanted, const SharedWork& work) {
+    uses_openmp() ? run_on_openmp(wanted, work) : run_on_pool(wanted, work);
+    write(last_threaded_end, now());
+}
 
 Team::Team(int wanted, double microseconds) : microseconds_(microseconds), threads_(wanted), begin_(now()) {
     const int before = read(calls_in_succession);
@@ -73,7 +76,8 @@ Team::Team(int wanted, double microseconds) : microseconds_(microseconds), threa
 
 Team::~Team() {
     const long end = now();
-    const double most = kMostTimesSlower * microseconds_ * double(kMicrosecond) + double(kLeastDelay);
+    const double least = double(uses_openmp() ? kLeastDelay : kLeastDelayOwn);
+    const double most = kMostTimesSlower * microseconds_ * double(kMicrosecond) + least;
     // What one thread does is slow for other reasons: it waits for nobody.
     const bool had_team = threads_ > 1 && read(last_threaded_end) >= begin_;
     if (had_team && double(end - begin_) > most) {

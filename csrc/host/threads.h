@@ -1,21 +1,10 @@
-// Threads are OpenMP's, so that a process with torch in it has one pool of threads.
+// Threads that work together: those of the process's OpenMP, so that a process with torch in it has one pool of
+// threads, and the core's own where there is none and in a forked child, where OpenMP's no longer work.
 #pragma once
 
-#include <omp.h>
-
-#if defined(FASTGRU_STD_THREADS)
-#include <thread>
-#include <vector>
-#endif
+#include "host/shared_work.h"
 
 namespace fastgru {
-
-// True in a child process that was forked after this library was loaded. GNU's OpenMP would wait there forever for
-// the parent's pool of threads, so such a child uses only the calling thread.
-bool is_forked();
-
-// Called after several threads have worked together.
-void note_team();
 
 // Decides how many threads a call should request, based on the calls before it. Created at the beginning of a call
 // and destroyed at its end.
@@ -39,25 +28,16 @@ class Team {
     long begin_;
 };
 
-// Runs work(thread, threads) on up to `wanted` threads at once; OpenMP may grant fewer. `work` must not throw. The
-// thread sanitizer knows nothing of OpenMP's locks and would report each of them, so builds for it take the
-// standard library's threads.
+void run_on_threads(int wanted, const SharedWork& work);
+
+// Runs work(thread, threads) on up to `wanted` threads at once. `work` must not throw.
 template <class Work>
 void on_threads(int wanted, const Work& work) {
-    if (wanted <= 1 || is_forked()) {
-        work(0, 1);
-        return;
-    }
-#if defined(FASTGRU_STD_THREADS)
-    std::vector<std::thread> team;
-    for (int i = 1; i < wanted; ++i) team.emplace_back([&work, i, wanted] { work(i, wanted); });
-    work(0, wanted);
-    for (std::thread& thread : team) thread.join();
-#else
-#pragma omp parallel num_threads(wanted)
-    work(omp_get_thread_num(), omp_get_num_threads());
-#endif
-    note_team();
+    if (wanted <= 1) return work(0, 1);
+    const auto run = [](const void* context, int thread, int threads) {
+        (*static_cast<const Work*>(context))(thread, threads);
+    };
+    run_on_threads(wanted, {run, &work});
 }
 
 // The part of thread `index` out of `count` of [0, total): contiguous and in order.

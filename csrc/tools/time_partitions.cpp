@@ -1,6 +1,5 @@
 // What each partition of a layer among threads takes, beside the one that host/plan.cpp chooses: the figures its
-// estimate is fitted to. Prints the table of host/plan.md; run it on a quiet machine, with threads pinned
-// (OMP_PROC_BIND=true).
+// estimate is fitted to. Prints the table of host/plan.md; run it on a quiet machine.
 //
 //   time_partitions LEVEL forward|backward THREADS
 #include <stdio.h>

@@ -11,7 +11,7 @@ bool check_problem();
 bool check_halves();
 bool check_rounding();
 // Several threads of the caller's, each with its own calls on the shared pool of scratch memory; and a child
-// process, in which OpenMP's threads of the parent do not exist: callers.cpp.
+// process, in which the parent's threads do not exist: callers.cpp.
 bool check_concurrent_calls();
 bool check_fork();
 // Children that are forked while other threads use the pool of scratch memory can use it too: parts.cpp.
