@@ -118,6 +118,22 @@ for worker in workers: worker.join()
     assert lines(program) == ["True"]
 
 
+@every_library
+@pytest.mark.parametrize("end", ["pass", "sys.exit(3)", "os._exit(3)", "atexit.register(call, *LARGE, 2)"])
+def test_a_process_ends_while_threads_call(library, end):
+    program = f"""
+call = LIBRARIES["{library}"]()
+call(*LARGE, 2)
+def work():
+    while True: call(*LARGE, 2)
+for _ in range(2): threading.Thread(target=work, daemon=True).start()
+time.sleep(0.2)
+{end}
+"""
+    done = run(program)
+    assert (done.returncode, done.stderr) == (3 if "3" in end else 0, "")
+
+
 def test_the_library_stays_when_a_program_closes_it():
     program = """
 import _ctypes

@@ -9,6 +9,7 @@
 
 #include "fastgru.h"
 #include "host/run_calls.h"
+#include "python/released_gil.h"
 
 namespace fastgru::python {
 
@@ -96,7 +97,7 @@ inline void must_have(size_t lacking_bytes) {
 template <class Call>
 void run_one(const Call& call) {
     const KernelTable& table = active_table();
-    std::optional<nb::gil_scoped_release> released;
+    std::optional<ReleasedGil> released;
     if (!keeps_gil(call)) released.emplace();
     must_have(run_call(table, call));
 }

@@ -104,7 +104,7 @@ std::vector<Call> calls_of_models(const Call& first, const Models& models, const
 template <class Call>
 void run_without_gil(std::vector<Call>& calls, int threads) {
     const KernelTable& table = active_table();
-    const nb::gil_scoped_release released;
+    const ReleasedGil released;
     must_have(run_calls(table, calls.data(), ptrdiff_t(calls.size()), threads));
 }
 

@@ -110,7 +110,7 @@ void bind_measurements(nb::module_& m) {
         "fma_chains",
         [](bool is_double, ptrdiff_t rounds) {
             const KernelTable& table = active_table();
-            const nb::gil_scoped_release released;
+            const ReleasedGil released;
             return is_double ? table.float64.fma_chains(1, rounds) : table.float32.fma_chains(1, rounds);
         },
         nb::arg("is_double"), nb::arg("rounds"),
@@ -119,7 +119,7 @@ void bind_measurements(nb::module_& m) {
         "read_all",
         [](Address values, ptrdiff_t n, ptrdiff_t repeats) {
             const KernelTable& table = active_table();
-            const nb::gil_scoped_release released;
+            const ReleasedGil released;
             return table.float32.read_all(reinterpret_cast<const float*>(values), n, repeats);
         },
         nb::arg("values"), nb::arg("n"), nb::arg("repeats"),

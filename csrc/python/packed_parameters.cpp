@@ -18,7 +18,7 @@ PackedWeights packed(const LayerSizes& sizes, nb::handle dense) {
     if (!read_parameters(arrays, sizes, dense, cells))
         throw nb::value_error("parameters are packed from dense tensors on the CPU, of the sizes of the layer");
     const KernelTable& table = active_table();
-    const nb::gil_scoped_release released;
+    const ReleasedGil released;
     PackedWeights weights = packed_weights<S>(table, sizes.spec, cells);
     if (weights.memory.data() == nullptr) throw OutOfMemory{packed_bytes<S>(table, sizes.spec)};
     return weights;

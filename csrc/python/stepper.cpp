@@ -118,7 +118,7 @@ nb::object Stepping<T, S>::step(nb::handle input) {
         .step_stride = 0,
         .is_flat = false,
     };
-    std::optional<nb::gil_scoped_release> released;
+    std::optional<ReleasedGil> released;
     if (!keeps_gil(call)) released.emplace();
     run_call(packed_.table(), call, workspace_.data());
     released.reset();

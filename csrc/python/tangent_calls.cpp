@@ -45,7 +45,7 @@ bool read_tangent(Arrays& arrays, const LayerSizes& sizes, nb::handle alive, nb:
 template <class T, class... Back>
 void run_without_gil(const Tangent<T>& tangent, int threads, const Back&... back) {
     const KernelTable& table = active_table();
-    const nb::gil_scoped_release released;
+    const ReleasedGil released;
     must_have(run_directions(table, tangent.groups, tangent.steps, back..., threads));
 }
 
