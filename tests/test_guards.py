@@ -53,6 +53,13 @@ def test_a_spill_inside_the_loop_is_found_and_nothing_else(inside, spills):
     assert len(loop.spills) == spills
 
 
+@pytest.mark.parametrize("product", ["vpdpbusd", "vpmaddwd"])
+def test_products_of_integers_are_found_too(product):
+    code = LOOP.replace("vbroadcastss", "vpbroadcastd").replace("vfmadd231ps", product)
+    (loop,) = script("check-spills").loops(code.replace("{inside}", "vmovdqu %ymm2,0x40(%rsp)"))
+    assert len(loop.spills) == 1
+
+
 def test_loops_that_broadcast_nothing_are_no_products():
     assert script("check-spills").loops(LOOP.replace("vbroadcastss (%rax)", "vmovaps (%rax)")) == []
 

@@ -166,10 +166,10 @@ def test_a_model_in_one_line():
 def test_unknown_names_list_the_choices(wrong):
     layer = fastgru.GRU(3, 4)
     for refused in (layer.freeze, lambda weights: layer.stepper(weights=weights), lambda w: fastgru.freeze(layer, w)):
-        with pytest.raises(ArgumentError, match="'float16', 'bfloat16'"):
+        with pytest.raises(ArgumentError, match="'float16', 'bfloat16', 'int8'"):
             refused(wrong)
     stock = nn.GRU(3, 4)
-    with pytest.raises(ValueError, match="'float16', 'bfloat16'"):
+    with pytest.raises(ValueError, match="'float16', 'bfloat16', 'int8'"):
         fastgru.replace_gru(stock, freeze=True, weights=wrong)
     assert type(stock) is not fastgru.GRU
     assert not layer.is_frozen

@@ -12,12 +12,10 @@ constexpr ptrdiff_t kNearPanelBytes = 1 << 20, kRowsForWidePanels = 4, kStepsFor
 template <class Layer>
 void run_group(Layer& layer, ptrdiff_t direction, ptrdiff_t index, int thread, int threads) {
     typename Layer::Run run = group_of(layer, direction, index, thread, threads);
-    const auto& scratch = layer.memory.scratch[thread];
-    const auto& pack = layer.packs[direction];
     while (advance(run, layer.plan.chunk_rows)) {
-        collect_input(layer, run, scratch.input_rows);
-        layer.kernels.project(scratch.input_rows, run.projected_rows, layer.width(), pack.weight_ih, pack.bias,
-                              run.panel_begin, run.panel_end, scratch.projected);
+        read_input(layer, run, thread);
+        project(layer, run, direction, thread, run.panel_begin, run.panel_end,
+                layer.memory.scratch[thread].projected);
         layer.kernels.forward_steps(run);
     }
     if (!layer.splits_columns() || thread == 0) copy_last_states(layer, run, direction);
@@ -36,14 +34,11 @@ void run_groups(Layer& layer, int thread, int threads) {
 // goes to, and whose queue they draw from.
 template <class Layer>
 void project_blocks(Layer& layer, const typename Layer::Run& run, int place, int thread) {
-    const auto* const* rows = layer.memory.scratch[thread].input_rows;
-    const auto& pack = layer.packs[0];
     const ptrdiff_t values = run.projected_rows * 3 * layer.kernels.lanes;
-    collect_input(layer, run, layer.memory.scratch[thread].input_rows);
+    read_input(layer, run, thread);
     WorkQueue& queue = layer.queue[place];
     for (ptrdiff_t block = queue.take(); block < layer.blocks(); block = queue.take())
-        layer.kernels.project(rows, run.projected_rows, layer.width(), pack.weight_ih, pack.bias, block, block + 1,
-                              layer.memory.scratch[place].projected + block * values);
+        project(layer, run, 0, thread, block, block + 1, layer.memory.scratch[place].projected + block * values);
 }
 
 // Too few rows to share, and steps too short to share: thread 0 goes through the steps, and while it is in one
@@ -117,15 +112,19 @@ void run_single_steps(Layer& layer, int thread, int threads) {
 // What one thread does of a layer.
 template <class T, class S, class P>
 void work(ForwardLayer<T, S, P>& layer, int thread, int threads) {
-    if (is_single_step(layer)) return run_single_steps(layer, thread, threads);
+    if constexpr (!ForwardLayer<T, S, P>::kHasInt8) {
+        if (is_single_step(layer)) return run_single_steps(layer, thread, threads);
+    }
     const Forward<T, S>& call = layer.call;
     if (layer.layer + 1 == call.spec.num_layers) {
         const Share share(call.batch.rows, thread, threads);
         clear_padding(call.batch, layer.output, layer.directions() * layer.hidden_size(), share.begin, share.end);
     }
-    if (makes_panels<P>(call)) {
-        make_panels(layer, thread, threads);
-        layer.barrier.wait(threads);
+    if constexpr (!ForwardLayer<T, S, P>::kHasInt8) {  // such weights come packed
+        if (makes_panels<P>(call)) {
+            make_panels(layer, thread, threads);
+            layer.barrier.wait(threads);
+        }
     }
     if (layer.plan.partition == Partition::ahead) return run_pipelined(layer, thread, threads);
     run_groups(layer, thread, threads);
@@ -198,19 +197,22 @@ size_t saved_values(const Spec& spec, ptrdiff_t slots, ptrdiff_t total, bool rec
 template <class T, class S>
 size_t workspace_bytes(const KernelTable& table, const Forward<T, S>& call) {
     Arena arena(nullptr);
-    if (has_wide_panels(call))
-        lay_out<T>(kernels_of<T>(table), call, arena);
-    else
-        lay_out<S>(kernels_of<S>(table), call, arena);
+    if constexpr (Half<S>) {
+        if (has_wide_panels(call)) {
+            lay_out<T>(kernels_of<T>(table), call, arena);
+            return arena.used();
+        }
+    }
+    lay_out<S>(kernels_of<S>(table), call, arena);
     return arena.used();
 }
 
 template <class T, class S>
 void run(const KernelTable& table, const Forward<T, S>& call, void* workspace) {
-    if (has_wide_panels(call))
-        run_with_panels<T>(table, call, workspace);
-    else
-        run_with_panels<S>(table, call, workspace);
+    if constexpr (Half<S>) {
+        if (has_wide_panels(call)) return run_with_panels<T>(table, call, workspace);
+    }
+    run_with_panels<S>(table, call, workspace);
 }
 
 #define FASTGRU_STORED(T, S)                                                   \
@@ -220,6 +222,7 @@ FASTGRU_STORED(float, float)
 FASTGRU_STORED(double, double)
 FASTGRU_STORED(float, BFloat16)
 FASTGRU_STORED(float, Float16)
+FASTGRU_STORED(float, Int8)
 template size_t saved_values<float>(const Spec&, ptrdiff_t, ptrdiff_t, bool);
 template size_t saved_values<double>(const Spec&, ptrdiff_t, ptrdiff_t, bool);
 template size_t saved_values<BFloat16>(const Spec&, ptrdiff_t, ptrdiff_t, bool);

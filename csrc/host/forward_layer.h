@@ -10,6 +10,7 @@ template <class T, class S, class P>
 struct ForwardLayer {
     using Value = T;
     using Run = ForwardSteps<T, P>;
+    static constexpr bool kHasInt8 = __is_same(P, Int8);
 
     const KernelTable& table;
     const ForwardKernels<T, P>& kernels;
@@ -76,6 +77,7 @@ typename Layer::Run group_of(Layer& layer, ptrdiff_t direction, ptrdiff_t group,
                     : saved_gates(call.saved, call.spec, memory.steps.rows(), cell);
     run.previous = memory.scratch[thread].previous;
     run.next = memory.scratch[thread].next;
+    run.quantized = memory.scratch[thread].quantized;
     run.barrier = &layer.barrier;
     run.threads = splits ? threads : 1;
     return run;
@@ -112,6 +114,37 @@ void collect_input(const Layer& layer, const typename Layer::Run& run, const typ
         const ptrdiff_t t = time_of(run, s);
         for (ptrdiff_t b = 0; b < active_rows(run, t); ++b)
             *rows++ = layer.input.at(*run.steps, t, run.row_begin + b);
+    }
+}
+
+// The same, quantized where the layer's weights are made for that.
+template <class Layer>
+void read_input(const Layer& layer, const typename Layer::Run& run, int thread) {
+    const auto& scratch = layer.memory.scratch[thread];
+    collect_input(layer, run, scratch.input_rows);
+    if constexpr (Layer::kHasInt8) {
+        if (is_quantized(layer.width()))
+            int8_kernels_of(layer.kernels)
+                .quantize(scratch.input_rows, run.projected_rows, layer.width(), scratch.quantized);
+    }
+}
+
+// The projection of what a thread has read, for the hidden blocks [begin, end).
+template <class Layer>
+void project(const Layer& layer, const typename Layer::Run& run, ptrdiff_t direction, int thread, ptrdiff_t begin,
+             ptrdiff_t end, typename Layer::Value* to) {
+    const auto& scratch = layer.memory.scratch[thread];
+    const auto& pack = layer.packs[direction];
+    const ptrdiff_t rows = run.projected_rows, width = layer.width();
+    if constexpr (Layer::kHasInt8) {
+        const Int8Kernels& kernels = int8_kernels_of(layer.kernels);
+        if (is_quantized(width))
+            kernels.project_quantized(scratch.quantized, rows, width, pack.weight_ih, pack.bias, begin, end, to);
+        else
+            kernels.project_floats(scratch.input_rows, rows, width, reinterpret_cast<const float*>(pack.weight_ih),
+                                   pack.bias, begin, end, to);
+    } else {
+        layer.kernels.project(scratch.input_rows, rows, width, pack.weight_ih, pack.bias, begin, end, to);
     }
 }
 

@@ -6,12 +6,17 @@
 
 namespace fastgru {
 
+// Of all layers; and the same with their states.
+inline ptrdiff_t widest_input(const Spec& spec) { return max(spec.width(0), spec.width(spec.num_layers - 1)); }
+inline ptrdiff_t widest_vector(const Spec& spec) { return max(widest_input(spec), spec.hidden_size); }
+
 template <class T>
 struct ThreadScratch {
     T* projected;  // [Hb][chunk rows][3][L]
     const T** input_rows;
     const T** previous;
     T** next;
+    QuantizedRows quantized;  // inputs of a chunk, or states; null without weights of 8 bits
 };
 
 template <class T, class P>
@@ -29,6 +34,20 @@ bool makes_panels(const Forward<T, S>& call) {
     return call.packed == nullptr || sizeof(P) != sizeof(S);
 }
 
+template <class T, class P>
+QuantizedRows lay_out_quantized(const ForwardKernels<T, P>& kernels, ptrdiff_t rows, ptrdiff_t width,
+                                Arena& arena) {
+    if constexpr (__is_same(P, Int8)) {
+        const ptrdiff_t bytes = kernels.blocks(width) * kernels.lanes * int8_kernels_of(kernels).row_value_bytes;
+        return {
+            .values = arena.take<unsigned char>(rows * bytes),
+            .scales = arena.take<float>(rows),
+            .stride = bytes,
+        };
+    }
+    return {};
+}
+
 template <class T, class P, class Call>
 ThreadScratch<T>* lay_out_scratch(const ForwardKernels<T, P>& kernels, const Call& call, Arena& arena) {
     const ForwardPlan plan = plan_forward(layer_shape(kernels, call, 0));
@@ -43,6 +62,7 @@ ThreadScratch<T>* lay_out_scratch(const ForwardKernels<T, P>& kernels, const Cal
             .input_rows = arena.take<const T*>(chunk),
             .previous = arena.take<const T*>(rows),
             .next = arena.take<T*>(rows),
+            .quantized = lay_out_quantized(kernels, max(rows, chunk), widest_vector(call.spec), arena),
         };
         if (scratch != nullptr) scratch[i] = own;
     }
@@ -56,7 +76,7 @@ ForwardMemory<T, P> lay_out(const ForwardKernels<T, P>& kernels, const Forward<T
     ForwardMemory<T, P> memory{};
     memory.steps = lay_out_steps(call.batch, arena);
     memory.zeros = arena.take<T>(H);
-    const ptrdiff_t width = max(spec.width(0), spec.width(spec.num_layers - 1));
+    const ptrdiff_t width = widest_input(spec);
     for (ptrdiff_t d = 0; d < spec.num_directions && makes_panels<P>(call); ++d)
         memory.pack[d] = lay_out_pack(kernels, width, H, arena);
     const bool keeps_inner = call.saved == nullptr && spec.num_layers > 1;

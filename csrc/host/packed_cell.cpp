@@ -27,5 +27,7 @@ FASTGRU_STORED(BFloat16)
 FASTGRU_STORED(Float16)
 template void pack<BFloat16>(const KernelTable&, const Spec&, const Cell<float>*, void*);
 template void pack<Float16>(const KernelTable&, const Spec&, const Cell<float>*, void*);
+template size_t packed_bytes<Int8>(const KernelTable&, const Spec&);
+template void pack<Int8>(const KernelTable&, const Spec&, const Cell<float>*, void*);
 
 }  // namespace fastgru

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "fastgru.h"
-#include "host/threads.h"
+#include "host/int8_panels.h"
 #include "host/workspace.h"
 
 namespace fastgru {
@@ -11,18 +11,32 @@ namespace fastgru {
 // kernels widen them while they load, and read half as much where the caches' speed is the limit.
 template <class T, class S = T>
 struct CellPack {
-    S* weight_ih;  // [Hb][width][3][L]
-    S* weight_hh;  // [Hb][H][3][L]
+    S* weight_ih;  // [Hb][width][3][L]; 8 bits as in Int8Layout, or floats where inputs are not quantized
+    S* weight_hh;  // [Hb][H][3][L]; or as in Int8Layout
     T* bias;       // [Hb][3][L]: r and z of both biases, n of bias_ih
     T* bias_hn;    // [Hb][L]
 };
+
+// Of a hidden block.
+template <class T, class S>
+ptrdiff_t block_values(const ForwardKernels<T, S>& kernels, ptrdiff_t K) {
+    if constexpr (__is_same(S, Int8))
+        return layout_of(int8_kernels_of(kernels), K).block_bytes();
+    else
+        return K * 3 * kernels.lanes;
+}
+template <class T, class S>
+ptrdiff_t input_block_values(const ForwardKernels<T, S>& kernels, ptrdiff_t width) {
+    if (__is_same(S, Int8) && !is_quantized(width)) return width * 3 * kernels.lanes * ptrdiff_t(sizeof(float));
+    return block_values(kernels, width);
+}
 
 template <class T, class S>
 CellPack<T, S> lay_out_pack(const ForwardKernels<T, S>& kernels, ptrdiff_t width, ptrdiff_t H, Arena& arena) {
     const ptrdiff_t L = kernels.lanes, blocks = kernels.blocks(H);
     return {
-        .weight_ih = arena.take<S>(blocks * width * 3 * L),
-        .weight_hh = arena.take<S>(blocks * H * 3 * L),
+        .weight_ih = arena.take<S>(blocks * input_block_values(kernels, width)),
+        .weight_hh = arena.take<S>(blocks * block_values(kernels, H)),
         .bias = arena.take<T>(blocks * 3 * L),
         .bias_hn = arena.take<T>(blocks * L),
     };
@@ -71,6 +85,18 @@ void pack_cell(const Table& kernels, const Cell<S>& cell, ptrdiff_t width, ptrdi
     };
     pack(cell.weight_ih, width, to.weight_ih);
     pack(cell.weight_hh, H, to.weight_hh);
+    pack_bias(cell, H, kernels.lanes, to, share);
+}
+
+// The same with weights of 8 bits.
+inline void pack_cell(const Int8Kernels& kernels, const Cell<float>& cell, ptrdiff_t width, ptrdiff_t H,
+                      const CellPack<float, Int8>& to, const Share& share) {
+    if (is_quantized(width))
+        pack_int8(kernels, cell.weight_ih, H, width, to.weight_ih, share);
+    else
+        kernels.pack_floats(cell.weight_ih, H, width, reinterpret_cast<float*>(to.weight_ih), share.begin,
+                            share.end);
+    pack_int8(kernels, cell.weight_hh, H, H, to.weight_hh, share);
     pack_bias(cell, H, kernels.lanes, to, share);
 }
 

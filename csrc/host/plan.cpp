@@ -48,8 +48,8 @@ struct Estimate {
     double steps, batch, total;
 
     explicit Estimate(const LayerShape& shape)
-        : row(6 * double(shape.hidden_size * shape.hidden_size) * double(shape.value_bytes) / 4 /
-              kFlopsPerMicrosecond),
+        : row(6 * double(shape.hidden_size * shape.hidden_size) * double(shape.value_bytes) / 4 *
+              shape.product_time / kFlopsPerMicrosecond),
           project(row * double(shape.width) / double(shape.hidden_size)),
           bytes(3 * double(shape.hidden_size * shape.hidden_size) * double(shape.weight_bytes)),
           steps(double(shape.steps)),

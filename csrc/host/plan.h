@@ -14,7 +14,8 @@ struct LayerShape {
     int threads;                       // at most
     bool is_awake;                     // threads start work immediately
     bool is_ragged;
-    Partition partition;  // wanted
+    Partition partition;      // wanted
+    double product_time = 1;  // that of products of floats is 1
 
     ptrdiff_t blocks() const { return ceil_div(hidden_size, lanes); }
 };

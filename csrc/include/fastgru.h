@@ -131,7 +131,11 @@ size_t saved_values(const Spec& spec, const Batch& batch, bool recomputes) {
 
 // Parameters packed once for many calls, for the forward kernels of one level. Calls without packed parameters pack
 // them each time, because they cannot know whether parameters have changed. Weights of floats may be stored in 16
-// bits (P), for Forward<float, P>: each is rounded to the nearest, of two the even one. Biases stay floats.
+// or 8 bits (P), for Forward<float, P>: each is rounded to the nearest, of two the even one. Of 8 bits, each row
+// has a scale, and calls quantize states and inputs alike (host/int8_panels.h). Biases stay floats.
+// With 8 bits, inputs of at least so many values are quantized. One scale for a vector loses small values beside
+// large ones, and those of a narrow input often differ in size by nature.
+constexpr ptrdiff_t kLeastQuantized = 32;
 template <class P>
 size_t packed_bytes(const KernelTable& table, const Spec& spec);
 template <class P, class S>

@@ -17,7 +17,15 @@ namespace nb = nanobind;
 
 using Address = uintptr_t;
 
-enum class Type { float32, float64, bfloat16, float16 };
+enum class Type { float32, float64, bfloat16, float16, int8 };  // the last is one of stored weights alone
+
+// Throws where there is none of this name.
+inline Type type_named(const std::string& name) {
+    const char* const names[] = {"float32", "float64", "bfloat16", "float16", "int8"};
+    for (int i = 0; i < 5; ++i)
+        if (name == names[i]) return Type(i);
+    throw nb::value_error("the core knows float32, float64, bfloat16 and float16, and int8 for packed weights");
+}
 
 template <class T>
 struct Tag {
@@ -44,11 +52,9 @@ auto with_type(Type type, const Visit& visit) {
 template <class Visit>
 auto with_types(Type type, Type stored, const Visit& visit) {
     if (type == stored) return with_type(type, [&]<class T>(Tag<T> tag) { return visit(tag, tag); });
+    if (stored == Type::int8) return visit(Tag<float>(), Tag<Int8>());
     return stored == Type::float16 ? visit(Tag<float>(), Tag<Float16>()) : visit(Tag<float>(), Tag<BFloat16>());
 }
-
-// By its name; throws where there is none.
-Type parameter_type(const std::string& name);
 
 // What a layer is to the core.
 struct LayerSizes {

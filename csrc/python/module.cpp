@@ -13,17 +13,6 @@ namespace nb = nanobind;
 using namespace fastgru;
 using namespace fastgru::python;
 
-namespace fastgru::python {
-
-Type parameter_type(const std::string& name) {
-    const char* const names[] = {"float32", "float64", "bfloat16", "float16"};
-    for (int i = 0; i < 4; ++i)
-        if (name == names[i]) return Type(i);
-    throw nb::value_error("the core knows float32, float64, bfloat16 and float16");
-}
-
-}  // namespace fastgru::python
-
 namespace {
 
 // A pooled block that Python sees as a writable buffer.
@@ -33,6 +22,12 @@ int get_buffer(PyObject* object, Py_buffer* view, int flags) {
 }
 
 PyType_Slot block_slots[] = {{Py_bf_getbuffer, reinterpret_cast<void*>(get_buffer)}, {0, nullptr}};
+
+Type type_of(const std::string& name) {
+    const Type type = type_named(name);
+    if (type == Type::int8) throw nb::value_error("weights of 8 bits are those of a float32 layer that is packed");
+    return type;
+}
 
 template <class T>
 void activation(bool is_tanh, Address x, Address y, ptrdiff_t n) {
@@ -66,7 +61,7 @@ nb::class_<LayerSizes> bind_sizes(nb::module_& m) {
             if (input_size < 0 || hidden_size < 1 || num_layers < 1 || num_directions < 1 || num_directions > 2 ||
                 spec.cells() > kMostCells)
                 throw nb::value_error("the core does not take a layer of these sizes");
-            new (self) LayerSizes{spec, bias, parameter_type(type)};
+            new (self) LayerSizes{spec, bias, type_of(type)};
         },
         nb::arg("input_size"), nb::arg("hidden_size"), nb::arg("num_layers"), nb::arg("num_directions"),
         nb::arg("bias"), nb::arg("type"));

@@ -27,12 +27,13 @@ nb::object forward_packed(const Packed& packed, const InputArguments& inputs, nb
 }  // namespace
 
 void bind_packed_calls(nb::module_& m) {
+    m.attr("LEAST_QUANTIZED") = kLeastQuantized;
     nb::class_<Packed>(m, "Packed", "Parameters packed once for many calls.")
         .def(
             "__init__",
             [](Packed* self, const LayerSizes& sizes, nb::tuple parameters, nb::tuple watches, nb::tuple dense,
                const std::string& stored) {
-                new (self) Packed(sizes, parameter_type(stored), std::move(parameters), watches, dense);
+                new (self) Packed(sizes, type_named(stored), std::move(parameters), watches, dense);
             },
             nb::arg("sizes"), nb::arg("parameters"), nb::arg("watches"), nb::arg("dense"), nb::arg("stored"))
         .def("is_current", &Packed::is_current, "False when a parameter was written to since.")

@@ -154,7 +154,7 @@ class Stepper {
   private:
     nb::object packed_;  // kept alive
     std::variant<std::monostate, Stepping<float>, Stepping<double>, Stepping<float, BFloat16>,
-                 Stepping<float, Float16>>
+                 Stepping<float, Float16>, Stepping<float, Int8>>
         stepping_;
 };
 

@@ -14,6 +14,10 @@ struct BFloat16 {
 struct Float16 {
     uint16_t bits;
 };
+// A byte of weights in panels: integers of 8 bits, and the scales and so on that stand behind them.
+struct Int8 {
+    int8_t byte;
+};
 
 // The type that values of type S are computed in.
 template <class S>
@@ -26,6 +30,10 @@ struct SumOf<BFloat16> {
 };
 template <>
 struct SumOf<Float16> {
+    using type = float;
+};
+template <>
+struct SumOf<Int8> {
     using type = float;
 };
 template <class S>

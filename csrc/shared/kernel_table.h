@@ -70,6 +70,24 @@ struct Resets {
     ptrdiff_t state_stride;  // 0: one row for all
 };
 
+// Vectors as integers of 8 bits, one after another, each with a scale: x = scale * q.
+struct QuantizedRows {
+    unsigned char* values;  // [rows][stride]
+    float* scales;          // [rows]
+    ptrdiff_t stride;
+};
+
+// A hidden block of 8-bit weights for vectors of K values: [Kg][3][L][group] weights, where a lane takes `group`
+// values of a vector at a time and Kg = ceil(K / group); then floats [3][L], the scales of the rows; then integers
+// [3][L], added to a sum where kernels add an offset to vectors.
+struct Int8Layout {
+    ptrdiff_t K, L, group;
+
+    FASTGRU_INLINE constexpr ptrdiff_t groups() const { return ceil_div(K, group); }
+    FASTGRU_INLINE constexpr ptrdiff_t weight_bytes() const { return groups() * 3 * L * group; }
+    FASTGRU_INLINE constexpr ptrdiff_t block_bytes() const { return weight_bytes() + 3 * L * 8; }
+};
+
 // The recurrence forward over a range of steps, for some batch rows and some panels of hidden units. Parameters may
 // be stored (S) in fewer bytes than sums have (T).
 template <class T, class S = T>
@@ -87,12 +105,13 @@ struct ForwardSteps {
     const T* h_0;              // [B][H], h_0_stride apart; stride 0: one row for all
     ptrdiff_t h_0_stride;
     Resets<T> resets;
-    Sequence<T> output;  // vectors of H
-    T* saved;            // [flat row][4][H]: r, z, n, c_n; null when no gradient is wanted
-    const T** previous;  // [row_end - row_begin], scratch: where each row's last state is
-    T** next;            // the same for its next state; null: not wanted
-    Barrier* barrier;    // waited at after each step by the threads that share these rows
-    int threads;         // how many they are; 1: no waiting
+    Sequence<T> output;       // vectors of H
+    T* saved;                 // [flat row][4][H]: r, z, n, c_n; null when no gradient is wanted
+    const T** previous;       // [row_end - row_begin], scratch: where each row's last state is
+    T** next;                 // the same for its next state; null: not wanted
+    QuantizedRows quantized;  // scratch for as many rows, with 8-bit weights
+    Barrier* barrier;         // waited at after each step by the threads that share these rows
+    int threads;              // how many they are; 1: no waiting
 };
 
 // One step of few rows, for hidden blocks [begin, end), with the parameters as the user has them: where every
@@ -249,6 +268,24 @@ struct HalfKernels : ForwardKernels<float, S> {
     void (*narrow)(const float* x, S* y, ptrdiff_t n);
 };
 
+// Of weights of 8 bits, and of panels of floats beside them, for vectors that are not quantized. pack_gates,
+// project, forward_rows and single_step of the base are null: the host packs once (host/int8_panels.h).
+struct Int8Kernels : ForwardKernels<float, Int8> {
+    ptrdiff_t group;            // as in Int8Layout
+    ptrdiff_t row_value_bytes;  // of a value of a quantized vector
+    ptrdiff_t row_offset;       // added to it
+
+    // Vectors of K values, in whole vectors of L.
+    void (*quantize)(const float* const* row, ptrdiff_t rows, ptrdiff_t K, const QuantizedRows& to);
+    // `project` of vectors that were quantized.
+    void (*project_quantized)(const QuantizedRows& row, ptrdiff_t rows, ptrdiff_t I, const Int8* weight_ih,
+                              const float* bias, ptrdiff_t begin, ptrdiff_t end, float* projected);
+    void (*pack_floats)(const float* weight, ptrdiff_t H, ptrdiff_t K, float* packed, ptrdiff_t begin,
+                        ptrdiff_t end);
+    void (*project_floats)(const float* const* row, ptrdiff_t rows, ptrdiff_t I, const float* weight_ih,
+                           const float* bias, ptrdiff_t begin, ptrdiff_t end, float* projected);
+};
+
 struct KernelTable {
     const char* name;
     Kernels<float> float32;
@@ -257,10 +294,15 @@ struct KernelTable {
     HalfKernels<Float16> float16;
 };
 
+// Those that this machine has beside a level's table: host/levels.cpp.
+const Int8Kernels& int8_kernels(const KernelTable& table);
+
 // Of parameters stored as S.
 template <class S>
 FASTGRU_INLINE const auto& kernels_of(const KernelTable& table) {
-    if constexpr (__is_same(S, float))
+    if constexpr (__is_same(S, Int8))
+        return int8_kernels(table);
+    else if constexpr (__is_same(S, float))
         return table.float32;
     else if constexpr (__is_same(S, double))
         return table.float64;
@@ -273,15 +315,21 @@ FASTGRU_INLINE const auto& kernels_of(const KernelTable& table) {
 // One definition per level that this build has (host/levels.cpp lists them).
 namespace baseline {
 extern const KernelTable table;
-}
+extern const Int8Kernels int8_table;
+}  // namespace baseline
 namespace neon {
 extern const KernelTable table;
-}
+extern const Int8Kernels int8_table;
+}  // namespace neon
 namespace avx2 {
 extern const KernelTable table;
-}
+extern const Int8Kernels int8_table;
+}  // namespace avx2
 namespace avx512 {
 extern const KernelTable table;
+}
+namespace avx512vnni {
+extern const Int8Kernels int8_table;
 }
 
 }  // namespace fastgru

@@ -45,6 +45,18 @@ inline Forward<float> forward_of(OneLayer& layer, bool trains) {
     };
 }
 
+// The same with weights that were packed as 8 bits.
+inline Forward<float, Int8> int8_of(OneLayer& layer, const void* packed) {
+    Forward<float, Int8> call{};
+    call.spec = layer.spec;
+    call.batch = layer.batch;
+    call.input = layer.sequence<const float>(layer.input.data());
+    call.output = layer.sequence(layer.output.data());
+    call.h_n = layer.h_n.data();
+    call.packed = packed;
+    return call;
+}
+
 inline Backward<float> backward_of(OneLayer& layer) {
     return {
         .spec = layer.spec,

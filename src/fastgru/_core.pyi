@@ -122,6 +122,7 @@ class Block:
     def __init__(self, bytes: int) -> None: ...
 
 MOST_CELLS: int = 256
+LEAST_QUANTIZED: int = 32
 POOLED_BYTES: int = 1048576
 
 class Models:

@@ -10,6 +10,8 @@ bool check_problem();
 // Layers in 16 bits against float32, and all numbers of 16 bits: halves.cpp.
 bool check_halves();
 bool check_rounding();
+// Layers of float32 with weights in fewer bytes: stored.cpp.
+bool check_stored();
 // Several threads of the caller's, each with its own calls on the shared pool of scratch memory; and a child
 // process, in which the parent's threads do not exist: callers.cpp.
 bool check_concurrent_calls();

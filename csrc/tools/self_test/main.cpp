@@ -11,7 +11,7 @@ using namespace fastgru;
 int main(int argc, char** argv) {
     const int problems = argc > 1 ? atoi(argv[1]) : 200;
     for (int i = 0; i < problems; ++i)
-        if (!check_problem() || !check_halves()) return 1;
+        if (!check_problem() || !check_halves() || !check_stored()) return 1;
     if (!check_rounding()) return 1;
     printf("%d problems of each type agree with the equations, at every level, the same bits on any threads\n",
            problems);

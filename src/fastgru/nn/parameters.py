@@ -69,16 +69,19 @@ class BaseGRU(torch_rnn.RNNBase):
 
         Args:
             weights: "float16" or "bfloat16": the weights of a float32 layer are rounded and stored in 16 bits, which is
-                faster for large layers and few rows. Input, states, biases, sums and outputs stay in float32. Calls
-                that take gradients use the parameters themselves. Default: weights are stored as they are.
+                faster for large layers and few rows. "int8": weights, and inputs and states before each product, are
+                rounded to 8 bits with a scale for each row, which is faster for all sizes, and less exact. Biases,
+                sums, outputs and states between steps stay in float32. Calls that take gradients or apply dropout use
+                the parameters themselves. Default: weights are stored as they are.
 
         Returns:
             The layer itself.
 
         Raises:
-            ArgumentError: if `weights` is none of these names.
+            ArgumentError: if `weights` is none of these names, or is given for a layer with return_all_layers.
             FrozenError: if the parameters cannot be packed, because they are parametrized or not on the CPU; or if
-                they cannot be stored as `weights`, because they are not in float32, not finite, or too large.
+                they cannot be stored as `weights`, because they are not in float32, not finite, or too large. With
+                "int8" also if the layer has fewer than 17 units and 64 inputs, which would take longer.
 
         Example:
             >>> import torch, fastgru
@@ -90,6 +93,8 @@ class BaseGRU(torch_rnn.RNNBase):
         """
         stored_weights.check_choice(weights)
         self._refuse_projection("freeze()")
+        if weights is not None and self.return_all_layers:  # its layers run one after another, from the parameters
+            raise errors.no_option("return_all_layers", f"freeze(weights={weights!r})")
         spec, parameters = self.spec, self.parameters_in_order()
         freezing.check_can_pack(spec, parameters, "freeze()", weights)
         self.unfreeze()

@@ -10,10 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from fastgru import errors
+from fastgru import _core, errors
 from fastgru.spec import GRUSpec
 
-CHOICES = ("float16", "bfloat16")
+CHOICES = ("float16", "bfloat16", "int8")
+LEAST_QUANTIZED: int = _core.LEAST_QUANTIZED  # values of an input that is quantized
+# Sizes of which one is enough to be faster with 8 bits, for some batch at least: measured (docs/quantization.md).
+_LEAST_INPUTS, _LEAST_HIDDEN = 64, 17
 _DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -37,15 +40,18 @@ def check_values(spec: GRUSpec, parameters: tuple[Parameter, ...], weights: str,
         purpose: for the words of the error.
 
     Raises:
-        FrozenError: the layer is not in float32, or a weight has no value that can be stored.
+        FrozenError: the layer is not in float32, is too small to gain from it, or has a weight that cannot be stored.
     """
     dtype = parameters[0].dtype
     if dtype is not torch.float32:
         raise errors.cannot_pack(
             f"{purpose} with weights={weights!r}", f"the layer is in {dtype} and not torch.float32"
         )
+    if weights == "int8" and spec.input_size < _LEAST_INPUTS and spec.hidden_size < _LEAST_HIDDEN:
+        least = _LEAST_INPUTS, _LEAST_HIDDEN
+        raise errors.too_small_to_quantize(purpose, spec.input_size, spec.hidden_size, least)
     for name, parameter in zip(spec.parameter_names, parameters, strict=True):
-        if not is_stored(name):
+        if not name.startswith("weight"):
             continue
         if not bool(parameter.detach().isfinite().all()):
             raise errors.cannot_pack(f"{purpose} with weights={weights!r}", f"{name} has a NaN or infinite value")
@@ -60,17 +66,24 @@ def all_rounded(spec: GRUSpec, parameters: tuple[Parameter, ...], weights: str) 
     """The values that the parameters of a layer have when weights are stored as `weights`, without gradients."""
     return tuple(
         [
-            rounded(parameter, weights) if is_stored(name) else parameter.detach()
+            rounded(parameter, weights) if name.startswith("weight") else parameter.detach()
             for name, parameter in zip(spec.parameter_names, parameters, strict=True)
         ]
     )
 
 
-def is_stored(name: str) -> bool:
-    """Whether a parameter is stored in fewer bytes. Biases are not."""
-    return name.startswith("weight")
+def rounded(weight: Tensor, weights: str) -> Tensor:
+    """The values that a weight has when it is stored as `weights`, in float32 and without gradients.
 
-
-def rounded(parameter: Tensor, weights: str) -> Tensor:
-    """The values that a parameter has when it is stored as `weights`, in float32 and without gradients."""
-    return parameter.detach().to(_DTYPES[weights]).float()
+    Args:
+        weight: (3H, K).
+        weights: a name of `CHOICES`. For "int8" each row has a scale, and a weight for vectors of fewer than
+            `LEAST_QUANTIZED` values stays as it is.
+    """
+    weight = weight.detach()
+    if weights != "int8":
+        return weight.to(_DTYPES[weights]).float()
+    if weight.shape[1] < LEAST_QUANTIZED:
+        return weight
+    scale = weight.abs().amax(1, keepdim=True).clamp(min=1e-30) / 127
+    return (weight / scale).round() * scale
