@@ -118,6 +118,24 @@ for worker in workers: worker.join()
     assert lines(program) == ["True"]
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity") or os.cpu_count() < 2, reason="needs two cores of many")
+def test_callers_at_once_get_the_same_bits_and_no_more_threads_than_cores():
+    program = """
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
+call, wrong = LIBRARIES["numpy"](64), []
+wanted, before = call(*LARGE, 1), threads()
+def work():
+    for _ in range(50):
+        if call(*LARGE, 2) != wanted: wrong.append("other bits")
+callers = [threading.Thread(target=work) for _ in range(8)]
+for caller in callers: caller.start()
+for caller in callers: caller.join()
+time.sleep(0.2)  # until the system has ended them
+print(wrong, len(threads() - before) <= 1)
+"""
+    assert lines(program) == ["[] True"]
+
+
 @pytest.mark.parametrize("end", ["pass", "sys.exit(3)", "os._exit(3)", "atexit.register(call, *LARGE, 2)"])
 def test_a_process_ends_while_threads_call(end):
     """Without torch, whose tensors abort it when their memory is freed in a daemon thread at the end."""

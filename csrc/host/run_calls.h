@@ -43,7 +43,7 @@ size_t run_call(const KernelTable& table, Call call) {
 template <class Call>
 size_t most_workspace_bytes(const KernelTable& table, Call call) {
     size_t most = 0;
-    for (const int threads : {1, call.threads}) {
+    for (int threads = call.threads; threads > 0; --threads) {
         for (const bool is_awake : {false, true}) {
             call.threads = threads;
             call.is_awake = is_awake;

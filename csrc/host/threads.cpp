@@ -1,11 +1,15 @@
 #include "host/threads.h"
 
 #include <pthread.h>
+#include <sched.h>
+
+#include <thread>
 
 #include "host/openmp.h"
 #include "host/thread_pool.h"
 #include "host/wait_word.h"
 #include "host/workspace.h"
+#include "shared/integer_math.h"
 
 namespace fastgru {
 
@@ -27,12 +31,19 @@ constexpr long kCrowded = 100'000 * kMicrosecond;
 constexpr long kMemory = 2 * kCrowded;
 constexpr double kShortMicroseconds = 5000;
 
+// What a caller does between two calls takes less.
+constexpr long kBetweenCalls = 2000 * kMicrosecond;
+
 long last_end = 0;
 long last_threaded_end = 0;
 long crowded_until = 0;
 long last_delay = 0;
 int calls_in_succession = 0;
 bool is_child = false;  // of a fork
+int calls_now = 0;      // those that run
+int helpers_now = 0;    // threads that help them
+int last_others = 0;    // calls that ran beside another
+long last_others_time = 0;
 
 // What is remembered only chooses between partitions with the same bits, so it may be read and written by several
 // threads at once without an order; only not torn.
@@ -43,6 +54,32 @@ V read(const V& value) {
 template <class V>
 void write(V& value, V now) {
     __atomic_store_n(&value, now, __ATOMIC_RELAXED);
+}
+
+void note_others(int others, long time) {
+    write(last_others, others);
+    write(last_others_time, time);
+}
+
+// The cores that this process may use.
+int usable_cores() {
+#if defined(__linux__)
+    cpu_set_t cores;
+    if (sched_getaffinity(0, sizeof cores, &cores) == 0) return CPU_COUNT(&cores);
+#endif
+    return int(std::thread::hardware_concurrency());
+}
+
+// What a call that has just begun may have of the threads that it wants. One that is alone gets them all, others
+// what is free. Those that ran a moment ago are between two calls, and will be back.
+int free_threads(int wanted, long begin) {
+    int others = __atomic_fetch_add(&calls_now, 1, __ATOMIC_RELAXED);
+    if (others > 0)
+        note_others(others, begin);
+    else if (begin - read(last_others_time) < kBetweenCalls)
+        others = read(last_others);
+    if (others == 0 || wanted == 1) return wanted;
+    return int(min(wanted, max(1, usable_cores() - others - read(helpers_now))));
 }
 
 // In a child of a fork it would wait for the parent's threads for ever.
@@ -56,13 +93,16 @@ void after_fork_in_child() {
     after_fork();
     forget_threads();
     is_child = true;
+    calls_now = helpers_now = 0;
 }
 [[maybe_unused]] const int registered = pthread_atfork(before_fork, after_fork, after_fork_in_child);
 
 }  // namespace
 
 void run_on_threads(int wanted, const SharedWork& work) {
+    __atomic_fetch_add(&helpers_now, wanted - 1, __ATOMIC_RELAXED);
     uses_openmp() ? run_on_openmp(wanted, work) : run_on_pool(wanted, work);
+    __atomic_fetch_sub(&helpers_now, wanted - 1, __ATOMIC_RELAXED);
     write(last_threaded_end, now());
 }
 
@@ -71,6 +111,7 @@ Team::Team(int wanted, double microseconds) : microseconds_(microseconds), threa
     const int calls = begin_ - read(last_end) >= kAwake ? 0 : before < kStream ? before + 1 : kStream;
     write(calls_in_succession, calls);
     is_awake_ = begin_ - read(last_threaded_end) < kAwake || calls == kStream;
+    threads_ = free_threads(threads_, begin_);
     if (begin_ < read(crowded_until) && microseconds < kShortMicroseconds) threads_ = 1;
 }
 
@@ -85,6 +126,8 @@ Team::~Team() {
         write(last_delay, end);
     }
     write(last_end, end);
+    const int others = __atomic_sub_fetch(&calls_now, 1, __ATOMIC_RELAXED);
+    if (others > 0) note_others(others, end);
 }
 
 }  // namespace fastgru

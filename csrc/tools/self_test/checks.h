@@ -20,6 +20,8 @@ bool check_fork();
 bool check_pool_in_children();
 // What calls learn from the calls before them: whether threads are awake, and whether the machine is crowded.
 bool check_team();
+// What calls that run at the same time get of the cores.
+bool check_callers();
 // How many threads are taken where there are many.
 bool check_plan();
 // Second derivatives, at every level: tangents.cpp.

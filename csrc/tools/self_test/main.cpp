@@ -17,7 +17,7 @@ int main(int argc, char** argv) {
            problems);
     if (!check_concurrent_calls() || !check_fork()) return 1;
     printf("concurrent calls and a forked child agree\n");
-    if (!check_pool_in_children() || !check_team() || !check_plan()) return 1;
+    if (!check_pool_in_children() || !check_team() || !check_callers() || !check_plan()) return 1;
     printf("children share no lock of the pool, teams and plans are as they should be\n");
     if (!check_tangents()) return 1;
     printf("second derivatives agree with differences of gradients, at every level\n");

@@ -141,6 +141,19 @@ bool check_team() {
     return printf("threads that have just worked count as asleep\n"), false;
 }
 
+// A call that is alone may have all threads; beside another one only those that are left.
+bool check_callers() {
+    const int cores = int(std::thread::hardware_concurrency());
+    {
+        const Team first(cores, 1000), second(cores, 1000);
+        if (first.threads() != cores || second.threads() > (cores > 1 ? cores - 1 : 1))
+            return printf("two callers get %d and %d threads\n", first.threads(), second.threads()), false;
+    }
+    usleep(3000);  // longer than callers stay away between two calls
+    const Team alone(cores, 1000);
+    return alone.threads() == cores || (printf("a call that is alone gets %d threads\n", alone.threads()), false);
+}
+
 bool check_plan() {
     bool is_right = check_chunks() && check_whole_calls();
     for (const bool is_awake : {false, true}) is_right &= check_how_many(is_awake, 64);
