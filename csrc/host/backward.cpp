@@ -39,9 +39,8 @@ void work(const BackwardCell<T>& cell, Barrier& barrier, int thread, int threads
     fill_in(cell, thread, threads);
     barrier.wait(threads);
     BackwardSteps<T> run = recurrence_of(cell, barrier);
-    int chunk = 0;
     for (ptrdiff_t end = cell.memory.steps.count; end > 0; end = run.step_begin) {
-        const ptrdiff_t rows = move_to_chunk(cell, run, chunk++, max(0, end - cell.plan.chunk_steps), end);
+        const ptrdiff_t rows = move_to_chunk(cell, run, max(0, end - cell.plan.chunk_steps), end);
         const Share share(rows, thread, threads);
         pack_chunk(cell, run, share);
         if (cell.call.recomputes) {
@@ -51,6 +50,7 @@ void work(const BackwardCell<T>& cell, Barrier& barrier, int thread, int threads
         run_chunk(cell, run, thread, threads);
         barrier.wait(threads);
         use_chunk(cell, run, rows, thread, threads);
+        if (run.step_begin > 0) keep_last_step(cell, run, thread, threads);
         barrier.wait(threads);
     }
     write_gradients(cell, thread, threads);

@@ -20,6 +20,8 @@ struct BackwardCell {
     ptrdiff_t width() const { return call.spec.width(layer); }
     ptrdiff_t blocks() const { return kernels.blocks(hidden_size()); }
     ptrdiff_t padded() const { return blocks() * kernels.lanes; }  // Hp
+    // Among how many threads the columns of the recurrent weights are divided.
+    int parts_of_columns(int threads) const { return plan.partition == Partition::columns ? threads : 1; }
     ptrdiff_t index() const { return layer * call.spec.num_directions + direction; }
     const Cell<T>& weights() const { return call.cells[index()]; }
     const CellGradients<T>& gradients() const { return call.d_cells[index()]; }

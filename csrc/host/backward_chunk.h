@@ -16,7 +16,6 @@ BackwardSteps<T> recurrence_of(const BackwardCell<T>& cell, Barrier& barrier) {
     run.steps = &memory.steps;
     run.is_reverse = cell.direction == 1;
     run.hidden_size = H;
-    run.panel_vectors = memory.hh.vectors;
     run.weight_hh = memory.hh.weight;
     run.saved =
         call.recomputes ? memory.gates : saved_gates(call.saved, call.spec, memory.steps.rows(), cell.index());
@@ -31,22 +30,20 @@ BackwardSteps<T> recurrence_of(const BackwardCell<T>& cell, Barrier& barrier) {
     run.d_h_0 = call.d_h_0 == nullptr ? nullptr : call.d_h_0 + state;
     run.d_reset = call.d_reset == nullptr ? nullptr : call.d_reset + state;
     run.carry = memory.carry;
-    run.capacity = memory.capacity;
+    run.d_gates = memory.d_gates;
+    run.later_d_gates = memory.later_d_gates;
+    run.gate_stride = memory.gate_stride;
+    run.panel_vectors = panel_vectors(call.batch.rows);
     run.barrier = &barrier;
     return run;
 }
 
-// Steps [begin, end) of the recurrence in processing order, the chunk of this number counted from the last one.
-// Returns how many rows it has.
+// Steps [begin, end) of the recurrence in processing order. Returns how many rows they have.
 template <class T>
-ptrdiff_t move_to_chunk(const BackwardCell<T>& cell, BackwardSteps<T>& run, int chunk, ptrdiff_t begin,
-                        ptrdiff_t end) {
+ptrdiff_t move_to_chunk(const BackwardCell<T>& cell, BackwardSteps<T>& run, ptrdiff_t begin, ptrdiff_t end) {
     const Steps& steps = cell.memory.steps;
     run.step_begin = begin;
     run.step_end = end;
-    run.later_d_gates = cell.memory.d_gates[(chunk + 1) % 2];
-    run.later_first_row = run.first_row;
-    run.d_gates = cell.memory.d_gates[chunk % 2];
     run.first_row = steps.first_row[run.is_reverse ? steps.count - end : begin];
     if (cell.call.recomputes) run.saved_first_row = run.first_row;
     return steps.first_row[run.is_reverse ? steps.count - begin : end] - run.first_row;
@@ -90,8 +87,14 @@ void pack_chunk(const BackwardCell<T>& cell, const BackwardSteps<T>& run, const 
         for_flat_rows(
             memory.steps, run.first_row + rows.begin, run.first_row + rows.end,
             [&](ptrdiff_t i, ptrdiff_t t, ptrdiff_t b) { columns.rows[i - run.first_row] = vector_at(t, b); });
-        cell.kernels.pack_rows(columns.rows, memory.capacity, columns.width, columns.vectors, columns.right,
-                               rows.begin, rows.end);
+        cell.kernels.pack_rows({.row = columns.rows,
+                                .rows = memory.capacity,
+                                .K = columns.width,
+                                .packed = columns.right,
+                                .panel_vectors = kPanelVectors,
+                                .begin = rows.begin,
+                                .end = rows.end},
+                               0, columns.vectors);
     };
     if (cell.gradients().weight_ih != nullptr)
         pack(memory.ih, [&](ptrdiff_t t, ptrdiff_t b) { return cell.input.at(memory.steps, t, b); });
@@ -103,16 +106,29 @@ void pack_chunk(const BackwardCell<T>& cell, const BackwardSteps<T>& run, const 
 template <class T>
 void run_chunk(const BackwardCell<T>& cell, BackwardSteps<T> run, int thread, int threads) {
     const Steps& steps = cell.memory.steps;
-    const bool splits = cell.plan.partition == Partition::columns;
-    const Share panels(cell.memory.hh.panels, splits ? thread : 0, splits ? threads : 1);
+    const int parts = cell.parts_of_columns(threads);
+    const bool splits = parts > 1;
+    const Share vectors(cell.memory.hh.vectors, splits ? thread : 0, parts);
     const ptrdiff_t begin = run.is_reverse ? steps.count - run.step_end : run.step_begin;
     const ptrdiff_t end = begin + run.step_end - run.step_begin;
-    run.panel_begin = panels.begin;
-    run.panel_end = panels.end;
+    run.vector_begin = vectors.begin;
+    run.vector_end = vectors.end;
     run.threads = splits ? threads : 1;
     run.row_begin = splits ? 0 : dividing_row(steps, begin, end, thread, threads);
     run.row_end = splits ? cell.call.batch.rows : dividing_row(steps, begin, end, thread + 1, threads);
     cell.kernels.backward_steps(run);
+}
+
+// Keeps one thread's share of the gate gradients that the next chunk begins with: those of the step processed last.
+template <class T>
+void keep_last_step(const BackwardCell<T>& cell, const BackwardSteps<T>& run, int thread, int threads) {
+    const Steps& steps = cell.memory.steps;
+    const ptrdiff_t padded = cell.padded(), t = run.is_reverse ? steps.count - 1 - run.step_begin : run.step_begin;
+    const Share rows(steps.active(t), thread, threads);
+    const T* from = run.d_gates + (steps.first_row[t] - run.first_row) * run.gate_stride + padded;
+    for (ptrdiff_t b = rows.begin; b < rows.end; ++b)
+        memcpy(cell.memory.later_d_gates + b * run.gate_stride, from + b * run.gate_stride,
+               size_t(3 * padded) * sizeof(T));
 }
 
 template <class T>
@@ -122,8 +138,13 @@ void add_input_gradient(const BackwardCell<T>& cell, const BackwardSteps<T>& run
                   [&](ptrdiff_t i, ptrdiff_t t, ptrdiff_t b) {
                       memory.d_input_rows[i - run.first_row] = cell.d_input.at(memory.steps, t, b);
                   });
-    cell.kernels.input_gradient(run.d_gates, memory.capacity, 3 * cell.blocks(), memory.ih.weight,
-                                memory.ih.vectors, memory.ih.width, memory.d_input_rows, cell.direction == 1,
+    cell.kernels.input_gradient({.d_gates = run.d_gates,
+                                 .gate_stride = run.gate_stride,
+                                 .hidden_size = run.hidden_size,
+                                 .weight = memory.ih.weight,
+                                 .K = memory.ih.width,
+                                 .d_input = memory.d_input_rows,
+                                 .accumulate = cell.direction == 1},
                                 rows.begin, rows.end);
 }
 
@@ -132,19 +153,26 @@ template <class T>
 void use_chunk(const BackwardCell<T>& cell, const BackwardSteps<T>& run, ptrdiff_t rows, int thread, int threads) {
     if (rows == 0) return;  // all sequences are empty
     const BackwardMemory<T>& memory = cell.memory;
-    const ptrdiff_t capacity = memory.capacity, blocks = cell.blocks(), group = cell.padded() * capacity;
+    const ptrdiff_t L = cell.kernels.lanes, blocks = cell.blocks();
     if (cell.d_input.data != nullptr) add_input_gradient(cell, run, Share(rows, thread, threads));
     const Share units(3 * blocks, thread, threads);
     const auto add_weight = [&](const Columns<T>& columns, const T* d_gates) {
-        cell.kernels.weight_gradient(d_gates, capacity, rows, 3 * blocks, columns.right, columns.vectors,
-                                     columns.panels, columns.d_weight, units.begin, units.end);
+        cell.kernels.weight_gradient({.d_gates = d_gates,
+                                      .gate_stride = run.gate_stride,
+                                      .rows = rows,
+                                      .units = 3 * cell.padded(),
+                                      .right = columns.right,
+                                      .capacity = memory.capacity,
+                                      .vectors = columns.vectors,
+                                      .d_weight = columns.d_weight},
+                                     units.begin * L, units.end * L);
     };
     const CellGradients<T>& wanted = cell.gradients();
     if (wanted.weight_ih != nullptr) add_weight(memory.ih, run.d_gates);
-    if (wanted.weight_hh != nullptr) add_weight(memory.hh, run.d_gates + group);
+    if (wanted.weight_hh != nullptr) add_weight(memory.hh, run.d_gates + cell.padded());
     if (wanted.bias_ih != nullptr || wanted.bias_hh != nullptr) {
         const Share all(4 * blocks, thread, threads);
-        cell.kernels.bias_gradient(run.d_gates, capacity, rows, memory.d_bias, all.begin, all.end);
+        cell.kernels.bias_gradient(run.d_gates, run.gate_stride, rows, memory.d_bias, all.begin, all.end);
     }
 }
 

@@ -3,21 +3,21 @@
 
 #include "host/packed_cell.h"
 #include "host/rows.h"
+#include "shared/panels.h"
 
 namespace fastgru {
 
-// A weight matrix and its gradient, with columns in panels of W vectors.
+// A weight matrix and its gradient, with columns in panels of W vectors (shared/panels.h).
 template <class T>
 struct Columns {
-    ptrdiff_t width;  // columns
-    int vectors;      // W
-    ptrdiff_t panels;
-    T* weight;       // [panels][3 Hp][W][L]
-    T* right;        // [panels][chunk rows][W][L]: what the gate gradients are multiplied with
-    T* d_weight;     // [panels][3 Hp][W][L]
-    const T** rows;  // [chunk rows]: where the rows of `right` come from
+    ptrdiff_t width;    // columns
+    ptrdiff_t vectors;  // that they fill
+    T* weight;          // [panel][3 Hp][W][L]
+    T* right;           // [panel][chunk rows][W][L]: what the gate gradients are multiplied with
+    T* d_weight;        // [panel][3 Hp][W][L]
+    const T** rows;     // [chunk rows]: where the rows of `right` come from
 
-    ptrdiff_t panel_values(ptrdiff_t rows, ptrdiff_t lanes) const { return panels * rows * vectors * lanes; }
+    ptrdiff_t panel_values(ptrdiff_t rows, ptrdiff_t lanes) const { return vectors * rows * lanes; }
 };
 
 // Cells use it one after another.
@@ -27,9 +27,11 @@ struct BackwardMemory {
     T* zeros;            // [H]
     T* d_between[2];     // [N][D H]: gradients of the outputs of inner layers
     ptrdiff_t capacity;  // rows of a chunk
-    T* d_gates[2];       // [4 Hb][capacity][L]: this chunk's and the one's before
-    T* carry;            // [B][Hp]
-    T* d_bias;           // [4 Hb][L]
+    ptrdiff_t gate_stride;
+    T* d_gates;        // [capacity], gate_stride apart
+    T* later_d_gates;  // [B]: of the step before this chunk
+    T* carry;          // [B][Hp]
+    T* d_bias;         // [4 Hb][L]
     Columns<T> ih, hh;
     const T** weight_rows;  // [2][3 Hp]: where the rows of the weights come from
     T** d_input_rows;       // [chunk rows]
@@ -45,8 +47,7 @@ Columns<T> lay_out_columns(const Kernels<T>& kernels, ptrdiff_t width, ptrdiff_t
                            Arena& arena) {
     Columns<T> columns;
     columns.width = width;
-    columns.vectors = panel_vectors(width, kernels.lanes);
-    columns.panels = ceil_div(width, columns.vectors * kernels.lanes);
+    columns.vectors = kernels.blocks(width);
     columns.weight = arena.take<T>(columns.panel_values(depth, kernels.lanes));
     columns.d_weight = arena.take<T>(columns.panel_values(depth, kernels.lanes));
     columns.right = arena.take<T>(columns.panel_values(capacity, kernels.lanes));
@@ -65,7 +66,9 @@ BackwardMemory<T> lay_out(const Kernels<T>& kernels, const Backward<T>& call, pt
         d_between = spec.num_layers > 1 ? arena.take<T>(call.batch.total() * spec.num_directions * H) : nullptr;
     const BackwardPlan plan = plan_backward(layer_shape(kernels, call, layer));
     memory.capacity = plan.chunk_steps * call.batch.rows;
-    for (T*& d_gates : memory.d_gates) d_gates = arena.take<T>(4 * blocks * memory.capacity * L);
+    memory.gate_stride = 4 * blocks * L + ptrdiff_t(kAlignment / sizeof(T));
+    memory.d_gates = arena.take<T>(memory.capacity * memory.gate_stride);
+    memory.later_d_gates = arena.take<T>(call.batch.rows * memory.gate_stride);
     memory.carry = arena.take<T>(call.batch.rows * blocks * L);
     memory.d_bias = arena.take<T>(4 * blocks * L);
     memory.weight_rows = arena.take<const T*>(2 * 3 * blocks * L);

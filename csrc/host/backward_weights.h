@@ -12,17 +12,27 @@ namespace fastgru {
 constexpr int kInputGate[3] = {2, 0, 1};   // n, r, z: as the first three groups of the gate gradients
 constexpr int kHiddenGate[3] = {0, 1, 2};  // r, z, n: as the last three
 
-// The rows of a (3H, columns) weight in the order of three groups of gate gradients, padded with null.
+// The rows of a (3H, columns) weight in the order of three groups of gate gradients, padded with null. Panels are
+// those of `parts` threads that divide the columns, each of at most so many vectors.
 template <class T>
 void pack_weight(const BackwardCell<T>& cell, const T* weight, const int (&gates)[3], const Columns<T>& columns,
-                 const T** rows, const Share& share) {
+                 const T** rows, const Share& share, int parts, ptrdiff_t panel_vectors) {
     const ptrdiff_t H = cell.hidden_size(), padded = cell.padded();
     for (ptrdiff_t i = share.begin; i < share.end; ++i) {
         const ptrdiff_t unit = i % padded, gate = gates[i / padded];
         rows[i] = unit < H ? weight + (gate * H + unit) * columns.width : nullptr;
     }
-    cell.kernels.pack_rows(rows, 3 * padded, columns.width, columns.vectors, columns.weight, share.begin,
-                           share.end);
+    for (int part = 0; part < parts; ++part) {
+        const Share vectors(columns.vectors, part, parts);
+        cell.kernels.pack_rows({.row = rows,
+                                .rows = 3 * padded,
+                                .K = columns.width,
+                                .packed = columns.weight,
+                                .panel_vectors = panel_vectors,
+                                .begin = share.begin,
+                                .end = share.end},
+                               vectors.begin, vectors.end);
+    }
 }
 
 // One thread's share of what comes before the first chunk.
@@ -32,9 +42,11 @@ void pack_weights(const BackwardCell<T>& cell, int thread, int threads) {
     const ptrdiff_t depth = 3 * cell.padded();
     const Share share(depth, thread, threads);
     const Cell<T>& weights = cell.weights();
-    pack_weight(cell, weights.weight_hh, kHiddenGate, memory.hh, memory.weight_rows, share);
+    pack_weight(cell, weights.weight_hh, kHiddenGate, memory.hh, memory.weight_rows, share,
+                cell.parts_of_columns(threads), panel_vectors(cell.call.batch.rows));
     if (cell.d_input.data != nullptr)
-        pack_weight(cell, weights.weight_ih, kInputGate, memory.ih, memory.weight_rows + depth, share);
+        pack_weight(cell, weights.weight_ih, kInputGate, memory.ih, memory.weight_rows + depth, share, 1,
+                    kPanelVectors);
     if (cell.call.recomputes)
         pack_cell(cell.kernels, weights, cell.width(), cell.hidden_size(), memory.pack,
                   Share(cell.blocks(), thread, threads));
@@ -54,14 +66,16 @@ void clear_gradients(const BackwardCell<T>& cell, int thread, int threads) {
 template <class T>
 void write_weight(const BackwardCell<T>& cell, const Columns<T>& columns, const int (&gates)[3], T* d_weight,
                   const Share& share) {
-    const ptrdiff_t H = cell.hidden_size(), padded = cell.padded(), step = columns.vectors * cell.kernels.lanes;
+    const ptrdiff_t H = cell.hidden_size(), padded = cell.padded(), L = cell.kernels.lanes;
+    const EqualParts panels(0, columns.vectors, kPanelVectors);
     for (ptrdiff_t i = share.begin; i < share.end; ++i) {
         const ptrdiff_t group = i / H, unit = group * padded + i % H;
         T* row = d_weight + (gates[group] * H + i % H) * columns.width;
-        for (ptrdiff_t column = 0; column < columns.width; column += step) {
-            const T* from = columns.d_weight + (column / step * 3 * padded + unit) * step;
-            memcpy(row + column, from, size_t(min(step, columns.width - column)) * sizeof(T));
-        }
+        panels.for_each([&](ptrdiff_t vector, ptrdiff_t width) {
+            const T* from = columns.d_weight + (vector * 3 * padded + unit * width) * L;
+            const ptrdiff_t count = min(width * L, columns.width - vector * L);
+            memcpy(row + vector * L, from, size_t(count) * sizeof(T));
+        });
     }
 }
 

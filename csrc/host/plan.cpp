@@ -108,10 +108,9 @@ ptrdiff_t gradient_steps(const LayerShape& shape) {
     return min(shape.steps, max(1, rows / shape.batch));
 }
 
-// In how many equal parts so many threads divide the panels of the recurrent weights.
-double panel_shares(const LayerShape& shape, int threads) {
-    const ptrdiff_t panels = ceil_div(shape.blocks(), panel_vectors(shape.hidden_size, shape.lanes));
-    return double(panels) / double(ceil_div(panels, threads));
+// In how many equal parts so many threads divide the hidden blocks.
+double block_shares(const LayerShape& shape, int threads) {
+    return double(shape.blocks()) / double(ceil_div(shape.blocks(), threads));
 }
 
 double backward_microseconds(const LayerShape& shape, Partition partition, int threads) {
@@ -122,7 +121,7 @@ double backward_microseconds(const LayerShape& shape, Partition partition, int t
     const double chunks = double(ceil_div(shape.steps, gradient_steps(shape)));
     const double all = shared / count + one.meet(chunks * kMeetingsBackward, count);
     if (partition == Partition::columns)
-        return all + one.recurrence(one.batch, panel_shares(shape, threads)) + one.wait(count);
+        return all + one.recurrence(one.batch, block_shares(shape, threads)) + one.wait(count);
     return all + one.recurrence(rows_of_part(shape, one, threads));
 }
 
@@ -225,13 +224,6 @@ int threads_for_calls(ptrdiff_t calls, double microseconds, int most, bool is_aw
         best = threads;
     }
     return best;
-}
-
-int panel_vectors(ptrdiff_t columns, ptrdiff_t lanes) {
-    const ptrdiff_t vectors = ceil_div(columns, lanes);
-    const ptrdiff_t padded_by_two = ceil_div(vectors, 2) * 2, padded_by_three = ceil_div(vectors, 3) * 3;
-    if (vectors == 1) return 1;
-    return padded_by_three <= padded_by_two ? 3 : 2;
 }
 
 }  // namespace fastgru

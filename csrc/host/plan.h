@@ -46,7 +46,4 @@ BackwardPlan plan_backward(const LayerShape& shape);
 // How many threads, at most `most`, take calls from a queue of so many that each take about so long.
 int threads_for_calls(ptrdiff_t calls, double microseconds, int most, bool is_awake);
 
-// Vectors per panel for a product with `columns` columns: as many as fit the register tile without padding much.
-int panel_vectors(ptrdiff_t columns, ptrdiff_t lanes);
-
 }  // namespace fastgru

@@ -3,6 +3,7 @@
 #include "host/plan.h"
 #include "host/threads.h"
 #include "host/workspace.h"
+#include "shared/panels.h"
 
 namespace fastgru {
 
@@ -31,7 +32,7 @@ template <class T>
 BackMemory<T> lay_out(const KernelTable& table, const TangentBackSteps<T>& call, Arena& arena) {
     const Kernels<T>& kernels = kernels_of<T>(table);
     const ptrdiff_t H = call.there->hidden_size, L = kernels.lanes, blocks = kernels.blocks(H);
-    const ptrdiff_t W = panel_vectors(H, L), values = ceil_div(blocks, W) * W * L * 3 * H;
+    const ptrdiff_t values = blocks * L * 3 * H;
     T* weight = arena.take<T>(values);
     T* d_weight = call.d_weight == nullptr ? nullptr : arena.take<T>(values);
     return {
@@ -92,10 +93,16 @@ void run(const KernelTable& table, TangentBackSteps<T> call, int threads, void* 
     const ptrdiff_t H = call.there->hidden_size;
     Arena arena(workspace);
     const BackMemory<T> memory = lay_out(table, call, arena);
-    call.panel_vectors = panel_vectors(H, kernels.lanes);
     const auto pack = [&](const T* weight, T* to) {
         for (ptrdiff_t i = 0; i < 3 * H; ++i) memory.rows[i] = weight + i * H;
-        kernels.pack_rows(memory.rows, 3 * H, H, call.panel_vectors, to, 0, 3 * H);
+        kernels.pack_rows({.row = memory.rows,
+                           .rows = 3 * H,
+                           .K = H,
+                           .packed = to,
+                           .panel_vectors = kPanelVectors,
+                           .begin = 0,
+                           .end = 3 * H},
+                          0, kernels.blocks(H));
     };
     pack(call.weight, memory.weight);
     if (call.d_weight != nullptr) pack(call.d_weight, memory.d_weight);

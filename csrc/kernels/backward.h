@@ -5,59 +5,108 @@
 
 namespace fastgru::FASTGRU_LEVEL {
 
+// The products of M rows from i on with P panels of W vectors, to `sums` [M][W * P][L]. None arrive at the last
+// step of a sequence.
 template <class T, int M, int W, int P>
-FASTGRU_TILE void backward_tile(const BackwardSteps<T>& run, const BackwardPlace<T>& place, RowKind kind,
-                                ptrdiff_t i, ptrdiff_t panel) {
+FASTGRU_INLINE void backward_sums(const BackwardSteps<T>& run, const GradientRows<T>& rows, ptrdiff_t i,
+                                  ptrdiff_t vector, T* sums) {
     constexpr int L = kLanes<T>;
-    const ptrdiff_t H = run.hidden_size, blocks = blocks_of<T>(H), depth = 3 * blocks;
+    const ptrdiff_t depth = 3 * blocks_of<T>(run.hidden_size) * L;
     Tile<T, M, W * P> tile{};
-    if (kind != RowKind::last) {
+    if (rows.kind != RowKind::last) {
         const T* a[M];
-        unroll<M>([&](auto m) FASTGRU_INLINED { a[m] = place.later_d_gates + (i + m) * L; });
-        const T* b = run.weight_hh + panel * depth * L * W * L;
-        for (ptrdiff_t k = 0; k < depth; ++k) {
-            multiply_rows<T, M, W, P>(tile, a, L, b, depth * L * W * L);
-            unroll<M>([&](auto m) FASTGRU_INLINED { a[m] += run.capacity * L; });
-            b += L * W * L;
-        }
+        unroll<M>([&](auto m) FASTGRU_INLINED { a[m] = rows.later_d_gates + (i + m) * run.gate_stride; });
+        multiply_rows<T, M, W, P>(tile, a, depth, run.weight_hh + vector * depth * L, depth * W * L);
     }
-    const StoredTile<T, M, W * P> sums(tile);
-    const GradientRows<T> rows{
-        .kind = kind, .begin = i, .count = M, .block = panel * W, .blocks = W * P, .sums = sums.values};
-    gate_gradients_of_rows(run, place, rows);
+    unroll<M>([&](auto m) FASTGRU_INLINED {
+        unroll<W * P>([&](auto n) FASTGRU_INLINED { store(sums + (m * W * P + n) * L, tile.sum[m][n]); });
+    });
 }
 
+// M rows from i on, in P panels of W vectors from `vector` on.
 template <class T, int M, int W, int P>
-FASTGRU_INLINE ptrdiff_t backward_panels(const BackwardSteps<T>& run, const BackwardPlace<T>& place, RowKind kind,
-                                         ptrdiff_t i, ptrdiff_t panel) {
-    for (; panel + P <= run.panel_end; panel += P) backward_tile<T, M, W, P>(run, place, kind, i, panel);
-    if constexpr (P > 1) panel = backward_panels<T, M, W, P / 2>(run, place, kind, i, panel);
-    return panel;
+FASTGRU_TILE void backward_tile(const BackwardSteps<T>& run, const GradientRows<T>& rows, ptrdiff_t i,
+                                ptrdiff_t vector) {
+    alignas(64) T sums[M * W * P * kLanes<T>];
+    prefetch_next_step<T>(run, rows, i, M, vector, W * P);
+    backward_sums<T, M, W, P>(run, rows, i, vector, sums);
+    if constexpr (M == 1)
+        finish_tile<T>(run, rows, i, M, vector, W * P, sums);  // the next step waits for it
+    else
+        finish_rows<T>(run, rows, i, M, vector, W * P, sums);
 }
 
-// Batch rows [begin, end) of one step, all of one kind.
-template <class T, int W>
-void backward_rows(const BackwardSteps<T>& run, const BackwardPlace<T>& place, RowKind kind, ptrdiff_t begin,
-                   ptrdiff_t end) {
-    ptrdiff_t i = begin;
-    if (end - begin >= kTileRows) {
-        i = end - (end - begin) % kTileRows;
-        for (ptrdiff_t panel = run.panel_begin; panel < run.panel_end; ++panel)
-            for (ptrdiff_t row = begin; row < i; row += kTileRows)
-                backward_tile<T, kTileRows, W, 1>(run, place, kind, row, panel);
-    }
-    if (end > i) {
-        with_rows<kTileRows>(end - i, [&](auto m) {
-            constexpr int M = decltype(m)::value;
-            backward_panels<T, M, W, kSidePanels<M, W, T>>(run, place, kind, i, run.panel_begin);
+// Panels side by side, of which a tile has registers for the sums.
+template <class T, int M, int W>
+constexpr int kBackwardPanels = min(kSidePanels<M, W, T>, kMaxAccumulators / (M * W) >= 4   ? 4
+                                                          : kMaxAccumulators / (M * W) >= 2 ? 2
+                                                                                            : 1);
+
+// M rows, which are one tile, in `panels` panels of W vectors from `vector` on: P at a time, and then fewer;
+// downwards, the fewer come first.
+template <class T, int M, int W, int P>
+FASTGRU_INLINE void backward_panels(const BackwardSteps<T>& run, const GradientRows<T>& rows, ptrdiff_t vector,
+                                    ptrdiff_t panels, bool is_downward) {
+    const ptrdiff_t rest = panels / P * P;
+    const auto fewer = [&]() FASTGRU_INLINED {
+        if constexpr (P > 1) {
+            if (rest < panels)
+                backward_panels<T, M, W, P / 2>(run, rows, vector + rest * W, panels - rest, is_downward);
+        }
+    };
+    if (is_downward) fewer();
+    for (ptrdiff_t panel = 0; panel < rest; panel += P)
+        backward_tile<T, M, W, P>(run, rows, 0, vector + (is_downward ? rest - P - panel : panel) * W);
+    if (!is_downward) fewer();
+}
+
+// Rows of one tile, in all panels of the run; those of the same width side by side.
+template <class T, int M>
+void backward_few_rows(const BackwardSteps<T>& run, const EqualParts& panels, const GradientRows<T>& rows,
+                       bool is_downward) {
+    const auto of_width = [&](ptrdiff_t first, ptrdiff_t last) {
+        if (first == last) return;
+        const EqualParts::Part panel = panels[first];
+        with_rows<int(panel_vectors(M))>(panel.count, [&](auto w) {
+            constexpr int W = decltype(w)::value;
+            backward_panels<T, M, W, kBackwardPanels<T, M, W>>(run, rows, panel.begin, last - first, is_downward);
         });
-    }
+    };
+    if (is_downward) of_width(panels.larger, panels.parts);
+    of_width(0, panels.larger);
+    if (!is_downward) of_width(panels.larger, panels.parts);
 }
 
-template <class T, int W>
-void backward_steps_of_width(const BackwardSteps<T>& run) {
+// Batch rows [begin, end) of one step, all of one kind. Every second step goes through the panels downwards, and so
+// finds those in the cache that the step before it used last.
+template <class T>
+void backward_rows(const BackwardSteps<T>& run, const EqualParts& panels, const BackwardPlace<T>& place,
+                   RowKind kind, ptrdiff_t begin, ptrdiff_t end) {
+    const bool is_downward = place.t % 2 != 0;
+    EqualParts(begin, end, kGradientRows).for_each([&](ptrdiff_t row, ptrdiff_t count) {
+        const GradientRows<T> rows = gradient_rows(run, place, kind, row, count);
+        if (count <= kTileRows) {
+            return with_rows<kTileRows>(
+                count, [&](auto m) { backward_few_rows<T, decltype(m)::value>(run, panels, rows, is_downward); });
+        }
+        for (ptrdiff_t n = 0; n < panels.parts; ++n) {
+            const EqualParts::Part panel = panels[is_downward ? panels.parts - 1 - n : n];
+            with_rows<kPanelVectors>(panel.count, [&](auto w) {
+                constexpr int W = decltype(w)::value;
+                with_tiles<kRowsBeside<W>>(count, [&](auto m, ptrdiff_t i) {
+                    backward_tile<T, decltype(m)::value, W, 1>(run, rows, i, panel.begin);
+                });
+            });
+        }
+    });
+}
+
+// Kernels::backward_steps
+template <class T>
+void backward_steps(const BackwardSteps<T>& run) {
     const Steps& steps = *run.steps;
-    const ptrdiff_t blocks = blocks_of<T>(run.hidden_size), group = blocks * run.capacity * kLanes<T>;
+    const ptrdiff_t group = blocks_of<T>(run.hidden_size) * kLanes<T>;
+    const EqualParts panels(run.vector_begin, run.vector_end, run.panel_vectors);
     const auto time = [&](ptrdiff_t s) { return run.is_reverse ? steps.count - 1 - s : s; };
     // Before step 0 there are no rows; what is left there is the gradient of h_0, or of a reset before it.
     const bool wants_start = run.d_h_0 != nullptr || run.d_reset != nullptr;
@@ -66,27 +115,15 @@ void backward_steps_of_width(const BackwardSteps<T>& run) {
         const ptrdiff_t t = time(s), later = time(s + 1);
         const ptrdiff_t rows = min(steps.active(t), run.row_end),
                         later_rows = min(steps.active(later), run.row_end);
-        BackwardPlace<T> place{t, later, nullptr};
-        if (later_rows > 0) {
-            const bool is_in_range = s + 1 < run.step_end;
-            const T* d_gates = is_in_range ? run.d_gates : run.later_d_gates;
-            const ptrdiff_t first_row = is_in_range ? run.first_row : run.later_first_row;
-            place.later_d_gates = d_gates + group + (steps.first_row[later] - first_row) * kLanes<T>;
-        }
+        BackwardPlace<T> place{t, later, run.later_d_gates};
+        if (later_rows > 0 && s + 1 < run.step_end)
+            place.later_d_gates = run.d_gates + (steps.first_row[later] - run.first_row) * run.gate_stride + group;
         const ptrdiff_t both = min(rows, later_rows);
-        backward_rows<T, W>(run, place, RowKind::inner, run.row_begin, both);
-        backward_rows<T, W>(run, place, RowKind::last, both > run.row_begin ? both : run.row_begin, rows);
-        if (wants_start)
-            backward_rows<T, W>(run, place, RowKind::first, both > run.row_begin ? both : run.row_begin,
-                                later_rows);
+        backward_rows<T>(run, panels, place, RowKind::inner, run.row_begin, both);
+        backward_rows<T>(run, panels, place, RowKind::last, max(both, run.row_begin), rows);
+        if (wants_start) backward_rows<T>(run, panels, place, RowKind::first, max(both, run.row_begin), later_rows);
         run.barrier->wait(run.threads);
     }
-}
-
-// Kernels::backward_steps
-template <class T>
-void backward_steps(const BackwardSteps<T>& run) {
-    with_rows<3>(run.panel_vectors, [&](auto W) { backward_steps_of_width<T, decltype(W)::value>(run); });
 }
 
 }  // namespace fastgru::FASTGRU_LEVEL

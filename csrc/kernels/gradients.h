@@ -7,59 +7,90 @@
 
 namespace fastgru::FASTGRU_LEVEL {
 
-// Adds the products with hidden blocks [first, last), summed from zero, to what is there; or puts them there.
+// A sum over all 3H would be long; in pieces of 64 terms it is as exact as a blocked product, and not slower.
+constexpr ptrdiff_t kPieceTerms = 64;
+
+// Rows whose totals are kept on the stack while a piece of a panel, in the nearest cache, serves all of them.
+constexpr ptrdiff_t kTotalRows = 32;
+
+// The products with `count` terms of M rows, summed from zero, to `total` [M][W][L]; or added to what is there.
 template <class T, int M, int W>
-FASTGRU_TILE void input_gradient_tile(const T* d_gates, ptrdiff_t capacity, ptrdiff_t first, ptrdiff_t last,
-                                      const T* weight, ptrdiff_t K, T* const* d_input, bool accumulate, ptrdiff_t i,
-                                      ptrdiff_t column) {
+FASTGRU_TILE void input_gradient_tile(const T* d_gates, ptrdiff_t stride, ptrdiff_t count, const T* weight,
+                                      T* total, bool adds) {
     constexpr int L = kLanes<T>;
-    Tile<T, M, W> tile{};
     const T* a[M];
-    unroll<M>([&](auto m) FASTGRU_INLINED { a[m] = d_gates + (first * capacity + i + m) * L; });
-    for (ptrdiff_t k = first; k < last; ++k) {
-        multiply_rows<T, M, W, 1>(tile, a, L, weight + k * L * W * L, 0);
-        unroll<M>([&](auto m) FASTGRU_INLINED { a[m] += capacity * L; });
-    }
-    unroll<W>([&](auto w) FASTGRU_INLINED {
-        const int lanes = int(min(L, K - column - w * L));
-        if (lanes <= 0) return;
-        unroll<M>([&](auto m) FASTGRU_INLINED {
-            T* to = d_input[i + m] + column + w * L;
-            const Vec<T> sum = accumulate ? load_upto(to, lanes) + tile.sum[m][w] : tile.sum[m][w];
-            store_upto(to, sum, lanes);
+    unroll<M>([&](auto m) FASTGRU_INLINED { a[m] = d_gates + m * stride; });
+    Tile<T, M, W> tile{};
+    multiply_rows<T, M, W, 1>(tile, a, count, weight, 0);
+    unroll<M>([&](auto m) FASTGRU_INLINED {
+        unroll<W>([&](auto w) FASTGRU_INLINED {
+            T* to = total + (m * W + w) * L;
+            store(to, adds ? load(to) + tile.sum[m][w] : tile.sum[m][w]);
         });
     });
 }
 
+// body(total, values of d_input, lanes) for the vectors of some rows in the panel of W vectors at `vector`.
+template <class T, int W, class Body>
+FASTGRU_INLINE void for_totals(T* totals, ptrdiff_t rows, T* const* d_input, ptrdiff_t vector, ptrdiff_t K,
+                               Body&& body) {
+    constexpr int L = kLanes<T>;
+    for (int w = 0; w < W; ++w) {
+        const ptrdiff_t column = (vector + w) * L;
+        const int lanes = int(min(L, K - column));
+        for (ptrdiff_t i = 0; i < rows; ++i) body(totals + (i * W + w) * L, d_input[i] + column, lanes);
+    }
+}
+
+// Rows [begin, begin + rows) in the panel of W vectors at `vector`.
+template <class T, int W>
+void input_gradient_panel(const InputGradient<T>& call, ptrdiff_t begin, ptrdiff_t rows, ptrdiff_t vector) {
+    constexpr int L = kLanes<T>;
+    const ptrdiff_t depth = 3 * blocks_of<T>(call.hidden_size) * L;
+    const T *d_gates = call.d_gates + begin * call.gate_stride, *weight = call.weight + vector * depth * L;
+    T* const* d_input = call.d_input + begin;
+    alignas(64) T totals[kTotalRows * W * L];
+    if (call.accumulate)
+        for_totals<T, W>(totals, rows, d_input, vector, call.K,
+                         [](T* total, const T* from, int lanes)
+                             FASTGRU_INLINED { store(total, load_upto(from, lanes)); });
+    for_totals<T, W>(totals, rows, d_input, vector, call.K,
+                     [](const T*, const T* to, int) FASTGRU_INLINED { __builtin_prefetch(to, 1); });
+    ptrdiff_t first = 0;
+    for (ptrdiff_t terms = kPieceTerms; first < depth; terms += kPieceTerms) {
+        const ptrdiff_t last = min(terms, depth);
+        const bool adds = call.accumulate || first > 0;
+        with_tiles<kRowsBeside<W>>(rows, [&](auto m, ptrdiff_t i) {
+            input_gradient_tile<T, decltype(m)::value, W>(d_gates + i * call.gate_stride + first, call.gate_stride,
+                                                          last - first, weight + first * W * L, totals + i * W * L,
+                                                          adds);
+        });
+        first = last;
+    }
+    for_totals<T, W>(totals, rows, d_input, vector, call.K,
+                     [](const T* total, T* to, int lanes) FASTGRU_INLINED { store_upto(to, load(total), lanes); });
+}
+
 // Kernels::input_gradient
 template <class T>
-void input_gradient(const T* d_gates, ptrdiff_t capacity, ptrdiff_t blocks, const T* weight, int vectors,
-                    ptrdiff_t K, T* const* d_input, bool accumulate, ptrdiff_t begin, ptrdiff_t end) {
-    constexpr int L = kLanes<T>;
-    // A sum over all 3H would be long; in pieces of 64 terms it is as exact as a blocked product, and not slower.
-    constexpr ptrdiff_t piece = 64 / L;
-    with_rows<3>(vectors, [&](auto w) {
-        constexpr int W = decltype(w)::value;
-        for (ptrdiff_t column = 0; column < K; column += W * L) {
-            const T* panel = weight + column * blocks * L;
-            for (ptrdiff_t i = begin; i < end; i += kTileRows) {
-                with_rows<kTileRows>(end - i, [&](auto m) {
-                    for (ptrdiff_t first = 0; first < blocks; first += piece)
-                        input_gradient_tile<T, decltype(m)::value, W>(d_gates, capacity, first,
-                                                                      min(first + piece, blocks), panel, K, d_input,
-                                                                      accumulate || first > 0, i, column);
-                });
-            }
-        }
+void input_gradient(const InputGradient<T>& call, ptrdiff_t begin, ptrdiff_t end) {
+    EqualParts(begin, end, kTotalRows).for_each([&](ptrdiff_t row, ptrdiff_t count) {
+        with_panels(0, blocks_of<T>(call.K), [&](auto w, ptrdiff_t vector) {
+            input_gradient_panel<T, decltype(w)::value>(call, row, count, vector);
+        });
     });
 }
 
 // Adds to d_weight what `rows` rows contribute, summed from zero.
 template <class T, int M, int W>
-FASTGRU_TILE void weight_gradient_tile(const T* d_gates, ptrdiff_t rows, const T* right, T* d_weight) {
+FASTGRU_TILE void weight_gradient_tile(const T* d_gates, ptrdiff_t stride, ptrdiff_t rows, const T* right,
+                                       T* d_weight) {
     constexpr int L = kLanes<T>;
+    // What the sums are added to comes from a far cache where weights are wide.
+    constexpr int line = 64 / int(sizeof(T));
+    unroll<ceil_div(M * W * L, line)>([&](auto i) FASTGRU_INLINED { __builtin_prefetch(d_weight + i * line, 1); });
     Tile<T, M, W> tile{};
-    multiply_transposed<T, M, W>(tile, d_gates, rows, right);
+    multiply_transposed<T, M, W>(tile, d_gates, stride, rows, right);
     unroll<M>([&](auto m) FASTGRU_INLINED {
         unroll<W>([&](auto n) FASTGRU_INLINED {
             T* sum = d_weight + (m * W + n) * L;
@@ -70,45 +101,55 @@ FASTGRU_TILE void weight_gradient_tile(const T* d_gates, ptrdiff_t rows, const T
 
 // Rows summed by themselves: more make a long sum and so a larger error, fewer touch the gradients more often.
 constexpr ptrdiff_t kPieceRows = 256;
+// Bytes of gate gradients of some units, which stay in the level-2 cache while the panels of `right` go by.
+constexpr ptrdiff_t kPassBytes = 256 * 1024;
+
+// Units [begin, end) in the panel of W vectors at `vector`.
+template <class T, int W>
+void weight_gradient_panel(const WeightGradient<T>& call, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t vector) {
+    constexpr int L = kLanes<T>;
+    for (ptrdiff_t row = 0; row < call.rows; row += kPieceRows) {
+        const T* right = call.right + (vector * call.capacity + row * W) * L;
+        const T* d_gates = call.d_gates + row * call.gate_stride + begin;
+        T* d_weight = call.d_weight + (vector * call.units + begin * W) * L;
+        with_tiles<kRowsBeside<W>>(end - begin, [&](auto m, ptrdiff_t unit) {
+            weight_gradient_tile<T, decltype(m)::value, W>(
+                d_gates + unit, call.gate_stride, min(kPieceRows, call.rows - row), right, d_weight + unit * W * L);
+        });
+    }
+}
 
 // Kernels::weight_gradient
 template <class T>
-void weight_gradient(const T* d_gates, ptrdiff_t capacity, ptrdiff_t rows, ptrdiff_t blocks, const T* right,
-                     int vectors, ptrdiff_t panels, T* d_weight, ptrdiff_t begin, ptrdiff_t end) {
-    constexpr int L = kLanes<T>;
-    constexpr int M = kTileRows < L ? kTileRows : L;
-    // Blocks per pass: their rows stay in the level-2 cache while the panels of `right` go by.
-    const ptrdiff_t pass = 1 + (256 * 1024) / (rows * L * ptrdiff_t(sizeof(T)));
-    with_rows<3>(vectors, [&](auto w) {
-        constexpr int W = decltype(w)::value;
-        for (ptrdiff_t first = begin; first < end; first += pass) {
-            const ptrdiff_t last = min(first + pass, end);
-            for (ptrdiff_t panel = 0; panel < panels; ++panel) {
-                for (ptrdiff_t row = 0; row < rows; row += kPieceRows) {
-                    const T* v = right + (panel * capacity + row) * W * L;
-                    for (ptrdiff_t unit = first * L; unit < last * L; unit += M)
-                        weight_gradient_tile<T, M, W>(d_gates + (unit / L * capacity + row) * L + unit % L,
-                                                      min(kPieceRows, rows - row), v,
-                                                      d_weight + (panel * blocks * L + unit) * W * L);
-                }
-            }
-        }
-    });
+void weight_gradient(const WeightGradient<T>& call, ptrdiff_t begin, ptrdiff_t end) {
+    const ptrdiff_t pass = ceil_div(kPassBytes, call.rows * kVectorBytes) * kLanes<T>;
+    for (ptrdiff_t first = begin; first < end; first += pass) {
+        with_panels(0, call.vectors, [&](auto w, ptrdiff_t vector) {
+            weight_gradient_panel<T, decltype(w)::value>(call, first, min(first + pass, end), vector);
+        });
+    }
 }
 
 // Kernels::bias_gradient
 template <class T>
-void bias_gradient(const T* d_gates, ptrdiff_t capacity, ptrdiff_t rows, T* d_bias, ptrdiff_t begin,
-                   ptrdiff_t end) {
+void bias_gradient(const T* d_gates, ptrdiff_t stride, ptrdiff_t rows, T* d_bias, ptrdiff_t begin, ptrdiff_t end) {
     constexpr int L = kLanes<T>;
-    for (ptrdiff_t block = begin; block < end; ++block) {
-        const T* from = d_gates + block * capacity * L;
-        Vec<T> sum[4]{};  // side by side: shorter sums are more exact, and none waits for the one before
-        ptrdiff_t i = 0;
-        for (; i + 4 <= rows; i += 4)
-            unroll<4>([&](auto j) FASTGRU_INLINED { sum[j] += load(from + (i + j) * L); });
-        for (; i < rows; ++i) sum[0] += load(from + i * L);
-        store(d_bias + block * L, load(d_bias + block * L) + ((sum[0] + sum[1]) + (sum[2] + sum[3])));
+    for (ptrdiff_t block = begin; block < end; block += 2) {
+        with_rows<2>(end - block, [&](auto blocks) {
+            constexpr int N = decltype(blocks)::value;
+            Vec<T> sum[4][N]{};  // side by side: shorter sums are more exact, and none waits for the one before
+            const auto add = [&](auto j, const T* row) FASTGRU_INLINED {
+                unroll<N>([&](auto n) FASTGRU_INLINED { sum[j][n] += load(row + (block + n) * L); });
+            };
+            ptrdiff_t i = 0;
+            for (; i + 4 <= rows; i += 4)
+                unroll<4>([&](auto j) FASTGRU_INLINED { add(j, d_gates + (i + j) * stride); });
+            for (; i < rows; ++i) add(Index<0>{}, d_gates + i * stride);
+            unroll<N>([&](auto n) FASTGRU_INLINED {
+                T* to = d_bias + (block + n) * L;
+                store(to, load(to) + ((sum[0][n] + sum[1][n]) + (sum[2][n] + sum[3][n])));
+            });
+        });
     }
 }
 

@@ -4,6 +4,7 @@
 #include "kernels/register_tiles.h"
 #include "kernels/transpose.h"
 #include "shared/integer_math.h"
+#include "shared/kernel_table.h"
 
 namespace fastgru::FASTGRU_LEVEL {
 
@@ -44,20 +45,50 @@ void pack_gates(const S* weight, ptrdiff_t H, ptrdiff_t K, P* packed, ptrdiff_t 
     }
 }
 
+// Rows [begin, end) of one panel of W vectors. Where the panel ends with the matrix, its last vector may not be
+// full.
+template <class T, int W, bool kIsFull>
+FASTGRU_INLINE void pack_panel(const RowsToPack<T>& from, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t vector) {
+    constexpr int L = kLanes<T>;
+    const ptrdiff_t left = from.K - vector * L;
+    T* to = from.packed + (vector * from.rows + begin * W) * L;
+    for (ptrdiff_t i = begin; i < end; ++i, to += W * L) {
+        const T* row = from.row[i];
+        unroll<W>([&](auto w) FASTGRU_INLINED {
+            const int lanes = kIsFull ? L : int(min(L, left - w * L));
+            store(to + w * L, row == nullptr ? Vec<T>{} : load_upto(row + (vector + w) * L, lanes));
+        });
+    }
+}
+
+// Rows that are packed together: those that come next are fetched meanwhile, and a row is read as a whole.
+constexpr ptrdiff_t kPackedRows = 8;
+
+template <class T>
+FASTGRU_INLINE void prefetch_rows_to_pack(const RowsToPack<T>& from, ptrdiff_t begin, ptrdiff_t end,
+                                          ptrdiff_t first, ptrdiff_t last) {
+    constexpr ptrdiff_t L = kLanes<T>, line = 64 / ptrdiff_t(sizeof(T));
+    for (ptrdiff_t i = begin; i < min(end, from.end); ++i)
+        for (ptrdiff_t k = first * L; from.row[i] != nullptr && k < min(last * L, from.K); k += line)
+            __builtin_prefetch(from.row[i] + k);
+}
+
 // Kernels::pack_rows
 template <class T>
-void pack_rows(const T* const* row, ptrdiff_t rows, ptrdiff_t K, int W, T* packed, ptrdiff_t begin, ptrdiff_t end) {
-    constexpr int L = kLanes<T>;
-    const ptrdiff_t width = W * L, panels = ceil_div(K, width);
-    for (ptrdiff_t i = begin; i < end; ++i) {
-        for (ptrdiff_t panel = 0; panel < panels; ++panel) {
-            T* to = packed + (panel * rows + i) * width;
-            for (int w = 0; w < W; ++w) {
-                const ptrdiff_t k = panel * width + w * L;
-                const bool is_zero = row[i] == nullptr || k >= K;
-                store(to + w * L, is_zero ? Vec<T>{} : load_upto(row[i] + k, int(min(L, K - k))));
-            }
-        }
+void pack_rows(const RowsToPack<T>& from, ptrdiff_t first, ptrdiff_t last) {
+    const EqualParts panels(first, last, from.panel_vectors);
+    for (ptrdiff_t begin = from.begin; begin < from.end; begin += kPackedRows) {
+        const ptrdiff_t end = min(begin + kPackedRows, from.end);
+        prefetch_rows_to_pack(from, end, end + kPackedRows, first, last);
+        panels.for_each([&](ptrdiff_t vector, ptrdiff_t width) {
+            with_rows<kMostPanelVectors>(width, [&](auto w) {
+                constexpr int W = decltype(w)::value;
+                if ((vector + W) * kLanes<T> <= from.K)
+                    pack_panel<T, W, true>(from, begin, end, vector);
+                else
+                    pack_panel<T, W, false>(from, begin, end, vector);
+            });
+        });
     }
 }
 

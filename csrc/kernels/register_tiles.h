@@ -8,6 +8,7 @@
 #pragma once
 
 #include "kernels/simd.h"
+#include "shared/panels.h"
 
 namespace fastgru::FASTGRU_LEVEL {
 
@@ -68,17 +69,18 @@ FASTGRU_INLINE void multiply_rows(Tile<T, M, W * P>& tile, const T* const (&a)[M
     }
 }
 
-// tile += a^T * b over k in [0, K).  a: K rows of `lanes` values each, of which M from `a` on are used;
-// b: one panel of W vectors.
+// tile += a^T * b over k in [0, K).  a: K rows, a_stride apart, of which M values from `a` on are used; b: one
+// panel of W vectors.
 template <class T, int M, int W>
-FASTGRU_INLINE void multiply_transposed(Tile<T, M, W>& tile, const T* a, ptrdiff_t K, const T* b) {
+FASTGRU_INLINE void multiply_transposed(Tile<T, M, W>& tile, const T* a, ptrdiff_t a_stride, ptrdiff_t K,
+                                        const T* b) {
     constexpr int L = kLanes<T>;
 #pragma GCC unroll 2
     for (ptrdiff_t k = 0; k < K; ++k) {
         Vec<T> right[W];
         unroll<W>([&](auto w) FASTGRU_INLINED { right[w] = load(b + (k * W + w) * L); });
         unroll<M>([&](auto m) FASTGRU_INLINED {
-            const Vec<T> left = broadcast(a[k * L + m]);
+            const Vec<T> left = broadcast(a[k * a_stride + m]);
             unroll<W>([&](auto w) FASTGRU_INLINED { tile.sum[m][w] = fma(left, right[w], tile.sum[m][w]); });
         });
     }
@@ -92,6 +94,27 @@ FASTGRU_INLINE void with_rows(ptrdiff_t rows, Body&& body) {
         if (rows < Max) return with_rows<Max - 1>(rows, body);
     }
     body(Index<Max>{});
+}
+
+// Rows of a full tile beside W vectors: as many as leave registers for the operands, but not more than pay.
+template <int W>
+constexpr int kRowsBeside = int(min(8, kMaxAccumulators / W));
+
+// Calls body(Index<M>, row) for tiles of about equally many rows, at most Max: one with few rows has too few sums
+// in flight.
+template <int Max, class Body>
+FASTGRU_INLINE void with_tiles(ptrdiff_t rows, Body&& body) {
+    EqualParts(0, rows, Max).for_each([&](ptrdiff_t row, ptrdiff_t count) FASTGRU_INLINED {
+        with_rows<Max>(count, [&](auto m) { body(m, row); });
+    });
+}
+
+// Calls body(Index<W>, vector) for the panels of vectors [begin, end).
+template <class Body>
+FASTGRU_INLINE void with_panels(ptrdiff_t begin, ptrdiff_t end, Body&& body) {
+    EqualParts(begin, end, kPanelVectors).for_each([&](ptrdiff_t vector, ptrdiff_t width) FASTGRU_INLINED {
+        with_rows<kPanelVectors>(width, [&](auto w) { body(w, vector); });
+    });
 }
 
 }  // namespace fastgru::FASTGRU_LEVEL

@@ -178,10 +178,10 @@ FASTGRU_INLINE void tangent_back_unit(const TangentBackSteps<T>& run, ptrdiff_t 
 
 // Step t, or -1: then what is left is the gradient of the start.
 template <class T, int M, int W>
-FASTGRU_TILE void tangent_back_tile(const TangentBackSteps<T>& run, ptrdiff_t t, ptrdiff_t i, ptrdiff_t panel) {
+FASTGRU_TILE void tangent_back_tile(const TangentBackSteps<T>& run, ptrdiff_t t, ptrdiff_t i, ptrdiff_t vector) {
     constexpr int L = kLanes<T>;
     const TangentSteps<T>& there = *run.there;
-    const ptrdiff_t H = there.hidden_size, blocks = blocks_of<T>(H), own = panel * 3 * H * W * L;
+    const ptrdiff_t H = there.hidden_size, blocks = blocks_of<T>(H), own = vector * 3 * H * L;
     const bool is_last = t + 1 == there.steps;
     Tile<T, 2 * M, W> tile{};
     Tile<T, M, W> moved{};
@@ -198,8 +198,7 @@ FASTGRU_TILE void tangent_back_tile(const TangentBackSteps<T>& run, ptrdiff_t t,
     const StoredTile<T, 2 * M, W> sums(tile);
     const StoredTile<T, M, W> more(moved);
     for (ptrdiff_t n = 0; n < W; ++n) {
-        const ptrdiff_t block = panel * W + n, unit = block * L;
-        if (block >= blocks) return;
+        const ptrdiff_t block = vector + n, unit = block * L;
         const int lanes = int(min(L, H - unit));
         for (ptrdiff_t m = 0; m < M; ++m) {
             T* carry = run.carry + ((i + m) * 2 * blocks + block) * L;
@@ -218,18 +217,16 @@ FASTGRU_TILE void tangent_back_tile(const TangentBackSteps<T>& run, ptrdiff_t t,
 template <class T>
 void tangent_back_steps(const TangentBackSteps<T>& run) {
     const TangentSteps<T>& there = *run.there;
-    with_rows<3>(run.panel_vectors, [&](auto w) {
-        constexpr int W = decltype(w)::value;
-        const ptrdiff_t panels = ceil_div(blocks_of<T>(there.hidden_size), W);
-        for (ptrdiff_t t = there.steps - 1; t >= -1; --t) {
-            for (ptrdiff_t i = there.row_begin; i < there.row_end; i += kTangentRows) {
+    const ptrdiff_t blocks = blocks_of<T>(there.hidden_size);
+    for (ptrdiff_t t = there.steps - 1; t >= -1; --t) {
+        for (ptrdiff_t i = there.row_begin; i < there.row_end; i += kTangentRows) {
+            with_panels(0, blocks, [&](auto w, ptrdiff_t vector) {
                 with_rows<kTangentRows>(there.row_end - i, [&](auto m) {
-                    for (ptrdiff_t panel = 0; panel < panels; ++panel)
-                        tangent_back_tile<T, decltype(m)::value, W>(run, t, i, panel);
+                    tangent_back_tile<T, decltype(m)::value, decltype(w)::value>(run, t, i, vector);
                 });
-            }
+            });
         }
-    });
+    }
 }
 
 }  // namespace fastgru::FASTGRU_LEVEL

@@ -131,19 +131,19 @@ struct SingleStep {
 constexpr ptrdiff_t kSingleStepRows = 8;
 
 // The recurrence backward over a range of steps. `d_gates` are the gradients of the sums inside the activations,
-// in four groups of hidden blocks: [n | r | z | r * n]; the first three are the gradient of the input
-// projection, the last three that of the hidden projection.
+// row by row, in four groups of Hp: [n | r | z | r * n]; the first three are the gradient of the input projection,
+// the last three that of the hidden projection. Lanes past the last hidden unit are 0.
 template <class T>
 struct BackwardSteps {
     const Steps* steps;
     bool is_reverse;
     ptrdiff_t step_begin, step_end;  // processed downwards
     ptrdiff_t row_begin, row_end;
-    ptrdiff_t panel_begin, panel_end;  // column panels of weight_hh
+    ptrdiff_t vector_begin, vector_end;  // hidden blocks, of which weight_hh has panels of its own
     ptrdiff_t hidden_size;
-    int panel_vectors;   // W: vectors per column panel
-    const T* weight_hh;  // [panel][3 Hp][W][L]: rows r, z, n against columns
-    const T* saved;      // [flat row][4][H], from row saved_first_row on
+    ptrdiff_t panel_vectors;  // W of the widest panel: panel_vectors(rows), for at least the rows of this range
+    const T* weight_hh;       // [panel][3 Hp][W][L]: rows r, z, n against columns
+    const T* saved;           // [flat row][4][H], from row saved_first_row on
     ptrdiff_t saved_first_row;
     Sequence<const T> output;  // as in ForwardSteps
     const T* h_0;
@@ -154,13 +154,42 @@ struct BackwardSteps {
     T* d_h_0;                    // [B][H]; null: not wanted
     T* d_reset;                  // [B][H], added to: gradient of what resets put in; null: not wanted
     T* carry;                    // [B][Hp]: z * dh of the step processed last
-    T* d_gates;                  // [4 Hb][capacity][L], for the rows of this range
+    T* d_gates;                  // for the rows of this range, gate_stride apart
     ptrdiff_t first_row;         // flat row stored first in d_gates
-    const T* later_d_gates;      // the same for the range processed before this one
-    ptrdiff_t later_first_row;
-    ptrdiff_t capacity;
+    ptrdiff_t gate_stride;
+    // Of the step processed before this range: row b is batch row b, from group r on.
+    const T* later_d_gates;
     Barrier* barrier;
     int threads;
+};
+
+// Rows [begin, end) of a matrix, to be packed.
+template <class T>
+struct RowsToPack {
+    const T* const* row;  // [rows]; null is a row of zeros
+    ptrdiff_t rows, K;
+    T* packed;                // [panel][rows][W][L]
+    ptrdiff_t panel_vectors;  // W of the widest panel
+    ptrdiff_t begin, end;
+};
+
+template <class T>
+struct InputGradient {
+    const T* d_gates;  // [row], gate_stride apart: of which the first three groups of Hp are summed over
+    ptrdiff_t gate_stride, hidden_size;
+    const T* weight;  // [panel][3 Hp][W][L]
+    ptrdiff_t K;
+    T* const* d_input;  // [row]
+    bool accumulate;
+};
+
+template <class T>
+struct WeightGradient {
+    const T* d_gates;  // [rows], gate_stride apart
+    ptrdiff_t gate_stride, rows, units;
+    const T* right;  // [panel][capacity][W][L]
+    ptrdiff_t capacity, vectors;
+    T* d_weight;  // [panel][units][W][L]
 };
 
 // One direction of one layer and a tangent to it, in its own order of steps, row-major without gaps. Tangents are
@@ -184,7 +213,6 @@ struct TangentSteps {
 template <class T>
 struct TangentBackSteps {
     const TangentSteps<T>* there;    // results and all; its weights are not read
-    int panel_vectors;               // W
     const T *weight, *d_weight;      // [panel][3H][W][L]
     const T *g_states, *d_g_states;  // [T][B][H]: from outside
     T* carry;                        // [B][2][Hp], scratch
@@ -232,20 +260,15 @@ struct ForwardKernels {
 
 template <class T>
 struct Kernels : ForwardKernels<T> {
-    // Rows [begin, end) of [rows][K] (by pointer; null is a row of zeros) to [panel][rows][W][L].
-    void (*pack_rows)(const T* const* row, ptrdiff_t rows, ptrdiff_t K, int W, T* packed, ptrdiff_t begin,
-                      ptrdiff_t end);
+    // The columns in the vectors [first, last) of some rows of a matrix [rows][K] to panels.
+    void (*pack_rows)(const RowsToPack<T>&, ptrdiff_t first, ptrdiff_t last);
     void (*backward_steps)(const BackwardSteps<T>&);
-    // d_input[i] (+)= d_gates[i] . weight for rows [begin, end); `blocks` hidden blocks are summed over,
-    // weight is [panel][blocks * L][W][L], d_input points to vectors of K.
-    void (*input_gradient)(const T* d_gates, ptrdiff_t capacity, ptrdiff_t blocks, const T* weight, int W,
-                           ptrdiff_t K, T* const* d_input, bool accumulate, ptrdiff_t begin, ptrdiff_t end);
-    // d_weight[panel][unit][W][L] += sum over rows of d_gates[unit] * right, for the blocks [begin, end) out of
-    // `blocks`; right is [panel][capacity][W][L]. Rows are summed in pieces, each from zero.
-    void (*weight_gradient)(const T* d_gates, ptrdiff_t capacity, ptrdiff_t rows, ptrdiff_t blocks, const T* right,
-                            int W, ptrdiff_t panels, T* d_weight, ptrdiff_t begin, ptrdiff_t end);
-    // d_bias[block][L] += sum over rows of d_gates[block].
-    void (*bias_gradient)(const T* d_gates, ptrdiff_t capacity, ptrdiff_t rows, T* d_bias, ptrdiff_t begin,
+    // d_input[i] (+)= d_gates[i] . weight for rows [begin, end); d_input points to vectors of K.
+    void (*input_gradient)(const InputGradient<T>&, ptrdiff_t begin, ptrdiff_t end);
+    // d_weight += d_gates^T . right, for the units [begin, end). Rows are summed in pieces, each from zero.
+    void (*weight_gradient)(const WeightGradient<T>&, ptrdiff_t begin, ptrdiff_t end);
+    // d_bias[block][L] += sum over rows of d_gates[block], rows `stride` apart.
+    void (*bias_gradient)(const T* d_gates, ptrdiff_t stride, ptrdiff_t rows, T* d_bias, ptrdiff_t begin,
                           ptrdiff_t end);
     // All steps of the rows [row_begin, row_end).
     void (*tangent_steps)(const TangentSteps<T>&);
