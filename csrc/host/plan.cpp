@@ -13,9 +13,10 @@ double larger(double a, double b) { return a > b ? a : b; }
 constexpr ptrdiff_t kProjectionBytes = 512 * 1024;
 // Wide layers' weights come from a far cache; then that matters less than how many rows they serve on each way.
 constexpr ptrdiff_t kProjectionRows = 128;
-// Gate gradients of a chunk. Long chunks amortise the pass over the weight gradients, short ones stay in cache.
-constexpr ptrdiff_t kGradientBytes = 1024 * 1024;
-constexpr ptrdiff_t kGradientRows = 256;
+// Gate gradients of a chunk. Long chunks amortise the pass over the weight gradients, short ones stay in the cache,
+// with the vectors that they are multiplied with.
+constexpr ptrdiff_t kGradientBytes = 128 * 1024;
+constexpr ptrdiff_t kGradientRows = 64;
 // Chunks of a sequence whose inputs are projected ahead: the first, which nobody works ahead of, is short.
 constexpr ptrdiff_t kChunksAhead = 6;
 
@@ -103,7 +104,7 @@ double forward_microseconds(const LayerShape& shape, Partition partition, int th
 }
 
 ptrdiff_t gradient_steps(const LayerShape& shape) {
-    const ptrdiff_t row_bytes = 4 * shape.blocks() * shape.lanes * ptrdiff_t(shape.value_bytes);
+    const ptrdiff_t row_bytes = 4 * shape.hidden_size * ptrdiff_t(shape.value_bytes);
     const ptrdiff_t rows = max(kGradientRows, kGradientBytes / row_bytes);
     return min(shape.steps, max(1, rows / shape.batch));
 }

@@ -32,7 +32,7 @@ struct ForwardPlan {
 struct BackwardPlan {
     Partition partition;  // alone, rows or columns: for the recurrence; what remains of a chunk is always shared
     int threads;
-    // Depends only on sizes and not on threads, because it determines the order in which weight gradients are
+    // Depends only on sizes, not on threads or lanes, because it determines the order in which weight gradients are
     // summed.
     ptrdiff_t chunk_steps;
 };

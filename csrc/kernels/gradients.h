@@ -7,8 +7,17 @@
 
 namespace fastgru::FASTGRU_LEVEL {
 
-// A sum over all 3H would be long; in pieces of 64 terms it is as exact as a blocked product, and not slower.
-constexpr ptrdiff_t kPieceTerms = 64;
+// A sum over all 3H would be long; in pieces of 64 terms it is as exact as a blocked product, and not slower. For
+// the same bits at all levels, pieces are counted over hidden units padded to full vectors of the widest one.
+constexpr ptrdiff_t kPieceTerms = 64, kWidestLanes = 16;
+
+// Where a piece ends that has so many terms before its end, among the values of three groups of gate gradients.
+template <class T>
+FASTGRU_INLINE ptrdiff_t end_of_piece(ptrdiff_t terms, ptrdiff_t hidden_size) {
+    const ptrdiff_t widest = ceil_div(hidden_size, kWidestLanes) * kWidestLanes;
+    const ptrdiff_t padded = blocks_of<T>(hidden_size) * kLanes<T>, group = min(3, terms / widest);
+    return group == 3 ? 3 * padded : group * padded + min(padded, terms - group * widest);
+}
 
 // Rows whose totals are kept on the stack while a piece of a panel, in the nearest cache, serves all of them.
 constexpr ptrdiff_t kTotalRows = 32;
@@ -58,7 +67,7 @@ void input_gradient_panel(const InputGradient<T>& call, ptrdiff_t begin, ptrdiff
                      [](const T*, const T* to, int) FASTGRU_INLINED { __builtin_prefetch(to, 1); });
     ptrdiff_t first = 0;
     for (ptrdiff_t terms = kPieceTerms; first < depth; terms += kPieceTerms) {
-        const ptrdiff_t last = min(terms, depth);
+        const ptrdiff_t last = end_of_piece<T>(terms, call.hidden_size);
         const bool adds = call.accumulate || first > 0;
         with_tiles<kRowsBeside<W>>(rows, [&](auto m, ptrdiff_t i) {
             input_gradient_tile<T, decltype(m)::value, W>(d_gates + i * call.gate_stride + first, call.gate_stride,
@@ -99,8 +108,9 @@ FASTGRU_TILE void weight_gradient_tile(const T* d_gates, ptrdiff_t stride, ptrdi
     });
 }
 
-// Rows summed by themselves: more make a long sum and so a larger error, fewer touch the gradients more often.
-constexpr ptrdiff_t kPieceRows = 256;
+// Rows summed by themselves: more make a long sum and so a larger error, fewer touch the gradients more often. So
+// many of a panel stay in the nearest cache while the units go by.
+constexpr ptrdiff_t kPieceRows = 128;
 // Bytes of gate gradients of some units, which stay in the level-2 cache while the panels of `right` go by.
 constexpr ptrdiff_t kPassBytes = 256 * 1024;
 
