@@ -243,11 +243,22 @@ def test_what_cannot_be_stored_is_refused():
     report = fastgru.freeze(nn.Sequential(fastgru.GRU(3, 4), fastgru.GRU(3, 40)), weights="int8")
     assert report.frozen == ("1",)
     assert "takes longer" in report.skipped["0"]
+    with pytest.raises(FrozenError, match=r"weight_ih_l0 has rows of 133145 values.* fit 32 bits"):
+        fastgru.GRU(133_145, 2).freeze("int8")
     layer = fastgru.GRU(40, 20)
     with torch.no_grad():
         layer.weight_ih_l0[1, 1] = float("nan")
     with pytest.raises(FrozenError, match="weight_ih_l0 has a NaN"):
         layer.freeze("int8")
+
+
+def test_the_widest_sums_fit():
+    layer, x = fastgru.GRU(133_144, 1), torch.ones(1, 1, 133_144)
+    with torch.no_grad():
+        layer.weight_ih_l0.fill_(1e-5)
+        layer.freeze("int8")
+        want = fastgru.functional.gru(x, None, tuple(layer.parameters()))[0]
+        torch.testing.assert_close(layer(x)[0], want, rtol=1e-3, atol=1e-3)
 
 
 def test_what_is_stored_is_told():

@@ -17,6 +17,8 @@ CHOICES = ("float16", "bfloat16", "int8")
 LEAST_QUANTIZED: int = _core.LEAST_QUANTIZED  # values of an input that is quantized
 # Sizes of which one is enough to be faster with 8 bits, for some batch at least: measured (docs/quantization.md).
 _LEAST_INPUTS, _LEAST_HIDDEN = 64, 17
+# Sums of more products of 8-bit integers may not fit 32 bits.
+_MOST_QUANTIZED = (2**31 - 1) // 127**2
 _DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -40,7 +42,8 @@ def check_values(spec: GRUSpec, parameters: tuple[Parameter, ...], weights: str,
         purpose: for the words of the error.
 
     Raises:
-        FrozenError: the layer is not in float32, is too small to gain from it, or has a weight that cannot be stored.
+        FrozenError: the layer is not in float32, is too small to gain from it or too wide for its sums, or has a weight
+            that cannot be stored.
     """
     dtype = parameters[0].dtype
     if dtype is not torch.float32:
@@ -53,6 +56,12 @@ def check_values(spec: GRUSpec, parameters: tuple[Parameter, ...], weights: str,
     for name, parameter in zip(spec.parameter_names, parameters, strict=True):
         if not name.startswith("weight"):
             continue
+        if weights == "int8" and parameter.shape[1] > _MOST_QUANTIZED:
+            raise errors.cannot_pack(
+                f"{purpose} with weights={weights!r}",
+                f"{name} has rows of {parameter.shape[1]} values, and sums of more than {_MOST_QUANTIZED} may not fit "
+                "32 bits",
+            )
         if not bool(parameter.detach().isfinite().all()):
             raise errors.cannot_pack(f"{purpose} with weights={weights!r}", f"{name} has a NaN or infinite value")
         if not bool(rounded(parameter, weights).isfinite().all()):
