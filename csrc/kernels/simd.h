@@ -263,7 +263,7 @@ FASTGRU_INLINE V larger(V a, V b) {
 }
 #endif
 
-// The first n lanes (1 <= n <= lanes) of a vector; memory behind them is not touched, lanes behind them are 0.
+// The first n lanes (0 < n < lanes) of a vector; memory behind them is not touched, lanes behind them are 0.
 #if defined(__AVX512F__)
 FASTGRU_INLINE Vec<float> load_first(const float* p, int n) {
     return (Vec<float>)_mm512_maskz_loadu_ps(__mmask16((1u << n) - 1), p);
@@ -276,6 +276,37 @@ FASTGRU_INLINE void store_first(float* p, Vec<float> v, int n) {
 }
 FASTGRU_INLINE void store_first(double* p, Vec<double> v, int n) {
     _mm512_mask_storeu_pd(p, __mmask8((1u << n) - 1), (__m512d)v);
+}
+#elif defined(__AVX2__)
+FASTGRU_INLINE Vec<float> load_first(const float* p, int n) {
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return (Vec<float>)_mm256_maskload_ps(p, _mm256_cmpgt_epi32(_mm256_set1_epi32(n), lane));
+}
+FASTGRU_INLINE Vec<double> load_first(const double* p, int n) {
+    const __m256i lane = _mm256_setr_epi64x(0, 1, 2, 3);
+    return (Vec<double>)_mm256_maskload_pd(p, _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), lane));
+}
+// In pieces of 16, 8 and 4 bytes: a loop over lanes becomes a call that copies memory, and masked stores are slow
+// on some processors.
+template <class T>
+FASTGRU_INLINE void store_first(T* p, Vec<T> v, int n) {
+    __m128i piece = _mm256_castsi256_si128((__m256i)v);
+    char* to = reinterpret_cast<char*>(p);
+    const int bytes = n * int(sizeof(T));
+    if (bytes & 16) {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to), piece);
+        piece = _mm256_extracti128_si256((__m256i)v, 1);
+        to += 16;
+    }
+    if (bytes & 8) {
+        _mm_storel_epi64(reinterpret_cast<__m128i*>(to), piece);
+        piece = _mm_unpackhi_epi64(piece, piece);
+        to += 8;
+    }
+    if (bytes & 4) {
+        const int word = _mm_cvtsi128_si32(piece);
+        __builtin_memcpy(to, &word, sizeof word);
+    }
 }
 #else
 template <class T>
