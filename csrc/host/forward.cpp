@@ -12,12 +12,7 @@ constexpr ptrdiff_t kNearPanelBytes = 1 << 20, kRowsForWidePanels = 4, kStepsFor
 template <class Layer>
 void run_group(Layer& layer, ptrdiff_t direction, ptrdiff_t index, int thread, int threads) {
     typename Layer::Run run = group_of(layer, direction, index, thread, threads);
-    while (advance(run, layer.plan.chunk_rows)) {
-        read_input(layer, run, thread);
-        project(layer, run, direction, thread, run.panel_begin, run.panel_end,
-                layer.memory.scratch[thread].projected);
-        layer.kernels.forward_steps(run);
-    }
+    while (run_chunk(layer, run, direction, thread)) continue;
     if (!layer.splits_columns() || thread == 0) copy_last_states(layer, run, direction);
 }
 
@@ -121,7 +116,7 @@ void work(ForwardLayer<T, S, P>& layer, int thread, int threads) {
         clear_padding(call.batch, layer.output, layer.directions() * layer.hidden_size(), share.begin, share.end);
     }
     if constexpr (!ForwardLayer<T, S, P>::kHasInt8) {  // such weights come packed
-        if (makes_panels<P>(call)) {
+        if (layer.makes_panels()) {
             make_panels(layer, thread, threads);
             layer.barrier.wait(threads);
         }

@@ -24,6 +24,7 @@ struct ForwardLayer {
     Barrier barrier;
     WorkQueue queue[2];
 
+    bool makes_panels() const { return fastgru::makes_panels<P>(call); }
     bool splits_columns() const { return plan.partition == Partition::columns; }
     ptrdiff_t directions() const { return call.spec.num_directions; }
     ptrdiff_t hidden_size() const { return call.spec.hidden_size; }
@@ -146,6 +147,59 @@ void project(const Layer& layer, const typename Layer::Run& run, ptrdiff_t direc
     } else {
         layer.kernels.project(scratch.input_rows, rows, width, pack.weight_ih, pack.bias, begin, end, to);
     }
+}
+
+// The distance from step to step in a sequence of a full batch.
+template <class T>
+ptrdiff_t step_distance(const Sequence<T>& sequence, const Steps& steps) {
+    return sequence.is_flat ? steps.batch * sequence.row_stride : sequence.step_stride;
+}
+
+// The steps [step_begin, step_end) of a run of a small layer.
+template <class Layer>
+SmallLayer<typename Layer::Value> small_layer_of(const Layer& layer, const typename Layer::Run& run,
+                                                 ptrdiff_t direction) {
+    const Steps& steps = *run.steps;
+    const auto& pack = layer.packs[direction];
+    const ptrdiff_t H = layer.hidden_size(), first = time_of(run, run.step_begin), way = run.is_reverse ? -1 : 1;
+    const bool is_begin = run.step_begin == 0;
+    return {
+        .steps = run.step_end - run.step_begin,
+        .rows = run.row_end - run.row_begin,
+        .input_size = layer.width(),
+        .hidden_size = H,
+        .weight_ih = pack.weight_ih,
+        .weight_hh = pack.weight_hh,
+        .bias = pack.bias,
+        .bias_hn = pack.bias_hn,
+        .input = layer.input.at(steps, first, run.row_begin),
+        .input_row = layer.input.row_stride,
+        .input_step = way * step_distance(layer.input, steps),
+        .h_0 = state_before<typename Layer::Value>(run, first, run.row_begin),
+        .h_0_row = is_begin ? run.h_0_stride : run.output.row_stride,
+        .output = run.output.at(steps, first, run.row_begin),
+        .output_row = run.output.row_stride,
+        .output_step = way * step_distance(run.output, steps),
+        .saved = run.saved == nullptr ? nullptr : run.saved + (first * steps.batch + run.row_begin) * 4 * H,
+        .saved_step = way * steps.batch * 4 * H,
+    };
+}
+
+// The next chunk of a run; false when none is left. `scratch` is which one it uses.
+template <class T, class S, class P>
+bool run_chunk(const ForwardLayer<T, S, P>& layer, ForwardSteps<T, P>& run, ptrdiff_t direction, int scratch) {
+    if (!advance(run, layer.plan.chunk_rows)) return false;
+    if constexpr (sizeof(P) == sizeof(T)) {
+        if (layer.plan.is_small) {
+            kernels_of<T>(layer.table).small_layer(small_layer_of(layer, run, direction));
+            return true;
+        }
+    }
+    read_input(layer, run, scratch);
+    project(layer, run, direction, scratch, run.panel_begin, run.panel_end,
+            layer.memory.scratch[scratch].projected);
+    layer.kernels.forward_steps(run);
+    return true;
 }
 
 template <class Layer>

@@ -13,6 +13,9 @@ double larger(double a, double b) { return a > b ? a : b; }
 constexpr ptrdiff_t kProjectionBytes = 512 * 1024;
 // Wide layers' weights come from a far cache; then that matters less than how many rows they serve on each way.
 constexpr ptrdiff_t kProjectionRows = 128;
+// A layer is small if its weights leave room in the nearest cache, its hidden units are those of few vectors, and
+// its inputs are not so many that projecting them step by step would take longest.
+constexpr ptrdiff_t kSmallBytes = 24 * 1024, kSmallBlocks = 4, kSmallWidth = 3;
 // Gate gradients of a chunk. Long chunks amortise the pass over the weight gradients, short ones stay in the cache,
 // with the vectors that they are multiplied with.
 constexpr ptrdiff_t kGradientBytes = 128 * 1024;
@@ -25,6 +28,8 @@ constexpr double kFlopsPerMicrosecond = 1e5;
 // A step takes no less than that of so many rows: few of them do not fill the multipliers, and weights have to come
 // from the nearest cache that holds them.
 constexpr double kLeastRows = 2.1, kLeastRowsFar = 3.7, kLeastRowsMemory = 12;
+// And no less than the chain of its dependent instructions.
+constexpr double kLeastStep = 0.05;
 constexpr double kNearBytes = 1 << 20, kFarBytes = 32 << 20;
 // Waiting for each other after a step, for each thread.
 constexpr double kWait = 0.1;
@@ -61,7 +66,7 @@ struct Estimate {
     double recurrence(double rows, double threads = 1) const {
         const double own = bytes / threads;
         const double least = own <= kNearBytes ? kLeastRows : own <= kFarBytes ? kLeastRowsFar : kLeastRowsMemory;
-        return steps * row * larger(rows, least) / threads;
+        return steps * larger(row * larger(rows, least) / threads, kLeastStep);
     }
     double projection(double rows) const { return project * larger(rows * steps, kLeastRows); }
     double wait(double threads) const { return steps * kWait * threads; }
@@ -82,6 +87,14 @@ bool is_possible(const LayerShape& shape, Partition partition, int threads) {
     if (partition == Partition::rows) return groups_for(shape, threads) * shape.directions > 1;
     if (partition == Partition::columns) return shape.blocks() >= threads;
     return shape.directions == 1 && shape.steps >= 4 * shape.tile_rows;
+}
+
+// Whether so many rows of a layer may be computed by its kernel for small layers.
+bool is_small(const LayerShape& shape, ptrdiff_t rows) {
+    const ptrdiff_t columns = shape.width + shape.hidden_size;
+    return rows <= shape.small_rows && shape.blocks() <= kSmallBlocks &&
+           3 * shape.blocks() * shape.lanes * columns * ptrdiff_t(shape.value_bytes) <= kSmallBytes &&
+           shape.width <= kSmallWidth * shape.hidden_size;
 }
 
 double forward_microseconds(const LayerShape& shape, Partition partition, int threads) {
@@ -188,7 +201,7 @@ double product_microseconds(const Spec& spec, const Batch& batch, size_t value_b
 ForwardPlan plan_forward(const LayerShape& shape) {
     const auto [partition, threads] =
         choose(shape, {Partition::rows, Partition::columns, Partition::ahead}, forward_microseconds);
-    ForwardPlan plan{.partition = partition, .threads = threads, .groups = 1, .group_rows = 0, .chunk_rows = 0};
+    ForwardPlan plan{.partition = partition, .threads = threads};
     const ptrdiff_t row_bytes = 3 * shape.blocks() * shape.lanes * ptrdiff_t(shape.value_bytes);
     const ptrdiff_t rows_at_once = max(kProjectionRows, kProjectionBytes / row_bytes);
     if (partition == Partition::rows) plan.groups = groups_for(shape, threads);
@@ -202,6 +215,8 @@ ForwardPlan plan_forward(const LayerShape& shape) {
             min(plan.chunk_rows, ceil_div(ceil_div(shape.total, kChunksAhead), shape.tile_rows) * shape.tile_rows);
     plan.chunk_rows = max(plan.chunk_rows, plan.group_rows);
     if (partition == Partition::rows) plan.threads = int(min(threads, plan.groups * shape.directions));
+    plan.is_small =
+        (partition == Partition::alone || partition == Partition::rows) && is_small(shape, plan.group_rows);
     return plan;
 }
 

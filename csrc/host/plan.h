@@ -14,8 +14,9 @@ struct LayerShape {
     int threads;                       // at most
     bool is_awake;                     // threads start work immediately
     bool is_ragged;
-    Partition partition;      // wanted
-    double product_time = 1;  // that of products of floats is 1
+    Partition partition;       // wanted
+    double product_time = 1;   // that of products of floats is 1
+    ptrdiff_t small_rows = 0;  // most rows of a SmallLayer; 0: the call is none for its kernel
 
     ptrdiff_t blocks() const { return ceil_div(hidden_size, lanes); }
 };
@@ -23,10 +24,11 @@ struct LayerShape {
 struct ForwardPlan {
     Partition partition;  // any but best
     int threads;
-    ptrdiff_t groups;      // of batch rows that are computed together; about equal work in each
-    ptrdiff_t group_rows;  // at most, in one of them
-    ptrdiff_t
-        chunk_rows;  // rows of a group, of one or several steps, projected at once; at least those of one step
+    ptrdiff_t groups = 1;      // of batch rows that are computed together; about equal work in each
+    ptrdiff_t group_rows = 0;  // at most, in one of them
+    // Rows of a group, of one or several steps, projected at once; at least those of one step.
+    ptrdiff_t chunk_rows = 0;
+    bool is_small = false;  // chunks are computed by Kernels::small_layer
 };
 
 struct BackwardPlan {

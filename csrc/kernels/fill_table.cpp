@@ -6,6 +6,7 @@
 #include "kernels/gradients.h"
 #include "kernels/machine_limits.h"
 #include "kernels/single_step.h"
+#include "kernels/small_layer.h"
 #include "kernels/tangents.h"
 
 namespace fastgru::FASTGRU_LEVEL {
@@ -39,6 +40,7 @@ constexpr ForwardKernels<T, S> forward_kernels() {
     return {
         .lanes = kLanes<T>,
         .tile_rows = kTileRows,
+        .small_rows = Half<S> ? 0 : kSmallRows,
         .pack_gates = pack_gates<S, S>,
         .project = project<T, S>,
         .forward_steps = forward_steps<T, S>,
@@ -51,6 +53,7 @@ template <class T>
 constexpr Kernels<T> kernels() {
     Kernels<T> filled{};
     static_cast<ForwardKernels<T>&>(filled) = forward_kernels<T>();
+    filled.small_layer = small_layer<T>;
     filled.pack_rows = pack_rows<T>;
     filled.backward_steps = backward_steps<T>;
     filled.input_gradient = input_gradient<T>;

@@ -130,6 +130,25 @@ struct SingleStep {
 };
 constexpr ptrdiff_t kSingleStepRows = 8;
 
+// All steps of some rows of one direction of a small layer, in processing order: where that is backwards in time,
+// pointers are those of the last step, and distances from step to step are negative. Every row has all steps, and
+// none is reset.
+template <class T>
+struct SmallLayer {
+    ptrdiff_t steps, rows;  // rows: at most small_rows
+    ptrdiff_t input_size, hidden_size;
+    const T *weight_ih, *weight_hh;  // [Hb][I][3][L], [Hb][H][3][L]
+    const T *bias, *bias_hn;         // [Hb][3][L], [Hb][L]
+    const T* input;                  // vectors of I
+    ptrdiff_t input_row, input_step;
+    const T* h_0;       // vectors of H
+    ptrdiff_t h_0_row;  // 0: one for all
+    T* output;          // vectors of H
+    ptrdiff_t output_row, output_step;
+    T* saved;  // [rows][4][H] for each step: r, z, n, c_n; null when no gradient is wanted
+    ptrdiff_t saved_step;
+};
+
 // The recurrence backward over a range of steps. `d_gates` are the gradients of the sums inside the activations,
 // row by row, in four groups of Hp: [n | r | z | r * n]; the first three are the gradient of the input projection,
 // the last three that of the hidden projection. Lanes past the last hidden unit are 0.
@@ -241,8 +260,9 @@ FASTGRU_INLINE const T* state_before(const Run& run, ptrdiff_t t, ptrdiff_t b) {
 // Those that read parameters as the user stores them, and the panels made of them.
 template <class T, class S = T>
 struct ForwardKernels {
-    ptrdiff_t lanes;      // L
-    ptrdiff_t tile_rows;  // rows of a full register tile
+    ptrdiff_t lanes;       // L
+    ptrdiff_t tile_rows;   // rows of a full register tile
+    ptrdiff_t small_rows;  // most rows of a SmallLayer; 0 where the type of parameters has no kernel for it
 
     // Hb of this many hidden units; or vectors that so many values fill.
     FASTGRU_INLINE ptrdiff_t blocks(ptrdiff_t values) const { return ceil_div(values, lanes); }
@@ -260,6 +280,7 @@ struct ForwardKernels {
 
 template <class T>
 struct Kernels : ForwardKernels<T> {
+    void (*small_layer)(const SmallLayer<T>&);
     // The columns in the vectors [first, last) of some rows of a matrix [rows][K] to panels.
     void (*pack_rows)(const RowsToPack<T>&, ptrdiff_t first, ptrdiff_t last);
     void (*backward_steps)(const BackwardSteps<T>&);
