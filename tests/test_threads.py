@@ -35,6 +35,15 @@ def lines(program: str, **options) -> list[str]:
     return done.stdout.splitlines()
 
 
+def test_the_import_starts_no_thread():
+    program = """
+before = threads()
+LIBRARIES["numpy"]()
+print("fastgru._core" in sys.modules, "torch" in sys.modules, len(threads() - before))
+"""
+    assert lines(program) == ["True False 0"]
+
+
 @every_library
 def test_no_thread_starts_before_the_first_large_call(library):
     program = f"""
