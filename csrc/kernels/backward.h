@@ -28,7 +28,7 @@ template <class T, int M, int W, int P>
 FASTGRU_TILE void backward_tile(const BackwardSteps<T>& run, const GradientRows<T>& rows, ptrdiff_t i,
                                 ptrdiff_t vector) {
     alignas(64) T sums[M * W * P * kLanes<T>];
-    prefetch_next_step<T>(run, rows, i, M, vector, W * P);
+    if constexpr (M > 1) prefetch_next_step<T>(run, rows, i, M, vector, W * P);  // one row comes in order
     backward_sums<T, M, W, P>(run, rows, i, vector, sums);
     if constexpr (M == 1)
         finish_tile<T>(run, rows, i, M, vector, W * P, sums);  // the next step waits for it

@@ -39,8 +39,8 @@ struct GradientRows {
     T* d_gates;                         // [count], gate_stride apart
     const T* states[kGradientRows];     // [count]: before the step
     const T* d_outputs[kGradientRows];  // [count]; not set where there are none
-    // From here to the same of the step that is processed next.
-    ptrdiff_t saved_ahead, state_ahead, output_ahead;
+    // From here to the same of the step that is processed next; of several rows.
+    ptrdiff_t saved_ahead = 0, state_ahead = 0, output_ahead = 0;
 };
 
 // How far `next` is from t in a sequence, in values.
@@ -48,6 +48,15 @@ template <class T>
 FASTGRU_INLINE ptrdiff_t distance(const Sequence<T>& sequence, const Steps& steps, ptrdiff_t t, ptrdiff_t next) {
     return sequence.is_flat ? (steps.first_row[next] - steps.first_row[t]) * sequence.row_stride
                             : (next - t) * sequence.step_stride;
+}
+
+template <class T>
+FASTGRU_INLINE void look_ahead(const BackwardSteps<T>& run, ptrdiff_t t, GradientRows<T>& rows) {
+    const Steps& steps = *run.steps;
+    const ptrdiff_t next = max(0, min(run.is_reverse ? t + 1 : t - 1, steps.count - 1));
+    rows.saved_ahead = (steps.first_row[next] - steps.first_row[t]) * 4 * run.hidden_size;
+    rows.state_ahead = distance(run.output, steps, t, next);
+    rows.output_ahead = distance(run.d_output, steps, t, next);
 }
 
 template <class T>
@@ -64,10 +73,7 @@ FASTGRU_INLINE GradientRows<T> gradient_rows(const BackwardSteps<T>& run, const 
     const ptrdiff_t flat = run.steps->first_row[place.t] + begin;
     rows.saved = run.saved + (flat - run.saved_first_row) * 4 * run.hidden_size;
     rows.d_gates = run.d_gates + (flat - run.first_row) * run.gate_stride;
-    const ptrdiff_t next = max(0, min(run.is_reverse ? place.t + 1 : place.t - 1, run.steps->count - 1));
-    rows.saved_ahead = (run.steps->first_row[next] - run.steps->first_row[place.t]) * 4 * run.hidden_size;
-    rows.state_ahead = distance(run.output, *run.steps, place.t, next);
-    rows.output_ahead = distance(run.d_output, *run.steps, place.t, next);
+    if (count > 1) look_ahead(run, place.t, rows);
     for (ptrdiff_t i = 0; i < count; ++i) {
         rows.states[i] = state_before<T>(run, place.t, begin + i);
         if (run.d_output.data != nullptr) rows.d_outputs[i] = run.d_output.at(*run.steps, place.t, begin + i);

@@ -61,25 +61,18 @@ FASTGRU_INLINE void pack_panel(const RowsToPack<T>& from, ptrdiff_t begin, ptrdi
     }
 }
 
-// Rows that are packed together: those that come next are fetched meanwhile, and a row is read as a whole.
-constexpr ptrdiff_t kPackedRows = 8;
-
-template <class T>
-FASTGRU_INLINE void prefetch_rows_to_pack(const RowsToPack<T>& from, ptrdiff_t begin, ptrdiff_t end,
-                                          ptrdiff_t first, ptrdiff_t last) {
-    constexpr ptrdiff_t L = kLanes<T>, line = 64 / ptrdiff_t(sizeof(T));
-    for (ptrdiff_t i = begin; i < min(end, from.end); ++i)
-        for (ptrdiff_t k = first * L; from.row[i] != nullptr && k < min(last * L, from.K); k += line)
-            __builtin_prefetch(from.row[i] + k);
-}
+// Bytes of the rows that are packed together, panel by panel: narrow rows would else change the panel too often,
+// and wide ones be read in too many pieces.
+constexpr ptrdiff_t kPackedBytes = 2048, kMostPackedRows = 8;
 
 // Kernels::pack_rows
 template <class T>
 void pack_rows(const RowsToPack<T>& from, ptrdiff_t first, ptrdiff_t last) {
+    if (first == last) return;
     const EqualParts panels(first, last, from.panel_vectors);
-    for (ptrdiff_t begin = from.begin; begin < from.end; begin += kPackedRows) {
-        const ptrdiff_t end = min(begin + kPackedRows, from.end);
-        prefetch_rows_to_pack(from, end, end + kPackedRows, first, last);
+    const ptrdiff_t together = max(1, min(kMostPackedRows, kPackedBytes / ((last - first) * kVectorBytes)));
+    for (ptrdiff_t begin = from.begin; begin < from.end; begin += together) {
+        const ptrdiff_t end = min(begin + together, from.end);
         panels.for_each([&](ptrdiff_t vector, ptrdiff_t width) {
             with_rows<kMostPanelVectors>(width, [&](auto w) {
                 constexpr int W = decltype(w)::value;
