@@ -42,7 +42,7 @@ class Line:
     is_reached: bool
 
     def __str__(self) -> str:
-        return f"{self.level:7} {self.what:46} {self.goal:>8} {self.found:>22}  {'yes' if self.is_reached else 'NO'}"
+        return f"{self.level:7} {self.what:46} {self.goal:>8} {self.found:>27}  {'yes' if self.is_reached else 'NO'}"
 
 
 def race_lines(level: str, cells: list[dict]) -> list[Line]:
@@ -118,7 +118,7 @@ def lines_of(results: Path) -> list[Line]:
 def main() -> None:
     """Prints the table."""
     lines = lines_of(RESULTS)
-    print(f"{'level':7} {'what':46} {'goal':>8} {'found':>22}  reached")
+    print(f"{'level':7} {'what':46} {'goal':>8} {'found':>27}  reached")
     print(*lines, sep="\n")
     sys.exit(not all(line.is_reached for line in lines))
 
