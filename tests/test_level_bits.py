@@ -73,7 +73,7 @@ def unequal(training: Training) -> list[int]:
     return [i for other in others for i, (a, b) in enumerate(zip(first, other, strict=True)) if not torch.equal(a, b)]
 
 
-@settings(max_examples=150)
+@settings(max_examples=40)
 @given(trainings(), st.integers(1, 2))
 def test_levels_do_not_matter(training, threads):
     torch.set_num_threads(threads)

@@ -11,7 +11,10 @@ from tolerance import QUANTIZED_MEASURE
 STEPS = {"forecaster": 40, "character model": 30, "classifier": 40}
 
 
-@pytest.mark.parametrize("name", trained_models.MODELS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name == "classifier" else pytest.mark.slow) for name in trained_models.MODELS],
+)
 def test_a_trained_model_stays_as_good(name):
     torch.manual_seed(0)
     found = trained_models.measures(trained_models.MODELS[name](STEPS[name]))
