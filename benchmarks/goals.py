@@ -46,24 +46,26 @@ class Line:
 
 
 def race_lines(level: str, cells: list[dict]) -> list[Line]:
-    """The means against the fastest other library, and the worst cell, of sequences."""
+    """The means against the fastest other library, and the worst cell: of sequences, and of single steps."""
+    raced = [(cell, compare_libraries.verdict(cell)[3]) for cell in cells if cell["hidden"] in HIDDEN_OF_RACE]
     lines = []
     for train, goal in RACE_GOALS[level].items():
-        chosen = [
-            (cell, compare_libraries.verdict(cell)[3])
-            for cell in cells
-            if cell["train"] == train and cell["steps"] > 1 and cell["hidden"] in HIDDEN_OF_RACE
-        ]
-        if not chosen:
-            continue
-        what = f"{'training' if train else 'inference'}, fastest other over ours"
-        mean = statistics.geometric_mean([ratio for _, ratio in chosen])
-        lines.append(Line(level, f"{what}, mean of {len(chosen)}", f"{goal:.1f}", f"{mean:.2f}", mean >= goal))
-        worst, least = min(chosen, key=lambda pair: pair[1])
-        behind = sum(ratio < 1 for _, ratio in chosen)
-        found = f"{least:.2f} H={worst['hidden']} B={worst['batch']}, {behind} below"
-        lines.append(Line(level, f"{what}, least", "1.0", found, behind == 0))
-    return lines
+        chosen = [(cell, ratio) for cell, ratio in raced if cell["train"] == train and cell["steps"] > 1]
+        if chosen:
+            what = f"{'training' if train else 'inference'}, fastest other over ours"
+            mean = statistics.geometric_mean([ratio for _, ratio in chosen])
+            lines.append(Line(level, f"{what}, mean of {len(chosen)}", f"{goal:.1f}", f"{mean:.2f}", mean >= goal))
+            lines.append(least_line(level, what, chosen))
+    single = [(cell, ratio) for cell, ratio in raced if cell["steps"] == 1]
+    return lines + ([least_line(level, "one step, fastest other over ours", single)] if single else [])
+
+
+def least_line(level: str, what: str, chosen: list[tuple[dict, float]]) -> Line:
+    """The worst of some cells: none should be below 1."""
+    worst, least = min(chosen, key=lambda pair: pair[1])
+    behind = sum(ratio < 1 for _, ratio in chosen)
+    found = f"{least:.2f} H={worst['hidden']} B={worst['batch']}, {behind} below"
+    return Line(level, f"{what}, least", "1.0", found, behind == 0)
 
 
 def least_percent(cells: list[dict], level: str, hidden: list[int], name: str) -> tuple[float, str] | None:

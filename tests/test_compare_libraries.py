@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from benchmark_programs import imported
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the comparison needs Linux's scheduling calls")
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
 @pytest.fixture
 def comparing(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import compare_libraries
-
-    return compare_libraries
+    return imported("compare_libraries", monkeypatch)
 
 
 @pytest.fixture

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
 
+from benchmark_programs import BENCHMARKS, imported
 from fastgru import _core
-
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
 @pytest.fixture
 def goals(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import goals
-
-    return goals
+    return imported("goals", monkeypatch)
 
 
 @pytest.fixture
 def peak(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import peak
-
+    peak = imported("peak", monkeypatch)
     monkeypatch.setattr(peak, "TURN_SECONDS", 1e-4)
     monkeypatch.setattr(peak, "ROUNDS", 1)
     threads, level = torch.get_num_threads(), _core.active_level()
@@ -34,9 +27,9 @@ def peak(monkeypatch):
     _core.set_active_level(level)
 
 
-def race(train, hidden, ratio):
+def race(train, hidden, ratio, steps=100):
     us = {"torch": {"1": 10 * ratio}, "fastgru": {"1": 10.0}}
-    return {"hidden": hidden, "batch": 8, "steps": 100, "train": train, "us": us, "rounds": 7}
+    return {"hidden": hidden, "batch": 8, "steps": steps, "train": train, "us": us, "rounds": 7}
 
 
 def test_a_race_has_a_mean_and_a_worst_cell(goals):
@@ -49,6 +42,23 @@ def test_a_race_has_a_mean_and_a_worst_cell(goals):
         ("1.20", False),
         ("1.20 H=16 B=8, 0 below", True),
     ]
+
+
+def test_single_steps_are_judged_apart(goals):
+    lines = goals.race_lines("avx512", [race(False, 16, 4.0), race(False, 64, 0.7, steps=1), race(False, 16, 2.0, 1)])
+    assert [(line.found, line.is_reached) for line in lines] == [
+        ("4.00", True),
+        ("4.00 H=16 B=8, 0 below", True),
+        ("0.70 H=64 B=8, 1 below", False),
+    ]
+
+
+def test_the_figures_that_are_kept_are_judged_line_by_line(goals):
+    lines = goals.lines_of(BENCHMARKS / "results")
+    for level in goals.RACES:
+        told = [line.what for line in lines if line.level == level]
+        for part in ("training, fastest", "inference, percent", "backward, percent", "one step, fastest", "stepper"):
+            assert any(part in what for what in told), (level, part)
 
 
 def test_the_least_percent_of_the_sizes_counts(goals):

@@ -6,24 +6,20 @@ import json
 import os
 import sys
 import types
-from pathlib import Path
 
 import pytest
 import torch
 
 import fastgru
 import processes
+from benchmark_programs import BENCHMARKS, imported
 
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 STOCK, OURS = {"torch": 3, "fastgru": 0}, {"torch": 0, "fastgru": 3}
 
 
 @pytest.fixture
 def runner(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    from programs import run_programs
-
-    return run_programs
+    return imported("programs.run_programs", monkeypatch)
 
 
 def result(predictions, fit=2.0, predict=0.5, calls=STOCK, loss=0.25):
