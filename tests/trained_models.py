@@ -1,6 +1,6 @@
 """Small models that are trained in seconds, and what they lose with weights in fewer bytes.
 
-`python tests/trained_models.py` trains them for longer and prints the table of docs/quantization.md.
+`python tests/trained_models.py STEPS HIDDEN` trains them for longer and prints the figures of docs/quantization.md.
 """
 
 from __future__ import annotations
