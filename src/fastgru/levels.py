@@ -1,8 +1,8 @@
 """Instruction-set levels of the native core.
 
 The level is chosen once, when the core is loaded: the best one that the processor supports, or the one in the
-environment variable ``FASTGRU_ISA``. Results of one level have the same bits on every machine, and those of all
-levels with fused multiply-adds (all but the baseline of x86) have the same.
+environment variable ``FASTGRU_ISA``. Results of one level have the same bits on every machine, and those of
+``avx2`` and ``avx512`` are equal.
 """
 
 from __future__ import annotations

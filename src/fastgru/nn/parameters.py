@@ -70,9 +70,10 @@ class BaseGRU(torch_rnn.RNNBase):
         Args:
             weights: "float16" or "bfloat16": the weights of a float32 layer are rounded and stored in 16 bits, which is
                 faster for large layers and few rows. "int8": weights, and inputs and states before each product, are
-                rounded to 8 bits with a scale for each row, which is faster for all sizes, and less exact. Biases,
-                sums, outputs and states between steps stay in float32. Calls that take gradients or apply dropout use
-                the parameters themselves. Default: weights are stored as they are.
+                rounded to 8 bits with a scale for each row, which is faster for most sizes, and less exact
+                (docs/quantization.md has figures). Biases, sums, outputs and states between steps stay in float32.
+                Calls that take gradients or apply dropout use the parameters themselves. Default: weights are stored
+                as they are.
 
         Returns:
             The layer itself.
@@ -81,7 +82,8 @@ class BaseGRU(torch_rnn.RNNBase):
             ArgumentError: if `weights` is none of these names, or is given for a layer with return_all_layers.
             FrozenError: if the parameters cannot be packed, because they are parametrized or not on the CPU; or if
                 they cannot be stored as `weights`, because they are not in float32, not finite, or too large. With
-                "int8" also if the layer has fewer than 17 units and 64 inputs, which would take longer.
+                "int8" also if the layer has fewer than 17 units and fewer than 64 inputs, which would take longer, or
+                vectors of more than 133144 values, whose sums may not fit 32 bits.
 
         Example:
             >>> import torch, fastgru
@@ -90,6 +92,8 @@ class BaseGRU(torch_rnn.RNNBase):
             ...     output, h_n = layer(torch.randn(1, 1, 8))
             >>> layer.unfreeze().is_frozen
             False
+            >>> fastgru.GRU(64, 256).freeze(weights="int8")
+            GRU(64, 256, weights=int8)
         """
         stored_weights.check_choice(weights)
         self._refuse_projection("freeze()")
