@@ -59,8 +59,8 @@ void run_pipelined(Layer& layer, int thread, int threads) {
 template <class Layer>
 bool is_single_step(const Layer& layer) {
     const Batch& batch = layer.call.batch;
-    return layer.call.packed == nullptr && batch.steps == 1 && batch.rows <= kSingleStepRows &&
-           batch.lengths == nullptr;
+    return layer.call.packed == nullptr && batch.steps == 1 &&
+           batch.rows <= kSingleStepRows<typename Layer::Stored> && batch.lengths == nullptr;
 }
 
 template <class T, class S, class P>

@@ -9,6 +9,7 @@ namespace fastgru {
 template <class T, class S, class P>
 struct ForwardLayer {
     using Value = T;
+    using Stored = S;
     using Run = ForwardSteps<T, P>;
     static constexpr bool kHasInt8 = __is_same(P, Int8);
 

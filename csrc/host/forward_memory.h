@@ -52,8 +52,8 @@ template <class T, class P, class Call>
 ThreadScratch<T>* lay_out_scratch(const ForwardKernels<T, P>& kernels, const Call& call, Arena& arena) {
     const ForwardPlan plan = plan_forward(layer_shape(kernels, call, 0));
     const ForwardPlan inner = plan_forward(layer_shape(kernels, call, call.spec.num_layers - 1));
-    const ptrdiff_t rows = max(max(plan.group_rows, inner.group_rows), kSingleStepRows);
-    const ptrdiff_t chunk = max(max(plan.chunk_rows, inner.chunk_rows), kSingleStepRows);
+    const ptrdiff_t rows = max(max(plan.group_rows, inner.group_rows), kMostSingleStepRows);
+    const ptrdiff_t chunk = max(max(plan.chunk_rows, inner.chunk_rows), kMostSingleStepRows);
     const ptrdiff_t threads = max(plan.threads, inner.threads);
     ThreadScratch<T>* scratch = arena.take<ThreadScratch<T>>(threads);
     for (ptrdiff_t i = 0; i < threads; ++i) {

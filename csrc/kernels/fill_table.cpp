@@ -40,7 +40,7 @@ constexpr ForwardKernels<T, S> forward_kernels() {
     return {
         .lanes = kLanes<T>,
         .tile_rows = kTileRows,
-        .small_rows = Half<S> ? 0 : kSmallRows,
+        .small_rows = kSmallRows<S>,
         .pack_gates = pack_gates<S, S>,
         .project = project<T, S>,
         .forward_steps = forward_steps<T, S>,
@@ -53,7 +53,7 @@ template <class T>
 constexpr Kernels<T> kernels() {
     Kernels<T> filled{};
     static_cast<ForwardKernels<T>&>(filled) = forward_kernels<T>();
-    filled.small_layer = small_layer<T>;
+    if constexpr (kSmallRows<T> > 0) filled.small_layer = small_layer<T>;
     filled.pack_rows = pack_rows<T>;
     filled.backward_steps = backward_steps<T>;
     filled.input_gradient = input_gradient<T>;

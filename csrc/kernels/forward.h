@@ -3,6 +3,7 @@
 
 #include "kernels/gates.h"
 #include "kernels/pack_panels.h"
+#include "kernels/step_loop.h"
 #include "shared/kernel_table.h"
 
 namespace fastgru::FASTGRU_LEVEL {
@@ -175,23 +176,8 @@ void forward_step(const ForwardSteps<T, S>& run, const ForwardPlace<T>& place, p
 // Kernels::forward_steps
 template <class T, class S>
 void forward_steps(const ForwardSteps<T, S>& run) {
-    const Steps& steps = *run.steps;
-    const T* projected = run.projected;
-    for (ptrdiff_t s = run.step_begin; s < run.step_end; ++s) {
-        const ptrdiff_t t = run.is_reverse ? steps.count - 1 - s : s;
-        const ptrdiff_t rows = min(steps.active(t), run.row_end) - run.row_begin;
-        if (rows > 0) {
-            for (ptrdiff_t i = 0; i < rows; ++i) {
-                run.previous[i] = state_before<T>(run, t, run.row_begin + i);
-                run.next[i] = run.output.at(steps, t, run.row_begin + i);
-            }
-            const ptrdiff_t flat = steps.first_row[t] + run.row_begin;
-            T* saved = run.saved == nullptr ? nullptr : run.saved + flat * 4 * run.hidden_size;
-            forward_step<T, S>(run, {projected, saved}, rows, s % 2 != 0);
-            projected += rows * 3 * kLanes<T>;
-        }
-        run.barrier->wait(run.threads);
-    }
+    for_each_step(run, [&](const T* projected, T* saved, ptrdiff_t rows, bool is_downward)
+                           FASTGRU_INLINED { forward_step<T, S>(run, {projected, saved}, rows, is_downward); });
 }
 
 // Kernels::forward_rows

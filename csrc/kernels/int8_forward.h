@@ -5,6 +5,7 @@
 #include "kernels/gates.h"
 #include "kernels/quantize.h"
 #include "kernels/register_tiles.h"
+#include "kernels/step_loop.h"
 
 namespace fastgru::FASTGRU_LEVEL {
 
@@ -150,22 +151,10 @@ inline void int8_step(const Int8Steps& run, const float* projected, float* saved
 
 // Kernels::forward_steps
 inline void int8_forward_steps(const Int8Steps& run) {
-    const Steps& steps = *run.steps;
-    const float* projected = run.projected;
-    for (ptrdiff_t s = run.step_begin; s < run.step_end; ++s) {
-        const ptrdiff_t t = run.is_reverse ? steps.count - 1 - s : s;
-        const ptrdiff_t rows = min(steps.active(t), run.row_end) - run.row_begin;
-        if (rows > 0) {
-            for (ptrdiff_t i = 0; i < rows; ++i) {
-                run.previous[i] = state_before<float>(run, t, run.row_begin + i);
-                run.next[i] = run.output.at(steps, t, run.row_begin + i);
-            }
-            quantize(run.previous, rows, run.hidden_size, run.quantized);
-            int8_step(run, projected, nullptr, rows, s % 2 != 0);
-            projected += rows * 3 * kLanes<float>;
-        }
-        run.barrier->wait(run.threads);
-    }
+    for_each_step(run, [&](const float* projected, float* saved, ptrdiff_t rows, bool is_downward) FASTGRU_INLINED {
+        quantize(run.previous, rows, run.hidden_size, run.quantized);
+        int8_step(run, projected, saved, rows, is_downward);
+    });
 }
 
 }  // namespace fastgru::FASTGRU_LEVEL

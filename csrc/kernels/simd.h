@@ -41,6 +41,9 @@ constexpr int kVectorBytes = 16;
 constexpr int kRegisters = 16;
 #endif
 
+// Whether the level is made to be fast. The baseline of x86 runs everywhere; it compiles less code instead.
+constexpr bool kIsTuned = kVectorBytes * kRegisters > 16 * 16;
+
 template <class T>
 struct VectorOf;
 template <>

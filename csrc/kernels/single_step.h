@@ -9,13 +9,12 @@ namespace fastgru::FASTGRU_LEVEL {
 
 // Hidden blocks of a gate whose rows are read side by side. Sixteen rows: a processor follows so many by itself,
 // but not three times as many, so gates come one after another; and eight keep too few reads in flight. Fewer,
-// where the registers are needed for the sums.
-constexpr int kRowsRead = 16;
-template <class T, int M>
+// where the registers are needed for the sums; and with other types than float, for each number is more code.
+template <class T, class S, int M>
 constexpr int blocks_read() {
-    int blocks = kRowsRead / kLanes<T>;
+    int blocks = (!kIsTuned ? 4 : __is_same(S, float) ? 16 : 8) / kLanes<T>;
     while (blocks > 1 && blocks * M > kRegisters / 2) blocks /= 2;
-    return blocks;
+    return blocks > 0 ? blocks : 1;
 }
 
 // sum[m] += W . v[m] over the columns from k on, as many as fill a part of a vector, and no more than there are.
@@ -134,7 +133,7 @@ FASTGRU_INLINE void single_step_of_rows(const SingleStep<T, S>& run) {
     alignas(64) T sums[most * M * 3 * L], projected[most * M * 3 * L];
     for (ptrdiff_t first = run.begin; first < run.end; first += most) {
         const ptrdiff_t count = min(most, run.end - first);
-        sum_single_step<T, S, M, blocks_read<T, M>()>(run, first, count, sums, projected);
+        sum_single_step<T, S, M, blocks_read<T, S, M>()>(run, first, count, sums, projected);
         gates_of_rows<T>({
             .count = M,
             .blocks = count,
@@ -153,7 +152,7 @@ FASTGRU_INLINE void single_step_of_rows(const SingleStep<T, S>& run) {
 // Kernels::single_step
 template <class T, class S>
 void single_step(const SingleStep<T, S>& run) {
-    with_rows<kSingleStepRows>(run.rows, [&](auto m) { single_step_of_rows<T, S, decltype(m)::value>(run); });
+    with_rows<kSingleStepRows<S>>(run.rows, [&](auto m) { single_step_of_rows<T, S, decltype(m)::value>(run); });
 }
 
 }  // namespace fastgru::FASTGRU_LEVEL

@@ -16,7 +16,12 @@ template <int M>
 constexpr int kSmallPanels = kVectorBytes == 64 ? 2
                              : M == 1           ? 4
                                                 : 1;
-constexpr int kSmallRows = kVectorBytes == 64 ? 4 : 3;
+// The most rows. None where it would not pay what it takes to compile: in double precision, and on processors that
+// the level is not tuned for.
+template <class T>
+constexpr int kSmallRows = !__is_same(T, float) || !kIsTuned ? 0
+                           : kVectorBytes == 64              ? 4
+                                                             : 3;
 
 // Where the rows of one step lie.
 template <class T, int M>
@@ -137,7 +142,7 @@ FASTGRU_INLINE void with_small_panels(const SmallLayer<T>& layer) {
 // Kernels::small_layer
 template <class T>
 void small_layer(const SmallLayer<T>& layer) {
-    with_rows<kSmallRows>(layer.rows, [&](auto m) {
+    with_rows<kSmallRows<T>>(layer.rows, [&](auto m) {
         constexpr int M = decltype(m)::value;
         with_small_panels<T, M, kSmallPanels<M>>(layer);
     });

@@ -119,7 +119,7 @@ struct ForwardSteps {
 // kernels.
 template <class T, class S = T>
 struct SingleStep {
-    ptrdiff_t rows;  // at most kSingleStepRows
+    ptrdiff_t rows;  // at most kSingleStepRows<S>
     ptrdiff_t input_size, hidden_size;
     const S *weight_ih, *weight_hh, *bias_ih, *bias_hh;  // as in Cell
     const T* const* input;                               // [rows]: where vectors of I are
@@ -128,7 +128,10 @@ struct SingleStep {
     T* saved;                                            // [rows][4][H], or null
     ptrdiff_t begin, end;
 };
-constexpr ptrdiff_t kSingleStepRows = 8;
+// Each number of rows has code of its own, which takes long to compile; so most types have less of it.
+template <class S>
+constexpr ptrdiff_t kSingleStepRows = __is_same(S, float) ? 8 : 4;
+constexpr ptrdiff_t kMostSingleStepRows = kSingleStepRows<float>;
 
 // All steps of some rows of one direction of a small layer, in processing order: where that is backwards in time,
 // pointers are those of the last step, and distances from step to step are negative. Every row has all steps, and
