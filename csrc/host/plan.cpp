@@ -171,8 +171,9 @@ Choice wanted(const LayerShape& shape, std::initializer_list<Partition> partitio
 // The one of `partitions` and the number of threads with the smallest estimate; of equal ones, the fewest threads.
 Choice choose(const LayerShape& shape, std::initializer_list<Partition> partitions,
               double (&microseconds)(const LayerShape&, Partition, int)) {
-    if (shape.partition != Partition::best) return wanted(shape, partitions);
     Choice best{Partition::alone, 1};
+    if (shape.threads <= 1) return best;
+    if (shape.partition != Partition::best) return wanted(shape, partitions);
     double least = microseconds(shape, Partition::alone, 1);
     const double start =
         start_microseconds(shape.threads, shape.is_awake, shape.steps == 1 ? kStartOneStep : kStart);

@@ -17,8 +17,9 @@ namespace {
 
 // GNU's OpenMP lets idle threads spin for some milliseconds before they sleep; our own spin for so long.
 constexpr long kAwake = 200 * kMicrosecond;
-// Calls in such quick succession that waking the threads once is worth it.
+// Calls in such quick succession, or so much of their products, that waking the threads once is worth it.
 constexpr int kStream = 16;
+constexpr long kStreamWork = 60 * kMicrosecond;
 // Where other programs keep the cores busy, a call waits for a thread until the system gives it its turn, which
 // takes milliseconds. Two calls within kMemory that lasted so much longer than they should are taken as a sign of
 // that (one may be chance); for a while, calls shorter than such a wait then stay on one thread. As long as it
@@ -39,6 +40,7 @@ long last_threaded_end = 0;
 long crowded_until = 0;
 long last_delay = 0;
 int calls_in_succession = 0;
+long work_in_succession = 0;
 bool is_child = false;  // of a fork
 int calls_now = 0;      // those that run
 int helpers_now = 0;    // threads that help them
@@ -59,6 +61,16 @@ void write(V& value, V now) {
 void note_others(int others, long time) {
     write(last_others, others);
     write(last_others_time, time);
+}
+
+// Whether a call that begins now, of so much work, goes on with a stream of calls.
+bool is_stream(long begin, long work) {
+    const bool is_first = begin - read(last_end) >= kAwake;
+    const int calls = is_first ? 0 : int(min(read(calls_in_succession) + 1, kStream));
+    const long before = is_first ? 0 : read(work_in_succession);
+    write(calls_in_succession, calls);
+    write(work_in_succession, min(before + work, kStreamWork));
+    return calls == kStream || before == kStreamWork;
 }
 
 // The cores that this process may use.
@@ -107,10 +119,7 @@ void run_on_threads(int wanted, const SharedWork& work) {
 }
 
 Team::Team(int wanted, double microseconds) : microseconds_(microseconds), threads_(wanted), begin_(now()) {
-    const int before = read(calls_in_succession);
-    const int calls = begin_ - read(last_end) >= kAwake ? 0 : before < kStream ? before + 1 : kStream;
-    write(calls_in_succession, calls);
-    is_awake_ = begin_ - read(last_threaded_end) < kAwake || calls == kStream;
+    is_awake_ = begin_ - read(last_threaded_end) < kAwake || is_stream(begin_, long(microseconds * kMicrosecond));
     threads_ = free_threads(threads_, begin_);
     if (begin_ < read(crowded_until) && microseconds < kShortMicroseconds) threads_ = 1;
 }
