@@ -47,6 +47,30 @@ def test_threads_do_not_matter(level, dtype, input_size, hidden, count, batch, b
 
 @every_level
 @settings(max_examples=20)
+@given(dtypes, sizes, st.sampled_from((4, 16, 20, 32, 64)), st.integers(2, 9), st.integers(1, 3), seeds)
+def test_threads_do_not_matter_to_stacks_of_few_rows(level, dtype, input_size, hidden, layers, batch, seed):
+    torch.manual_seed(seed)
+    layer = fastgru.GRU(input_size, hidden, layers, dtype=dtype)
+    x = torch.randn(100, batch, input_size, dtype=dtype)
+    h_0 = torch.randn(layers, batch, hidden, dtype=dtype)
+    found = []
+    with use_level(level), torch.no_grad():
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found += [layer(x, h_0) for _ in range(3)]  # the first may find threads asleep, and so use none
+        state, outputs = h_0, []
+        for piece in x.split(17):
+            output, state = layer(piece, state)
+            outputs.append(output)
+    torch.set_num_threads(2)
+    found.append((torch.cat(outputs), state))
+    for output, h_n in found[1:]:
+        assert equal(output, found[0][0])
+        assert equal(h_n, found[0][1])
+
+
+@every_level
+@settings(max_examples=20)
 @given(dtypes, sizes, wide, steps, batches, st.booleans(), seeds)
 def test_neighbours_in_the_batch_do_not_matter(level, dtype, input_size, hidden, count, batch, bidirectional, seed):
     torch.manual_seed(seed)

@@ -1,6 +1,6 @@
 // The forward pass: a loop over layers; in each, threads take groups of batch rows through the whole sequence, or
-// share the hidden units of every row.
-#include "host/forward_layer.h"
+// share the hidden units of every row. Or they share the layers (forward_stack.h).
+#include "host/forward_stack.h"
 
 namespace fastgru {
 
@@ -130,9 +130,37 @@ template <class T, class S, class P>
 Sequence<T> output_of(const Forward<T, S>& call, const ForwardMemory<T, P>& memory, ptrdiff_t layer) {
     if (layer + 1 == call.spec.num_layers) return call.output;
     T* inner = call.saved == nullptr
-                   ? memory.between[layer % 2]
+                   ? memory.between[memory.runs_at_once() ? layer : layer % 2]
                    : saved_output(call.saved, call.spec, memory.steps.rows(), layer, call.recomputes);
     return flat_sequence(inner, call.spec.num_directions * call.spec.hidden_size);
+}
+
+template <class T, class S, class P>
+ForwardLayer<T, S, P> layer_of(const KernelTable& table, const Forward<T, S>& call,
+                               const ForwardMemory<T, P>& memory, ptrdiff_t i) {
+    const ForwardKernels<T, P>& kernels = kernels_of<P>(table);
+    const LayerShape shape = layer_shape(kernels, call, i);
+    ForwardLayer<T, S, P> layer{
+        .table = table,
+        .kernels = kernels,
+        .call = call,
+        .memory = memory,
+        .plan = memory.runs_at_once() ? plan_of_layer(memory.at_once, shape) : plan_forward(shape),
+        .layer = i,
+        .input = call.input,
+        .output = output_of(call, memory, i),
+        .packs = {},
+        .barrier = {},
+        .queue = {},
+    };
+    if (i > 0) {
+        const Sequence<T> before = output_of(call, memory, i - 1);
+        layer.input = before.template with<const T>(before.data);
+    }
+    for (ptrdiff_t d = 0; d < layer.directions(); ++d)
+        layer.packs[d] = layer.makes_panels() ? memory.pack[memory.runs_at_once() ? i : d]
+                                              : find_pack(kernels, call.spec, layer.cell(d), call.packed);
+    return layer;
 }
 
 // Kernels that widen weights again for every step read half as much, and compute for longer. That pays while few
@@ -145,31 +173,22 @@ bool has_wide_panels(const Forward<T, S>& call) {
 }
 
 template <class P, class T, class S>
+void run_at_once(const KernelTable& table, const Forward<T, S>& call, const ForwardMemory<T, P>& memory) {
+    Stack<ForwardLayer<T, S, P>> stack{.count = call.spec.num_layers, .layers = {}, .progress = {}};
+    for (ptrdiff_t i = 0; i < stack.count; ++i) stack.layers[i].emplace(layer_of(table, call, memory, i));
+    on_threads(memory.at_once.threads, [&](int thread, int threads) { run_layers(stack, thread, threads); });
+}
+
+template <class P, class T, class S>
 void run_with_panels(const KernelTable& table, const Forward<T, S>& call, void* workspace) {
     Arena arena(workspace);
     const ForwardKernels<T, P>& kernels = kernels_of<P>(table);
     const ForwardMemory<T, P> memory = lay_out<P>(kernels, call, arena);
     memset(memory.zeros, 0, size_t(call.spec.hidden_size) * sizeof(T));
-    Sequence<const T> input = call.input;
+    if (memory.runs_at_once()) return run_at_once(table, call, memory);
     for (ptrdiff_t i = 0; i < call.spec.num_layers; ++i) {
-        ForwardLayer<T, S, P> layer{
-            .table = table,
-            .kernels = kernels,
-            .call = call,
-            .memory = memory,
-            .plan = plan_forward(layer_shape(kernels, call, i)),
-            .layer = i,
-            .input = input,
-            .output = output_of(call, memory, i),
-            .packs = {},
-            .barrier = {},
-            .queue = {},
-        };
-        for (ptrdiff_t d = 0; d < layer.directions(); ++d)
-            layer.packs[d] =
-                makes_panels<P>(call) ? memory.pack[d] : find_pack(kernels, call.spec, layer.cell(d), call.packed);
+        ForwardLayer<T, S, P> layer = layer_of(table, call, memory, i);
         on_threads(layer.plan.threads, [&](int thread, int threads) { work(layer, thread, threads); });
-        input = layer.output.template with<const T>(layer.output.data);
     }
 }
 

@@ -22,10 +22,14 @@ struct ThreadScratch {
 template <class T, class P>
 struct ForwardMemory {
     Steps steps;
-    T* zeros;                // [H]
-    CellPack<T, P> pack[2];  // by direction, the same for every layer; not when the caller's are used
-    T* between[2];           // [N][D H]: outputs of inner layers when nothing is saved
-    ThreadScratch<T>* scratch;
+    // Of layers that run at once: then there is a pack, memory between and scratch for each layer.
+    ForwardPlan at_once{.partition = Partition::alone, .threads = 1};
+    T* zeros;                                // [H]
+    CellPack<T, P> pack[kMostLayersAtOnce];  // else by direction; not when the caller's are used
+    T* between[kMostLayersAtOnce];           // [N][D H]: outputs of inner layers when nothing is saved; else two
+    ThreadScratch<T>* scratch;               // else by thread
+
+    bool runs_at_once() const { return at_once.threads > 1; }
 };
 
 // Whether panels (P) are made for the call, or used as the caller has packed them.
@@ -49,14 +53,19 @@ QuantizedRows lay_out_quantized(const ForwardKernels<T, P>& kernels, ptrdiff_t r
 }
 
 template <class T, class P, class Call>
-ThreadScratch<T>* lay_out_scratch(const ForwardKernels<T, P>& kernels, const Call& call, Arena& arena) {
-    const ForwardPlan plan = plan_forward(layer_shape(kernels, call, 0));
-    const ForwardPlan inner = plan_forward(layer_shape(kernels, call, call.spec.num_layers - 1));
+ThreadScratch<T>* lay_out_scratch(const ForwardKernels<T, P>& kernels, const Call& call, const ForwardPlan& at_once,
+                                  Arena& arena) {
+    ForwardPlan plan = at_once, inner = at_once;
+    ptrdiff_t count = call.spec.num_layers;
+    if (at_once.threads == 1) {
+        plan = plan_forward(layer_shape(kernels, call, 0));
+        inner = plan_forward(layer_shape(kernels, call, call.spec.num_layers - 1));
+        count = max(plan.threads, inner.threads);
+    }
     const ptrdiff_t rows = max(max(plan.group_rows, inner.group_rows), kMostSingleStepRows);
     const ptrdiff_t chunk = max(max(plan.chunk_rows, inner.chunk_rows), kMostSingleStepRows);
-    const ptrdiff_t threads = max(plan.threads, inner.threads);
-    ThreadScratch<T>* scratch = arena.take<ThreadScratch<T>>(threads);
-    for (ptrdiff_t i = 0; i < threads; ++i) {
+    ThreadScratch<T>* scratch = arena.take<ThreadScratch<T>>(count);
+    for (ptrdiff_t i = 0; i < count; ++i) {
         const ThreadScratch<T> own{
             .projected = arena.take<T>(kernels.blocks(call.spec.hidden_size) * chunk * 3 * kernels.lanes),
             .input_rows = arena.take<const T*>(chunk),
@@ -77,12 +86,17 @@ ForwardMemory<T, P> lay_out(const ForwardKernels<T, P>& kernels, const Forward<T
     memory.steps = lay_out_steps(call.batch, arena);
     memory.zeros = arena.take<T>(H);
     const ptrdiff_t width = widest_input(spec);
-    for (ptrdiff_t d = 0; d < spec.num_directions && makes_panels<P>(call); ++d)
-        memory.pack[d] = lay_out_pack(kernels, width, H, arena);
+    if (spec.num_layers > 1)
+        memory.at_once = plan_layers_at_once(layer_shape(kernels, call, 0),
+                                             layer_shape(kernels, call, spec.num_layers - 1), spec.num_layers);
+    const ptrdiff_t packs = memory.runs_at_once() ? spec.num_layers : spec.num_directions;
+    for (ptrdiff_t i = 0; i < packs && makes_panels<P>(call); ++i)
+        memory.pack[i] = lay_out_pack(kernels, width, H, arena);
     const bool keeps_inner = call.saved == nullptr && spec.num_layers > 1;
-    for (T*& between : memory.between)
-        between = keeps_inner ? arena.take<T>(call.batch.total() * spec.num_directions * H) : nullptr;
-    memory.scratch = lay_out_scratch(kernels, call, arena);
+    const ptrdiff_t inner = !keeps_inner ? 0 : memory.runs_at_once() ? spec.num_layers - 1 : 2;
+    for (ptrdiff_t i = 0; i < inner; ++i)
+        memory.between[i] = arena.take<T>(call.batch.total() * spec.num_directions * H);
+    memory.scratch = lay_out_scratch(kernels, call, memory.at_once, arena);
     return memory;
 }
 

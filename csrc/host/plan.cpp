@@ -23,6 +23,13 @@ constexpr ptrdiff_t kGradientRows = 64;
 // Chunks of a sequence whose inputs are projected ahead: the first, which nobody works ahead of, is short.
 constexpr ptrdiff_t kChunksAhead = 6;
 
+// Chunks of a sequence when layers run at once: the last layer begins when the others have computed one each.
+constexpr ptrdiff_t kChunksOfLayers = 12;
+// And what part of the time of layers in turn they may take: where the two are near, neither is sure to be faster.
+constexpr double kMostOfTurns = 0.95;
+// A line that one layer writes and another thread reads: more between cores that share no cache (plan.md).
+constexpr double kLine = 0.03, kLineBytes = 64;
+
 // The estimate of what each partition takes, in microseconds. Its constants are fitted to the figures in plan.md.
 constexpr double kFlopsPerMicrosecond = 1e5;
 // A step takes no less than that of so many rows: few of them do not fill the multipliers, and weights have to come
@@ -142,6 +149,7 @@ double backward_microseconds(const LayerShape& shape, Partition partition, int t
 struct Choice {
     Partition partition;
     int threads;
+    double microseconds = 0;  // by the estimate
 };
 
 double start_microseconds(int threads, bool is_awake, double asleep = kStart) {
@@ -187,7 +195,30 @@ Choice choose(const LayerShape& shape, std::initializer_list<Partition> partitio
             best = {partition, threads};
         }
     }
+    best.microseconds = least;
     return best;
+}
+
+Choice choose_forward(const LayerShape& shape) {
+    return choose(shape, {Partition::rows, Partition::columns, Partition::ahead}, forward_microseconds);
+}
+
+// Rows that are projected at once: as many as the level-2 cache holds.
+ptrdiff_t rows_at_once(const LayerShape& shape) {
+    const ptrdiff_t row_bytes = 3 * shape.blocks() * shape.lanes * ptrdiff_t(shape.value_bytes);
+    return max(kProjectionRows, kProjectionBytes / row_bytes);
+}
+
+// What layers take that run at once on so many threads, in chunks of so many.
+double layers_microseconds(const LayerShape& first, const LayerShape& inner, ptrdiff_t layers, ptrdiff_t chunks,
+                           int threads) {
+    const double of_first = forward_microseconds(first, Partition::alone, 1);
+    const double of_inner = forward_microseconds(inner, Partition::alone, 1);
+    const double most = double(ceil_div(layers, threads)), rounds = double(chunks + layers - 1);
+    const double slowest = larger(of_first + (most - 1) * of_inner, most * of_inner);
+    const double bytes = double(threads - 1) * double(first.total * first.hidden_size) * double(first.value_bytes);
+    return slowest * rounds / double(chunks) + double(chunks) * kWait + bytes / kLineBytes * kLine +
+           start_microseconds(first.threads, first.is_awake);
 }
 
 }  // namespace
@@ -200,17 +231,15 @@ double product_microseconds(const Spec& spec, const Batch& batch, size_t value_b
 }
 
 ForwardPlan plan_forward(const LayerShape& shape) {
-    const auto [partition, threads] =
-        choose(shape, {Partition::rows, Partition::columns, Partition::ahead}, forward_microseconds);
+    const auto [partition, threads, microseconds] = choose_forward(shape);
     ForwardPlan plan{.partition = partition, .threads = threads};
-    const ptrdiff_t row_bytes = 3 * shape.blocks() * shape.lanes * ptrdiff_t(shape.value_bytes);
-    const ptrdiff_t rows_at_once = max(kProjectionRows, kProjectionBytes / row_bytes);
+    const ptrdiff_t most_rows = rows_at_once(shape);
     if (partition == Partition::rows) plan.groups = groups_for(shape, threads);
-    plan.groups *= ceil_div(shape.batch, plan.groups * rows_at_once);
+    plan.groups *= ceil_div(shape.batch, plan.groups * most_rows);
     if (partition == Partition::ahead) plan.groups = 1;
     plan.group_rows = shape.is_ragged ? shape.batch : ceil_div(shape.batch, plan.groups);
     const ptrdiff_t all = shape.steps * plan.group_rows;
-    plan.chunk_rows = min(all, rows_at_once);
+    plan.chunk_rows = min(all, most_rows);
     if (partition == Partition::ahead)
         plan.chunk_rows =
             min(plan.chunk_rows, ceil_div(ceil_div(shape.total, kChunksAhead), shape.tile_rows) * shape.tile_rows);
@@ -221,10 +250,37 @@ ForwardPlan plan_forward(const LayerShape& shape) {
     return plan;
 }
 
+ForwardPlan plan_layers_at_once(const LayerShape& first, const LayerShape& inner, ptrdiff_t layers) {
+    ForwardPlan plan{.partition = Partition::layers, .threads = 1};
+    const bool is_wanted = first.partition == Partition::layers;
+    if (layers < 2 || layers > kMostLayersAtOnce || first.directions > 1 || first.is_ragged ||
+        first.steps < kChunksOfLayers || first.threads < 2 || !(is_wanted || first.partition == Partition::best))
+        return plan;
+    const ptrdiff_t steps = max(1, min(ceil_div(first.steps, kChunksOfLayers), rows_at_once(first) / first.batch));
+    plan.group_rows = first.batch;
+    plan.chunk_rows = steps * first.batch;
+    const int most = int(min(first.threads, layers));
+    if (is_wanted) plan.threads = most;
+    double least = choose_forward(first).microseconds + double(layers - 1) * choose_forward(inner).microseconds;
+    least *= kMostOfTurns;
+    for (int threads = 2; threads <= most && !is_wanted; ++threads) {
+        const double estimate = layers_microseconds(first, inner, layers, ceil_div(first.steps, steps), threads);
+        if (estimate >= least * most_of_least(plan.threads, threads)) continue;
+        least = estimate;
+        plan.threads = threads;
+    }
+    return plan;
+}
+
+ForwardPlan plan_of_layer(ForwardPlan at_once, const LayerShape& shape) {
+    at_once.is_small = is_small(shape, shape.batch);
+    return at_once;
+}
+
 BackwardPlan plan_backward(const LayerShape& shape) {
     LayerShape one_direction = shape;
     one_direction.directions = 1;
-    const auto [partition, threads] =
+    const auto [partition, threads, microseconds] =
         choose(one_direction, {Partition::rows, Partition::columns}, backward_microseconds);
     return {partition, threads, gradient_steps(shape)};
 }

@@ -31,6 +31,9 @@ struct ForwardPlan {
     bool is_small = false;  // chunks are computed by Kernels::small_layer
 };
 
+// More layers than so many run one after another.
+constexpr ptrdiff_t kMostLayersAtOnce = 8;
+
 struct BackwardPlan {
     Partition partition;  // alone, rows or columns: for the recurrence; what remains of a chunk is always shared
     int threads;
@@ -43,6 +46,10 @@ struct BackwardPlan {
 double product_microseconds(const Spec& spec, const Batch& batch, size_t value_bytes);
 
 ForwardPlan plan_forward(const LayerShape& shape);
+// Whether the layers of a stack run at once, and how: threads are 1 if not. `inner` are those after the first.
+ForwardPlan plan_layers_at_once(const LayerShape& first, const LayerShape& inner, ptrdiff_t layers);
+// That of one of them.
+ForwardPlan plan_of_layer(ForwardPlan at_once, const LayerShape& shape);
 BackwardPlan plan_backward(const LayerShape& shape);
 
 // How many threads, at most `most`, take calls from a queue of so many that each take about so long.

@@ -52,6 +52,7 @@ enum class Partition {
     rows,     // each computes batch rows for all steps, without synchronization
     columns,  // each computes hidden units of every row, with a barrier after every step
     ahead,    // the first computes the steps, the others project inputs of later ones; not backward
+    layers,   // each computes layers of a stack, a chunk of steps behind the layer before; not backward
 };
 
 // Parameters of one layer and direction, with rows r, z, n. A call has them in torch's order: for each layer, for

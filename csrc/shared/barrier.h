@@ -1,4 +1,4 @@
-// A barrier for the steps of a recurrence, which take well under a microsecond.
+// How threads wait for each other between steps of a recurrence, which take well under a microsecond.
 #pragma once
 
 #include <sched.h>
@@ -18,6 +18,18 @@ FASTGRU_INLINE void pause_processor() {
 
 // Spins for a bounded time, then gives its core away, so that a busy machine slows it down instead of
 // stopping it.
+template <class IsDone>
+FASTGRU_INLINE void spin_until(const IsDone& is_done) {
+    constexpr int spins_before_yield = 4000;  // some 50 to 100 us
+    for (int spins = 0; !is_done(); ++spins) {
+        if (spins >= spins_before_yield) {
+            sched_yield();
+            continue;
+        }
+        pause_processor();
+    }
+}
+
 struct Barrier {
     alignas(64) int waiting = 0;
     alignas(64) int round = 0;
@@ -31,14 +43,7 @@ struct Barrier {
             __atomic_store_n(&round, now + 1, __ATOMIC_RELEASE);
             return;
         }
-        constexpr int spins_before_yield = 4000;  // some 50 to 100 us
-        for (int spins = 0; __atomic_load_n(&round, __ATOMIC_ACQUIRE) == now; ++spins) {
-            if (spins >= spins_before_yield) {
-                sched_yield();
-                continue;
-            }
-            pause_processor();
-        }
+        spin_until([&]() FASTGRU_INLINED { return __atomic_load_n(&round, __ATOMIC_ACQUIRE) != now; });
     }
 };
 

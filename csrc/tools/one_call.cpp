@@ -37,7 +37,7 @@ int main(int argc, char** argv) {
     OneLayer layer{.H = atol(argv[3]), .B = atol(argv[4]), .T = atol(argv[5])};
     const bool trains = strcmp(argv[2], "train") == 0;
     const Block packed(packed_bytes<Int8>(active_table(), layer.spec));
-    pack<Int8>(active_table(), layer.spec, &layer.cell, packed.data());
+    pack<Int8>(active_table(), layer.spec, layer.cells.data(), packed.data());
     const Forward<float, Int8> int8 = int8_of(layer, packed.data());
     const Forward<float> forward = forward_of(layer, trains);
     const Backward<float> backward = backward_of(layer);

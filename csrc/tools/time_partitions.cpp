@@ -1,7 +1,7 @@
 // What each partition of a layer among threads takes, beside the one that host/plan.cpp chooses: the figures its
 // estimate is fitted to. Prints the table of host/plan.md; run it on a quiet machine.
 //
-//   time_partitions LEVEL forward|backward THREADS
+//   time_partitions LEVEL forward|backward|stack THREADS
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "fastgru.h"
-#include "host/plan.h"
+#include "host/rows.h"
 #include "tools/one_layer.h"
 
 using namespace fastgru;
@@ -53,28 +53,15 @@ struct Problem {
     void backward(Partition partition) { once(backward_of(layer), partition); }
 };
 
-Problem problem_of(ptrdiff_t H, ptrdiff_t B, int threads) {
-    return {.layer = {.H = H, .B = B, .T = kSteps}, .threads = threads};
+Problem problem_of(ptrdiff_t H, ptrdiff_t B, int threads, ptrdiff_t layers = 1) {
+    return {.layer = {.H = H, .B = B, .T = kSteps, .layers = layers}, .threads = threads};
 }
 
-LayerShape shape_of(const Problem& problem) {
-    const Kernels<float>& kernels = active_table().float32;
-    return {
-        .steps = kSteps,
-        .batch = problem.layer.B,
-        .total = kSteps * problem.layer.B,
-        .width = problem.layer.H,
-        .hidden_size = problem.layer.H,
-        .directions = 1,
-        .lanes = kernels.lanes,
-        .tile_rows = kernels.tile_rows,
-        .value_bytes = sizeof(float),
-        .weight_bytes = sizeof(float),
-        .threads = problem.threads,
-        .is_awake = true,
-        .is_ragged = false,
-        .partition = Partition::best,
-    };
+LayerShape shape_of(Problem problem) {
+    Forward<float> call = forward_of(problem.layer, true);
+    call.threads = problem.threads;
+    call.is_awake = true;
+    return layer_shape(active_table().float32, call, 0);
 }
 
 struct Figures {
@@ -82,18 +69,24 @@ struct Figures {
     double least[4];  // microseconds of each partition, in the best round
 };
 
+// The mean of a round of calls, if it is less.
+template <class Once>
+double least_of(double least, const Once& once) {
+    const double begin = now();
+    int calls = 0;
+    do {
+        once();
+        ++calls;
+    } while (now() - begin < kMicrosecondsPerRound);
+    const double mean = (now() - begin) / calls;
+    return mean < least ? mean : least;
+}
+
 // One round of each partition.
 void measure(Problem& problem, bool is_backward, double (&least)[4]) {
-    for (int i = 0; i < (is_backward ? 3 : 4); ++i) {
-        const double begin = now();
-        int calls = 0;
-        do {
-            is_backward ? problem.backward(kPartitions[i]) : problem.forward(kPartitions[i]);
-            ++calls;
-        } while (now() - begin < kMicrosecondsPerRound);
-        const double mean = (now() - begin) / calls;
-        if (mean < least[i]) least[i] = mean;
-    }
+    for (int i = 0; i < (is_backward ? 3 : 4); ++i)
+        least[i] = least_of(
+            least[i], [&] { is_backward ? problem.backward(kPartitions[i]) : problem.forward(kPartitions[i]); });
 }
 
 void print(const Figures& figures, int threads, bool is_backward) {
@@ -109,15 +102,37 @@ void print(const Figures& figures, int threads, bool is_backward) {
     printf(" %s | %.0f %% |\n", kNames[int(chosen) - int(Partition::alone)], (own / best - 1) * 100);
 }
 
+// Layers one after another, each divided as well as possible, beside all of them at once.
+void time_stacks(int threads) {
+    printf("| layers | H | B | in turn | at once | chosen |\n|---|---|---|---|---|---|\n");
+    for (const ptrdiff_t layers : {2, 3})
+        for (const ptrdiff_t H : {16, 32, 64, 128, 256})
+            for (const ptrdiff_t B : {1, 2, 4, 8}) {
+                Problem stack = problem_of(H, B, threads, layers), one = problem_of(H, B, threads);
+                double in_turn = 1e30, at_once = 1e30;
+                for (int pass = 0; pass < kPasses; ++pass) {
+                    in_turn = least_of(in_turn, [&] { one.forward(Partition::best); });
+                    at_once = least_of(at_once, [&] { stack.forward(Partition::layers); });
+                }
+                const LayerShape shape = shape_of(stack);
+                const bool is_chosen = plan_layers_at_once(shape, shape, layers).threads > 1;
+                printf("| %td | %td | %td | %.0f | %.0f | %s |\n", layers, H, B, double(layers) * in_turn, at_once,
+                       is_chosen ? "at once" : "in turn");
+                fflush(stdout);
+            }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
     if (argc != 4 || !set_active_level(argv[1])) {
-        fprintf(stderr, "usage: time_partitions LEVEL forward|backward THREADS, at a level of this machine\n");
+        fprintf(stderr,
+                "usage: time_partitions LEVEL forward|backward|stack THREADS, at a level of this machine\n");
         return 2;
     }
     const bool is_backward = strcmp(argv[2], "backward") == 0;
     const int threads = atoi(argv[3]);
+    if (strcmp(argv[2], "stack") == 0) return time_stacks(threads), 0;
     std::vector<Figures> grid;
     for (const ptrdiff_t H : {32, 64, 128, 256, 512, 1024})
         for (const ptrdiff_t B : {1, 2, 3, 4, 5, 8, 16, 32}) grid.push_back({H, B, {1e30, 1e30, 1e30, 1e30}});

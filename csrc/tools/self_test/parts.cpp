@@ -95,6 +95,18 @@ bool check_chunks() {
     return true;
 }
 
+// Layers run at once where there are several, of few rows, and enough steps to be behind each other.
+bool check_layers_at_once(bool is_awake) {
+    const auto threads = [&](ptrdiff_t H, ptrdiff_t B, ptrdiff_t T, ptrdiff_t layers) {
+        const LayerShape shape = shape_of(H, B, T, 2, is_awake);
+        return plan_layers_at_once(shape, shape, layers).threads;
+    };
+    if (threads(64, 1, 100, 2) == 2 && threads(64, 1, 100, 1) == 1 && threads(64, 1, 4, 2) == 1 &&
+        threads(64, 32, 100, 2) == 1 && threads(1024, 1, 100, 2) == 1)
+        return true;
+    return printf("layers run at once where they should not, or do not where they should\n"), false;
+}
+
 bool check_whole_calls() {
     const int few = threads_for_calls(64, 0.2, 64, true), all = threads_for_calls(64, 1000, 64, true);
     const int alone = threads_for_calls(2, 0.5, 64, false), no_more = threads_for_calls(5, 1000, 64, false);
@@ -156,7 +168,8 @@ bool check_callers() {
 
 bool check_plan() {
     bool is_right = check_chunks() && check_whole_calls();
-    for (const bool is_awake : {false, true}) is_right &= check_how_many(is_awake, 64);
+    for (const bool is_awake : {false, true})
+        is_right &= check_how_many(is_awake, 64) && check_layers_at_once(is_awake);
     return is_right;
 }
 

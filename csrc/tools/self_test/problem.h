@@ -73,7 +73,7 @@ void choose_sizes(Problem<T>& p) {
     p.spec = {
         .input_size = pick({1, 3, 7, 40}),
         .hidden_size = pick({1, 5, 16, 17, 33, 100}),
-        .num_layers = pick({1, 1, 2}),
+        .num_layers = pick({1, 1, 2, 3}),
         .num_directions = pick({1, 2}),
     };
     p.batch = {.steps = pick({1, 2, 5, 40}), .rows = pick({1, 2, 3, 6, 9, 33})};

@@ -32,7 +32,8 @@ bool check_at(const KernelTable& table, const Problem<T>& p, const Results<doubl
     const Results<T> alone = by_the_core(p, table, 1, false);
     bool is_right = agrees(alone, wanted);
     for (const int threads : {2, 3 + int(generator() % 5)})
-        for (const Partition partition : {Partition::best, Partition::rows, Partition::columns, Partition::ahead})
+        for (const Partition partition :
+             {Partition::best, Partition::rows, Partition::columns, Partition::ahead, Partition::layers})
             is_right &= by_the_core(p, table, threads, threads == 2, partition) == alone;
     if (!is_right)
         printf("wrong at %s: I %td H %td L %td D %td T %td B %td packed %d lengths %d resets %d\n", table.name,

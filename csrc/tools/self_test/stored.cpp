@@ -47,7 +47,7 @@ bool check_stored_as(const Problem<float>& p, const char* name) {
         for (int i = 0; i < 2; ++i)
             if (!(distance(alone[i], wanted[i]) <= kMostApart))
                 return printf("weights as %s are off at %s\n", name, table.name), false;
-        for (const Partition partition : {Partition::rows, Partition::columns, Partition::ahead})
+        for (const Partition partition : {Partition::rows, Partition::columns, Partition::ahead, Partition::layers})
             if (with_stored<S>(p, table, 2, partition) != alone)
                 return printf("weights as %s have other bits on two threads at %s\n", name, table.name), false;
         return true;
