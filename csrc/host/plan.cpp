@@ -209,6 +209,12 @@ ptrdiff_t rows_at_once(const LayerShape& shape) {
     return max(kProjectionRows, kProjectionBytes / row_bytes);
 }
 
+// Of layers one after another, each of which takes one(shape).
+template <class Microseconds>
+double in_turn(const LayerShape& first, const LayerShape& inner, ptrdiff_t layers, const Microseconds& one) {
+    return one(first) + double(layers - 1) * one(inner);
+}
+
 // What layers take that run at once on so many threads, in chunks of so many.
 double layers_microseconds(const LayerShape& first, const LayerShape& inner, ptrdiff_t layers, ptrdiff_t chunks,
                            int threads) {
@@ -261,14 +267,20 @@ ForwardPlan plan_layers_at_once(const LayerShape& first, const LayerShape& inner
     plan.chunk_rows = steps * first.batch;
     const int most = int(min(first.threads, layers));
     if (is_wanted) plan.threads = most;
-    double least = choose_forward(first).microseconds + double(layers - 1) * choose_forward(inner).microseconds;
-    least *= kMostOfTurns;
+    const double alone = in_turn(first, inner, layers, [](const LayerShape& shape) {
+        return forward_microseconds(shape, Partition::alone, 1);
+    });
+    double least = kMostOfTurns * alone;
     for (int threads = 2; threads <= most && !is_wanted; ++threads) {
         const double estimate = layers_microseconds(first, inner, layers, ceil_div(first.steps, steps), threads);
         if (estimate >= least * most_of_least(plan.threads, threads)) continue;
         least = estimate;
         plan.threads = threads;
     }
+    if (is_wanted || plan.threads == 1) return plan;  // small calls end here and do not pay for the rest
+    const double chosen =
+        in_turn(first, inner, layers, [](const LayerShape& shape) { return choose_forward(shape).microseconds; });
+    if (least >= kMostOfTurns * chosen) plan.threads = 1;
     return plan;
 }
 
