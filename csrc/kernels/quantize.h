@@ -55,6 +55,8 @@ FASTGRU_INLINE void quantize_row(const float* row, ptrdiff_t K, unsigned char* v
     const float most = largest_value(row, K);
     const Vec<float> inverse = broadcast(127 / most);
     *scale = most / 127 + (most - most);  // NaN where a value is infinite: no integers stand for the others
+    // The last group may have room for more values than the row has. They are multiplied by weights of zero.
+    if (K % kDotGroup != 0) __builtin_memset(values + K / kDotGroup * 4, 0, 4);
     for_vectors(K, [&](ptrdiff_t k, auto lanes) FASTGRU_INLINED {
         const Ints rounded = (Ints)(load_upto(row + k, lanes) * inverse + broadcast(magic + kRowOffset));
         const RowValues narrow = __builtin_convertvector(rounded, RowValues);
