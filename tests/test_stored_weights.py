@@ -64,6 +64,18 @@ def test_sixteen_bits_give_the_bits_of_a_layer_with_rounded_weights(weights, lev
 
 
 @every_half
+@every_level
+@pytest.mark.parametrize("batch", [1, 2, 5])
+@pytest.mark.parametrize("sizes", [(7, 65), (33, 131), (64, 301)])
+def test_sixteen_bits_of_large_layers_give_the_same_bits(weights, level, batch, sizes):
+    layer, x = fastgru.GRU(*sizes), torch.randn(6, batch, sizes[0])
+    with use_level(level):
+        want = quietly(with_rounded_weights(layer, weights), x)
+        got = quietly(layer.freeze(weights), x)
+    assert all(torch.equal(a, b) for a, b in zip(got, want, strict=True))
+
+
+@every_half
 def test_packed_sequences_and_other_ways_of_a_call(weights):
     layer = fastgru.GRU(3, 5, 2, learn_h0=True, return_all_layers=False)
     packed, x = pack_sequence([torch.randn(4, 3), torch.randn(2, 3)]), torch.randn(4, 2, 3)

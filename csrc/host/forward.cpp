@@ -6,7 +6,10 @@ namespace fastgru {
 
 namespace {
 
-// Thresholds of has_wide_panels.
+// Thresholds of has_wide_panels: for one row, and for more. A shift or a mask widens bfloat16, which float16 needs
+// two instructions for.
+template <class S>
+constexpr ptrdiff_t kNearPanelBytesOfRow = (__is_same(S, BFloat16) ? 40 : 128) * 1024;
 constexpr ptrdiff_t kNearPanelBytes = 1 << 20, kRowsForWidePanels = 4, kStepsForWidePanels = 4;
 
 template <class Layer>
@@ -163,13 +166,35 @@ ForwardLayer<T, S, P> layer_of(const KernelTable& table, const Forward<T, S>& ca
     return layer;
 }
 
-// Kernels that widen weights again for every step read half as much, and compute for longer. That pays while few
-// rows use what comes from a far cache, and where there are too few steps to make other panels for.
-template <class T, class S>
-bool has_wide_panels(const Forward<T, S>& call) {
+// Kernels that widen weights again for every step read half as much, and compute for longer. That pays for few rows
+// while their weights come from a far cache, for one row from a near one too; and where there are too few steps to
+// make other panels for.
+template <class T, Half S>
+bool has_wide_panels(const KernelTable& table, const Forward<T, S>& call) {
+    if (call.batch.longest() < kStepsForWidePanels) return false;
     const ptrdiff_t H = call.spec.hidden_size, bytes = 3 * H * H * ptrdiff_t(sizeof(T));
-    return sizeof(T) != sizeof(S) && call.batch.longest() >= kStepsForWidePanels &&
-           (bytes <= kNearPanelBytes || call.batch.rows >= kRowsForWidePanels);
+    return !kernels_of<S>(table).widens_fast || call.batch.rows >= kRowsForWidePanels ||
+           bytes <= (call.batch.rows == 1 ? kNearPanelBytesOfRow<S> : kNearPanelBytes);
+}
+
+// The same call with weights that were packed as floats.
+template <Half S>
+Forward<float> with_packed_floats(const Forward<float, S>& call) {
+    Forward<float> wide{};
+    wide.spec = call.spec;
+    wide.batch = call.batch;
+    wide.input = call.input;
+    wide.h_0 = call.h_0;
+    wide.resets = call.resets;
+    wide.output = call.output;
+    wide.h_n = call.h_n;
+    wide.saved = call.saved;
+    wide.recomputes = call.recomputes;
+    wide.threads = call.threads;
+    wide.is_awake = call.is_awake;
+    wide.packed = call.packed;
+    wide.partition = call.partition;
+    return wide;
 }
 
 template <class P, class T, class S>
@@ -212,7 +237,9 @@ template <class T, class S>
 size_t workspace_bytes(const KernelTable& table, const Forward<T, S>& call) {
     Arena arena(nullptr);
     if constexpr (Half<S>) {
-        if (has_wide_panels(call)) {
+        if (call.packed != nullptr && packs_floats<S>(table))
+            return workspace_bytes(table, with_packed_floats(call));
+        if (has_wide_panels(table, call)) {
             lay_out<T>(kernels_of<T>(table), call, arena);
             return arena.used();
         }
@@ -224,7 +251,9 @@ size_t workspace_bytes(const KernelTable& table, const Forward<T, S>& call) {
 template <class T, class S>
 void run(const KernelTable& table, const Forward<T, S>& call, void* workspace) {
     if constexpr (Half<S>) {
-        if (has_wide_panels(call)) return run_with_panels<T>(table, call, workspace);
+        if (call.packed != nullptr && packs_floats<S>(table))
+            return run(table, with_packed_floats(call), workspace);
+        if (has_wide_panels(table, call)) return run_with_panels<T>(table, call, workspace);
     }
     run_with_panels<S>(table, call, workspace);
 }

@@ -2,8 +2,41 @@
 
 namespace fastgru {
 
+namespace {
+
+// Each to the nearest number of type S, of two the even one.
+template <class S>
+void round_all(const HalfKernels<S>& kernels, float* values, ptrdiff_t count) {
+    constexpr ptrdiff_t together = 256;
+    S rounded[together];
+    for (ptrdiff_t i = 0; i < count; i += together) {
+        const ptrdiff_t n = min(together, count - i);
+        kernels.narrow(values + i, rounded, n);
+        kernels.widen(rounded, values + i, n);
+    }
+}
+
+// Panels of floats that P has too.
+template <class P, class S>
+void pack_rounded(const KernelTable& table, const Cell<S>& cell, ptrdiff_t width, ptrdiff_t H,
+                  const CellPack<float>& to) {
+    const auto& kernels = table.float32;
+    const ptrdiff_t blocks = kernels.blocks(H);
+    const Share all(blocks, 0, 1);
+    if constexpr (Half<S>) {
+        pack_cell(kernels_of<S>(table), cell, width, H, to, all);
+    } else {
+        pack_cell(kernels, cell, width, H, to, all);
+        round_all(kernels_of<P>(table), to.weight_ih, blocks * block_values(kernels, width));
+        round_all(kernels_of<P>(table), to.weight_hh, blocks * block_values(kernels, H));
+    }
+}
+
+}  // namespace
+
 template <class S>
 size_t packed_bytes(const KernelTable& table, const Spec& spec) {
+    if (packs_floats<S>(table)) return packed_bytes<float>(table, spec);
     Arena arena(nullptr);
     for (ptrdiff_t cell = 0; cell < spec.cells(); ++cell)
         lay_out_pack(kernels_of<S>(table), spec.width(cell / spec.num_directions), spec.hidden_size, arena);
@@ -12,10 +45,19 @@ size_t packed_bytes(const KernelTable& table, const Spec& spec) {
 
 template <class P, class S>
 void pack(const KernelTable& table, const Spec& spec, const Cell<S>* cells, void* packed) {
-    const auto& kernels = kernels_of<P>(table);
-    for (ptrdiff_t cell = 0; cell < spec.cells(); ++cell)
-        pack_cell(kernels, cells[cell], spec.width(cell / spec.num_directions), spec.hidden_size,
-                  find_pack(kernels, spec, cell, packed), Share(kernels.blocks(spec.hidden_size), 0, 1));
+    const ptrdiff_t H = spec.hidden_size;
+    for (ptrdiff_t cell = 0; cell < spec.cells(); ++cell) {
+        const ptrdiff_t width = spec.width(cell / spec.num_directions);
+        if constexpr (Half<P>) {
+            if (packs_floats<P>(table)) {
+                pack_rounded<P>(table, cells[cell], width, H, find_pack(table.float32, spec, cell, packed));
+                continue;
+            }
+        }
+        const auto& kernels = kernels_of<P>(table);
+        pack_cell(kernels, cells[cell], width, H, find_pack(kernels, spec, cell, packed),
+                  Share(kernels.blocks(H), 0, 1));
+    }
 }
 
 #define FASTGRU_STORED(S)                                             \

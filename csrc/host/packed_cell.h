@@ -11,8 +11,9 @@ namespace fastgru {
 // kernels widen them while they load, and read half as much where the caches' speed is the limit.
 template <class T, class S = T>
 struct CellPack {
-    S* weight_ih;  // [Hb][width][3][L]; 8 bits as in Int8Layout, or floats where inputs are not quantized
-    S* weight_hh;  // [Hb][H][3][L]; or as in Int8Layout
+    S* weight_ih;  // [Hb][width][3][L], bfloat16 in pairs; 8 bits as in Int8Layout, or floats where inputs are not
+                   // quantized
+    S* weight_hh;  // [Hb][H][3][L]; or as the other
     T* bias;       // [Hb][3][L]: r and z of both biases, n of bias_ih
     T* bias_hn;    // [Hb][L]
 };
@@ -23,7 +24,7 @@ ptrdiff_t block_values(const ForwardKernels<T, S>& kernels, ptrdiff_t K) {
     if constexpr (__is_same(S, Int8))
         return layout_of(int8_kernels_of(kernels), K).block_bytes();
     else
-        return K * 3 * kernels.lanes;
+        return panel_columns<S>(K) * 3 * kernels.lanes;
 }
 template <class T, class S>
 ptrdiff_t input_block_values(const ForwardKernels<T, S>& kernels, ptrdiff_t width) {
@@ -51,6 +52,16 @@ CellPack<T, S> find_pack(const ForwardKernels<T, S>& kernels, const Spec& spec, 
     for (ptrdiff_t i = 0; i <= cell; ++i)
         found = lay_out_pack(kernels, spec.width(i / spec.num_directions), spec.hidden_size, arena);
     return found;
+}
+
+// Whether weights to be stored as S are packed as floats of the same values, because kernels would take long to
+// widen them.
+template <class S>
+bool packs_floats(const KernelTable& table) {
+    if constexpr (Half<S>)
+        return !kernels_of<S>(table).widens_fast;
+    else
+        return false;
 }
 
 // r and z need only the sum of the two biases; n keeps them apart, for r multiplies bias_hn.
@@ -100,17 +111,13 @@ inline void pack_cell(const Int8Kernels& kernels, const Cell<float>& cell, ptrdi
     pack_bias(cell, H, kernels.lanes, to, share);
 }
 
-// The same from panels of 16 bits, whose values stand in the same order.
+// The same from panels of 16 bits.
 template <class S>
 void widen_pack(const HalfKernels<S>& kernels, const CellPack<float, S>& from, ptrdiff_t width, ptrdiff_t H,
                 const CellPack<float>& to, const Share& share) {
     const ptrdiff_t L = kernels.lanes;
-    const auto widen = [&](const S* panels, float* wide, ptrdiff_t K) {
-        const ptrdiff_t block = K * 3 * L;
-        kernels.widen(panels + share.begin * block, wide + share.begin * block, (share.end - share.begin) * block);
-    };
-    widen(from.weight_ih, to.weight_ih, width);
-    widen(from.weight_hh, to.weight_hh, H);
+    kernels.widen_panels(from.weight_ih, width, to.weight_ih, share.begin, share.end);
+    kernels.widen_panels(from.weight_hh, H, to.weight_hh, share.begin, share.end);
     for (ptrdiff_t i = share.begin * 3 * L; i < share.end * 3 * L; ++i) to.bias[i] = from.bias[i];
     for (ptrdiff_t i = share.begin * L; i < share.end * L; ++i) to.bias_hn[i] = from.bias_hn[i];
 }

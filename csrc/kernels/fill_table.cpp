@@ -39,7 +39,7 @@ template <class S, class T = Sum<S>>
 constexpr ForwardKernels<T, S> forward_kernels() {
     return {
         .lanes = kLanes<T>,
-        .tile_rows = kTileRows,
+        .tile_rows = kRowsOf<S>,
         .small_rows = kSmallRows<S>,
         .pack_gates = pack_gates<S, S>,
         .project = project<T, S>,
@@ -72,6 +72,8 @@ template <class S>
 constexpr HalfKernels<S> half_kernels() {
     HalfKernels<S> filled{};
     static_cast<ForwardKernels<float, S>&>(filled) = forward_kernels<S>();
+    filled.widens_fast = kIsTuned;  // elsewhere, float16 has no instructions, and bfloat16 gains nothing
+    filled.widen_panels = widen_panels<S>;
     filled.pack_wide = pack_gates<S, float>;
     filled.pack_narrow = pack_gates<float, S>;
     filled.widen = convert_all<S, float>;

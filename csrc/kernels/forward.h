@@ -18,7 +18,7 @@ FASTGRU_TILE void project_tile(const T* const* row, ptrdiff_t rows, ptrdiff_t i,
     unroll<M>([&](auto m) FASTGRU_INLINED {
         unroll<3 * P>([&](auto n) FASTGRU_INLINED { tile.sum[m][n] = load(bias + n * L); });
     });
-    multiply_rows<T, M, 3, P>(tile, a, I, weight, I * 3 * L);
+    multiply_rows<T, M, 3, P>(tile, a, I, weight, panel_values<S>(I));
     unroll<P>([&](auto p) FASTGRU_INLINED {
         unroll<M>([&](auto m) FASTGRU_INLINED {
             T* to = projected + (p * rows + i + m) * 3 * L;
@@ -33,9 +33,9 @@ void project(const T* const* row, ptrdiff_t rows, ptrdiff_t I, const S* weight, 
              ptrdiff_t end, T* projected) {
     constexpr int L = kLanes<T>;
     for (ptrdiff_t panel = begin; panel < end; ++panel) {
-        for (ptrdiff_t i = 0; i < rows; i += kTileRows) {
-            with_rows<kTileRows>(rows - i, [&](auto m) {
-                project_tile<T, S, decltype(m)::value, 1>(row, rows, i, I, weight + panel * I * 3 * L,
+        for (ptrdiff_t i = 0; i < rows; i += kRowsOf<S>) {
+            with_rows<kRowsOf<S>>(rows - i, [&](auto m) {
+                project_tile<T, S, decltype(m)::value, 1>(row, rows, i, I, weight + panel * panel_values<S>(I),
                                                           bias + panel * 3 * L,
                                                           projected + (panel - begin) * rows * 3 * L);
             });
@@ -69,7 +69,8 @@ FASTGRU_INLINE void sum_tile(const ForwardSteps<T, S>& run, const T* projected, 
             tile.sum[m][p * 3 + 2] = bias_hn;
         });
     });
-    multiply_rows<T, M, 3, P>(tile, h, H, run.weight_hh + panel * H * 3 * L, H * 3 * L);
+    const ptrdiff_t values = panel_values<S>(H);
+    multiply_rows<T, M, 3, P>(tile, h, H, run.weight_hh + panel * values, values);
     unroll<P>([&](auto p) FASTGRU_INLINED {
         unroll<M>([&](auto m) FASTGRU_INLINED {
             T* to = sums + (p * M + m) * 3 * L;
@@ -132,8 +133,8 @@ template <class T, class S>
 FASTGRU_TILE void sums_of_rows(const ForwardSteps<T, S>& run, const GateRows<T>& rows, ptrdiff_t i,
                                ptrdiff_t block) {
     constexpr int L = kLanes<T>;
-    sum_tile<T, S, kTileRows, 1>(run, rows.projected + (block * rows.projected_rows + i) * 3 * L, rows.previous + i,
-                                 rows.unit / L + block, rows.sums_of(block) + i * 3 * L);
+    sum_tile<T, S, kRowsOf<S>, 1>(run, rows.projected + (block * rows.projected_rows + i) * 3 * L,
+                                  rows.previous + i, rows.unit / L + block, rows.sums_of(block) + i * 3 * L);
 }
 
 // The first `full` rows, which fill their tiles: sums of many vectors, then the gates of these. A panel stays in
@@ -141,16 +142,16 @@ FASTGRU_TILE void sums_of_rows(const ForwardSteps<T, S>& run, const GateRows<T>&
 template <class T, class S>
 FASTGRU_INLINE void forward_full_tiles(const ForwardSteps<T, S>& run, const ForwardPlace<T>& place, ptrdiff_t full,
                                        bool is_downward) {
+    constexpr ptrdiff_t most = kGateVectors - kGateVectors % kRowsOf<S>;
     const ptrdiff_t panels = run.panel_end - run.panel_begin, together = max(1, kGateVectors / full);
     alignas(64) T sums[kGateVectors * 3 * kLanes<T>];
     for (ptrdiff_t n = 0; n < panels; n += together) {
         const ptrdiff_t count = min(together, panels - n);
         const ptrdiff_t first = is_downward ? run.panel_end - n - count : run.panel_begin + n;
-        for (ptrdiff_t i = 0; i < full; i += kGateVectors) {
-            const GateRows<T> rows =
-                gate_rows<T, S>(run, place, i, min(kGateVectors, full - i), first, count, sums);
+        for (ptrdiff_t i = 0; i < full; i += most) {
+            const GateRows<T> rows = gate_rows<T, S>(run, place, i, min(most, full - i), first, count, sums);
             for (ptrdiff_t m = 0; m < count; ++m)
-                for (ptrdiff_t row = 0; row < rows.count; row += kTileRows)
+                for (ptrdiff_t row = 0; row < rows.count; row += kRowsOf<S>)
                     sums_of_rows<T, S>(run, rows, row, is_downward ? count - 1 - m : m);
             gates_of_rows(rows);
         }
@@ -162,10 +163,10 @@ FASTGRU_INLINE void forward_full_tiles(const ForwardSteps<T, S>& run, const Forw
 // is needed again.
 template <class T, class S>
 void forward_step(const ForwardSteps<T, S>& run, const ForwardPlace<T>& place, ptrdiff_t rows, bool is_downward) {
-    const ptrdiff_t full = rows - rows % kTileRows;
+    const ptrdiff_t full = rows - rows % kRowsOf<S>;
     if (full > 0) forward_full_tiles<T, S>(run, place, full, is_downward);
     if (rows > full) {
-        with_rows<kTileRows>(rows - full, [&](auto m) {
+        with_rows<kRowsOf<S>>(rows - full, [&](auto m) {
             constexpr int M = decltype(m)::value;
             forward_panels<T, S, M, kSidePanels<M, 3, S>>(run, place, full, run.panel_begin, run.panel_end,
                                                           is_downward);

@@ -15,6 +15,9 @@ namespace fastgru::FASTGRU_LEVEL {
 // Accumulators: two thirds to three quarters of the register file; the rest holds operands.
 constexpr int kMaxAccumulators = kRegisters == 32 ? 24 : 12;
 constexpr int kTileRows = kMaxAccumulators / 3;
+// With weights stored as S: those in bfloat16 take more of few registers.
+template <class S>
+constexpr int kRowsOf = __is_same(S, BFloat16) && kRegisters == 16 ? kTileRows - 1 : kTileRows;
 
 template <class T, int M, int N>
 struct Tile {
@@ -40,32 +43,60 @@ struct StoredTile {
 // rows hold it in registers too. With the widest vectors two panels are chains enough for a row, and pieces small
 // enough to be found in the level-1 cache again (forward_step). Widening takes registers of its own.
 template <int M, int W, class S>
-constexpr int kSidePanels = M == 1                             ? (kVectorBytes == 64 || Half<S> ? 2 : 4)
-                            : (M + 1) * W * 2 + 1 < kRegisters ? 2
-                                                               : 1;
+constexpr int kSidePanels = M == 1 ? (kVectorBytes == 64 || Half<S> ? 2 : 4)
+                            : (M + (Half<S> ? 2 : 1)) * W * 2 + 1 < kRegisters ? 2
+                                                                               : 1;
 
-// tile += a * b over k in [0, K).  a: M row pointers; b: P panels of W vectors, `panel_stride` values apart.
+// Rows of a panel that share words: weights in bfloat16 lie in pairs, [panel][K / 2][W][lane][2].
+template <class S>
+constexpr int kWordRows = __is_same(S, BFloat16) ? 2 : 1;
+
+// Vector w of row j of those that share words, in a panel of W vectors.
+template <class S>
+FASTGRU_INLINE Vec<Sum<S>> load_right(const S* rows, int, int w) {
+    return load(rows + w * kLanes<Sum<S>>);
+}
+FASTGRU_INLINE Vec<float> load_right(const BFloat16* rows, int j, int w) {
+    const Vec<float> pairs = load(reinterpret_cast<const float*>(rows + w * 2 * kLanes<float>));
+    return j == 0 ? widen_first(pairs, BFloat16{}) : widen_second(pairs, BFloat16{});
+}
+
+// tile += a[k + j] * row j of those that share words.  a: M row pointers; b: the same rows of P panels of W
+// vectors, `panel_stride` values apart.
+template <class T, int M, int W, int P, class S>
+FASTGRU_INLINE void multiply_row(Tile<T, M, W * P>& tile, const T* const (&a)[M], ptrdiff_t k, int j, const S* b,
+                                 ptrdiff_t panel_stride) {
+    // 1.5 KB ahead, about the distance the level-2 cache needs: +0..9 %, most where weights leave it. Widening
+    // numbers of 16 bits takes so long that they arrive in time.
+    constexpr ptrdiff_t ahead = 1536 / ptrdiff_t(sizeof(S));
+    Vec<T> right[W * P];
+    unroll<P>([&](auto p) FASTGRU_INLINED {
+        unroll<W>([&](auto w) FASTGRU_INLINED {
+            right[p * W + w] = load_right(b + p * panel_stride, j, w);
+            if constexpr (kVectorBytes == 64 && !Half<S>)
+                __builtin_prefetch(b + p * panel_stride + w * kLanes<T> + ahead);
+        });
+    });
+    unroll<M>([&](auto m) FASTGRU_INLINED {
+        const Vec<T> left = broadcast(a[m][k + j]);
+        unroll<W * P>([&](auto n) FASTGRU_INLINED { tile.sum[m][n] = fma(left, right[n], tile.sum[m][n]); });
+    });
+}
+
+// tile += a * b over k in [0, K).
 template <class T, int M, int W, int P, class S>
 FASTGRU_INLINE void multiply_rows(Tile<T, M, W * P>& tile, const T* const (&a)[M], ptrdiff_t K, const S* b,
                                   ptrdiff_t panel_stride) {
-    constexpr int L = kLanes<T>;
-    // 1.5 KB ahead, about the distance the level-2 cache needs: +0..9 %, most where weights leave it.
-    constexpr ptrdiff_t ahead = 1536 / ptrdiff_t(sizeof(S));
+    constexpr int row = W * kLanes<T>;
+    if constexpr (kWordRows<S> == 2) {
+        for (ptrdiff_t k = 0; k + 1 < K; k += 2) {
+            multiply_row<T, M, W, P>(tile, a, k, 0, b + k * row, panel_stride);
+            multiply_row<T, M, W, P>(tile, a, k, 1, b + k * row, panel_stride);
+        }
+        if (K % 2 != 0) multiply_row<T, M, W, P>(tile, a, K - 1, 0, b + (K - 1) * row, panel_stride);
+    } else {
 #pragma GCC unroll 2
-    for (ptrdiff_t k = 0; k < K; ++k) {
-        Vec<T> right[W * P];
-        unroll<P>([&](auto p) FASTGRU_INLINED {
-            unroll<W>([&](auto w) FASTGRU_INLINED {
-                const S* from = b + p * panel_stride + (k * W + w) * L;
-                right[p * W + w] = load(from);
-                // Three vectors of 16 bits fill one line and a half.
-                if constexpr (kVectorBytes == 64 && (sizeof(S) > 2 || w % 2 == 0)) __builtin_prefetch(from + ahead);
-            });
-        });
-        unroll<M>([&](auto m) FASTGRU_INLINED {
-            const Vec<T> left = broadcast(a[m][k]);
-            unroll<W * P>([&](auto n) FASTGRU_INLINED { tile.sum[m][n] = fma(left, right[n], tile.sum[m][n]); });
-        });
+        for (ptrdiff_t k = 0; k < K; ++k) multiply_row<T, M, W, P>(tile, a, k, 0, b + k * row, panel_stride);
     }
 }
 

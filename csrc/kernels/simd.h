@@ -182,8 +182,15 @@ FASTGRU_INLINE HalfBits narrow(Vec<float> v, Float16) {
 
 // Of two numbers in each word, the first and the second in memory.
 FASTGRU_INLINE Vec<float> widen_first(Vec<float> pairs, BFloat16) { return (Vec<float>)((WordBits)pairs << 16); }
+// Without a vector for the mask, which tiles have no register for.
 FASTGRU_INLINE Vec<float> widen_second(Vec<float> pairs, BFloat16) {
+#if defined(__AVX512F__)
+    return (Vec<float>)_mm512_maskz_mov_epi16(0xAAAAAAAA, (__m512i)pairs);
+#elif defined(__AVX2__)
+    return (Vec<float>)_mm256_blend_epi16(_mm256_setzero_si256(), (__m256i)pairs, 0xAA);
+#else
     return (Vec<float>)((WordBits)pairs & 0xFFFF0000);
+#endif
 }
 FASTGRU_INLINE Vec<float> widen_first(Vec<float> pairs, Float16 type) {
     return widen(to_halves((WordBits)pairs & 0xFFFF), type);
@@ -208,6 +215,12 @@ FASTGRU_INLINE void store_half(S* p, Vec<float> v) {
 }
 FASTGRU_INLINE void store(BFloat16* p, Vec<float> v) { store_half(p, v); }
 FASTGRU_INLINE void store(Float16* p, Vec<float> v) { store_half(p, v); }
+
+// The numbers of two vectors in the words of one, as widen_first and widen_second find them.
+FASTGRU_INLINE void store_pairs(BFloat16* p, Vec<float> first, Vec<float> second) {
+    const WordBits words = to_words(narrow(first, BFloat16{})) | to_words(narrow(second, BFloat16{})) << 16;
+    __builtin_memcpy(p, &words, sizeof words);
+}
 
 // The first n lanes, as below.
 template <class S>

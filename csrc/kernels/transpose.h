@@ -75,22 +75,35 @@ FASTGRU_INLINE void transpose_parts(Vec<T> (&row)[kPartLanes<T>]) {
     }
 }
 
-// The first kPartLanes columns of kLanes rows that are `stride` values apart. Parts that belong together are put
-// together while they are loaded; what is left is to transpose small squares within parts.
+// The first kPartLanes<T> columns of words, which hold one or two values each, of kLanes rows that are `stride`
+// values apart. Parts that belong together are put together while they are loaded; what is left is to transpose
+// small squares within parts.
 template <class S, class T = Sum<S>>
-FASTGRU_INLINE void load_columns(const S* p, ptrdiff_t stride, Vec<T> (&column)[kPartLanes<S>]) {
-    constexpr int words = kPartLanes<T>;
-    Vec<T> row[words];
-    unroll<words>([&](auto r) FASTGRU_INLINED { row[r] = load_parts(p + r * stride, words * stride); });
-    transpose_parts<T>(row);
-    unroll<words>([&](auto i) FASTGRU_INLINED {
+FASTGRU_INLINE void load_words(const S* p, ptrdiff_t stride, Vec<T> (&words)[kPartLanes<T>]) {
+    constexpr int count = kPartLanes<T>;
+    unroll<count>([&](auto r) FASTGRU_INLINED { words[r] = load_parts(p + r * stride, count * stride); });
+    transpose_parts<T>(words);
+}
+
+// The values in columns of words.
+template <class S, class T = Sum<S>>
+FASTGRU_INLINE void split_words(const Vec<T> (&words)[kPartLanes<T>], Vec<T> (&column)[kPartLanes<S>]) {
+    unroll<kPartLanes<T>>([&](auto i) FASTGRU_INLINED {
         if constexpr (sizeof(S) == sizeof(T)) {
-            column[i] = row[i];
+            column[i] = words[i];
         } else {
-            column[2 * i] = widen_first(row[i], S{});
-            column[2 * i + 1] = widen_second(row[i], S{});
+            column[2 * i] = widen_first(words[i], S{});
+            column[2 * i + 1] = widen_second(words[i], S{});
         }
     });
+}
+
+// The first kPartLanes<S> columns.
+template <class S, class T = Sum<S>>
+FASTGRU_INLINE void load_columns(const S* p, ptrdiff_t stride, Vec<T> (&column)[kPartLanes<S>]) {
+    Vec<T> words[kPartLanes<T>];
+    load_words(p, stride, words);
+    split_words<S>(words, column);
 }
 
 }  // namespace fastgru::FASTGRU_LEVEL

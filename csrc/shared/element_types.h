@@ -2,6 +2,7 @@
 // float then.
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "shared/inline.h"
@@ -41,6 +42,12 @@ using Sum = typename SumOf<S>::type;
 
 template <class S>
 concept Half = sizeof(S) == 2;
+
+// Columns of a panel for vectors of K values: weights in bfloat16 lie in pairs.
+template <class S>
+FASTGRU_INLINE constexpr ptrdiff_t panel_columns(ptrdiff_t K) {
+    return __is_same(S, BFloat16) ? K + K % 2 : K;
+}
 
 // One value by itself; kernels widen whole vectors (kernels/simd.h).
 FASTGRU_INLINE float widened(float x) { return x; }

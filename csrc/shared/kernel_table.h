@@ -98,7 +98,7 @@ struct ForwardSteps {
     ptrdiff_t row_begin, row_end;      // batch rows
     ptrdiff_t panel_begin, panel_end;  // hidden blocks
     ptrdiff_t hidden_size;
-    const S* weight_hh;        // [Hb][H][3][L]
+    const S* weight_hh;        // as packed
     const T* bias_hn;          // [Hb][L]
     const T* projected;        // [panel_end - panel_begin][projected_rows][3][L]; rows in processing order
     ptrdiff_t projected_rows;  // active (step, row) pairs of this range
@@ -270,7 +270,8 @@ struct ForwardKernels {
     // Hb of this many hidden units; or vectors that so many values fill.
     FASTGRU_INLINE ptrdiff_t blocks(ptrdiff_t values) const { return ceil_div(values, lanes); }
 
-    // Rows r, z, n of a (3H, K) matrix to [Hb][K][3][L], for the hidden blocks [begin, end).
+    // Rows r, z, n of a (3H, K) matrix to [Hb][K][3][L], for the hidden blocks [begin, end); of bfloat16 to
+    // [Hb][ceil(K / 2)][3][L][2].
     void (*pack_gates)(const S* weight, ptrdiff_t H, ptrdiff_t K, S* packed, ptrdiff_t begin, ptrdiff_t end);
     // projected[panel - begin][i][gate] = bias + row[i] . weight, for the hidden blocks [begin, end).
     void (*project)(const T* const* row, ptrdiff_t rows, ptrdiff_t I, const S* weight_ih, const T* bias,
@@ -307,6 +308,9 @@ struct Kernels : ForwardKernels<T> {
 
 template <class S>
 struct HalfKernels : ForwardKernels<float, S> {
+    bool widens_fast;  // so that it pays to do it in each step
+    // Panels as pack_gates makes them, for the hidden blocks [begin, end).
+    void (*widen_panels)(const S* panels, ptrdiff_t K, float* wide, ptrdiff_t begin, ptrdiff_t end);
     // pack_gates to panels of floats, and of floats, which are rounded.
     void (*pack_wide)(const S* weight, ptrdiff_t H, ptrdiff_t K, float* packed, ptrdiff_t begin, ptrdiff_t end);
     void (*pack_narrow)(const float* weight, ptrdiff_t H, ptrdiff_t K, S* packed, ptrdiff_t begin, ptrdiff_t end);
