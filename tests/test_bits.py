@@ -125,6 +125,31 @@ def test_cuts_in_time_do_not_matter(level, dtype, input_size, hidden, batch, pie
 
 
 @every_level
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("batch", [4, 5, 8, 9, 16, 17, 40, 128, 129])
+def test_one_step_of_many_rows_gives_what_each_row_gives(level, batch, dtype):
+    layer = fastgru.GRU(33, 272, bidirectional=True, dtype=dtype)
+    x = torch.randn(1, batch, 33, dtype=dtype, requires_grad=True)
+    h_0 = torch.randn(2, batch, 272, dtype=dtype, requires_grad=True)
+    with use_level(level):
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            for _ in range(3):  # the first may find threads asleep, and so use none
+                output, h_n = layer(x, h_0)
+            d_x, d_h_0 = torch.autograd.grad(output.sin().sum() + h_n.sum(), [x, h_0])
+            with torch.no_grad():
+                assert equal(layer(x, h_0)[0], output)
+            for row in (0, batch // 2, batch - 1):
+                x_row, h_row = (t[:, row : row + 1].detach().requires_grad_() for t in (x, h_0))
+                alone, last = layer(x_row, h_row)
+                assert equal(alone[:, 0], output[:, row])
+                assert equal(last[:, 0], h_n[:, row])
+                own = torch.autograd.grad(alone.sin().sum() + last.sum(), [x_row, h_row])
+                assert equal(own[0][:, 0], d_x[:, row])
+                assert equal(own[1][:, 0], d_h_0[:, row])
+
+
+@every_level
 def test_a_cell_gives_what_the_layer_gives(level):
     cell, layer = fastgru.GRUCell(5, 40), fastgru.GRU(5, 40)
     layer.load_state_dict({f"{name}_l0": value for name, value in cell.state_dict().items()})

@@ -1,6 +1,7 @@
 // The forward pass: a loop over layers; in each, threads take groups of batch rows through the whole sequence, or
 // share the hidden units of every row. Or they share the layers (forward_stack.h).
 #include "host/forward_stack.h"
+#include "host/one_step.h"
 
 namespace fastgru {
 
@@ -59,59 +60,11 @@ void run_pipelined(Layer& layer, int thread, int threads) {
     if (thread == 0) copy_last_states(layer, run, 0);
 }
 
-template <class Layer>
-bool is_single_step(const Layer& layer) {
-    const Batch& batch = layer.call.batch;
-    return layer.call.packed == nullptr && batch.steps == 1 &&
-           batch.rows <= kSingleStepRows<typename Layer::Stored> && batch.lengths == nullptr;
-}
-
-template <class T, class S, class P>
-void run_single_step(ForwardLayer<T, S, P>& layer, ptrdiff_t direction, int thread, int threads) {
-    const ForwardSteps<T, P> run = group_of(layer, direction, 0, thread, threads);
-    const Cell<S>& cell = layer.call.cells[layer.cell(direction)];
-    const Share share(layer.blocks(), thread, threads);
-    const T** rows = layer.memory.scratch[thread].input_rows;
-    for (ptrdiff_t b = 0; b < layer.call.batch.rows; ++b) {
-        rows[b] = layer.input.at(layer.memory.steps, 0, b);
-        run.previous[b] = state_before<T>(run, 0, b);
-        run.next[b] = run.output.at(layer.memory.steps, 0, b);
-    }
-    kernels_of<S>(layer.table)
-        .single_step({
-            .rows = layer.call.batch.rows,
-            .input_size = layer.width(),
-            .hidden_size = layer.hidden_size(),
-            .weight_ih = cell.weight_ih,
-            .weight_hh = cell.weight_hh,
-            .bias_ih = cell.bias_ih,
-            .bias_hh = cell.bias_hh,
-            .input = rows,
-            .previous = run.previous,
-            .next = run.next,
-            .saved = run.saved,
-            .begin = share.begin,
-            .end = share.end,
-        });
-}
-
-template <class Layer>
-void run_single_steps(Layer& layer, int thread, int threads) {
-    for (ptrdiff_t d = 0; d < layer.directions(); ++d) run_single_step(layer, d, thread, threads);
-    layer.barrier.wait(threads);
-    if (thread != 0) return;
-    for (ptrdiff_t d = 0; d < layer.directions(); ++d) {
-        typename Layer::Run run = group_of(layer, d, 0, 0, 1);
-        run.row_end = layer.call.batch.rows;  // here threads share units, whatever the plan has them share
-        copy_last_states(layer, run, d);
-    }
-}
-
 // What one thread does of a layer.
 template <class T, class S, class P>
 void work(ForwardLayer<T, S, P>& layer, int thread, int threads) {
     if constexpr (!ForwardLayer<T, S, P>::kHasInt8) {
-        if (is_single_step(layer)) return run_single_steps(layer, thread, threads);
+        if (is_one_step(layer)) return run_one_step(layer, thread, threads);
     }
     const Forward<T, S>& call = layer.call;
     if (layer.layer + 1 == call.spec.num_layers) {

@@ -38,6 +38,12 @@ bool makes_panels(const Forward<T, S>& call) {
     return call.packed == nullptr || sizeof(P) != sizeof(S);
 }
 
+// Whether all rows of a call are taken together, in one step. More would fill the cache by themselves.
+constexpr ptrdiff_t kMostStepRows = 128;
+inline bool takes_one_step(const Batch& batch) {
+    return batch.steps == 1 && batch.rows <= kMostStepRows && batch.lengths == nullptr;
+}
+
 template <class T, class P>
 QuantizedRows lay_out_quantized(const ForwardKernels<T, P>& kernels, ptrdiff_t rows, ptrdiff_t width,
                                 Arena& arena) {
@@ -62,8 +68,9 @@ ThreadScratch<T>* lay_out_scratch(const ForwardKernels<T, P>& kernels, const Cal
         inner = plan_forward(layer_shape(kernels, call, call.spec.num_layers - 1));
         count = max(plan.threads, inner.threads);
     }
-    const ptrdiff_t rows = max(max(plan.group_rows, inner.group_rows), kMostSingleStepRows);
-    const ptrdiff_t chunk = max(max(plan.chunk_rows, inner.chunk_rows), kMostSingleStepRows);
+    const ptrdiff_t together = takes_one_step(call.batch) ? call.batch.rows : 0;
+    const ptrdiff_t rows = max(max(plan.group_rows, inner.group_rows), together);
+    const ptrdiff_t chunk = max(max(plan.chunk_rows, inner.chunk_rows), together);
     ThreadScratch<T>* scratch = arena.take<ThreadScratch<T>>(count);
     for (ptrdiff_t i = 0; i < count; ++i) {
         const ThreadScratch<T> own{

@@ -40,9 +40,10 @@ void on_threads(int wanted, const Work& work) {
     run_on_threads(wanted, {run, &work});
 }
 
-// The part of thread `index` out of `count` of [0, total): contiguous and in order.
+// A part of some work: that of thread `index` out of `count` of [0, total), contiguous and in order; or a given one.
 struct Share {
     long begin, end;
+    Share(long begin_, long end_) : begin(begin_), end(end_) {}
     Share(long total, int index, int count) : begin(total * index / count), end(total * (index + 1) / count) {}
 };
 

@@ -126,6 +126,9 @@ FASTGRU_INLINE void sum_single_step(const SingleStep<T, S>& run, ptrdiff_t first
         sum_single_step<T, S, M, G / 2>(run, first + i, count - i, sums + i * block, projected + i * block);
 }
 
+// Units whose weights stay in the second-level cache while several groups of rows use them.
+constexpr ptrdiff_t kNearUnits = 16;
+
 template <class T, class S, int M>
 FASTGRU_INLINE void single_step_of_rows(const SingleStep<T, S>& run) {
     constexpr int L = kLanes<T>;
@@ -149,10 +152,23 @@ FASTGRU_INLINE void single_step_of_rows(const SingleStep<T, S>& run) {
     }
 }
 
-// Kernels::single_step
+// Kernels::single_step. More rows than have code of their own come in groups, which all use the weights of some
+// units while these are near.
 template <class T, class S>
 void single_step(const SingleStep<T, S>& run) {
-    with_rows<kSingleStepRows<S>>(run.rows, [&](auto m) { single_step_of_rows<T, S, decltype(m)::value>(run); });
+    const bool is_group = run.rows <= kSingleStepGroup<S>;
+    const ptrdiff_t near = is_group ? run.end - run.begin : max(1, kNearUnits / kLanes<T>);
+    for (ptrdiff_t first = run.begin; first < run.end; first += near) {
+        EqualParts(0, run.rows, kSingleStepGroup<S>).for_each([&](ptrdiff_t row, ptrdiff_t count) {
+            SingleStep<T, S> group = run;
+            group.rows = count;
+            group.input += row, group.previous += row, group.next += row;
+            if (run.saved != nullptr) group.saved += row * 4 * run.hidden_size;
+            group.begin = first, group.end = min(first + near, run.end);
+            with_rows<kSingleStepGroup<S>>(count,
+                                           [&](auto m) { single_step_of_rows<T, S, decltype(m)::value>(group); });
+        });
+    }
 }
 
 }  // namespace fastgru::FASTGRU_LEVEL

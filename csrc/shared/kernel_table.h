@@ -128,10 +128,11 @@ struct SingleStep {
     T* saved;                                            // [rows][4][H], or null
     ptrdiff_t begin, end;
 };
-// Each number of rows has code of its own, which takes long to compile; so most types have less of it.
+// Each number of rows of a group has code of its own, which takes long to compile; so most types have less of it.
 template <class S>
-constexpr ptrdiff_t kSingleStepRows = __is_same(S, float) ? 8 : 4;
-constexpr ptrdiff_t kMostSingleStepRows = kSingleStepRows<float>;
+constexpr ptrdiff_t kSingleStepGroup = __is_same(S, float) ? 8 : 4;
+template <class S>
+constexpr ptrdiff_t kSingleStepRows = 2 * kSingleStepGroup<S>;
 
 // All steps of some rows of one direction of a small layer, in processing order: where that is backwards in time,
 // pointers are those of the last step, and distances from step to step are negative. Every row has all steps, and
