@@ -40,7 +40,8 @@ void on_threads(int wanted, const Work& work) {
     run_on_threads(wanted, {run, &work});
 }
 
-// A part of some work: that of thread `index` out of `count` of [0, total), contiguous and in order; or a given one.
+// A part of some work: that of thread `index` out of `count` of [0, total), contiguous and in order; or a given
+// one.
 struct Share {
     long begin, end;
     Share(long begin_, long end_) : begin(begin_), end(end_) {}
