@@ -32,17 +32,18 @@ const KernelTable* best() {
 const KernelTable* active = best();
 
 #if defined(__x86_64__) || defined(__i386__)
-const bool has_vnni = __builtin_cpu_supports("avx512vnni");
+const bool has_wide_vnni = __builtin_cpu_supports("avx512vnni"), has_vnni = __builtin_cpu_supports("avxvnni");
 #endif
 
 }  // namespace
 
-// Their results have the same bits at avx2 and above, so that a machine without the instruction for four products
-// takes those of avx2.
+// Their results have the same bits at avx2 and above, so that a machine without the instruction for four products,
+// or without it for wide vectors, takes others.
 const Int8Kernels& int8_kernels([[maybe_unused]] const KernelTable& table) {
 #if defined(__x86_64__) || defined(__i386__)
-    if (&table == &avx512::table && has_vnni) return avx512vnni::int8_table;
-    return &table == &baseline::table ? baseline::int8_table : avx2::int8_table;
+    if (&table == &baseline::table) return baseline::int8_table;
+    if (&table == &avx512::table && has_wide_vnni) return avx512vnni::int8_table;
+    return has_vnni ? avxvnni::int8_table : avx2::int8_table;
 #elif defined(__aarch64__)
     return neon::int8_table;
 #else

@@ -26,7 +26,8 @@ FASTGRU_INLINE Ints broadcast_ints(const void* p) {
 
 // What a lane of rows holds: four values of 8 bits, or two of 16. To those of 8 bits an offset is added, because
 // the instruction takes one factor without a sign; what that adds to a sum depends on the weights alone.
-#if defined(__AVX512VNNI__)
+#if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
+#define FASTGRU_DOTS_FOUR 1
 typedef unsigned char RowValue;
 constexpr int kRowOffset = 128;
 #else
@@ -37,7 +38,7 @@ constexpr int kDotGroup = 4 / int(sizeof(RowValue));
 
 // As many weights for each lane, ready for `dot`.
 FASTGRU_INLINE Ints load_weights(const Int8* p) {
-#if defined(__AVX512VNNI__)
+#if defined(FASTGRU_DOTS_FOUR)
     return load_ints(p);
 #elif defined(__AVX2__)
     return (Ints)_mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
@@ -54,6 +55,8 @@ FASTGRU_INLINE Ints load_weights(const Int8* p) {
 FASTGRU_INLINE Ints dot(Ints sum, Ints weights, Ints row) {
 #if defined(__AVX512VNNI__)
     return (Ints)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)row, (__m512i)weights);
+#elif defined(__AVXVNNI__)
+    return (Ints)_mm256_dpbusd_avx_epi32((__m256i)sum, (__m256i)row, (__m256i)weights);
 #elif defined(__AVX2__)
     return sum + (Ints)_mm256_madd_epi16((__m256i)weights, (__m256i)row);
 #elif defined(__SSE2__)

@@ -380,6 +380,9 @@ extern const Int8Kernels int8_table;
 namespace avx512 {
 extern const KernelTable table;
 }
+namespace avxvnni {
+extern const Int8Kernels int8_table;
+}
 namespace avx512vnni {
 extern const Int8Kernels int8_table;
 }
