@@ -1,6 +1,10 @@
 // Which instruction-set levels this build has, which of them this machine has, and which one runs.
 #include <string.h>
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
 #include "fastgru.h"
 
 namespace fastgru {
@@ -33,6 +37,12 @@ const KernelTable* active = best();
 
 #if defined(__x86_64__) || defined(__i386__)
 const bool has_wide_vnni = __builtin_cpu_supports("avx512vnni"), has_vnni = __builtin_cpu_supports("avxvnni");
+#elif defined(__aarch64__) && defined(__linux__)
+const bool has_dot = getauxval(AT_HWCAP) & (1 << 20);  // HWCAP_ASIMDDP
+#elif defined(__aarch64__) && defined(__APPLE__)
+const bool has_dot = true;
+#elif defined(__aarch64__)
+const bool has_dot = false;  // there is nobody to ask
 #endif
 
 }  // namespace
@@ -45,7 +55,7 @@ const Int8Kernels& int8_kernels([[maybe_unused]] const KernelTable& table) {
     if (&table == &avx512::table && has_wide_vnni) return avx512vnni::int8_table;
     return has_vnni ? avxvnni::int8_table : avx2::int8_table;
 #elif defined(__aarch64__)
-    return neon::int8_table;
+    return has_dot ? neondot::int8_table : neon::int8_table;
 #else
     return baseline::int8_table;
 #endif

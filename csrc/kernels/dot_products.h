@@ -6,6 +6,8 @@
 
 #if defined(__SSE2__)
 #include <immintrin.h>
+#elif defined(__ARM_FEATURE_DOTPROD)
+#include <arm_neon.h>
 #endif
 
 namespace fastgru::FASTGRU_LEVEL {
@@ -24,12 +26,16 @@ FASTGRU_INLINE Ints broadcast_ints(const void* p) {
     return four - Ints{};
 }
 
-// What a lane of rows holds: four values of 8 bits, or two of 16. To those of 8 bits an offset is added, because
-// the instruction takes one factor without a sign; what that adds to a sum depends on the weights alone.
+// What a lane of rows holds: four values of 8 bits, or two of 16. x86 multiplies bytes without a sign by bytes with
+// one, so an offset is added to rows; what that adds to a sum depends on the weights alone.
 #if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
-#define FASTGRU_DOTS_FOUR 1
 typedef unsigned char RowValue;
 constexpr int kRowOffset = 128;
+#define FASTGRU_DOTS_FOUR 1
+#elif defined(__ARM_FEATURE_DOTPROD)
+typedef int8_t RowValue;
+constexpr int kRowOffset = 0;
+#define FASTGRU_DOTS_FOUR 1
 #else
 typedef int16_t RowValue;
 constexpr int kRowOffset = 0;
@@ -61,6 +67,8 @@ FASTGRU_INLINE Ints dot(Ints sum, Ints weights, Ints row) {
     return sum + (Ints)_mm256_madd_epi16((__m256i)weights, (__m256i)row);
 #elif defined(__SSE2__)
     return sum + (Ints)_mm_madd_epi16((__m128i)weights, (__m128i)row);
+#elif defined(__ARM_FEATURE_DOTPROD)
+    return (Ints)vdotq_s32((int32x4_t)sum, (int8x16_t)weights, (int8x16_t)row);
 #else
     typedef int16_t Shorts __attribute__((vector_size(kVectorBytes)));
     const Ints products = (Ints)((Shorts)weights * (Shorts)row);  // no product needs more than 16 bits

@@ -373,6 +373,9 @@ namespace neon {
 extern const KernelTable table;
 extern const Int8Kernels int8_table;
 }  // namespace neon
+namespace neondot {
+extern const Int8Kernels int8_table;
+}
 namespace avx2 {
 extern const KernelTable table;
 extern const Int8Kernels int8_table;
