@@ -44,8 +44,7 @@ void use_as_they_are(Layer& layer, const typename Layer::Run& run, ptrdiff_t dir
         });
 }
 
-// Memory for some blocks, as that of a whole cell whose block `at` would be block `block`: the kernels count from
-// 0.
+// A pack whose first blocks stand for those from `distance` on: kernels count blocks from the first of the cell.
 template <class T, class S>
 CellPack<T, S> moved(const ForwardKernels<T, S>& kernels, const CellPack<T, S>& pack, ptrdiff_t width, ptrdiff_t H,
                      ptrdiff_t distance) {
