@@ -6,6 +6,7 @@
 #endif
 
 #include "fastgru.h"
+#include "shared/row_kernels.h"
 
 namespace fastgru {
 
@@ -58,6 +59,17 @@ const Int8Kernels& int8_kernels([[maybe_unused]] const KernelTable& table) {
     return has_dot ? neondot::int8_table : neon::int8_table;
 #else
     return baseline::int8_table;
+#endif
+}
+
+const RowTable& row_table([[maybe_unused]] const KernelTable& table) {
+#if defined(__x86_64__) || defined(__i386__)
+    if (&table == &avx512::table) return avx512::row_table;
+    return &table == &avx2::table ? avx2::row_table : baseline::row_table;
+#elif defined(__aarch64__)
+    return neon::row_table;
+#else
+    return baseline::row_table;
 #endif
 }
 

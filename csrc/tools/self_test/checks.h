@@ -24,6 +24,8 @@ bool check_team();
 bool check_callers();
 // How many threads are taken where there are many.
 bool check_plan();
+// Linear layers, functions, softmax and so on against the book, and for equal bits: rows.cpp.
+bool check_rows();
 // Second derivatives, at every level: tangents.cpp.
 bool check_tangents();
 

@@ -13,7 +13,7 @@ int main(int argc, char** argv) {
     const int problems = argc > 1 ? atoi(argv[1]) : 200;
     const bool forks = argc < 3 || strcmp(argv[2], "emulated") != 0;
     for (int i = 0; i < problems; ++i)
-        if (!check_problem() || !check_halves() || !check_stored()) return 1;
+        if (!check_problem() || !check_halves() || !check_stored() || !check_rows()) return 1;
     if (!check_rounding()) return 1;
     printf("%d problems of each type agree with the equations, at every level, the same bits on any threads\n",
            problems);
