@@ -9,6 +9,9 @@ Where two libraries are compared directly, both may err by that much, in opposit
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -44,6 +47,16 @@ ONNX_RUNTIME = 1e-5
 # value, and absolute. Measured: see docs/numerics.md. float64 is compared with its own exp, which errs too.
 ACTIVATION_ULP = {torch.float32: 3.0, torch.float64: 5.0}
 ACTIVATION_ABSOLUTE = {torch.float32: 1e-7, torch.float64: 3e-16}
+
+# exp, log, erf, sqrt, elu and softplus against long double over all magnitudes, in units in the last place, of which
+# subnormal results share one. Measured: up to 1.03, 0.8, 1.14, 0.5, 1.2 and 1.64 (docs/numerics.md).
+FUNCTION_ULP = 2.0
+
+# Sums of a linear layer of values of about 1 against long double, in units of the last place for each product, and for
+# eight more: a single accumulator is as large as the root of its terms, and rounded as often as there are terms.
+LINEAR_UNITS = 2
+# Softmax and layer norm likewise, of values of up to 25 (exponents are rounded before exp) and a scale that tests say.
+NORM_UNITS = 24
 
 # A step through the recurrence of a single step, in seconds of noise: memory may grow by what the allocator keeps.
 GROWTH_BYTES = 8 << 20
@@ -97,3 +110,12 @@ def assert_agrees(got: dict[str, Tensor], want: dict[str, Tensor]) -> None:
         allowed = DIRECT_UNITS * torch.finfo(expected.dtype).eps * size_of(expected)
         distance = error(mine[finite], expected[finite])
         assert distance <= allowed, f"{name}: apart by {distance:.3g}, allowed {allowed:.3g}"
+
+
+def assert_within_units(got: Any, truth: Any, units: float, scale: float) -> None:
+    """NumPy arrays: off by at most so many units in the last place of `scale`."""
+    assert got.shape == truth.shape
+    if got.size == 0:
+        return
+    distance, allowed = np.abs(got.astype(truth.dtype) - truth).max(), units * scale * np.finfo(got.dtype).eps
+    assert distance <= allowed, f"off by {distance:.3g}, allowed {allowed:.3g}"

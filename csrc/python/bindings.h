@@ -119,5 +119,8 @@ void bind_load_tensors(nb::module_& m);
 // Calls with packed parameters: packed_calls.cpp, stepper.cpp.
 void bind_packed_calls(nb::module_& m);
 void bind_stepper(nb::module_& m);
+// Row-wise operations, which stand around a layer: row_calls.cpp, packed_linear.cpp.
+void bind_row_calls(nb::module_& m);
+void bind_packed_linear(nb::module_& m);
 
 }  // namespace fastgru::python

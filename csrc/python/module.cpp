@@ -138,6 +138,7 @@ NB_MODULE(_core, m) {
     bind_tangent_calls(sizes);
     bind_packed_calls(m);
     bind_stepper(m);
+    bind_row_calls(m);
     bind_memory(m);
     bind_levels(m);
     bind_measurements(m);

@@ -192,6 +192,88 @@ class Stepper:
         None where the input, the state or the output is not plain, dense and of the right size.
         """
 
+# Row-wise operations. Arrays are of one kind, as those of LayerSizes, float32 or float64; their last dimension is that
+# of vectors, whose values stand side by side, and all others are rows with one distance from each to the next. Where
+# `out` is not given a tensor is made. None where an array cannot be read as it is.
+
+FUNCTIONS: tuple[str, ...]  # by name, what `activate` knows (csrc/shared/row_kernels.h)
+
+def linear(
+    input: object,
+    weight: object,
+    bias: object | None,
+    out: object | None,
+    threads: int,
+    function: str = "none",
+    a: float = 0.0,
+    b: float = 0.0,
+) -> Any | None:
+    """function(input . weight^T + bias), where the weight (N, K) and the bias (N) are dense."""
+
+def linear_gradients(
+    d_output: object,
+    input: object,
+    weight: object,
+    d_input: object,
+    d_weight: object,
+    d_bias: object,
+    threads: int,
+) -> tuple[Any, Any, Any] | None:
+    """The gradients of input, weight and bias.
+
+    Each of the last three is an array to write to, True for a tensor that is made (then there are no arrays among
+    them), or False: not wanted, and None among the results.
+    """
+
+def activate(input: object, function: str, a: float, b: float, out: object | None, threads: int) -> Any | None:
+    """A function of each value, by its name; `out` may be the input.
+
+    Parameters are a: slope (leaky_relu), alpha (elu); a, b: beta and threshold (softplus), alpha and beta
+    (hard_sigmoid), least and most (clip).
+    """
+
+def combine(operation: str, left: object, right: object, out: object, threads: int) -> Any | None:
+    """The two by add, subtract, multiply or divide, to `out`, which may be one of them.
+
+    Each has as many vectors as `out`, or one for all; each vector as many values, or one for all.
+    """
+
+def softmax(input: object, is_log: bool, out: object | None, threads: int) -> Any | None:
+    """Softmax over the last dimension, or its logarithm; `out` may be the input."""
+
+def layer_norm(
+    input: object,
+    weight: object | None,
+    bias: object | None,
+    eps: float,
+    out: object | None,
+    mean: object | None,
+    scale: object | None,
+    threads: int,
+) -> tuple[Any, Any, Any] | None:
+    """Normalization over the last dimension; `out` may be the input.
+
+    With it the means and the scales (..., 1), 1 / sqrt(variance + eps): each goes to an array, is made where True is
+    given, and is not wanted where None is.
+    """
+
+class PackedLinear:
+    """A linear layer's weights packed once for many calls, for the level that is active, and its bias, copied."""
+
+    def __init__(self, weight: object, bias: object | None) -> None:
+        """A dense weight (N, K) and a bias (N), both float32 or float64."""
+
+    def run(
+        self,
+        input: object,
+        out: object | None,
+        threads: int,
+        function: str = "none",
+        a: float = 0.0,
+        b: float = 0.0,
+    ) -> Any | None:
+        """As `linear`."""
+
 def levels() -> list[tuple[str, bool]]:
     """Instruction-set levels of this build, best first: (name, available on this machine)."""
 
