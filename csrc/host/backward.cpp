@@ -43,10 +43,9 @@ void work(const BackwardCell<T>& cell, Barrier& barrier, int thread, int threads
         const ptrdiff_t rows = move_to_chunk(cell, run, max(0, end - cell.plan.chunk_steps), end);
         const Share share(rows, thread, threads);
         pack_chunk(cell, run, share);
-        if (cell.call.recomputes) {
-            recompute(cell, run, share);
-            barrier.wait(threads);
-        }
+        if (cell.call.recomputes) recompute(cell, run, share);
+        if (!cell.reset_after()) pack_gated(cell, run, share);
+        if (cell.call.recomputes) barrier.wait(threads);
         run_chunk(cell, run, thread, threads);
         barrier.wait(threads);
         use_chunk(cell, run, rows, thread, threads);
@@ -75,8 +74,9 @@ Sequence<const T> output_of(const Backward<T>& call, ptrdiff_t total, ptrdiff_t 
 
 // One layer, from the gradient of its output to that of its input, null data where nobody wants it.
 template <class T>
-Sequence<const T> run_layer(const Kernels<T>& kernels, const Backward<T>& call, ptrdiff_t layer,
+Sequence<const T> run_layer(const KernelTable& table, const Backward<T>& call, ptrdiff_t layer,
                             const Sequence<const T>& d_output, void* workspace) {
+    const Kernels<T>& kernels = kernels_of<T>(table);
     const ptrdiff_t features = call.spec.num_directions * call.spec.hidden_size;
     Arena arena(workspace);
     const BackwardMemory<T> memory = lay_out(kernels, call, layer, arena);
@@ -84,6 +84,7 @@ Sequence<const T> run_layer(const Kernels<T>& kernels, const Backward<T>& call, 
     const ptrdiff_t total = memory.steps.rows();
     T* d_below = wants_below(call, layer) ? memory.d_between[layer % 2] : nullptr;
     BackwardCell<T> cell{
+        .table = table,
         .kernels = kernels,
         .call = call,
         .memory = memory,
@@ -119,7 +120,7 @@ template <class T>
 void run(const KernelTable& table, const Backward<T>& call, void* workspace) {
     Sequence<const T> d_output = call.d_output;
     for (ptrdiff_t layer = call.spec.num_layers - 1; layer >= 0; --layer) {
-        d_output = run_layer(kernels_of<T>(table), call, layer, d_output, workspace);
+        d_output = run_layer(table, call, layer, d_output, workspace);
         if (d_output.data == nullptr) return;
     }
 }

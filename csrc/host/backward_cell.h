@@ -2,11 +2,13 @@
 #pragma once
 
 #include "host/backward_memory.h"
+#include "shared/reset_before_table.h"
 
 namespace fastgru {
 
 template <class T>
 struct BackwardCell {
+    const KernelTable& table;
     const Kernels<T>& kernels;
     const Backward<T>& call;
     const BackwardMemory<T>& memory;
@@ -16,6 +18,7 @@ struct BackwardCell {
     Sequence<const T> output;  // of this layer
     Sequence<T> d_input;       // null data: not wanted
 
+    bool reset_after() const { return call.spec.reset_after; }
     ptrdiff_t hidden_size() const { return call.spec.hidden_size; }
     ptrdiff_t width() const { return call.spec.width(layer); }
     ptrdiff_t blocks() const { return kernels.blocks(hidden_size()); }

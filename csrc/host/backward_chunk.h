@@ -76,30 +76,48 @@ void recompute(const BackwardCell<T>& cell, const BackwardSteps<T>& run, const S
     step.projected_rows = count;
     step.saved = memory.gates + rows.begin * 4 * H;
     step.previous = previous;
-    cell.kernels.forward_rows(step, count);
+    cell.reset_after() ? cell.kernels.forward_rows(step, count)
+                       : reset_before_kernels<T>(cell.table).forward_rows(step, count);
+}
+
+// Some rows of a chunk to panels `right`: vector_at(i, t, b) is where the vector of flat row i is.
+template <class T, class VectorAt>
+void pack_right(const BackwardCell<T>& cell, const BackwardSteps<T>& run, const Share& rows,
+                const Columns<T>& columns, T* right, const VectorAt& vector_at) {
+    const BackwardMemory<T>& memory = cell.memory;
+    for_flat_rows(
+        memory.steps, run.first_row + rows.begin, run.first_row + rows.end,
+        [&](ptrdiff_t i, ptrdiff_t t, ptrdiff_t b) { columns.rows[i - run.first_row] = vector_at(i, t, b); });
+    cell.kernels.pack_rows({.row = columns.rows,
+                            .rows = memory.capacity,
+                            .K = columns.width,
+                            .packed = right,
+                            .panel_vectors = kPanelVectors,
+                            .begin = rows.begin,
+                            .end = rows.end},
+                           0, columns.vectors);
 }
 
 // The vectors that the gate gradients of a chunk will be multiplied with: inputs and previous states.
 template <class T>
 void pack_chunk(const BackwardCell<T>& cell, const BackwardSteps<T>& run, const Share& rows) {
     const BackwardMemory<T>& memory = cell.memory;
-    const auto pack = [&](const Columns<T>& columns, const auto& vector_at) {
-        for_flat_rows(
-            memory.steps, run.first_row + rows.begin, run.first_row + rows.end,
-            [&](ptrdiff_t i, ptrdiff_t t, ptrdiff_t b) { columns.rows[i - run.first_row] = vector_at(t, b); });
-        cell.kernels.pack_rows({.row = columns.rows,
-                                .rows = memory.capacity,
-                                .K = columns.width,
-                                .packed = columns.right,
-                                .panel_vectors = kPanelVectors,
-                                .begin = rows.begin,
-                                .end = rows.end},
-                               0, columns.vectors);
-    };
     if (cell.gradients().weight_ih != nullptr)
-        pack(memory.ih, [&](ptrdiff_t t, ptrdiff_t b) { return cell.input.at(memory.steps, t, b); });
+        pack_right(cell, run, rows, memory.ih, memory.ih.right,
+                   [&](ptrdiff_t, ptrdiff_t t, ptrdiff_t b) { return cell.input.at(memory.steps, t, b); });
     if (cell.gradients().weight_hh != nullptr)
-        pack(memory.hh, [&](ptrdiff_t t, ptrdiff_t b) { return state_before<T>(run, t, b); });
+        pack_right(cell, run, rows, memory.hh, memory.hh.right,
+                   [&](ptrdiff_t, ptrdiff_t t, ptrdiff_t b) { return state_before<T>(run, t, b); });
+}
+
+// Without reset_after, those of n as well: r * h, once it is known.
+template <class T>
+void pack_gated(const BackwardCell<T>& cell, const BackwardSteps<T>& run, const Share& rows) {
+    const ptrdiff_t H = cell.hidden_size();
+    if (cell.gradients().weight_hh != nullptr)
+        pack_right(cell, run, rows, cell.memory.hh, cell.memory.gated, [&](ptrdiff_t i, ptrdiff_t, ptrdiff_t) {
+            return run.saved + ((i - run.saved_first_row) * 4 + 3) * H;
+        });
 }
 
 // The recurrence over one chunk, for the batch rows or the hidden units of this thread.
@@ -116,7 +134,7 @@ void run_chunk(const BackwardCell<T>& cell, BackwardSteps<T> run, int thread, in
     run.threads = splits ? threads : 1;
     run.row_begin = splits ? 0 : dividing_row(steps, begin, end, thread, threads);
     run.row_end = splits ? cell.call.batch.rows : dividing_row(steps, begin, end, thread + 1, threads);
-    cell.kernels.backward_steps(run);
+    cell.reset_after() ? cell.kernels.backward_steps(run) : reset_before_kernels<T>(cell.table).backward_steps(run);
 }
 
 // Keeps one thread's share of the gate gradients that the next chunk begins with: those of the step processed last.
@@ -128,7 +146,7 @@ void keep_last_step(const BackwardCell<T>& cell, const BackwardSteps<T>& run, in
     const T* from = run.d_gates + (steps.first_row[t] - run.first_row) * run.gate_stride + padded;
     for (ptrdiff_t b = rows.begin; b < rows.end; ++b)
         memcpy(cell.memory.later_d_gates + b * run.gate_stride, from + b * run.gate_stride,
-               size_t(3 * padded) * sizeof(T));
+               size_t((cell.reset_after() ? 3 : 2) * padded) * sizeof(T));
 }
 
 template <class T>
@@ -156,22 +174,28 @@ void use_chunk(const BackwardCell<T>& cell, const BackwardSteps<T>& run, ptrdiff
     const ptrdiff_t L = cell.kernels.lanes, blocks = cell.blocks();
     if (cell.d_input.data != nullptr) add_input_gradient(cell, run, Share(rows, thread, threads));
     const Share units(3 * blocks, thread, threads);
-    const auto add_weight = [&](const Columns<T>& columns, const T* d_gates) {
+    const auto add_weight = [&](const Columns<T>& columns, const T* right, const T* d_gates, ptrdiff_t begin,
+                                ptrdiff_t end) {
         cell.kernels.weight_gradient({.d_gates = d_gates,
                                       .gate_stride = run.gate_stride,
                                       .rows = rows,
                                       .units = 3 * cell.padded(),
-                                      .right = columns.right,
+                                      .right = right,
                                       .capacity = memory.capacity,
                                       .vectors = columns.vectors,
                                       .d_weight = columns.d_weight},
-                                     units.begin * L, units.end * L);
+                                     begin * L, end * L);
     };
     const CellGradients<T>& wanted = cell.gradients();
-    if (wanted.weight_ih != nullptr) add_weight(memory.ih, run.d_gates);
-    if (wanted.weight_hh != nullptr) add_weight(memory.hh, run.d_gates + cell.padded());
+    if (wanted.weight_ih != nullptr) add_weight(memory.ih, memory.ih.right, run.d_gates, units.begin, units.end);
+    if (wanted.weight_hh != nullptr && cell.reset_after())
+        add_weight(memory.hh, memory.hh.right, run.d_gates + cell.padded(), units.begin, units.end);
+    if (wanted.weight_hh != nullptr && !cell.reset_after()) {
+        add_weight(memory.hh, memory.gated, run.d_gates, min(units.begin, blocks), min(units.end, blocks));
+        add_weight(memory.hh, memory.hh.right, run.d_gates, max(units.begin, blocks), max(units.end, blocks));
+    }
     if (wanted.bias_ih != nullptr || wanted.bias_hh != nullptr) {
-        const Share all(4 * blocks, thread, threads);
+        const Share all((cell.reset_after() ? 4 : 3) * blocks, thread, threads);
         cell.kernels.bias_gradient(run.d_gates, run.gate_stride, rows, memory.d_bias, all.begin, all.end);
     }
 }

@@ -33,6 +33,7 @@ struct BackwardMemory {
     T* carry;          // [B][Hp]
     T* d_bias;         // [4 Hb][L]
     Columns<T> ih, hh;
+    T* gated;               // as `right` of hh, of r * h: for the rows of n without reset_after
     const T** weight_rows;  // [2][3 Hp]: where the rows of the weights come from
     T** d_input_rows;       // [chunk rows]
     // What computing the gates of a chunk again takes; only where the forward pass has not saved them.
@@ -66,7 +67,7 @@ BackwardMemory<T> lay_out(const Kernels<T>& kernels, const Backward<T>& call, pt
         d_between = spec.num_layers > 1 ? arena.take<T>(call.batch.total() * spec.num_directions * H) : nullptr;
     const BackwardPlan plan = plan_backward(layer_shape(kernels, call, layer));
     memory.capacity = plan.chunk_steps * call.batch.rows;
-    memory.gate_stride = 4 * blocks * L + ptrdiff_t(kAlignment / sizeof(T));
+    memory.gate_stride = (spec.reset_after ? 4 : 3) * blocks * L + ptrdiff_t(kAlignment / sizeof(T));
     memory.d_gates = arena.take<T>(memory.capacity * memory.gate_stride);
     memory.later_d_gates = arena.take<T>(call.batch.rows * memory.gate_stride);
     memory.carry = arena.take<T>(call.batch.rows * blocks * L);
@@ -75,6 +76,7 @@ BackwardMemory<T> lay_out(const Kernels<T>& kernels, const Backward<T>& call, pt
     memory.d_input_rows = arena.take<T*>(memory.capacity);
     memory.hh = lay_out_columns(kernels, H, 3 * blocks * L, memory.capacity, arena);
     memory.ih = lay_out_columns(kernels, spec.width(layer), 3 * blocks * L, memory.capacity, arena);
+    if (!spec.reset_after) memory.gated = arena.take<T>(memory.hh.panel_values(memory.capacity, L));
     if (call.recomputes) {
         memory.pack = lay_out_pack(kernels, spec.width(layer), H, arena);
         memory.projected = arena.take<T>(memory.capacity * 3 * blocks * L);

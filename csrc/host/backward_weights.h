@@ -12,6 +12,12 @@ namespace fastgru {
 constexpr int kInputGate[3] = {2, 0, 1};   // n, r, z: as the first three groups of the gate gradients
 constexpr int kHiddenGate[3] = {0, 1, 2};  // r, z, n: as the last three
 
+// Without reset_after there are only the first three.
+template <class T>
+const int (&hidden_gates(const BackwardCell<T>& cell))[3] {
+    return cell.reset_after() ? kHiddenGate : kInputGate;
+}
+
 // The rows of a (3H, columns) weight in the order of three groups of gate gradients, padded with null. Panels are
 // those of `parts` threads that divide the columns, each of at most so many vectors.
 template <class T>
@@ -42,13 +48,13 @@ void pack_weights(const BackwardCell<T>& cell, int thread, int threads) {
     const ptrdiff_t depth = 3 * cell.padded();
     const Share share(depth, thread, threads);
     const Cell<T>& weights = cell.weights();
-    pack_weight(cell, weights.weight_hh, kHiddenGate, memory.hh, memory.weight_rows, share,
+    pack_weight(cell, weights.weight_hh, hidden_gates(cell), memory.hh, memory.weight_rows, share,
                 cell.parts_of_columns(threads), panel_vectors(cell.call.batch.rows));
     if (cell.d_input.data != nullptr)
         pack_weight(cell, weights.weight_ih, kInputGate, memory.ih, memory.weight_rows + depth, share, 1,
                     kPanelVectors);
     if (cell.call.recomputes)
-        pack_cell(cell.kernels, weights, cell.width(), cell.hidden_size(), memory.pack,
+        pack_cell(cell.table, weights, cell.call.spec, cell.width(), memory.pack,
                   Share(cell.blocks(), thread, threads));
 }
 
@@ -93,10 +99,13 @@ void write_gradients(const BackwardCell<T>& cell, int thread, int threads) {
     const CellGradients<T>& to = cell.gradients();
     const Share share(3 * cell.hidden_size(), thread, threads);
     if (to.weight_ih != nullptr) write_weight(cell, memory.ih, kInputGate, to.weight_ih, share);
-    if (to.weight_hh != nullptr) write_weight(cell, memory.hh, kHiddenGate, to.weight_hh, share);
+    if (to.weight_hh != nullptr) write_weight(cell, memory.hh, hidden_gates(cell), to.weight_hh, share);
     if (thread != 0) return;
     if (to.bias_ih != nullptr) write_bias(cell, kInputGate, memory.d_bias, to.bias_ih);
-    if (to.bias_hh != nullptr) write_bias(cell, kHiddenGate, memory.d_bias + cell.padded(), to.bias_hh);
+    if (to.bias_hh != nullptr) {
+        const ptrdiff_t first = cell.reset_after() ? cell.padded() : 0;
+        write_bias(cell, hidden_gates(cell), memory.d_bias + first, to.bias_hh);
+    }
 }
 
 }  // namespace fastgru

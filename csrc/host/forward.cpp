@@ -50,7 +50,7 @@ void run_pipelined(Layer& layer, int thread, int threads) {
     for (int chunk = -1; chunk < 0 || run.step_begin < run.step_end; ++chunk) {
         if (thread == 0 && chunk >= 0) {
             run.projected = layer.memory.scratch[chunk % 2].projected;
-            layer.kernels.forward_steps(run);
+            run_steps(layer, run);
             layer.queue[chunk % 2].next = 0;  // of the chunk after the next
         }
         if (advance(ahead, chunk_rows)) project_blocks(layer, ahead, (chunk + 1) % 2, thread);
@@ -124,6 +124,7 @@ ForwardLayer<T, S, P> layer_of(const KernelTable& table, const Forward<T, S>& ca
 // make other panels for.
 template <class T, Half S>
 bool has_wide_panels(const KernelTable& table, const Forward<T, S>& call) {
+    if (!call.spec.reset_after) return true;
     if (call.batch.longest() < kStepsForWidePanels) return false;
     const ptrdiff_t H = call.spec.hidden_size, bytes = 3 * H * H * ptrdiff_t(sizeof(T));
     return !kernels_of<S>(table).widens_fast || call.batch.rows >= kRowsForWidePanels ||
@@ -190,7 +191,7 @@ template <class T, class S>
 size_t workspace_bytes(const KernelTable& table, const Forward<T, S>& call) {
     Arena arena(nullptr);
     if constexpr (Half<S>) {
-        if (call.packed != nullptr && packs_floats<S>(table))
+        if (call.packed != nullptr && packs_floats<S>(table, call.spec))
             return workspace_bytes(table, with_packed_floats(call));
         if (has_wide_panels(table, call)) {
             lay_out<T>(kernels_of<T>(table), call, arena);
@@ -204,7 +205,7 @@ size_t workspace_bytes(const KernelTable& table, const Forward<T, S>& call) {
 template <class T, class S>
 void run(const KernelTable& table, const Forward<T, S>& call, void* workspace) {
     if constexpr (Half<S>) {
-        if (call.packed != nullptr && packs_floats<S>(table))
+        if (call.packed != nullptr && packs_floats<S>(table, call.spec))
             return run(table, with_packed_floats(call), workspace);
         if (has_wide_panels(table, call)) return run_with_panels<T>(table, call, workspace);
     }

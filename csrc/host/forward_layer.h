@@ -38,14 +38,14 @@ struct ForwardLayer {
 template <class T, class S, class P>
 void make_panels(const ForwardLayer<T, S, P>& layer, int thread, int threads) {
     const Forward<T, S>& call = layer.call;
-    const auto& kernels = kernels_of<S>(layer.table);
     const Share share(layer.blocks(), thread, threads);
     for (ptrdiff_t d = 0; d < layer.directions(); ++d) {
         const ptrdiff_t cell = layer.cell(d);
         if (call.packed == nullptr)
-            pack_cell(kernels, call.cells[cell], layer.width(), layer.hidden_size(), layer.packs[d], share);
+            pack_cell(layer.table, call.cells[cell], call.spec, layer.width(), layer.packs[d], share);
         else if constexpr (sizeof(P) != sizeof(S))
-            widen_pack(kernels, find_pack<T, S>(kernels, call.spec, cell, call.packed), layer.width(),
+            widen_pack(kernels_of<S>(layer.table),
+                       find_pack<T, S>(kernels_of<S>(layer.table), call.spec, cell, call.packed), layer.width(),
                        layer.hidden_size(), layer.packs[d], share);
     }
 }
@@ -80,6 +80,7 @@ typename Layer::Run group_of(Layer& layer, ptrdiff_t direction, ptrdiff_t group,
     run.previous = memory.scratch[thread].previous;
     run.next = memory.scratch[thread].next;
     run.quantized = memory.scratch[thread].quantized;
+    run.gated = memory.scratch[splits ? 0 : thread].gated;
     run.barrier = &layer.barrier;
     run.threads = splits ? threads : 1;
     return run;
@@ -186,6 +187,15 @@ SmallLayer<typename Layer::Value> small_layer_of(const Layer& layer, const typen
     };
 }
 
+// The steps of a run whose inputs are projected, by the kernel for the layer's kind.
+template <class T, class S, class P>
+void run_steps(const ForwardLayer<T, S, P>& layer, const ForwardSteps<T, P>& run) {
+    if constexpr (__is_same(P, T)) {
+        if (!layer.call.spec.reset_after) return reset_before_kernels<T>(layer.table).forward_steps(run);
+    }
+    layer.kernels.forward_steps(run);
+}
+
 // The next chunk of a run; false when none is left. `scratch` is which one it uses.
 template <class T, class S, class P>
 bool run_chunk(const ForwardLayer<T, S, P>& layer, ForwardSteps<T, P>& run, ptrdiff_t direction, int scratch) {
@@ -199,7 +209,7 @@ bool run_chunk(const ForwardLayer<T, S, P>& layer, ForwardSteps<T, P>& run, ptrd
     read_input(layer, run, scratch);
     project(layer, run, direction, scratch, run.panel_begin, run.panel_end,
             layer.memory.scratch[scratch].projected);
-    layer.kernels.forward_steps(run);
+    run_steps(layer, run);
     return true;
 }
 

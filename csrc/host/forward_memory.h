@@ -17,6 +17,7 @@ struct ThreadScratch {
     const T** previous;
     T** next;
     QuantizedRows quantized;  // inputs of a chunk, or states; null without weights of 8 bits
+    T* gated;                 // [rows][2][H], as in ForwardSteps
 };
 
 template <class T, class P>
@@ -79,6 +80,7 @@ ThreadScratch<T>* lay_out_scratch(const ForwardKernels<T, P>& kernels, const Cal
             .previous = arena.take<const T*>(rows),
             .next = arena.take<T*>(rows),
             .quantized = lay_out_quantized(kernels, max(rows, chunk), widest_vector(call.spec), arena),
+            .gated = call.spec.reset_after ? nullptr : arena.take<T>(rows * 2 * call.spec.hidden_size),
         };
         if (scratch != nullptr) scratch[i] = own;
     }

@@ -12,7 +12,7 @@ constexpr ptrdiff_t kNearWeightBytes = 256 * 1024;
 
 template <class Layer>
 bool is_one_step(const Layer& layer) {
-    return layer.call.packed == nullptr && takes_one_step(layer.call.batch);
+    return layer.call.packed == nullptr && takes_one_step(layer.call.batch) && layer.call.spec.reset_after;
 }
 
 template <class Layer>
@@ -59,7 +59,6 @@ CellPack<T, S> moved(const ForwardKernels<T, S>& kernels, const CellPack<T, S>& 
 
 template <class Layer>
 void pack_and_use(Layer& layer, typename Layer::Run& run, ptrdiff_t direction, const Share& share, int thread) {
-    const auto& kernels = kernels_of<typename Layer::Stored>(layer.table);
     const ptrdiff_t width = layer.width(), H = layer.hidden_size();
     const ptrdiff_t bytes = (block_values(layer.kernels, width) + block_values(layer.kernels, H)) *
                             ptrdiff_t(sizeof(*layer.packs[0].weight_hh));
@@ -71,7 +70,7 @@ void pack_and_use(Layer& layer, typename Layer::Run& run, ptrdiff_t direction, c
     for (ptrdiff_t begin = share.begin; begin < share.end; begin += together) {
         const auto near = moved(layer.kernels, whole, width, H, begin - share.begin);
         run.panel_begin = begin, run.panel_end = min(begin + together, share.end);
-        pack_cell(kernels, layer.call.cells[layer.cell(direction)], width, H, near,
+        pack_cell(layer.table, layer.call.cells[layer.cell(direction)], layer.call.spec, width, near,
                   {run.panel_begin, run.panel_end});
         layer.kernels.project(scratch.input_rows, run.projected_rows, width, near.weight_ih, near.bias,
                               run.panel_begin, run.panel_end, scratch.projected);

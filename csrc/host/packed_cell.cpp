@@ -18,15 +18,12 @@ void round_all(const HalfKernels<S>& kernels, float* values, ptrdiff_t count) {
 
 // Panels of floats that P has too.
 template <class P, class S>
-void pack_rounded(const KernelTable& table, const Cell<S>& cell, ptrdiff_t width, ptrdiff_t H,
+void pack_rounded(const KernelTable& table, const Cell<S>& cell, const Spec& spec, ptrdiff_t width,
                   const CellPack<float>& to) {
     const auto& kernels = table.float32;
-    const ptrdiff_t blocks = kernels.blocks(H);
-    const Share all(blocks, 0, 1);
-    if constexpr (Half<S>) {
-        pack_cell(kernels_of<S>(table), cell, width, H, to, all);
-    } else {
-        pack_cell(kernels, cell, width, H, to, all);
+    const ptrdiff_t H = spec.hidden_size, blocks = kernels.blocks(H);
+    pack_cell(table, cell, spec, width, to, Share(blocks, 0, 1));
+    if constexpr (!Half<S>) {
         round_all(kernels_of<P>(table), to.weight_ih, blocks * block_values(kernels, width));
         round_all(kernels_of<P>(table), to.weight_hh, blocks * block_values(kernels, H));
     }
@@ -36,7 +33,7 @@ void pack_rounded(const KernelTable& table, const Cell<S>& cell, ptrdiff_t width
 
 template <class S>
 size_t packed_bytes(const KernelTable& table, const Spec& spec) {
-    if (packs_floats<S>(table)) return packed_bytes<float>(table, spec);
+    if (packs_floats<S>(table, spec)) return packed_bytes<float>(table, spec);
     Arena arena(nullptr);
     for (ptrdiff_t cell = 0; cell < spec.cells(); ++cell)
         lay_out_pack(kernels_of<S>(table), spec.width(cell / spec.num_directions), spec.hidden_size, arena);
@@ -45,18 +42,17 @@ size_t packed_bytes(const KernelTable& table, const Spec& spec) {
 
 template <class P, class S>
 void pack(const KernelTable& table, const Spec& spec, const Cell<S>* cells, void* packed) {
-    const ptrdiff_t H = spec.hidden_size;
     for (ptrdiff_t cell = 0; cell < spec.cells(); ++cell) {
         const ptrdiff_t width = spec.width(cell / spec.num_directions);
         if constexpr (Half<P>) {
-            if (packs_floats<P>(table)) {
-                pack_rounded<P>(table, cells[cell], width, H, find_pack(table.float32, spec, cell, packed));
+            if (packs_floats<P>(table, spec)) {
+                pack_rounded<P>(table, cells[cell], spec, width, find_pack(table.float32, spec, cell, packed));
                 continue;
             }
         }
         const auto& kernels = kernels_of<P>(table);
-        pack_cell(kernels, cells[cell], width, H, find_pack(kernels, spec, cell, packed),
-                  Share(kernels.blocks(H), 0, 1));
+        pack_cell(table, cells[cell], spec, width, find_pack(kernels, spec, cell, packed),
+                  Share(kernels.blocks(spec.hidden_size), 0, 1));
     }
 }
 

@@ -1,9 +1,12 @@
 // Parameters as the forward kernels want them: where each piece lies, and how it gets there.
 #pragma once
 
+#include <type_traits>
+
 #include "fastgru.h"
 #include "host/int8_panels.h"
 #include "host/workspace.h"
+#include "shared/reset_before_table.h"
 
 namespace fastgru {
 
@@ -16,6 +19,8 @@ struct CellPack {
     S* weight_hh;  // [Hb][H][3][L]; or as the other
     T* bias;       // [Hb][3][L]: r and z of both biases, n of bias_ih
     T* bias_hn;    // [Hb][L]
+    // Without reset_after, weight_hh has as many values in another order (shared/reset_before_table.h), and bias
+    // also n of both.
 };
 
 // Of a hidden block.
@@ -55,25 +60,26 @@ CellPack<T, S> find_pack(const ForwardKernels<T, S>& kernels, const Spec& spec, 
 }
 
 // Whether weights to be stored as S are packed as floats of the same values, because kernels would take long to
-// widen them.
+// widen them, or there are none.
 template <class S>
-bool packs_floats(const KernelTable& table) {
+bool packs_floats(const KernelTable& table, const Spec& spec) {
     if constexpr (Half<S>)
-        return !kernels_of<S>(table).widens_fast;
+        return !spec.reset_after || !kernels_of<S>(table).widens_fast;
     else
         return false;
 }
 
-// r and z need only the sum of the two biases; n keeps them apart, for r multiplies bias_hn.
+// r and z need only the sum of the two biases; n keeps them apart where r multiplies bias_hn.
 template <class T, class S, class P>
-void pack_bias(const Cell<S>& cell, ptrdiff_t H, ptrdiff_t L, const CellPack<T, P>& pack, const Share& share) {
+void pack_bias(const Cell<S>& cell, const Spec& spec, ptrdiff_t L, const CellPack<T, P>& pack, const Share& share) {
+    const ptrdiff_t H = spec.hidden_size;
     for (ptrdiff_t block = share.begin; block < share.end; ++block) {
         for (ptrdiff_t lane = 0; lane < L; ++lane) {
             const ptrdiff_t unit = block * L + lane;
             const bool is_present = unit < H && cell.bias_ih != nullptr;
             for (ptrdiff_t gate = 0; gate < 3; ++gate) {
                 T bias = is_present ? widened(cell.bias_ih[gate * H + unit]) : T(0);
-                if (is_present && gate < 2) bias += widened(cell.bias_hh[gate * H + unit]);
+                if (is_present && (gate < 2 || !spec.reset_after)) bias += widened(cell.bias_hh[gate * H + unit]);
                 pack.bias[(block * 3 + gate) * L + lane] = bias;
             }
             pack.bias_hn[block * L + lane] = is_present ? widened(cell.bias_hh[2 * H + unit]) : T(0);
@@ -82,10 +88,12 @@ void pack_bias(const Cell<S>& cell, ptrdiff_t H, ptrdiff_t L, const CellPack<T, 
 }
 
 // One thread's share of a cell, counted in hidden blocks. Panels hold what the cell does, or one of the two holds
-// floats and the other 16 bits, whose kernels these are.
-template <class S, class T, class P, class Table>
-void pack_cell(const Table& kernels, const Cell<S>& cell, ptrdiff_t width, ptrdiff_t H, const CellPack<T, P>& to,
-               const Share& share) {
+// floats and the other 16 bits.
+template <class S, class T, class P>
+void pack_cell(const KernelTable& table, const Cell<S>& cell, const Spec& spec, ptrdiff_t width,
+               const CellPack<T, P>& to, const Share& share) {
+    const auto& kernels = kernels_of<std::conditional_t<Half<P>, P, S>>(table);
+    const ptrdiff_t H = spec.hidden_size;
     const auto pack = [&](const S* weight, ptrdiff_t K, P* packed) {
         if constexpr (sizeof(S) == sizeof(P))
             kernels.pack_gates(weight, H, K, packed, share.begin, share.end);
@@ -95,20 +103,25 @@ void pack_cell(const Table& kernels, const Cell<S>& cell, ptrdiff_t width, ptrdi
             kernels.pack_wide(weight, H, K, packed, share.begin, share.end);
     };
     pack(cell.weight_ih, width, to.weight_ih);
-    pack(cell.weight_hh, H, to.weight_hh);
-    pack_bias(cell, H, kernels.lanes, to, share);
+    if constexpr (__is_same(P, Sum<S>)) {  // fewer bytes are for the plain layer
+        if (!spec.reset_after) hidden_packer<S>(table)(cell.weight_hh, H, to.weight_hh, share.begin, share.end);
+    }
+    if (spec.reset_after) pack(cell.weight_hh, H, to.weight_hh);
+    pack_bias(cell, spec, kernels.lanes, to, share);
 }
 
 // The same with weights of 8 bits.
-inline void pack_cell(const Int8Kernels& kernels, const Cell<float>& cell, ptrdiff_t width, ptrdiff_t H,
+inline void pack_cell(const KernelTable& table, const Cell<float>& cell, const Spec& spec, ptrdiff_t width,
                       const CellPack<float, Int8>& to, const Share& share) {
+    const Int8Kernels& kernels = int8_kernels(table);
+    const ptrdiff_t H = spec.hidden_size;
     if (is_quantized(width))
         pack_int8(kernels, cell.weight_ih, H, width, to.weight_ih, share);
     else
         kernels.pack_floats(cell.weight_ih, H, width, reinterpret_cast<float*>(to.weight_ih), share.begin,
                             share.end);
     pack_int8(kernels, cell.weight_hh, H, H, to.weight_hh, share);
-    pack_bias(cell, H, kernels.lanes, to, share);
+    pack_bias(cell, spec, kernels.lanes, to, share);
 }
 
 // The same from panels of 16 bits.

@@ -59,6 +59,7 @@ struct Estimate {
     double project;  // of one row
     double bytes;    // recurrent weights
     double steps, batch, total;
+    double waits;  // in a step
 
     explicit Estimate(const LayerShape& shape)
         : row(6 * double(shape.hidden_size * shape.hidden_size) * double(shape.value_bytes) / 4 *
@@ -67,7 +68,8 @@ struct Estimate {
           bytes(3 * double(shape.hidden_size * shape.hidden_size) * double(shape.weight_bytes)),
           steps(double(shape.steps)),
           batch(double(shape.total) / double(shape.steps)),
-          total(double(shape.total)) {}
+          total(double(shape.total)),
+          waits(double(shape.waits)) {}
 
     // Steps of `rows` rows by `threads` threads that share the units.
     double recurrence(double rows, double threads = 1) const {
@@ -76,7 +78,7 @@ struct Estimate {
         return steps * larger(row * larger(rows, least) / threads, kLeastStep);
     }
     double projection(double rows) const { return project * larger(rows * steps, kLeastRows); }
-    double wait(double threads) const { return steps * kWait * threads; }
+    double wait(double threads) const { return steps * waits * kWait * threads; }
     // Of the threads beyond two.
     static double meet(double meetings, double threads) { return meetings * kWait * (threads - 2); }
 };

@@ -17,6 +17,7 @@ struct LayerShape {
     Partition partition;       // wanted
     double product_time = 1;   // that of products of floats is 1
     ptrdiff_t small_rows = 0;  // most rows of a SmallLayer; 0: the call is none for its kernel
+    int waits = 1;             // of threads that share units, in a step
 
     ptrdiff_t blocks() const { return ceil_div(hidden_size, lanes); }
 };

@@ -109,7 +109,9 @@ LayerShape layer_shape(const ForwardKernels<T, S>& kernels, const Call& call, pt
         .is_ragged = batch.is_ragged(),
         .partition = call.partition,
         .product_time = product_time(kernels),
-        .small_rows = batch.is_ragged() || call.resets.marks != nullptr ? 0 : kernels.small_rows,
+        .small_rows =
+            batch.is_ragged() || call.resets.marks != nullptr || !spec.reset_after ? 0 : kernels.small_rows,
+        .waits = spec.reset_after ? 1 : 2,
     };
 }
 

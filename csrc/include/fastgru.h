@@ -14,6 +14,9 @@ namespace fastgru {
 
 struct Spec {
     ptrdiff_t input_size, hidden_size, num_layers, num_directions;
+    // n = tanh(W x + b + r * (U h + c)); otherwise n = tanh(W x + b + U (r * h) + c): the reset comes before the
+    // product.
+    bool reset_after = true;
 
     ptrdiff_t cells() const { return num_layers * num_directions; }
     // Features that layer `layer` reads.

@@ -33,6 +33,14 @@ FASTGRU_INLINE Vec<T> forward_cell(Vec<T> ac_r, Vec<T> ac_z, Vec<T> a_n, Vec<T> 
     return next_state<T>(gates, h);
 }
 
+// With the reset before the product, n = tanh(a_n + c_n), where c_n is the product with r * h: its sum comes as
+// one.
+template <class T>
+FASTGRU_INLINE Vec<T> forward_new_cell(Vec<T> ac_n, Vec<T> h, Gates<T>& gates) {
+    gates.n = tanh<T>(ac_n);
+    return next_state<T>(gates, h);
+}
+
 // Gradients of the sums inside the activations.
 template <class T>
 struct GateGradients {
@@ -49,6 +57,12 @@ FASTGRU_INLINE GateGradients<T> backward_cell(const Gates<T>& gates, Vec<T> h, V
     d.r = d.n * gates.c_n * gates.r * (one - gates.r);
     d.rn = d.n * gates.r;
     return d;
+}
+
+// With the reset before the product, d_n and d_z are the same, and d_r = p h r (1-r) for the gradient p of r * h.
+template <class T>
+FASTGRU_INLINE Vec<T> backward_reset(Vec<T> r, Vec<T> h, Vec<T> p) {
+    return p * h * r * (broadcast(T(1)) - r);
 }
 
 }  // namespace fastgru::FASTGRU_LEVEL

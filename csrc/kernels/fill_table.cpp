@@ -8,6 +8,7 @@
 #include "kernels/single_step.h"
 #include "kernels/small_layer.h"
 #include "kernels/tangents.h"
+#include "shared/reset_before_table.h"
 
 namespace fastgru::FASTGRU_LEVEL {
 
@@ -89,6 +90,7 @@ extern constinit const KernelTable table{
     .float64 = kernels<double>(),
     .bfloat16 = half_kernels<BFloat16>(),
     .float16 = half_kernels<Float16>(),
+    .reset_before = &reset_before_table,
 };
 
 }  // namespace fastgru::FASTGRU_LEVEL

@@ -190,9 +190,21 @@ FASTGRU_INLINE void prefetch_next_step(const BackwardSteps<T>& run, const Gradie
     }
 }
 
+// From the sums that arrive at states to the gradients of the gates of the step before, or to those of h_0.
+template <class Pass, class T, class Lanes>
+FASTGRU_INLINE void finish_states(const GradientVectors<T, Lanes>& part) {
+    if (part.rows.kind == RowKind::inner && part.run.resets.marks == nullptr)
+        return Pass::template finish_gates<true>(part);
+    state_gradients(part);
+    if (part.rows.kind == RowKind::first)
+        start_gradients(part);
+    else
+        Pass::template finish_gates<false>(part);
+}
+
 // All of it for rows [begin, begin + count) and `blocks` hidden blocks from `block` on; sums are
 // [count][blocks][L].
-template <class T>
+template <class Pass, class T>
 FASTGRU_INLINE void finish_tile(const BackwardSteps<T>& run, const GradientRows<T>& rows, ptrdiff_t begin,
                                 ptrdiff_t count, ptrdiff_t block, ptrdiff_t blocks, T* sums) {
     constexpr int L = kLanes<T>;
@@ -201,12 +213,7 @@ FASTGRU_INLINE void finish_tile(const BackwardSteps<T>& run, const GradientRows<
         const auto pass = [&](auto lanes) FASTGRU_INLINED {
             const GradientVectors<T, decltype(lanes)> part{run,  rows,  begin,        count,
                                                            unit, lanes, sums + n * L, blocks * L};
-            if (rows.kind == RowKind::inner && run.resets.marks == nullptr) return gate_gradients<true>(part);
-            state_gradients(part);
-            if (rows.kind == RowKind::first)
-                start_gradients(part);
-            else
-                gate_gradients<false>(part);
+            Pass::finish(part);
         };
         if (run.hidden_size - unit >= L)
             pass(Index<L>{});
@@ -216,10 +223,10 @@ FASTGRU_INLINE void finish_tile(const BackwardSteps<T>& run, const GradientRows<
 }
 
 // The same as one function for all tiles.
-template <class T>
+template <class Pass, class T>
 FASTGRU_TILE void finish_rows(const BackwardSteps<T>& run, const GradientRows<T>& rows, ptrdiff_t begin,
                               ptrdiff_t count, ptrdiff_t block, ptrdiff_t blocks, T* sums) {
-    finish_tile<T>(run, rows, begin, count, block, blocks, sums);
+    finish_tile<Pass, T>(run, rows, begin, count, block, blocks, sums);
 }
 
 }  // namespace fastgru::FASTGRU_LEVEL

@@ -51,12 +51,13 @@ nb::class_<LayerSizes> bind_sizes(nb::module_& m) {
     sizes.def(
         "__init__",
         [](LayerSizes* self, ptrdiff_t input_size, ptrdiff_t hidden_size, ptrdiff_t num_layers,
-           ptrdiff_t num_directions, bool bias, const std::string& type) {
+           ptrdiff_t num_directions, bool bias, const std::string& type, bool reset_after) {
             const Spec spec{
                 .input_size = input_size,
                 .hidden_size = hidden_size,
                 .num_layers = num_layers,
                 .num_directions = num_directions,
+                .reset_after = reset_after,
             };
             if (input_size < 0 || hidden_size < 1 || num_layers < 1 || num_directions < 1 || num_directions > 2 ||
                 spec.cells() > kMostCells)
@@ -64,7 +65,7 @@ nb::class_<LayerSizes> bind_sizes(nb::module_& m) {
             new (self) LayerSizes{spec, bias, type_of(type)};
         },
         nb::arg("input_size"), nb::arg("hidden_size"), nb::arg("num_layers"), nb::arg("num_directions"),
-        nb::arg("bias"), nb::arg("type"));
+        nb::arg("bias"), nb::arg("type"), nb::arg("reset_after") = true);
     return sizes;
 }
 

@@ -13,6 +13,7 @@
 #include "shared/element_types.h"
 #include "shared/inline.h"
 #include "shared/integer_math.h"
+#include "shared/tangent_steps.h"
 
 namespace fastgru {
 
@@ -110,8 +111,9 @@ struct ForwardSteps {
     const T** previous;       // [row_end - row_begin], scratch: where each row's last state is
     T** next;                 // the same for its next state; null: not wanted
     QuantizedRows quantized;  // scratch for as many rows, with 8-bit weights
-    Barrier* barrier;         // waited at after each step by the threads that share these rows
-    int threads;              // how many they are; 1: no waiting
+    T* gated;          // [row_end - row_begin][2][H], scratch of all threads: z, r * h; with reset_after: null
+    Barrier* barrier;  // waited at after each step by the threads that share these rows
+    int threads;       // how many they are; 1: no waiting
 };
 
 // One step of few rows, for hidden blocks [begin, end), with the parameters as the user has them: where every
@@ -215,34 +217,6 @@ struct WeightGradient {
     T* d_weight;  // [panel][units][W][L]
 };
 
-// One direction of one layer and a tangent to it, in its own order of steps, row-major without gaps. Tangents are
-// named d_; where one is null, it is zero.
-template <class T>
-struct TangentSteps {
-    ptrdiff_t steps, rows, hidden_size;  // T, B, H
-    ptrdiff_t row_begin, row_end;
-    const unsigned char* alive;  // [T][B]: elsewhere a step leaves the state as it is; null: everywhere
-    const T *weight, *d_weight;  // of the hidden projection: [Hb][H][3][L]
-    const T *bias, *d_bias;      // [3][H], of the hidden projection; null: none
-    const T *a, *d_a;            // [T][B][3][H]: projected inputs
-    // [B][H]: the first state, and its tangent, whose rows stand d_start_stride apart. Neither is null.
-    const T *start, *d_start;
-    ptrdiff_t d_start_stride;
-    T *states, *d_states;  // [T][B][H]: results
-    T* gates;              // [T][B][8][H]: r, z, n, c_n and their tangents: for the way back
-};
-
-// The way back: the gradients of the sums, and how they move along the tangent. Gradients are named g_.
-template <class T>
-struct TangentBackSteps {
-    const TangentSteps<T>* there;    // results and all; its weights are not read
-    const T *weight, *d_weight;      // [panel][3H][W][L]
-    const T *g_states, *d_g_states;  // [T][B][H]: from outside
-    T* carry;                        // [B][2][Hp], scratch
-    T *g_a, *d_g_a, *g_c, *d_g_c;    // [T][B][3][H]: of the projected inputs, and of the hidden projection
-    T* d_g_start;                    // [B][H]
-};
-
 // Whether batch row b is reset at time t. Run is ForwardSteps or BackwardSteps.
 template <class Run>
 FASTGRU_INLINE bool is_reset(const Run& run, ptrdiff_t t, ptrdiff_t b) {
@@ -338,12 +312,15 @@ struct Int8Kernels : ForwardKernels<float, Int8> {
                            const float* bias, ptrdiff_t begin, ptrdiff_t end, float* projected);
 };
 
+struct ResetBeforeTable;  // shared/reset_before_table.h
+
 struct KernelTable {
     const char* name;
     Kernels<float> float32;
     Kernels<double> float64;
     HalfKernels<BFloat16> bfloat16;
     HalfKernels<Float16> float16;
+    const ResetBeforeTable* reset_before;  // of layers that reset before the product
 };
 
 // Those that this machine has beside a level's table: host/levels.cpp.

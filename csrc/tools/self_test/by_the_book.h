@@ -75,7 +75,7 @@ class Book {
     using Values = std::vector<double>;
     using Row = typename BookRows<T>::Row;
     struct Gates {
-        double r, z, n, c_n, h;
+        double r, z, n, a_n, c_n, h;
     };
 
     const Problem<T>& p;
@@ -90,9 +90,19 @@ class Book {
 
     double state_before(ptrdiff_t cell, const Values& y, const Row& row, ptrdiff_t u) const;
     void forward(ptrdiff_t cell);
-    void forward_unit(ptrdiff_t cell, const Row& row, ptrdiff_t u);
+    void open_unit(ptrdiff_t cell, const Row& row, ptrdiff_t u);
+    void move_unit(ptrdiff_t cell, const Row& row, ptrdiff_t u);
+    // What the rows of n are multiplied with: h, or r * h where the reset comes before the product.
+    double right_of_n(const Gates& unit) const { return p.spec.reset_after ? unit.h : unit.r * unit.h; }
     void backward(ptrdiff_t cell, Values& d_x);
-    void backward_unit(ptrdiff_t cell, const Row& row, ptrdiff_t u, double d_h, Values& d_x, Values& next);
+    Values backward_row(ptrdiff_t cell, const Row& row, const double* d_h, Values& d_x);
+    // From the gradients of one unit's sums of one gate to all that went into them.
+    struct Sums {
+        ptrdiff_t gate, u;
+        double d_a, d_c;
+    };
+    template <class Right>
+    void spread(ptrdiff_t cell, const Row& row, const Sums& from, const Right& right, Values& d_x, Values& d_right);
 };
 
 template <class T>
@@ -123,38 +133,52 @@ void Book<T>::forward(ptrdiff_t cell) {
     if (cell % D == 0) layers.emplace_back(p.slots() * D * H);
     gates.emplace_back(p.slots() * H);
     rows.visit_all(cell % D, false, [&](const Row& row) {
-        for (ptrdiff_t u = 0; u < H; ++u) forward_unit(cell, row, u);
+        for (ptrdiff_t u = 0; u < H; ++u) open_unit(cell, row, u);
+        for (ptrdiff_t u = 0; u < H; ++u) move_unit(cell, row, u);
     });
 }
 
+// r, z and what is already known of n.
 template <class T>
-void Book<T>::forward_unit(ptrdiff_t cell, const Row& row, ptrdiff_t u) {
+void Book<T>::open_unit(ptrdiff_t cell, const Row& row, ptrdiff_t u) {
     const ptrdiff_t width = p.spec.width(cell / D);
-    const Values& x = layers[size_t(cell / D)];
-    Values& y = layers[size_t(cell / D) + 1];
+    const Values &x = layers[size_t(cell / D)], &y = layers[size_t(cell / D) + 1];
     const auto* w = &p.parameters[size_t(cell) * 4];
     const auto h = [&](ptrdiff_t k) { return state_before(cell, y, row, k); };
-    double a[3], c[3];
+    double a[3], c[2];
     for (ptrdiff_t gate = 0; gate < 3; ++gate) {
         const ptrdiff_t i = gate * H + u;
         a[gate] = p.has_bias ? double(w[2][size_t(i)]) : 0;
-        c[gate] = p.has_bias ? double(w[3][size_t(i)]) : 0;
         for (ptrdiff_t k = 0; k < width; ++k)
             a[gate] += double(w[0][size_t(i * width + k)]) * x[size_t(row.slot * width + k)];
+        if (gate == 2) continue;
+        c[gate] = p.has_bias ? double(w[3][size_t(i)]) : 0;
         for (ptrdiff_t k = 0; k < H; ++k) c[gate] += double(w[1][size_t(i * H + k)]) * h(k);
     }
-    const double r = sigmoid(a[0] + c[0]), z = sigmoid(a[1] + c[1]), n = tanh(a[2] + r * c[2]);
-    gates.back()[size_t(row.slot * H + u)] = {.r = r, .z = z, .n = n, .c_n = c[2], .h = h(u)};
-    y[size_t((row.slot * D + cell % D) * H + u)] = (1 - z) * n + z * h(u);
-    results[1][size_t((cell * B + row.b) * H + u)] = y[size_t((row.slot * D + cell % D) * H + u)];
+    gates.back()[size_t(row.slot * H + u)] = {
+        .r = sigmoid(a[0] + c[0]), .z = sigmoid(a[1] + c[1]), .n = 0, .a_n = a[2], .c_n = 0, .h = h(u)};
+}
+
+// n and the state.
+template <class T>
+void Book<T>::move_unit(ptrdiff_t cell, const Row& row, ptrdiff_t u) {
+    const auto* w = &p.parameters[size_t(cell) * 4];
+    Gates* all = &gates.back()[size_t(row.slot * H)];
+    Gates& q = all[u];
+    const ptrdiff_t i = 2 * H + u;
+    q.c_n = p.has_bias ? double(w[3][size_t(i)]) : 0;
+    for (ptrdiff_t k = 0; k < H; ++k) q.c_n += double(w[1][size_t(i * H + k)]) * right_of_n(all[k]);
+    q.n = tanh(q.a_n + (p.spec.reset_after ? q.r * q.c_n : q.c_n));
+    const double next = (1 - q.z) * q.n + q.z * q.h;
+    layers[size_t(cell / D) + 1][size_t((row.slot * D + cell % D) * H + u)] = next;
+    results[1][size_t((cell * B + row.b) * H + u)] = next;
 }
 
 template <class T>
 void Book<T>::backward(ptrdiff_t cell, Values& d_x) {
     Values d_h(p.d_h_n.begin() + cell * B * H, p.d_h_n.begin() + (cell + 1) * B * H);
     rows.visit_all(cell % D, true, [&](const Row& row) {
-        Values next(static_cast<size_t>(H));
-        for (ptrdiff_t u = 0; u < H; ++u) backward_unit(cell, row, u, d_h[size_t(row.b * H + u)], d_x, next);
+        const Values next = backward_row(cell, row, &d_h[size_t(row.b * H)], d_x);
         for (ptrdiff_t u = 0; u < H; ++u) {
             d_h[size_t(row.b * H + u)] = row.starts_anew ? 0 : next[size_t(u)];
             if (row.starts_anew) results[4][size_t((cell * B + row.b) * H + u)] += next[size_t(u)];
@@ -163,32 +187,49 @@ void Book<T>::backward(ptrdiff_t cell, Values& d_x) {
     std::copy(d_h.begin(), d_h.end(), results[3].begin() + cell * B * H);
 }
 
-// From the gradient of one unit of the state to those of the sums, and on to all that went into them.
+// From the gradient of a state to that of the state before.
 template <class T>
-void Book<T>::backward_unit(ptrdiff_t cell, const Row& row, ptrdiff_t u, double d_h, Values& d_x, Values& next) {
+typename Book<T>::Values Book<T>::backward_row(ptrdiff_t cell, const Row& row, const double* d_h, Values& d_x) {
+    const Gates* all = &gates[size_t(cell)][size_t(row.slot * H)];
+    Values next(static_cast<size_t>(H)), d_right(static_cast<size_t>(H)), d_n(static_cast<size_t>(H));
+    const auto gradient = [&](ptrdiff_t u) { return d_h[u] + d_y[size_t((row.slot * D + cell % D) * H + u)]; };
+    for (ptrdiff_t u = 0; u < H; ++u) {
+        const Gates& q = all[u];
+        d_n[size_t(u)] = gradient(u) * (1 - q.z) * (1 - q.n * q.n);
+        const Sums sums{
+            .gate = 2, .u = u, .d_a = d_n[size_t(u)], .d_c = d_n[size_t(u)] * (p.spec.reset_after ? q.r : 1)};
+        spread(cell, row, sums, [&](ptrdiff_t k) { return right_of_n(all[k]); }, d_x, d_right);
+    }
+    for (ptrdiff_t u = 0; u < H; ++u) {
+        const Gates& q = all[u];
+        const double d_u = d_right[size_t(u)], by_r = p.spec.reset_after ? d_n[size_t(u)] * q.c_n : d_u * q.h;
+        next[size_t(u)] += gradient(u) * q.z + (p.spec.reset_after ? d_u : d_u * q.r);
+        const double d_r = by_r * q.r * (1 - q.r), d_z = gradient(u) * (q.h - q.n) * q.z * (1 - q.z);
+        const auto state = [&](ptrdiff_t k) { return all[k].h; };
+        spread(cell, row, {.gate = 0, .u = u, .d_a = d_r, .d_c = d_r}, state, d_x, next);
+        spread(cell, row, {.gate = 1, .u = u, .d_a = d_z, .d_c = d_z}, state, d_x, next);
+    }
+    return next;
+}
+
+template <class T>
+template <class Right>
+void Book<T>::spread(ptrdiff_t cell, const Row& row, const Sums& from, const Right& right, Values& d_x,
+                     Values& d_right) {
     const size_t width = size_t(p.spec.width(cell / D)), at = size_t(row.slot) * width, units = size_t(H);
+    const size_t i = size_t(from.gate) * units + size_t(from.u);
     const Values& x = layers[size_t(cell / D)];
     const auto* w = &p.parameters[size_t(cell) * 4];
     auto* d_w = &results[kFirstGradient + size_t(cell) * 4];
-    const Gates* all = &gates[size_t(cell)][size_t(row.slot) * units];
-    const Gates& q = all[u];
-    const double g = d_h + d_y[size_t((row.slot * D + cell % D) * H + u)];
-    const double d_n = g * (1 - q.z) * (1 - q.n * q.n), d_r = d_n * q.c_n * q.r * (1 - q.r);
-    const double d_z = g * (q.h - q.n) * q.z * (1 - q.z);
-    const double d_a[3] = {d_r, d_z, d_n}, d_c[3] = {d_r, d_z, d_n * q.r};
-    next[size_t(u)] += g * q.z;
-    for (size_t gate = 0; gate < 3; ++gate) {
-        const size_t i = gate * units + size_t(u);
-        d_w[2][i] += d_a[gate];
-        d_w[3][i] += d_c[gate];
-        for (size_t k = 0; k < width; ++k) {
-            d_w[0][i * width + k] += d_a[gate] * x[at + k];
-            d_x[at + k] += d_a[gate] * double(w[0][i * width + k]);
-        }
-        for (size_t k = 0; k < units; ++k) {
-            d_w[1][i * units + k] += d_c[gate] * all[k].h;
-            next[k] += d_c[gate] * double(w[1][i * units + k]);
-        }
+    d_w[2][i] += from.d_a;
+    d_w[3][i] += from.d_c;
+    for (size_t k = 0; k < width; ++k) {
+        d_w[0][i * width + k] += from.d_a * x[at + k];
+        d_x[at + k] += from.d_a * double(w[0][i * width + k]);
+    }
+    for (size_t k = 0; k < units; ++k) {
+        d_w[1][i * units + k] += from.d_c * right(ptrdiff_t(k));
+        d_right[k] += from.d_c * double(w[1][i * units + k]);
     }
 }
 

@@ -75,6 +75,7 @@ void choose_sizes(Problem<T>& p) {
         .hidden_size = pick({1, 5, 16, 17, 33, 100}),
         .num_layers = pick({1, 1, 2, 3}),
         .num_directions = pick({1, 2}),
+        .reset_after = !one_in(3),
     };
     p.batch = {.steps = pick({1, 2, 5, 40}), .rows = pick({1, 2, 3, 6, 9, 33})};
     if (one_in(8)) {  // few rows and many steps: one thread goes through them, others work ahead

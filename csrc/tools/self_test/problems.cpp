@@ -36,9 +36,10 @@ bool check_at(const KernelTable& table, const Problem<T>& p, const Results<doubl
              {Partition::best, Partition::rows, Partition::columns, Partition::ahead, Partition::layers})
             is_right &= by_the_core(p, table, threads, threads == 2, partition) == alone;
     if (!is_right)
-        printf("wrong at %s: I %td H %td L %td D %td T %td B %td packed %d lengths %d resets %d\n", table.name,
-               p.spec.input_size, p.spec.hidden_size, p.spec.num_layers, p.spec.num_directions, p.batch.steps,
-               p.batch.rows, !p.batch_sizes.empty(), !p.lengths.empty(), !p.marks.empty());
+        printf("wrong at %s: I %td H %td L %td D %td T %td B %td packed %d lengths %d resets %d after %d\n",
+               table.name, p.spec.input_size, p.spec.hidden_size, p.spec.num_layers, p.spec.num_directions,
+               p.batch.steps, p.batch.rows, !p.batch_sizes.empty(), !p.lengths.empty(), !p.marks.empty(),
+               p.spec.reset_after);
     return is_right;
 }
 
