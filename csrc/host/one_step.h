@@ -10,14 +10,18 @@ namespace fastgru {
 // Packed weights that stay in the second-level cache.
 constexpr ptrdiff_t kNearWeightBytes = 256 * 1024;
 
+// Without reset_after, more rows than few take the way of several steps, and so do weights of 16 bits.
 template <class Layer>
 bool is_one_step(const Layer& layer) {
-    return layer.call.packed == nullptr && takes_one_step(layer.call.batch) && layer.call.spec.reset_after;
+    using S = typename Layer::Stored;
+    const bool is_for_kernel =
+        layer.call.spec.reset_after || (!Half<S> && layer.call.batch.rows <= kSingleStepRows<S>);
+    return layer.call.packed == nullptr && takes_one_step(layer.call.batch) && is_for_kernel;
 }
 
 template <class Layer>
-void use_as_they_are(Layer& layer, const typename Layer::Run& run, ptrdiff_t direction, const Share& share,
-                     int thread) {
+auto single_step_of(Layer& layer, const typename Layer::Run& run, ptrdiff_t direction, const Share& share,
+                    int thread) {
     using S = typename Layer::Stored;
     const Cell<S>& cell = layer.call.cells[layer.cell(direction)];
     const auto** rows = layer.memory.scratch[thread].input_rows;
@@ -26,22 +30,40 @@ void use_as_they_are(Layer& layer, const typename Layer::Run& run, ptrdiff_t dir
         run.previous[b] = state_before<typename Layer::Value>(run, 0, b);
         run.next[b] = run.output.at(layer.memory.steps, 0, b);
     }
-    kernels_of<S>(layer.table)
-        .single_step({
-            .rows = run.row_end,
-            .input_size = layer.width(),
-            .hidden_size = layer.hidden_size(),
-            .weight_ih = cell.weight_ih,
-            .weight_hh = cell.weight_hh,
-            .bias_ih = cell.bias_ih,
-            .bias_hh = cell.bias_hh,
-            .input = rows,
-            .previous = run.previous,
-            .next = run.next,
-            .saved = run.saved,
-            .begin = share.begin,
-            .end = share.end,
-        });
+    return SingleStep<typename Layer::Value, S>{
+        .rows = run.row_end,
+        .input_size = layer.width(),
+        .hidden_size = layer.hidden_size(),
+        .weight_ih = cell.weight_ih,
+        .weight_hh = cell.weight_hh,
+        .bias_ih = cell.bias_ih,
+        .bias_hh = cell.bias_hh,
+        .input = rows,
+        .previous = run.previous,
+        .next = run.next,
+        .saved = run.saved,
+        .begin = share.begin,
+        .end = share.end,
+    };
+}
+
+// Few rows with weights as they are.
+template <class Layer>
+void use_as_they_are(Layer& layer, const typename Layer::Run& run, ptrdiff_t direction, const Share& share,
+                     int thread, int threads) {
+    using S = typename Layer::Stored;
+    const auto step = single_step_of(layer, run, direction, share, thread);
+    if constexpr (!Half<S>) {
+        if (!layer.call.spec.reset_after) {
+            const ResetBeforeKernels<S>& kernels = reset_before_kernels<S>(layer.table);
+            S* gated = layer.memory.scratch[0].gated;  // of all threads
+            kernels.open_single_step(step, gated);
+            layer.barrier.wait(threads);
+            kernels.move_single_step(step, gated);
+            return layer.barrier.wait(threads);  // the other direction has the same scratch
+        }
+    }
+    kernels_of<S>(layer.table).single_step(step);
 }
 
 // A pack whose first blocks stand for those from `distance` on: kernels count blocks from the first of the cell.
@@ -93,7 +115,7 @@ void run_one_step(Layer& layer, int thread, int threads) {
     for (ptrdiff_t d = 0; d < layer.directions(); ++d) {
         typename Layer::Run run = of_all_rows(d);
         if (run.row_end <= kSingleStepRows<S>)
-            use_as_they_are(layer, run, d, share, thread);
+            use_as_they_are(layer, run, d, share, thread, threads);
         else
             pack_and_use(layer, run, d, share, thread);
     }

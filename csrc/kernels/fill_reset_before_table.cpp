@@ -1,6 +1,7 @@
 // Fills one ResetBeforeTable. Compiled once per instruction-set level (CMakeLists.txt).
 #include "kernels/reset_before.h"
 #include "kernels/reset_before_backward.h"
+#include "kernels/reset_before_step.h"
 
 namespace fastgru::FASTGRU_LEVEL {
 
@@ -10,6 +11,8 @@ constexpr ResetBeforeKernels<T> reset_before_kernels() {
         .pack_hidden = pack_hidden<T>,
         .forward_steps = reset_before_steps<T>,
         .forward_rows = reset_before_rows<T>,
+        .open_single_step = open_single_step<T>,
+        .move_single_step = move_single_step<T>,
         .backward_steps = reset_before_steps_back<T>,
     };
 }

@@ -56,11 +56,11 @@ struct ResetBeforePlace {
     bool is_downward;
 };
 
+// From where the values of the first row are saved, or else from scratch.
 template <class T>
-FASTGRU_INLINE ResetBeforePlace<T> place_of(const ForwardSteps<T>& run, const T* projected, T* saved,
+FASTGRU_INLINE ResetBeforePlace<T> place_of(ptrdiff_t H, const T* projected, T* saved, T* scratch,
                                             bool is_downward) {
-    const ptrdiff_t H = run.hidden_size;
-    if (saved == nullptr) return {projected, nullptr, nullptr, run.gated, run.gated + H, 2 * H, is_downward};
+    if (saved == nullptr) return {projected, nullptr, nullptr, scratch, scratch + H, 2 * H, is_downward};
     return {projected, saved, saved + 2 * H, saved + H, saved + 3 * H, 4 * H, is_downward};
 }
 
@@ -73,10 +73,10 @@ FASTGRU_INLINE void with_lanes_of(ptrdiff_t hidden_size, ptrdiff_t unit, Body&& 
         body(int(hidden_size - unit));
 }
 
-// r and z of `count` rows from i on, from their sums [count][2][L].
-template <class T, class Lanes>
-FASTGRU_INLINE void open_rows(const ForwardSteps<T>& run, const ResetBeforePlace<T>& place, ptrdiff_t i,
-                              ptrdiff_t count, ptrdiff_t unit, const T* sums, Lanes lanes) {
+// r and z of `count` rows from i on, from their sums [count][2][L]. Run is ForwardSteps or SingleStep.
+template <class Run, class T, class Lanes>
+FASTGRU_INLINE void open_rows(const Run& run, const ResetBeforePlace<T>& place, ptrdiff_t i, ptrdiff_t count,
+                              ptrdiff_t unit, const T* sums, Lanes lanes) {
     constexpr int L = kLanes<T>;
     ptrdiff_t at = i * place.distance + unit;
     for (ptrdiff_t m = 0; m < count; ++m, sums += 2 * L, at += place.distance) {
@@ -116,9 +116,9 @@ FASTGRU_TILE void open_tile(const ForwardSteps<T>& run, const ResetBeforePlace<T
 }
 
 // n and the states of `count` rows from i on, from the sums of n [count][L].
-template <class T, class Lanes>
-FASTGRU_INLINE void move_rows(const ForwardSteps<T>& run, const ResetBeforePlace<T>& place, ptrdiff_t i,
-                              ptrdiff_t count, ptrdiff_t unit, const T* sums, Lanes lanes) {
+template <class Run, class T, class Lanes>
+FASTGRU_INLINE void move_rows(const Run& run, const ResetBeforePlace<T>& place, ptrdiff_t i, ptrdiff_t count,
+                              ptrdiff_t unit, const T* sums, Lanes lanes) {
     ptrdiff_t at = i * place.distance + unit;
     for (ptrdiff_t m = 0; m < count; ++m, sums += kLanes<T>, at += place.distance) {
         Gates<T> gates{.r = {}, .z = load_upto(place.z + at, lanes), .n = {}, .c_n = {}};
@@ -207,7 +207,7 @@ void move_all(const ForwardSteps<T>& run, const ResetBeforePlace<T>& place, ptrd
 template <class T>
 void reset_before_steps(const ForwardSteps<T>& run) {
     for_each_step(run, [&](const T* projected, T* saved, ptrdiff_t rows, bool is_downward) FASTGRU_INLINED {
-        const ResetBeforePlace<T> place = place_of(run, projected, saved, is_downward);
+        const ResetBeforePlace<T> place = place_of(run.hidden_size, projected, saved, run.gated, is_downward);
         open_all(run, place, rows);
         run.barrier->wait(run.threads);
         move_all(run, place, rows);
@@ -217,7 +217,7 @@ void reset_before_steps(const ForwardSteps<T>& run) {
 // ResetBeforeKernels::forward_rows
 template <class T>
 void reset_before_rows(const ForwardSteps<T>& run, ptrdiff_t rows) {
-    const ResetBeforePlace<T> place = place_of(run, run.projected, run.saved, false);
+    const ResetBeforePlace<T> place = place_of(run.hidden_size, run.projected, run.saved, run.gated, false);
     open_all(run, place, rows);
     move_all(run, place, rows);
 }

@@ -17,6 +17,10 @@ struct ResetBeforeKernels {
     // As ForwardKernels. Projections of n have both biases. Threads that share rows wait twice in a step.
     void (*forward_steps)(const ForwardSteps<T>&);
     void (*forward_rows)(const ForwardSteps<T>&, ptrdiff_t rows);
+    // The two passes of one step of few rows, with the parameters as the user has them: r, z and r * h of all units
+    // between them go to what is saved, or else to `gated` [rows][2][H].
+    void (*open_single_step)(const SingleStep<T>&, T* gated);
+    void (*move_single_step)(const SingleStep<T>&, T* gated);
     // As Kernels, with rows n, r, z in the panels of weight_hh.
     void (*backward_steps)(const BackwardSteps<T>&);
 };
