@@ -12,6 +12,7 @@ import fastgru
 from fastgru.levels import use_level
 from strategies import batches, dtypes, lengths, long_lengths, seeds, sizes, steps
 
+kinds = st.booleans()  # reset_after
 LEVELS = [level.name for level in fastgru.cpu_info() if level.available]
 every_level = pytest.mark.parametrize("level", LEVELS)
 # Large enough for several threads and for sharing hidden units between them.
@@ -24,10 +25,10 @@ def equal(a, b):
 
 @every_level
 @settings(max_examples=20)
-@given(dtypes, sizes, wide, steps, batches, st.booleans(), seeds)
-def test_threads_do_not_matter(level, dtype, input_size, hidden, count, batch, bidirectional, seed):
+@given(dtypes, sizes, wide, steps, batches, st.booleans(), kinds, seeds)
+def test_threads_do_not_matter(level, dtype, input_size, hidden, count, batch, bidirectional, kind, seed):
     torch.manual_seed(seed)
-    layer = fastgru.GRU(input_size, hidden, 2, bidirectional=bidirectional, dtype=dtype)
+    layer = fastgru.GRU(input_size, hidden, 2, bidirectional=bidirectional, dtype=dtype, reset_after=kind)
     x = torch.randn(4 * count, batch, input_size, dtype=dtype, requires_grad=True)
     found = []
     with use_level(level):
@@ -47,10 +48,10 @@ def test_threads_do_not_matter(level, dtype, input_size, hidden, count, batch, b
 
 @every_level
 @settings(max_examples=20)
-@given(dtypes, sizes, st.sampled_from((4, 16, 20, 32, 64)), st.integers(2, 9), st.integers(1, 3), seeds)
-def test_threads_do_not_matter_to_stacks_of_few_rows(level, dtype, input_size, hidden, layers, batch, seed):
+@given(dtypes, sizes, st.sampled_from((4, 16, 20, 32, 64)), st.integers(2, 9), st.integers(1, 3), kinds, seeds)
+def test_threads_do_not_matter_to_stacks_of_few_rows(level, dtype, input_size, hidden, layers, batch, kind, seed):
     torch.manual_seed(seed)
-    layer = fastgru.GRU(input_size, hidden, layers, dtype=dtype)
+    layer = fastgru.GRU(input_size, hidden, layers, dtype=dtype, reset_after=kind)
     x = torch.randn(100, batch, input_size, dtype=dtype)
     h_0 = torch.randn(layers, batch, hidden, dtype=dtype)
     found = []
@@ -71,10 +72,12 @@ def test_threads_do_not_matter_to_stacks_of_few_rows(level, dtype, input_size, h
 
 @every_level
 @settings(max_examples=20)
-@given(dtypes, sizes, wide, steps, batches, st.booleans(), seeds)
-def test_neighbours_in_the_batch_do_not_matter(level, dtype, input_size, hidden, count, batch, bidirectional, seed):
+@given(dtypes, sizes, wide, steps, batches, st.booleans(), kinds, seeds)
+def test_neighbours_in_the_batch_do_not_matter(
+    level, dtype, input_size, hidden, count, batch, bidirectional, kind, seed
+):
     torch.manual_seed(seed)
-    layer = fastgru.GRU(input_size, hidden, bidirectional=bidirectional, dtype=dtype)
+    layer = fastgru.GRU(input_size, hidden, bidirectional=bidirectional, dtype=dtype, reset_after=kind)
     x = torch.randn(count, batch, input_size, dtype=dtype)
     h_0 = torch.randn(2 if bidirectional else 1, batch, hidden, dtype=dtype)
     order = torch.randperm(batch)
@@ -91,12 +94,12 @@ def test_neighbours_in_the_batch_do_not_matter(level, dtype, input_size, hidden,
 
 @every_level
 @settings(max_examples=20)
-@given(dtypes, sizes, st.one_of(sizes, wide), st.one_of(lengths, long_lengths), st.booleans(), seeds)
+@given(dtypes, sizes, st.one_of(sizes, wide), st.one_of(lengths, long_lengths), st.booleans(), kinds, seeds)
 def test_a_ragged_batch_gives_what_each_sequence_gives_alone(
-    level, dtype, input_size, hidden, own, bidirectional, seed
+    level, dtype, input_size, hidden, own, bidirectional, kind, seed
 ):
     torch.manual_seed(seed)
-    layer = fastgru.GRU(input_size, hidden, 2, bidirectional=bidirectional, dtype=dtype)
+    layer = fastgru.GRU(input_size, hidden, 2, bidirectional=bidirectional, dtype=dtype, reset_after=kind)
     rows = [torch.randn(n, input_size, dtype=dtype) for n in own]
     with use_level(level), torch.no_grad():
         packed, h_n = layer(pack_sequence(rows, enforce_sorted=False))
@@ -108,10 +111,12 @@ def test_a_ragged_batch_gives_what_each_sequence_gives_alone(
 
 @every_level
 @settings(max_examples=20)
-@given(dtypes, sizes, st.one_of(sizes, wide), batches, st.lists(st.integers(1, 7), min_size=1, max_size=6), seeds)
-def test_cuts_in_time_do_not_matter(level, dtype, input_size, hidden, batch, pieces, seed):
+@given(
+    dtypes, sizes, st.one_of(sizes, wide), batches, st.lists(st.integers(1, 7), min_size=1, max_size=6), kinds, seeds
+)
+def test_cuts_in_time_do_not_matter(level, dtype, input_size, hidden, batch, pieces, kind, seed):
     torch.manual_seed(seed)
-    layer = fastgru.GRU(input_size, hidden, 2, dtype=dtype)
+    layer = fastgru.GRU(input_size, hidden, 2, dtype=dtype, reset_after=kind)
     x = torch.randn(sum(pieces), batch, input_size, dtype=dtype)
     with use_level(level), torch.no_grad():
         whole, last = layer(x)
@@ -127,8 +132,9 @@ def test_cuts_in_time_do_not_matter(level, dtype, input_size, hidden, batch, pie
 @every_level
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("batch", [4, 5, 8, 9, 16, 17, 40, 128, 129])
-def test_one_step_of_many_rows_gives_what_each_row_gives(level, batch, dtype):
-    layer = fastgru.GRU(33, 272, bidirectional=True, dtype=dtype)
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_one_step_of_many_rows_gives_what_each_row_gives(level, batch, dtype, reset_after):
+    layer = fastgru.GRU(33, 272, bidirectional=True, dtype=dtype, reset_after=reset_after)
     x = torch.randn(1, batch, 33, dtype=dtype, requires_grad=True)
     h_0 = torch.randn(2, batch, 272, dtype=dtype, requires_grad=True)
     with use_level(level):
@@ -150,8 +156,9 @@ def test_one_step_of_many_rows_gives_what_each_row_gives(level, batch, dtype):
 
 
 @every_level
-def test_a_cell_gives_what_the_layer_gives(level):
-    cell, layer = fastgru.GRUCell(5, 40), fastgru.GRU(5, 40)
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_a_cell_gives_what_the_layer_gives(level, reset_after):
+    cell, layer = (kind(5, 40, reset_after=reset_after) for kind in (fastgru.GRUCell, fastgru.GRU))
     layer.load_state_dict({f"{name}_l0": value for name, value in cell.state_dict().items()})
     x, h = torch.randn(6, 3, 5), torch.zeros(3, 40)
     with use_level(level), torch.no_grad():

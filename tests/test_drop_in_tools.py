@@ -100,6 +100,7 @@ BACKWARD = {
     "recompute": ({"recompute": True}, lambda layer, x: layer(x, lengths=[5, 3, 0])),
     "dropout": ({"num_layers": 2, "dropout": 0.5}, lambda layer, x: layer(x)),
     "bfloat16": ({"dtype": torch.bfloat16}, lambda layer, x: layer(x.bfloat16())),
+    "reset before": ({"reset_after": False, "num_layers": 2}, lambda layer, x: layer(x, lengths=[5, 3, 0])),
     "double precision": ({"dtype": torch.float64}, lambda layer, x: layer(x.double())),
 }
 

@@ -46,12 +46,12 @@ class Training:
 
 @st.composite
 def trainings(draw: st.DrawFn) -> Training:
-    """Any layer, with or without lengths, resets and recomputing."""
+    """Any layer of either kind, with or without lengths, resets and recomputing."""
     dtype, hidden, width, batch = draw(dtypes), draw(hidden_sizes), draw(sizes), draw(batches)
     layers, both, steps = draw(st.integers(1, 2)), draw(st.booleans()), draw(st.integers(1, 70))
     own = st.lists(st.integers(0, steps), min_size=batch, max_size=batch)
     torch.manual_seed(draw(seeds))
-    layer = fastgru.GRU(width, hidden, layers, bidirectional=both, dtype=dtype)
+    layer = fastgru.GRU(width, hidden, layers, bidirectional=both, dtype=dtype, reset_after=draw(st.booleans()))
     layer.recompute = draw(st.booleans())
     x = torch.randn(steps, batch, width, dtype=dtype, requires_grad=True)
     states = torch.randn(2, layers * (1 + both), batch, hidden, dtype=dtype)
@@ -84,9 +84,10 @@ def test_levels_do_not_matter(training, threads):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(("hidden", "batch"), [(24, 70), (40, 300), (104, 33), (264, 5)])
-def test_levels_do_not_matter_over_several_chunks(dtype, hidden, batch):
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_levels_do_not_matter_over_several_chunks(dtype, hidden, batch, reset_after):
     torch.manual_seed(hidden)
-    layer = fastgru.GRU(9, hidden, 2, bidirectional=True, dtype=dtype)
+    layer = fastgru.GRU(9, hidden, 2, bidirectional=True, dtype=dtype, reset_after=reset_after)
     x, states = torch.randn(60, batch, 9, dtype=dtype), torch.randn(2, 4, batch, hidden, dtype=dtype)
     h_0, reset_state = (state.clone().requires_grad_() for state in states)
     assert unequal(Training(layer, x.requires_grad_(), h_0, reset_state, {})) == []

@@ -32,6 +32,8 @@ LENGTHS = [torch.tensor([2, 0, 6, 1]), torch.tensor([6, 6, 6, 6]), torch.tensor(
         {"learn_h0": True, "state_batch_first": True, "num_layers": 2},
         {"proj_size": 2, "bidirectional": True, "num_layers": 2},
         {"return_all_layers": True, "batch_first": True, "num_layers": 2},
+        {"reset_after": False},
+        {"reset_after": False, "bidirectional": True, "num_layers": 2, "bias": False},
     ],
     ids=lambda options: ", ".join(options) or "plain",
 )
@@ -50,7 +52,11 @@ def test_a_layer_is_as_many_nodes_as_layers_for_any_sizes(tmp_path, options, wit
     assert kinds["GRU"] == layer.num_layers
     for gru in grus:
         kind = b"bidirectional" if layer.bidirectional else b"forward"
-        assert (gru["linear_before_reset"], gru["hidden_size"], gru["direction"]) == (1, HIDDEN, kind)
+        assert (gru["linear_before_reset"], gru["hidden_size"], gru["direction"]) == (
+            int(layer.reset_after),
+            HIDDEN,
+            kind,
+        )
     assert sizes["input"] == (["batch", "steps", FEATURES] if layer.batch_first else ["steps", "batch", FEATURES])
     names = ["output_l0", "output_l1"] if layer.return_all_layers else ["output"]
     assert list(sizes) == ["input", *(["h_0", "lengths"] if asked else []), *names, "h_n"]

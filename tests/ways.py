@@ -32,7 +32,7 @@ LONG_WAYS.append((ADDRESSES, LEVELS[0]))
 WAYS = [(PLAIN, level) for level in LEVELS] + LONG_WAYS
 CORE_DOORS = (PLAIN, "cpu", ADDRESSES)
 
-specs = st.builds(GRUSpec, sizes, sizes, st.integers(1, 2), st.booleans(), st.booleans())
+specs = st.builds(GRUSpec, sizes, sizes, st.integers(1, 2), st.booleans(), st.booleans(), st.booleans())
 
 
 class Call(NamedTuple):
@@ -144,6 +144,7 @@ def results(call: Call, given: Numbers, dtype: torch.dtype, batch_first: bool = 
         reset=None if given.reset is None else turned(given.reset).contiguous(),
         reset_state=reset_state,
         recompute=call.recompute,
+        reset_after=call.spec.reset_after,
     )
     found = {"output": turned(output.detach()), "h_n": h_n.detach()}
     if not call.with_grad:
@@ -215,7 +216,8 @@ def check(door: str, level: str, call: Call) -> None:
     given = numbers(call)
     with dispatch.use_backend("reference"):
         truth = results(call, given, torch.float64)
-    with dispatch.use_backend("reference" if call.with_reset else "aten"):  # torch's operator puts no states back
+    # Torch's operator neither puts states back nor resets before the product.
+    with dispatch.use_backend("reference" if call.with_reset or not call.spec.reset_after else "aten"):
         torchs = results(call, given, call.dtype)
     with use_level(level), through(door):
         got = results(call, given, call.dtype, call.batch_first)

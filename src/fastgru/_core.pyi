@@ -26,7 +26,14 @@ class LayerSizes:
     """
 
     def __init__(
-        self, input_size: int, hidden_size: int, num_layers: int, num_directions: int, bias: bool, type: str
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        num_directions: int,
+        bias: bool,
+        type: str,
+        reset_after: bool = True,
     ) -> None: ...
     def saved_values(self, slots: int, total: int, recomputes: bool) -> int:
         """How many values a training forward leaves for the backward pass.

@@ -32,6 +32,7 @@ def gru(
     dropout: float = 0.0,
     training: bool = False,
     recompute: bool = False,
+    reset_after: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """A stacked, bidirectional GRU; the equations are `fastgru.reference.step`.
 
@@ -54,6 +55,7 @@ def gru(
         dropout: probability of an element being zeroed between layers, in training.
         training: whether dropout acts.
         recompute: keep less between forward and backward pass and compute the gates again, see `fastgru.GRU`.
+        reset_after: whether the reset gate acts after the product with the weights of n, see `fastgru.GRU`.
 
     Returns:
         output (T, B, D*H), or (B, T, D*H), or (N, D*H); and h_n (L*D, B, H). Type and device are the input's.
@@ -86,7 +88,7 @@ def gru(
     batch_first = batch_first and batch_sizes is None
     sequences = sequences_of(input, batch_first, batch_sizes, lengths, reset, reset_state)
     features, hidden = build.width("weights[0]", weights[0]), build.width("weights[1]", weights[1])
-    spec = GRUSpec(features, hidden, num_layers, bias, bidirectional)
+    spec = GRUSpec(features, hidden, num_layers, bias, bidirectional, bool(reset_after))
     rate = float(dropout) if training and num_layers > 1 else 0.0
     return dispatch.run(spec, input, h_0, weights, sequences, rate, recompute, batch_first)
 
@@ -98,6 +100,8 @@ def gru_cell(
     weight_hh: Tensor,
     bias_ih: Tensor | None = None,
     bias_hh: Tensor | None = None,
+    *,
+    reset_after: bool = True,
 ) -> Tensor:
     """One step of a GRU.
 
@@ -108,6 +112,7 @@ def gru_cell(
         weight_hh: (3H, H).
         bias_ih: (3H), or None for zeros.
         bias_hh: (3H), or None for zeros.
+        reset_after: whether the reset gate acts after the product with the weights of n, see `fastgru.GRU`.
 
     Returns:
         The state after, (B, H) or (H).
@@ -130,7 +135,7 @@ def gru_cell(
     is_batched = input.dim() == 2
     x = input.unsqueeze(0) if is_batched else input[None, None]
     h_0 = None if hx is None else hx.unsqueeze(0) if is_batched else hx[None, None]
-    spec = GRUSpec(features, hidden, 1, len(weights) == 4, False)
+    spec = GRUSpec(features, hidden, 1, len(weights) == 4, False, bool(reset_after))
     try:
         _, h_n = dispatch.run(spec, x, h_0, weights)
     except errors.DTypeError:  # torch's cell has another type of error for it than torch's layer

@@ -3,7 +3,8 @@
 They use a small set of array operations. With those of torch, autograd can differentiate them to any order and under
 any transform; with those of NumPy they do not need torch. They are not meant to be fast.
 
-Source: the documentation of torch.nn.GRU; Cho et al. 2014, arXiv 1406.1078v1 (reset after the product).
+Sources: the documentation of torch.nn.GRU, whose reset gate acts after the product; Cho et al. 2014, arXiv 1406.1078v3,
+equation 8, whose reset gate acts before it.
 """
 
 from __future__ import annotations
@@ -83,23 +84,36 @@ class NumPyOperations:
         return np.where(condition, a, b)
 
 
-def step(op: Operations, a: Array, h: Array, project: Callable[[Array], Array]) -> Array:
-    """One step of the standard GRU.
+def step(op: Operations, a: Array, h: Array, project: Callable[[Array], Array], *, reset_after: bool = True) -> Array:
+    """One step of a GRU.
 
     Args:
         op: the array operations.
         a: x W_ih^T + b_ih, (B, 3H), rows r, z, n.
         h: the state before, (B, H).
         project: h -> h W_hh^T + b_hh, (B, H) -> (B, 3H).
+        reset_after: whether the reset gate acts after the product with the rows n of W_hh, on W_hn h + b_hn, as in
+            torch; otherwise before it, on h: then only the sum of b_in and b_hn matters.
 
     Returns:
         The state after, (B, H).
+
+    Example:
+        >>> import numpy as np
+        >>> from fastgru import reference
+        >>> a, h, weight = np.zeros((1, 6)), np.ones((1, 2)), np.eye(6, 2)
+        >>> reference.step(reference.NumPyOperations(), a, h, lambda h: h @ weight.T, reset_after=False).tolist()
+        [[0.5, 0.5]]
     """
     a_r, a_z, a_n = op.split(a, 3)
     c_r, c_z, c_n = op.split(project(h), 3)
     r = op.sigmoid(a_r + c_r)
     z = op.sigmoid(a_z + c_z)
-    n = op.tanh(a_n + r * c_n)
+    if reset_after:
+        n = op.tanh(a_n + r * c_n)
+    else:
+        _, _, c_n = op.split(project(r * h), 3)
+        n = op.tanh(a_n + c_n)
     return (1 - z) * n + z * h
 
 
@@ -157,7 +171,7 @@ def run(
             start = zeros if h_0 is None else h_0[cell]
             anew = zeros if reset_state is None else reset_state[cell]
             own = weights[cell * per_cell : (cell + 1) * per_cell]
-            states, last = _run_direction(op, steps, start, own, alive, marks, anew, direction == 1)
+            states, last = _run_direction(op, spec, steps, start, own, alive, marks, anew, direction == 1)
             directions.append(states)
             h_n.append(last)
         steps = [op.concat(both, axis=-1) for both in zip(*directions, strict=True)]
@@ -166,6 +180,7 @@ def run(
 
 def _run_direction(
     op: Operations,
+    spec: GRUSpec,
     steps: Sequence[Array],
     h: Array,
     weights: Sequence[Array],
@@ -184,7 +199,7 @@ def _run_direction(
         if marks is not None and border < len(steps):
             h = op.where(marks[border], anew, h)
         a = steps[t] @ weight_ih.T + bias_ih
-        next_h = step(op, a, h, lambda state: state @ weight_hh.T + bias_hh)
+        next_h = step(op, a, h, lambda state: state @ weight_hh.T + bias_hh, reset_after=spec.reset_after)
         h = next_h if alive is None else op.where(alive[t], next_h, h)
         outputs[t] = h if alive is None else op.where(alive[t], h, op.zeros(h, (1, 1)))
     return outputs, h

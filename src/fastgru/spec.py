@@ -16,6 +16,8 @@ class GRUSpec(NamedTuple):
         num_layers: number of stacked layers, L.
         bias: whether there are bias_ih and bias_hh.
         bidirectional: whether a second direction reads the sequence backwards.
+        reset_after: whether the reset gate acts after the product of the state with the weights of n, as in torch;
+            otherwise it acts before it, on the state itself (`fastgru.reference.step`).
 
     Example:
         >>> from fastgru import GRUSpec
@@ -28,6 +30,7 @@ class GRUSpec(NamedTuple):
     num_layers: int = 1
     bias: bool = True
     bidirectional: bool = False
+    reset_after: bool = True
 
     @property
     def num_directions(self) -> int:
@@ -60,4 +63,4 @@ class GRUSpec(NamedTuple):
     def single_layer(self, layer: int) -> GRUSpec:
         """The spec of a single one of the stacked layers."""
         width = self.input_size if layer == 0 else self.num_directions * self.hidden_size
-        return GRUSpec(width, self.hidden_size, 1, self.bias, self.bidirectional)
+        return GRUSpec(width, self.hidden_size, 1, self.bias, self.bidirectional, self.reset_after)

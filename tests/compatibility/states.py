@@ -41,6 +41,23 @@ def learned_first_state(library: Library) -> None:
     assert layer.h_0.grad.any()
 
 
+@capability("the reset gate before the product (`reset_after=False`), trained")
+def reset_before(library: Library) -> None:
+    layer, x, h = library.GRU(2, 4, reset_after=False), torch.randn(5, 3, 2), torch.zeros(3, 4)
+    weight_hh, bias_hh = layer.weight_hh_l0, layer.bias_hh_l0
+    outputs = []
+    for step in x:
+        a_r, a_z, a_n = (step @ layer.weight_ih_l0.T + layer.bias_ih_l0).chunk(3, 1)
+        c_r, c_z, _ = (h @ weight_hh.T + bias_hh).chunk(3, 1)
+        r, z = torch.sigmoid(a_r + c_r), torch.sigmoid(a_z + c_z)
+        h = z * h + (1 - z) * torch.tanh(a_n + (r * h) @ weight_hh[8:].T + bias_hh[8:])
+        outputs.append(h)
+    output, h_n = layer(x)
+    agree((output, h_n[0]), (torch.stack(outputs), h))
+    found, want = (torch.autograd.grad(t.sin().sum(), list(layer.parameters())) for t in (output, torch.stack(outputs)))
+    agree(found, want)
+
+
 @capability("projections (`proj_size`)")
 def projections(library: Library) -> None:
     layer = library.GRU(2, 4, 2, proj_size=3)

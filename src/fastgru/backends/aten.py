@@ -26,6 +26,8 @@ class AtenBackend:
         """Why torch's operator cannot take this request, or None."""
         if request.follower is not None and request.follower.is_transform:
             return f"torch's operator has no rules for {Follower.TRANSFORM}"
+        if not request.spec.reset_after:
+            return "torch's operator resets after the product alone"
         if request.resets:
             return "torch's operator does not put states back inside a sequence"
         if request.follower is Follower.FORWARD_MODE and request.device in CUDNN_DEVICES:

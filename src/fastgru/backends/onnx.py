@@ -60,7 +60,7 @@ def _node(call: Call) -> tuple[Tensor, Tensor]:
     output, h_n = torch.onnx.ops.symbolic_multi_out(
         "GRU",
         [x, w, r, torch.cat(biases, 1) if biases else None, own_lengths, h_0],
-        {"hidden_size": hidden, "linear_before_reset": 1, "direction": direction},
+        {"hidden_size": hidden, "linear_before_reset": int(spec.reset_after), "direction": direction},
         dtypes=[x.dtype, x.dtype],
         shapes=[[steps, directions, batch, hidden], [directions, batch, hidden]],
         version=_VERSION,

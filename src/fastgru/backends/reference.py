@@ -87,7 +87,8 @@ def _run_packed(request: Request, call: Call) -> tuple[Tensor, Tensor]:
     x, lengths = rnn.pad_packed_sequence(rnn.PackedSequence(call.x, batch_sizes))
     padded = call._replace(x=x, sequences=Sequences(None, lengths, reset, reset_state))
     output, h_n = BACKEND.run(request._replace(is_packed=False), padded)
-    return rnn.pack_padded_sequence(output, lengths).data, h_n
+    is_there = torch.arange(x.shape[1]) < batch_sizes.unsqueeze(1)  # torch's own packing has no forward mode
+    return output[is_there.to(output.device)], h_n
 
 
 def gradients(

@@ -38,9 +38,8 @@ def request_of(call: Call) -> Request:
     check_reset_state(spec, sequences, x, batch)
     needs_grad = context.needs_grad(x, h_0, weights, sequences.reset_state)
     follower = Follower.AUTOCAST if is_mixed else follower_of(call)
-    if follower is Follower.EXPANDED_WEIGHTS and (sequences.lengths is not None or sequences.reset is not None):
-        hint = "Pack the sequences, or take gradients of single samples by torch.func.vmap"
-        raise errors.no_samples("a call with lengths or resets, by torch's ExpandedWeights", hint)
+    if follower is Follower.EXPANDED_WEIGHTS:
+        _check_samples(spec, sequences)
     return Request(
         spec,
         x.dtype,
@@ -57,6 +56,18 @@ def request_of(call: Call) -> Request:
         resets=sequences.reset is not None,
         subclass=_strange(call).pop().__name__ if follower is Follower.SUBCLASS else "",
     )
+
+
+def _check_samples(spec: GRUSpec, sequences: Sequences) -> None:
+    """Raises where torch's operator, the only one that ExpandedWeights know, cannot take a call."""
+    if not spec.reset_after:
+        raise errors.no_samples(
+            "a layer with reset_after=False, by torch's ExpandedWeights",
+            "Take gradients of single samples by torch.func.vmap",
+        )
+    if sequences.lengths is not None or sequences.reset is not None:
+        hint = "Pack the sequences, or take gradients of single samples by torch.func.vmap"
+        raise errors.no_samples("a call with lengths or resets, by torch's ExpandedWeights", hint)
 
 
 def check_operands(

@@ -95,7 +95,9 @@ def restore_gru(model: nn.Module) -> Replacement:
     """Makes every `fastgru.GRU` and `GRUCell` inside `model` torch's own again, in place.
 
     The inverse of `replace_gru`, with the same rules; layers built as `fastgru.GRU` are changed
-    too. Call it before tools that need torch's exact class, such as dynamic quantization.
+    too. A layer with reset_after=False is left as it is, because torch has no such layer; the
+    report says so. Call it before tools that need torch's exact class, such as dynamic
+    quantization.
 
     Args:
         model: any module.
@@ -137,6 +139,8 @@ def _reason_to_leave(module: nn.Module, classes: Mapping[type[nn.Module], type[n
         return f"{kind.__module__}.{kind.__qualname__} is a subclass that may have code of its own"
     if "forward" in vars(module):
         return "its `forward` was replaced on this object"
+    if not getattr(module, "reset_after", True):
+        return f"it has reset_after=False, which {_public_name(classes[kind])} does not have"
     return None
 
 

@@ -26,6 +26,7 @@ class GRUCell(QuickCall, Quantizable, Scriptable, torch_rnn.RNNCellBase):
         bias: whether the cell has bias_ih and bias_hh.
         device: device of the parameters.
         dtype: dtype of the parameters.
+        reset_after: as for `GRU`; keyword-only.
 
     Shapes:
         input: (B, I) or (I).
@@ -50,6 +51,8 @@ class GRUCell(QuickCall, Quantizable, Scriptable, torch_rnn.RNNCellBase):
         torch.Size([3, 20])
     """
 
+    reset_after: bool = True  # on the class, for cells that were torch's before
+
     def __init__(
         self,
         input_size: int,
@@ -57,8 +60,17 @@ class GRUCell(QuickCall, Quantizable, Scriptable, torch_rnn.RNNCellBase):
         bias: bool = True,
         device: Any = None,
         dtype: torch.dtype | None = None,
+        *,
+        reset_after: bool = True,
     ) -> None:
         super().__init__(input_size, hidden_size, bias, num_chunks=3, device=device, dtype=dtype)
+        if not reset_after:
+            self.reset_after = False
+
+    def extra_repr(self) -> str:
+        """The options as text, for `print`."""
+        shown = super().extra_repr()
+        return shown if self.reset_after else f"{shown}, reset_after=False"
 
     @classmethod
     def from_torch(cls, cell: torch_rnn.GRUCell) -> GRUCell:
@@ -99,11 +111,11 @@ class GRUCell(QuickCall, Quantizable, Scriptable, torch_rnn.RNNCellBase):
         except KeyError:  # parametrized, or a plain attribute for the moment
             weights = self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh  # type: ignore[assignment]
         if type(input) is Tensor and (hx is None or isinstance(hx, Tensor)):  # the common case takes a few microseconds
-            spec = spec_of(self.input_size, self.hidden_size, 1, self.bias, False)
+            spec = spec_of(self.input_size, self.hidden_size, 1, self.bias, False, self.reset_after)
             state = dispatch.step(spec, input, hx, weights if self.bias else weights[:2])  # type: ignore[arg-type]
             if state is not None:
                 return state
-        return functional.gru_cell(input, hx, *weights)  # type: ignore[arg-type]
+        return functional.gru_cell(input, hx, *weights, reset_after=self.reset_after)  # type: ignore[arg-type]
 
 
 counting.register(GRUCell, STOCK_CELL)

@@ -37,6 +37,10 @@ class GRU(QuickCall, Quantizable, Scriptable, BaseGRU):
         n = tanh(W_in x + b_in + r * (W_hn h + b_hn))           new gate
         h' = (1 - z) * n + z * h                                z keeps the old state
 
+    With reset_after=False the reset gate acts before the product, as in Cho et al. 2014 (arXiv 1406.1078v3)::
+
+        n = tanh(W_in x + b_in + W_hn (r * h) + b_hn)
+
     Many texts write h' = (1 - z) * h + z * n, where z takes the new state. That is the same layer with the z rows of
     all parameters negated; `fastgru.convert` converts such weights.
 
@@ -62,6 +66,8 @@ class GRU(QuickCall, Quantizable, Scriptable, BaseGRU):
         learn_h0: adds a parameter h_0, initialized with zeros, which is the default for hx and reset_state.
         proj_size: if P > 0, outputs, and the states that enter the gates, are multiplied by weight_hr (P, H), as in the
             projected GRU of Cheng et al. 2018; hx and h_n keep the size H.
+        reset_after: see above. Keras calls it reset_after too, ONNX linear_before_reset. Parameters have the same names
+            and shapes; those trained with one do not fit the other. Not together with proj_size.
 
     Shapes:
         input: (T, B, I), (B, T, I) with batch_first, (T, I) without a batch, a PackedSequence, or a nested tensor
@@ -113,6 +119,7 @@ class GRU(QuickCall, Quantizable, Scriptable, BaseGRU):
         return_all_layers: bool = False,
         learn_h0: bool = False,
         proj_size: int = 0,
+        reset_after: bool = True,
     ) -> None:
         torchs = num_layers, bias, batch_first, dropout, bidirectional
         super().__init__("GRU", input_size, hidden_size, *torchs, device=device, dtype=dtype)
@@ -124,6 +131,10 @@ class GRU(QuickCall, Quantizable, Scriptable, BaseGRU):
         }
         if any(value != 0 for value in options.values()):
             self._has_options = True
+        if not reset_after:
+            if proj_size != 0:
+                raise errors.no_option("reset_after=False", "proj_size")
+            self.reset_after = False
         for name, value in {"recompute": bool(recompute), **options}.items():
             if value != 0:
                 setattr(self, name, value)
@@ -166,6 +177,7 @@ class GRU(QuickCall, Quantizable, Scriptable, BaseGRU):
     def extra_repr(self) -> str:
         """The options as text, for `print`."""
         parts = [f"{name}={getattr(self, name)}" for name in _SHOWN if getattr(self, name)]
+        parts += [] if self.reset_after else ["reset_after=False"]
         if self._frozen is not None and self._frozen.weights is not None:
             parts.append(f"weights={self._frozen.weights}")
         return ", ".join([super().extra_repr(), *parts])
@@ -242,7 +254,8 @@ class GRU(QuickCall, Quantizable, Scriptable, BaseGRU):
             weights = tuple([parameters[name] for name in self._flat_weights_names])
         except KeyError:  # parametrized, or a plain attribute for the moment
             weights = self.parameters_in_order()
-        spec = spec_of(self.input_size, self.hidden_size, layers, self.bias, self.bidirectional)
+        sizes = self.input_size, self.hidden_size, layers
+        spec = spec_of(*sizes, self.bias, self.bidirectional, self.reset_after)
         return dispatch.run(spec, x, hx, weights, WHOLE, dropout, self.recompute, self.batch_first)  # type: ignore[arg-type]
 
 

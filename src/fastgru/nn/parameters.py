@@ -18,15 +18,18 @@ from fastgru.spec import GRUSpec
 
 _Layer = TypeVar("_Layer", bound="BaseGRU")
 
-_SPECS: dict[tuple[int, int, int, bool, bool], GRUSpec] = {}
+_SPECS: dict[tuple[int, int, int, bool, bool, bool], GRUSpec] = {}
 
 
-def spec_of(input_size: int, hidden_size: int, layers: int, bias: bool, bidirectional: bool) -> GRUSpec:
+def spec_of(
+    input_size: int, hidden_size: int, layers: int, bias: bool, bidirectional: bool, reset_after: bool
+) -> GRUSpec:
     """The same spec object for equal sizes, because creating one takes longer than some kernels."""
-    key = (input_size, hidden_size, layers, bias, bidirectional)
+    key = (input_size, hidden_size, layers, bias, bidirectional, reset_after)
     spec = _SPECS.get(key)
     if spec is None:
-        spec = _SPECS[key] = GRUSpec(input_size, hidden_size, layers, bool(bias), bool(bidirectional))
+        options = bool(bias), bool(bidirectional), bool(reset_after)
+        spec = _SPECS[key] = GRUSpec(input_size, hidden_size, layers, *options)
     return spec
 
 
@@ -38,6 +41,7 @@ class BaseGRU(torch_rnn.RNNBase):
     state_batch_first: bool = False
     return_all_layers: bool = False
     learn_h0: bool = False
+    reset_after: bool = True
     h_0: nn.Parameter
     _has_options: bool = False  # of those that change the way of a call; they are fixed when the layer is made
     _takes_spare_states: bool = True  # beside packed sequences that are not in the order of their lengths
@@ -46,7 +50,8 @@ class BaseGRU(torch_rnn.RNNBase):
     @property
     def spec(self) -> GRUSpec:
         """The sizes and options of the computation."""
-        return spec_of(self.input_size, self.hidden_size, self.num_layers, self.bias, self.bidirectional)
+        sizes = self.input_size, self.hidden_size, self.num_layers
+        return spec_of(*sizes, self.bias, self.bidirectional, self.reset_after)
 
     def reset_parameters(self) -> None:
         """Initializes the parameters like torch; a learned h_0 becomes zeros."""
@@ -79,7 +84,8 @@ class BaseGRU(torch_rnn.RNNBase):
             The layer itself.
 
         Raises:
-            ArgumentError: if `weights` is none of these names, or is given for a layer with return_all_layers.
+            ArgumentError: if `weights` is none of these names, or is given for a layer with return_all_layers or
+                reset_after=False.
             FrozenError: if the parameters cannot be packed, because they are parametrized or not on the CPU; or if
                 they cannot be stored as `weights`, because they are not in float32, not finite, or too large. With
                 "int8" also if the layer has fewer than 17 units and fewer than 64 inputs, which would take longer, or
@@ -97,6 +103,7 @@ class BaseGRU(torch_rnn.RNNBase):
         """
         stored_weights.check_choice(weights)
         self._refuse_projection("freeze()")
+        self._refuse_fewer_bytes(weights, "freeze")
         if weights is not None and self.return_all_layers:  # its layers run one after another, from the parameters
             raise errors.no_option("return_all_layers", f"freeze(weights={weights!r})")
         spec, parameters = self.spec, self.parameters_in_order()
@@ -127,8 +134,8 @@ class BaseGRU(torch_rnn.RNNBase):
                 as they are.
 
         Raises:
-            ArgumentError: if the layer is bidirectional or has dropout in training mode, or if `batch` or `weights` is
-                invalid.
+            ArgumentError: if the layer is bidirectional or has dropout in training mode, if `batch` or `weights` is
+                invalid, or if `weights` is given for a layer with reset_after=False.
             FrozenError: if the parameters cannot be packed, or stored as `weights`.
 
         Example:
@@ -141,6 +148,7 @@ class BaseGRU(torch_rnn.RNNBase):
         """
         stored_weights.check_choice(weights)
         self._refuse_projection("stepper()")
+        self._refuse_fewer_bytes(weights, "stepper")
         if self.training and self.dropout > 0 and self.num_layers > 1:
             raise errors.no_stepper("dropout is on; call eval() on the layer first")
         if h_0 is None and self.learn_h0 and isinstance(batch, int) and batch > 0:
@@ -152,6 +160,10 @@ class BaseGRU(torch_rnn.RNNBase):
     def _refuse_projection(self, tool: str) -> None:
         if self.proj_size > 0:
             raise errors.no_option("proj_size", tool)
+
+    def _refuse_fewer_bytes(self, weights: str | None, tool: str) -> None:
+        if weights is not None and not self.reset_after:  # whose kernels read weights as they are
+            raise errors.no_option("reset_after=False", f"{tool}(weights={weights!r})")
 
     # Torch keeps a list of the parameters, which becomes outdated when they are replaced (functional_call,
     # parametrizations, weight_norm, deepcopy). Ours is read from the parameters each time.

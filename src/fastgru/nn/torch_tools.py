@@ -33,6 +33,7 @@ def sharing(source: nn.Module, expected: type[nn.Module], target: type[nn.Module
     options = [
         name for name in ("proj_size", "learn_h0", "state_batch_first", "return_all_layers") if getattr(source, name, 0)
     ]
+    options += [] if getattr(source, "reset_after", True) else ["reset_after=False"]
     if options:
         raise TypeError(
             f"got a GRU with {', '.join(options)}, which {target.__module__}.{target.__name__} does not have. Build "

@@ -40,8 +40,8 @@ def sizes_for(spec: GRUSpec, dtype: torch.dtype) -> _core.LayerSizes:
     known = _SIZES[dtype]
     sizes = known.get(spec)
     if sizes is None:
-        directions = spec.num_layers, spec.num_directions
-        sizes = _core.LayerSizes(spec.input_size, spec.hidden_size, *directions, spec.bias, _NAMES[dtype])
+        own = spec.input_size, spec.hidden_size, spec.num_layers, spec.num_directions, spec.bias
+        sizes = _core.LayerSizes(*own, _NAMES[dtype], spec.reset_after)
         known[spec] = sizes
     return sizes
 

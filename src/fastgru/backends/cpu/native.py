@@ -42,6 +42,8 @@ class CpuBackend:
             return f"the core takes float32, float64, bfloat16 and float16, the input is {request.dtype}"
         if request.follower is not None and request.follower not in _FOLLOWERS:
             return f"the core's kernels are not visible to {request.watcher}"
+        if request.follower is not None and not request.spec.reset_after:
+            return f"our operators, which {request.watcher} sees, reset after the product alone"
         if request.follower is not None and request.is_packed:
             return f"our operators take sequences padded, with lengths, and not packed in {request.watcher}"
         if request.batch == 0 or request.spec.hidden_size == 0:

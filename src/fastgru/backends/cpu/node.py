@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fastgru import errors
-from fastgru.backends import saving
+from fastgru.backends import reference, saving
 from fastgru.backends.cpu import core_calls, ops
 from fastgru.call import memory
 from fastgru.call.request import Call, Request, unwatched_request
@@ -151,8 +151,11 @@ class _Gru(torch.autograd.Function):
         if is_followed:
             _check_input(call, output)
             wanted = tuple(ops.recorded.still_wanted(ctx, weights=5)[2:])
+            request = _request(ctx, call, output)
+            if not call.spec.reset_after:  # whose further derivatives have no rules of ours
+                return None, None, *reference.gradients(request, call, outer, wanted)
             again = None if is_written else (output, saved)
-            return None, None, *ops.functions.gradients(_request(ctx, call, output), call, outer, wanted, again)
+            return None, None, *ops.functions.gradients(request, call, outer, wanted, again)
         request = _request(ctx, call, output)
         if is_written:
             output, _, saved = _forward(call, request)

@@ -61,7 +61,7 @@ def backward(*arguments: Any, out_val: Any = None) -> int:
 
 def gradients(*arguments: Any, out_val: Any = None) -> int:
     """Of a call of `ops.gradients`."""
-    batch_sizes, *others, wanted = arguments[9:]
+    batch_sizes, *others, _, wanted = arguments[9:]  # either kind of reset takes as many
     call = calls.of((*arguments[5:9], *others))
     if batch_sizes is None:
         return _backward(call, _rows(call), wanted)

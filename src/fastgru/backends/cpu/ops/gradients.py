@@ -22,7 +22,7 @@ from fastgru.spec import GRUSpec
 
 _INPUTS = "Tensor x, Tensor? h_0, Tensor? reset_state, Tensor[] weights"
 _SEQUENCES = "Tensor? batch_sizes, Tensor? lengths, Tensor? reset"
-_OPTIONS = "int num_layers, bool bidirectional, bool batch_first, bool recompute, bool[] wanted"
+_OPTIONS = "int num_layers, bool bidirectional, bool batch_first, bool recompute, bool reset_after, bool[] wanted"
 
 
 def run(
@@ -40,7 +40,7 @@ def run(
         wanted: for each of the inputs.
     """
     spec, (*ends, reset_state) = call.spec, call.sequences
-    options = spec.num_layers, spec.bidirectional, call.batch_first, call.recompute
+    options = spec.num_layers, spec.bidirectional, call.batch_first, call.recompute, spec.reset_after
     found = torch.ops.fastgru.gradients(
         *outer, *kept, call.x, call.h_0, reset_state, list(call.weights), *ends, *options, list(wanted)
     )
@@ -90,10 +90,11 @@ def gradients(
     *others: Any,
 ) -> list[Tensor]:
     """The gradients of x, h_0, reset_state and the weights; an empty tensor where not wanted."""
-    batch_sizes, lengths, reset, layers, bidirectional, batch_first, recompute, wanted = others
+    batch_sizes, lengths, reset, layers, bidirectional, batch_first, recompute, reset_after, wanted = others
     operator_checks.check_weights(weights, layers, bidirectional, 2)
     has_bias = len(weights) == 4 * layers * (1 + bidirectional)
-    spec = GRUSpec(x.shape[-1] if x.dim() > 0 else 0, weights[1].shape[-1], layers, has_bias, bidirectional)
+    sizes = x.shape[-1] if x.dim() > 0 else 0, weights[1].shape[-1]
+    spec = GRUSpec(*sizes, layers, has_bias, bidirectional, reset_after)
     sequences = Sequences(batch_sizes, lengths, reset, reset_state)
     request, call = _checked(Call(spec, x, h_0, tuple(weights), sequences, 0.0, recompute, batch_first))
     if len(wanted) != 3 + len(weights):
