@@ -44,6 +44,9 @@ WITHOUT_TORCH = [
     "convert",
     "convert.torch",
     "convert.gate_order",
+    "convert.frameworks",
+    "convert.reading",
+    "convert.writing",
     "cli",
 ]
 

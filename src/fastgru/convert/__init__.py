@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from fastgru.convert import reading as _reading
 from fastgru.convert import torch as _torch
+from fastgru.convert import writing as _writing
+from fastgru.convert.frameworks import FRAMEWORKS as _FRAMEWORKS
 from fastgru.errors import ArgumentError
 
 
@@ -14,56 +19,79 @@ class Converter(NamedTuple):
     """The functions for both directions of one framework."""
 
     read: Callable[..., dict[str, Any]]
-    write: Callable[..., dict[str, Any]]
+    write: Callable[..., Any]
+
+    def call(self, function: str, arrays: Any, options: Mapping[str, Any]) -> Any:
+        """Calls one of the two; raises for an option that it does not have."""
+        called: Callable[..., Any] = getattr(self, function)
+        known = list(inspect.signature(called).parameters)[1:]
+        if unknown := [name for name in options if name not in known]:
+            raise ArgumentError(f"there is no option {unknown[0]!r} here. Expected one of: {', '.join(known)}.")
+        return called(arrays, **options)
 
 
-CONVERTERS: Mapping[str, Converter] = MappingProxyType({"torch": Converter(_torch.read, _torch.write)})
+CONVERTERS: Mapping[str, Converter] = MappingProxyType(
+    {"torch": Converter(_torch.read, _torch.write)}
+    | {
+        name: Converter(partial(_reading.read, framework), partial(_writing.write, framework))
+        for name, framework in _FRAMEWORKS.items()
+    }
+)
 
 
-def read(framework: str, state: Mapping[str, Any], **options: Any) -> dict[str, Any]:
+def read(framework: str, arrays: Any, **options: Any) -> dict[str, Any]:
     """Converts parameters of a layer of `framework` to a `torch.nn.GRU` state dict.
 
     Args:
-        framework: a key of `CONVERTERS`.
-        state: the parameters by name, as NumPy arrays or torch tensors.
-        options: options of the framework, such as ``convention="z_takes_new"``.
+        framework: a key of `CONVERTERS`: torch, keras, flax_linen, flax_nnx, equinox, mlx, onnx, openvino, onednn.
+        arrays: the parameters of a layer by the framework's names, flat or nested; stacked layers as a list; two
+            directions as ``{"forward": ..., "backward": ...}``, unless the framework has a dimension for them.
+            Arrays of NumPy, or anything with ``__array__`` or ``__dlpack__``. docs/converting.md lists the names.
+        options: ``reset_after`` (bool), where the arrays do not tell it, and to confirm that they are of a layer whose
+            reset gate acts before the product; for torch ``convention``, ``"z_keeps_old"`` or ``"z_takes_new"``.
 
     Returns:
-        New arrays of the same library, for `load_state_dict` of `fastgru.GRU`.
+        New NumPy arrays by torch's names, such as weight_ih_l0 and bias_hh_l1_reverse; for torch those of the library
+        that was given.
 
     Raises:
         ArgumentError: an unknown framework, or parameters that do not fit.
 
     Example:
+        >>> import numpy as np
         >>> import fastgru
-        >>> layer = fastgru.GRU(2, 3)
-        >>> state = fastgru.convert.read("torch", layer.state_dict(), convention="z_takes_new")
-        >>> layer.load_state_dict(state)
-        <All keys matched successfully>
+        >>> weights = {"kernel": np.ones((2, 9)), "recurrent_kernel": np.ones((3, 9)), "bias": np.zeros((2, 9))}
+        >>> {name: array.shape for name, array in fastgru.convert.read("keras", weights).items()}
+        {'weight_ih_l0': (9, 2), 'weight_hh_l0': (9, 3), 'bias_ih_l0': (9,), 'bias_hh_l0': (9,)}
     """
-    return _find(framework).read(state, **options)
+    result: dict[str, Any] = _find(framework).call("read", arrays, options)
+    return result
 
 
-def write(framework: str, state: Mapping[str, Any], **options: Any) -> dict[str, Any]:
+def write(framework: str, state: Mapping[str, Any], **options: Any) -> Any:
     """Converts a `torch.nn.GRU` state dict to the parameters of `framework`: the inverse of `read`.
 
     Args:
         framework: a key of `CONVERTERS`.
-        state: a state dict of `fastgru.GRU` or `torch.nn.GRU`.
-        options: options of the framework.
+        state: a state dict of `fastgru.GRU` or `torch.nn.GRU`, as tensors or NumPy arrays.
+        options: ``reset_after=False`` for parameters of a layer whose reset gate acts before the product;
+            ``bias=False`` for a target without biases, ``bias=True`` to add biases that are zero; for torch
+            ``convention``.
 
     Returns:
-        New arrays of the same library.
+        New NumPy arrays by the framework's names; a list of such dicts for stacked layers;
+        ``{"forward": ..., "backward": ...}`` for two directions. For torch a dict, of the same library as given.
 
     Raises:
-        ArgumentError: an unknown framework, or parameters that do not fit.
+        ArgumentError: an unknown framework, or parameters that do not fit or that the framework cannot hold.
 
     Example:
         >>> import fastgru
-        >>> sorted(fastgru.convert.write("torch", fastgru.GRU(2, 3, bias=False).state_dict()))
-        ['weight_hh_l0', 'weight_ih_l0']
+        >>> weights = fastgru.convert.write("mlx", fastgru.GRU(2, 3, bias=False).state_dict())
+        >>> {name: array.shape for name, array in weights.items()}
+        {'Wx': (9, 2), 'Wh': (9, 3)}
     """
-    return _find(framework).write(state, **options)
+    return _find(framework).call("write", state, options)
 
 
 def _find(framework: str) -> Converter:
