@@ -21,6 +21,7 @@ from converters.comparing import assert_same_bits, part, plain
 from converters.equations import output_of
 from converters.fixture_files import load
 from fastgru.convert.frameworks import FRAMEWORKS
+from fastgru.convert.state import spec_of
 from tolerance import FRAMEWORKS as TOLERANCE
 
 FIXTURES = Path(__file__).parent / "converters" / "fixtures"
@@ -72,6 +73,24 @@ def test_what_is_written_is_what_the_framework_ran(record):
     assert_same_bits(plain(framework, written), plain(framework, from_file(part(arrays, "written"))))
     output = output_of(state, arrays["x"], reset_after)
     np.testing.assert_allclose(arrays["written_output"], output, rtol=0, atol=TOLERANCE)
+
+
+def test_the_spec_is_that_of_the_recorded_layer(record):
+    framework, reset_after, arrays = record
+    want = spec_of(part(arrays, "state"))._replace(reset_after=reset_after)
+    for side in ("given", "written"):
+        layers = from_file(part(arrays, side))
+        assert fastgru.convert.spec(framework, layers, reset_after=reset_after) == want
+    has_bias = [layout.reset_after for layout in FRAMEWORKS[framework].layouts if layout.has_bias == want.bias]
+    if None not in has_bias:
+        assert fastgru.convert.spec(framework, layers) == want
+
+
+def test_the_spec_of_torchs_parameters():
+    single = {"weight_ih": np.ones((6, 3)), "weight_hh": np.ones((6, 2)), "bias_ih": np.ones(6)}
+    assert fastgru.convert.spec("torch", single, convention="z_takes_new") == fastgru.GRUSpec(3, 2)
+    layer = torch.nn.GRU(2, 3, 2, bias=False, bidirectional=True)
+    assert fastgru.convert.spec("torch", layer.state_dict()) == fastgru.GRUSpec(2, 3, 2, False, True)
 
 
 @pytest.mark.parametrize("case", [key for key in RECORDED if "reset-after" in key[1]], ids=" ".join)

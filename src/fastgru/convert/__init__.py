@@ -13,16 +13,18 @@ from fastgru.convert import torch as _torch
 from fastgru.convert import writing as _writing
 from fastgru.convert.frameworks import FRAMEWORKS as _FRAMEWORKS
 from fastgru.errors import ArgumentError
+from fastgru.spec import GRUSpec
 
 
 class Converter(NamedTuple):
-    """The functions for both directions of one framework."""
+    """The functions of one framework: for both directions, and for the sizes of what is read."""
 
     read: Callable[..., dict[str, Any]]
     write: Callable[..., Any]
+    spec: Callable[..., GRUSpec]
 
     def call(self, function: str, arrays: Any, options: Mapping[str, Any]) -> Any:
-        """Calls one of the two; raises for an option that it does not have."""
+        """Calls one of them; raises for an option that it does not have."""
         called: Callable[..., Any] = getattr(self, function)
         known = list(inspect.signature(called).parameters)[1:]
         if unknown := [name for name in options if name not in known]:
@@ -31,9 +33,11 @@ class Converter(NamedTuple):
 
 
 CONVERTERS: Mapping[str, Converter] = MappingProxyType(
-    {"torch": Converter(_torch.read, _torch.write)}
+    {"torch": Converter(_torch.read, _torch.write, _torch.spec)}
     | {
-        name: Converter(partial(_reading.read, framework), partial(_writing.write, framework))
+        name: Converter(
+            partial(_reading.read, framework), partial(_writing.write, framework), partial(_reading.spec, framework)
+        )
         for name, framework in _FRAMEWORKS.items()
     }
 )
@@ -92,6 +96,35 @@ def write(framework: str, state: Mapping[str, Any], **options: Any) -> Any:
         {'Wx': (9, 2), 'Wh': (9, 3)}
     """
     return _find(framework).call("write", state, options)
+
+
+def spec(framework: str, arrays: Any, **options: Any) -> GRUSpec:
+    """The sizes and options of the layer that `read` would give the parameters of, to build it without guessing.
+
+    Args:
+        framework: a key of `CONVERTERS`.
+        arrays: as for `read`.
+        options: as for `read`; ``reset_after`` is only needed where the arrays do not tell it.
+
+    Returns:
+        input_size, hidden_size, num_layers, bias, bidirectional and reset_after: the options of `fastgru.GRU`.
+
+    Raises:
+        ArgumentError: an unknown framework, or parameters that do not fit.
+
+    Example:
+        >>> import numpy as np
+        >>> import fastgru
+        >>> import torch
+        >>> weights = {"kernel": np.ones((2, 9)), "recurrent_kernel": np.ones((3, 9)), "bias": np.zeros((2, 9))}
+        >>> spec = fastgru.convert.spec("keras", weights)
+        >>> layer = fastgru.GRU(**spec._asdict(), dtype=torch.float64)
+        >>> state = fastgru.convert.read("keras", weights, reset_after=spec.reset_after)
+        >>> layer.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
+        <All keys matched successfully>
+    """
+    result: GRUSpec = _find(framework).call("spec", arrays, options)
+    return result
 
 
 def _find(framework: str) -> Converter:

@@ -11,6 +11,7 @@ from fastgru.convert.layout import Arrays, Cell, Framework, Layout, fits
 from fastgru.convert.recognition import wrong_names
 from fastgru.convert.state import to_state
 from fastgru.errors import ArgumentError
+from fastgru.spec import GRUSpec
 
 
 def read(framework: Framework, arrays: Any, reset_after: bool | None = None) -> dict[str, Any]:
@@ -22,6 +23,14 @@ def read(framework: Framework, arrays: Any, reset_after: bool | None = None) -> 
             "has no such layer. Pass reset_after=False, and load the result into fastgru.GRU(..., reset_after=False)."
         )
     return to_state(layers)
+
+
+def spec(framework: Framework, arrays: Any, reset_after: bool | None = None) -> GRUSpec:
+    """The sizes and options of the layers in `arrays`; see `fastgru.convert.spec`."""
+    layers, resets = _layers(framework, arrays, reset_after)
+    first, directions = layers[0][0], len(layers[0])
+    sizes = first.weight_ih.shape[1], first.weight_hh.shape[1], len(layers)
+    return GRUSpec(*sizes, first.bias_ih is not None, directions == 2, reset_after=resets)
 
 
 def _layers(framework: Framework, arrays: Any, reset_after: bool | None) -> tuple[list[list[Cell]], bool]:

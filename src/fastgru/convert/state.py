@@ -35,13 +35,22 @@ def to_cells(state: Mapping[str, Any]) -> list[list[Cell]]:
     Raises:
         ArgumentError: unknown, missing or doubled names, or shapes or dtypes that do not fit each other.
     """
-    arrays = {name: to_numpy(name, value) for name, value in _named(state).items()}
+    arrays = _arrays(state)
     spec = spec_of(arrays)
     suffixes = [
         f"_l{k}{reverse}" for k in range(spec.num_layers) for reverse in ("", "_reverse")[: spec.num_directions]
     ]
     cells = [_cell(arrays, suffix) for suffix in suffixes]
     return [cells[i : i + spec.num_directions] for i in range(0, len(cells), spec.num_directions)]
+
+
+def spec_of_state(state: Mapping[str, Any]) -> GRUSpec:
+    """The sizes of a GRU or GRUCell with this state dict; raises as `to_cells`."""
+    return spec_of(_arrays(state))
+
+
+def _arrays(state: Mapping[str, Any]) -> dict[str, Array]:
+    return {name: to_numpy(name, value) for name, value in _named(state).items()}
 
 
 def _cell(arrays: Mapping[str, Array], suffix: str) -> Cell:

@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastgru.convert.gate_order import copied, flip_z
+from fastgru.convert.state import spec_of_state
 from fastgru.errors import ArgumentError
+from fastgru.spec import GRUSpec
 
 _CONVENTIONS = ("z_keeps_old", "z_takes_new")
 _NAME = re.compile(r"(weight_ih|weight_hh|bias_ih|bias_hh)(?:_l\d+(?:_reverse)?)?")
@@ -58,6 +60,18 @@ def write(state: Mapping[str, Any], convention: str = "z_keeps_old") -> dict[str
         [1.0, -1.0, 1.0]
     """
     return _converted(state, convention)
+
+
+def spec(state: Mapping[str, Any], convention: str = "z_keeps_old") -> GRUSpec:
+    """The sizes of the layer of these parameters. Arguments and errors are those of `read`.
+
+    Example:
+        >>> import numpy as np
+        >>> from fastgru.convert.torch import spec
+        >>> spec({"weight_ih": np.ones((6, 4)), "weight_hh": np.ones((6, 2))}).hidden_size
+        2
+    """
+    return spec_of_state(read(state, convention))
 
 
 def _converted(state: Mapping[str, Any], convention: str) -> dict[str, Any]:
