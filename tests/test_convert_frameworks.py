@@ -5,6 +5,7 @@ scripts/check-converters recorded the fixtures from the frameworks themselves.
 
 from __future__ import annotations
 
+import re
 from itertools import product
 from pathlib import Path
 
@@ -55,6 +56,12 @@ def test_every_converter_was_checked_with_both_gates_and_directions():
             assert is_there == bool(resets & {None, reset_after}), name
         has_none = any(not layout.has_bias for layout in framework.layouts)
         assert (str(Case(bias=False)) in cases) == has_none, name
+
+
+def test_the_page_has_code_for_each_framework_that_the_script_runs():
+    page = (FIXTURES.parents[2] / "docs" / "converting.md").read_text()
+    blocks = re.findall(r"<!-- scripts/check-converters runs this: (\w+) -->\n```py\n", page)
+    assert blocks == [name for name in FRAMEWORKS if name != "onednn"]  # which has no files
 
 
 def test_what_is_read_computes_what_the_framework_computed(record):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +19,7 @@ from cases import HIDDEN, Case, random_input, random_state, to_file
 from equations import output_of
 from fixture_files import save
 
+import fastgru
 from fastgru import convert
 
 
@@ -52,6 +54,14 @@ def run_stack(program: ModuleType, layers: Any, x: np.ndarray, case: Case) -> np
     return x
 
 
+def run_documentation(name: str) -> None:
+    """Runs the framework's block of docs/converting.md."""
+    page = (Path(__file__).parents[2] / "docs" / "converting.md").read_text()
+    found = re.search(rf"<!-- scripts/check-converters runs this: {name} -->\n```py\n(.*?)```", page, re.DOTALL)
+    if found is not None:
+        exec(compile(found[1], f"docs/converting.md, {name}", "exec"), {"fastgru": fastgru})
+
+
 def main() -> int:
     """Checks all cases of a framework; returns 1 if outputs are further apart than the tolerance."""
     parser = argparse.ArgumentParser()
@@ -66,6 +76,7 @@ def main() -> int:
         print(f"{arguments.framework} {case}: read {sides[0][0]:.1e}, written {sides[1][0]:.1e}", flush=True)
         worst = max(worst, *(apart for apart, _ in sides))
         recorded |= {f"{case}:{key}": array for _, parts in sides for key, array in parts.items()}
+    run_documentation(arguments.framework)
     if arguments.record:
         save(arguments.record / f"{arguments.framework}.npz", recorded)
     return int(not worst <= arguments.tolerance)
