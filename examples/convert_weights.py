@@ -52,7 +52,7 @@ def main() -> None:
     print(f"largest difference to ONNX Runtime: {apart:.1e}")
     assert apart < 1e-5
 
-    keras = fastgru.convert.write("keras", layer.state_dict(), reset_after=layer.spec.reset_after)
+    keras = fastgru.convert.write("keras", layer)
     for side, arrays in keras.items():
         print(f"Keras, {side}: {', '.join(f'{name} {array.shape}' for name, array in arrays.items())}")
 

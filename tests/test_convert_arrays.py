@@ -111,3 +111,24 @@ def test_a_cell_is_written_like_a_layer():
     for framework in set(CONVERTERS) - {"torch", "flax_nnx"}:
         written = fastgru.convert.write(framework, cell)
         assert_same_bits(plain(framework, written), plain(framework, fastgru.convert.write(framework, STATE)))
+
+
+class ResetBefore(torch.nn.GRU):
+    reset_after = False
+
+
+def test_a_layer_is_written_as_its_state_dict_with_its_reset_gate():
+    for framework in set(CONVERTERS) - {"flax_nnx"}:
+        layer = torch.nn.GRU(2, 3)
+        written, want = fastgru.convert.write(framework, layer), fastgru.convert.write(framework, layer.state_dict())
+        assert_same_bits(
+            {name: np.asarray(array) for name, array in written.items()},
+            {name: np.asarray(array) for name, array in want.items()},
+        )
+    before = ResetBefore(2, 3)
+    want = fastgru.convert.write("keras", before.state_dict(), reset_after=False)
+    assert_same_bits(fastgru.convert.write("keras", before), want)
+    with pytest.raises(fastgru.errors.ArgumentError, match="MLX has no GRU with reset_after=False"):
+        fastgru.convert.write("mlx", before)
+    with pytest.raises(fastgru.errors.ArgumentError, match="reset_after=True was passed for a layer with reset_after="):
+        fastgru.convert.write("keras", before, reset_after=True)

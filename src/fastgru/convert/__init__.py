@@ -72,13 +72,13 @@ def read(framework: str, arrays: Any, **options: Any) -> dict[str, Any]:
     return result
 
 
-def write(framework: str, state: Mapping[str, Any], **options: Any) -> Any:
+def write(framework: str, state: Any, **options: Any) -> Any:
     """Converts a `torch.nn.GRU` state dict to the parameters of `framework`: the inverse of `read`.
 
     Args:
         framework: a key of `CONVERTERS`.
-        state: a state dict of `fastgru.GRU` or `torch.nn.GRU`, as tensors or NumPy arrays.
-        options: ``reset_after=False`` for parameters of a layer whose reset gate acts before the product;
+        state: a layer, `fastgru.GRU` or `torch.nn.GRU`; or its state dict, as tensors or NumPy arrays.
+        options: ``reset_after=False`` for the state dict of a layer whose reset gate acts before the product;
             ``bias=False`` for a target without biases, ``bias=True`` to add biases that are zero; for torch
             ``convention``.
 
@@ -91,11 +91,15 @@ def write(framework: str, state: Mapping[str, Any], **options: Any) -> Any:
 
     Example:
         >>> import fastgru
-        >>> weights = fastgru.convert.write("mlx", fastgru.GRU(2, 3, bias=False).state_dict())
+        >>> weights = fastgru.convert.write("mlx", fastgru.GRU(2, 3, bias=False))
         >>> {name: array.shape for name, array in weights.items()}
         {'Wx': (9, 2), 'Wh': (9, 3)}
     """
-    return _find(framework).call("write", state, options)
+    converter = _find(framework)
+    if hasattr(state, "state_dict"):
+        options = _with_reset_of(state, framework, options)
+        state = state.state_dict()
+    return converter.call("write", state, options)
 
 
 def spec(framework: str, arrays: Any, **options: Any) -> GRUSpec:
@@ -125,6 +129,16 @@ def spec(framework: str, arrays: Any, **options: Any) -> GRUSpec:
     """
     result: GRUSpec = _find(framework).call("spec", arrays, options)
     return result
+
+
+def _with_reset_of(layer: Any, framework: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of `write`, with the place of the layer's reset gate."""
+    reset_after = bool(getattr(layer, "reset_after", True))
+    if options.get("reset_after", reset_after) != reset_after:
+        raise ArgumentError(
+            f"reset_after={options['reset_after']} was passed for a layer with reset_after={reset_after}. Leave it out."
+        )
+    return {**options} if framework == "torch" else {**options, "reset_after": reset_after}
 
 
 def _find(framework: str) -> Converter:
