@@ -122,5 +122,7 @@ void bind_stepper(nb::module_& m);
 // Row-wise operations, which stand around a layer: row_calls.cpp, packed_linear.cpp.
 void bind_row_calls(nb::module_& m);
 void bind_packed_linear(nb::module_& m);
+// Whole models: program.cpp.
+void bind_program(nb::module_& m);
 
 }  // namespace fastgru::python

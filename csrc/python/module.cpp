@@ -140,6 +140,7 @@ NB_MODULE(_core, m) {
     bind_packed_calls(m);
     bind_stepper(m);
     bind_row_calls(m);
+    bind_program(m);
     bind_memory(m);
     bind_levels(m);
     bind_measurements(m);

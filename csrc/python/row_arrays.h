@@ -101,5 +101,6 @@ void run_rows_released(const KernelTable& table, const Call& call) {
 
 // Throws where there is none of this name.
 Activation activation_named(const std::string& name, double a, double b);
+Operation operation_named(const std::string& name);
 
 }  // namespace fastgru::python

@@ -201,13 +201,6 @@ nb::object layer_norm(const NormArguments& a) {
     return nb::make_tuple(result, mean, scale);
 }
 
-Operation operation_named(const std::string& name) {
-    const char* const names[] = {"add", "subtract", "multiply", "divide"};
-    for (int i = 0; i < 4; ++i)
-        if (name == names[i]) return Operation(i);
-    throw nb::value_error("the core knows the operations add, subtract, multiply and divide");
-}
-
 void bind_linear(nb::module_& m) {
     m.def(
         "linear",
@@ -279,6 +272,13 @@ Activation activation_named(const std::string& name, double a, double b) {
     for (int i = 0; i < kFunctions; ++i)
         if (name == kFunctionNames[i]) return {.function = Function(i), .a = a, .b = b};
     throw nb::value_error("the core knows no function of this name; FUNCTIONS has those that it knows");
+}
+
+Operation operation_named(const std::string& name) {
+    const char* const names[] = {"add", "subtract", "multiply", "divide"};
+    for (int i = 0; i < 4; ++i)
+        if (name == names[i]) return Operation(i);
+    throw nb::value_error("the core knows the operations add, subtract, multiply and divide");
 }
 
 void bind_row_calls(nb::module_& m) {
