@@ -24,11 +24,14 @@ _HOMES = {
     "freeze": "fastgru.integrations.frozen_models",
     "functional": "fastgru.functional",
     "last_output": "fastgru.nn.sequence_inputs",
+    "load": "fastgru.integrations.saving",
     "onnx": "fastgru.integrations.onnx",
     "opacus": "fastgru.integrations.opacus",
     "patch": "fastgru.integrations.patching",
     "replace_gru": "fastgru.integrations.replace",
     "restore_gru": "fastgru.integrations.replace",
+    "runtime": "fastgru.runtime",
+    "save": "fastgru.integrations.saving",
     "unfreeze": "fastgru.integrations.frozen_models",
     "use_backend": "fastgru.dispatch",
 }
@@ -47,23 +50,27 @@ __all__ = [
     "freeze",
     "functional",
     "last_output",
+    "load",
     "onnx",
     "opacus",
     "patch",
     "replace_gru",
     "restore_gru",
+    "runtime",
+    "save",
     "unfreeze",
     "use_backend",
 ]
 
 if TYPE_CHECKING:
-    from fastgru import convert, errors, functional
+    from fastgru import convert, errors, functional, runtime
     from fastgru.dispatch import use_backend
     from fastgru.explanation import explain
     from fastgru.integrations import onnx, opacus
     from fastgru.integrations.frozen_models import freeze, unfreeze
     from fastgru.integrations.patching import patch
     from fastgru.integrations.replace import replace_gru, restore_gru
+    from fastgru.integrations.saving import load, save
     from fastgru.levels import cpu_info
     from fastgru.nn.cell import GRUCell
     from fastgru.nn.gru import GRU

@@ -281,6 +281,57 @@ class PackedLinear:
     ) -> Any | None:
         """As `linear`."""
 
+class _Program:
+    """A whole model: nodes that are computed one after another by one call.
+
+    Values are named by their numbers. Nodes are added in the order of computation; parameters are dense arrays with
+    Python's buffer protocol, which are copied. ValueError where something does not fit.
+    """
+
+    def __init__(self, values: Sequence[tuple[bool, int]]) -> None:
+        """For each value whether there is one for each step, and its size; 0 for indices."""
+
+    def add_linear(
+        self, x: int, y: int, weight: object, bias: object | None, function: str, a: float, b: float
+    ) -> None: ...
+    def add_embedding(self, x: int, y: int, rows: int, table: object) -> None: ...
+    def add_activation(self, x: int, y: int, function: str, a: float, b: float) -> None: ...
+    def add_combine(self, operation: str, x: int, other: int, y: int, constant: object | None, swaps: bool) -> None: ...
+    def add_softmax(self, x: int, y: int, is_log: bool) -> None: ...
+    def add_layer_norm(self, x: int, y: int, weight: object | None, bias: object | None, eps: float) -> None: ...
+    def add_copy(self, x: int, y: int, x_first: int, y_first: int, width: int) -> None: ...
+    def add_last(self, x: int, y: int) -> None: ...
+    def add_gru(
+        self,
+        x: int,
+        y: int,
+        state: int,
+        last: Sequence[int],
+        sizes: LayerSizes,
+        parameters: tuple[object, ...],
+        stored: str,
+    ) -> None: ...
+    def finish(self, inputs: Sequence[int], outputs: Sequence[int]) -> None: ...
+    def run(
+        self,
+        inputs: tuple[object, ...],
+        states: tuple[object, ...],
+        next_states: tuple[object, ...],
+        outputs: tuple[object, ...],
+        lengths: object | None,
+        reset: object | None,
+        steps: int,
+        rows: int,
+        threads: int,
+    ) -> None:
+        """Arrays are (T, B, F) or (B, F), indices (T, B) or (B) of int64 within the tables, and not written meanwhile.
+
+        `lengths` are int64 (B,) from 0 to T, `reset` booleans (T, B). Outputs overlap nothing else.
+        """
+
+class ProgramFloat32(_Program): ...
+class ProgramFloat64(_Program): ...
+
 def levels() -> list[tuple[str, bool]]:
     """Instruction-set levels of this build, best first: (name, available on this machine)."""
 

@@ -31,6 +31,10 @@ class ArgumentError(FastGRUError, ValueError):
     """An option that does not exist or does not fit the others."""
 
 
+class IndexRangeError(FastGRUError, IndexError):
+    """An index that an embedding does not have."""
+
+
 class SequenceError(FastGRUError, RuntimeError, ValueError):
     """Lengths or a reset mask that do not fit the batch."""
 
@@ -53,6 +57,18 @@ class FrozenError(FastGRUError, RuntimeError):
 
 class ExportError(FastGRUError, RuntimeError):
     """A model that cannot be written in the requested format."""
+
+
+class GraphError(FastGRUError, ValueError):
+    """A model whose nodes, parameters or values do not fit together."""
+
+
+class ConversionError(FastGRUError, ValueError):
+    """A model with something that cannot be converted. The message names it and its place."""
+
+
+class FormatError(FastGRUError, ValueError):
+    """A file that is damaged, or of another kind or version than expected."""
 
 
 class StateError(FastGRUError, RuntimeError):

@@ -1,0 +1,223 @@
+"""Errors for graphs of models, and for the files that hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+from fastgru.errors.classes import ArgumentError, ConversionError, FormatError, GraphError
+
+
+def _guess(name: str, known: Iterable[str]) -> str:
+    close = get_close_matches(str(name), list(known), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def _shortened(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def wrong_value(where: str, got: str, expected: str) -> GraphError:
+    """For an input of a node that is of another type."""
+    return GraphError(f"{where} reads {got}. Expected {expected}. Check the sizes of the node before it.")
+
+
+def wrong_axes(where: str, axes: object, size: int | None) -> GraphError:
+    """For an order of axes that no array of a model has."""
+    expected = "TB, BT or B for indices" if size is None else "TBF, BTF or BF for vectors, in any order"
+    return GraphError(f"{where} has the axes {_shortened(axes)}. Expected {expected} (time, batch, features).")
+
+
+def too_many_cells(where: str, got: int, most: int) -> GraphError:
+    """For a stack of too many layers."""
+    return GraphError(f"{where} has {got} layers times directions. Expected at most {most}. Split it into two nodes.")
+
+
+def wrong_count(where: str, what: str, got: int, allowed: tuple[int, int]) -> GraphError:
+    """For a node with too few or too many inputs or outputs."""
+    expected = str(allowed[0]) if allowed[0] == allowed[1] else f"{allowed[0]} to {allowed[1]}"
+    return GraphError(f"{where} has {got} {what}. Expected {expected}.")
+
+
+def unknown_operator(where: str, known: Iterable[str]) -> GraphError:
+    """For a node whose operator does not exist."""
+    names = list(known)
+    guess = _guess(where.rsplit("(", 1)[-1].rstrip(")"), names)
+    return GraphError(
+        f"{where}: there is no such operator.{guess} Known ones: {', '.join(names)}. Cut the model there, or export it "
+        "to ONNX and run it with an ONNX runtime."
+    )
+
+
+def unknown_attribute(where: str, name: str, known: Iterable[str]) -> GraphError:
+    """For an attribute that the operator does not have."""
+    names = list(known)
+    has = f"It has: {', '.join(names)}." if names else "It has none."
+    return GraphError(f"{where} has no attribute {_shortened(name)}.{_guess(name, names)} {has}")
+
+
+def missing_attribute(where: str, name: str) -> GraphError:
+    """For an attribute without a default that a node does not give."""
+    return GraphError(f"{where} needs the attribute {name!r}.")
+
+
+def wrong_attribute(where: str, name: str, got: object, expected: str) -> GraphError:
+    """For an attribute with a value that it cannot have."""
+    return GraphError(f"{where}: the attribute {name!r} is {_shortened(got)}. Expected {expected}.")
+
+
+def mixed_dtypes(got: Sequence[str], allowed: Sequence[str]) -> GraphError:
+    """For parameters that are not all float32 or all float64."""
+    return GraphError(
+        f"the parameters are of the types {', '.join(got)}. Expected one type for all, {' or '.join(allowed)}. "
+        "Convert them first, for example with `array.astype(numpy.float32)`."
+    )
+
+
+def empty_graph(what: str) -> GraphError:
+    """For a graph without inputs or outputs."""
+    return GraphError(f"the graph has no {what}. Expected at least one.")
+
+
+def unknown_value(where: str, name: str, comes_later: bool) -> GraphError:
+    """For the name of a value that no input or earlier node has."""
+    reason = (
+        "which a later node computes, or itself: nodes stand in the order of computation, and there are no cycles"
+        if comes_later
+        else "which no input and no node before it has"
+    )
+    return GraphError(f"{where} reads {_shortened(name)}, {reason}.")
+
+
+def repeated_name(kind: str, name: object) -> GraphError:
+    """For a name that two things have, or that is no name."""
+    return GraphError(f"the name {_shortened(name)} of a {kind} is empty, is not text or occurs twice. Rename one.")
+
+
+def wrong_parameters(where: str, got: Sequence[str], expected: Sequence[str]) -> GraphError:
+    """For a node with other parameters than its operator has."""
+    return GraphError(f"{where} has the parameters {_shortened(list(got))}. Expected {list(expected)}.")
+
+
+def missing_parameter(where: str, role: str, key: str) -> GraphError:
+    """For a parameter whose array is missing."""
+    return GraphError(f"{where}: its {role} is {_shortened(key)}, and there is no such array.")
+
+
+def wrong_parameter_shape(where: str, key: str, got: Sequence[int], expected: Sequence[int]) -> GraphError:
+    """For a parameter of another shape than the attributes of its node say."""
+    return GraphError(f"{where}: {key!r} has shape {tuple(got)}. Expected {tuple(expected)}.")
+
+
+def unused_parameter(key: str) -> GraphError:
+    """For an array that no node reads."""
+    return GraphError(f"no node reads the parameter {_shortened(key)}. Remove it.")
+
+
+def not_a_number(key: str, count: int) -> GraphError:
+    """For weights that contain NaN."""
+    return GraphError(
+        f"the parameter {key!r} has {count} values that are not a number (NaN). A model with them computes nothing but "
+        "NaN. Load a checkpoint from before training diverged."
+    )
+
+
+def not_a_model(path: object, reason: str) -> FormatError:
+    """For a file that cannot be read as a model."""
+    return FormatError(f"{path}: {reason}. Expected a file that `fastgru.save` wrote.")
+
+
+def newer_version(path: object, version: object, supported: int) -> FormatError:
+    """For a file of a later format."""
+    return FormatError(
+        f"{path} has version {version} of the format, and this fastgru reads up to version {supported}. "
+        "Upgrade it: pip install --upgrade fastgru"
+    )
+
+
+_CUT = "Cut the model there, or export it to ONNX and run it with an ONNX runtime."
+
+
+def clashing_axes(where: str, first: str, second: str) -> ConversionError:
+    """For an axis that stands for two things."""
+    return ConversionError(
+        f"{where}: the same axis of an array is that of {first} and of {second}. Check the order of axes there "
+        "(`batch_first`), and whether the model mixes rows of the batch or steps in a way that a GRU does not."
+    )
+
+
+def cut_by_reshape(where: str) -> ConversionError:
+    """For a reshape that does more than join axes or take joined ones apart."""
+    return ConversionError(f"{where}: this reshape cuts an axis in pieces, which the runtime cannot do. {_CUT}")
+
+
+def constant_of_wrong_shape(where: str, shape: Sequence[int]) -> ConversionError:
+    """For a constant that is neither a number nor a vector of features."""
+    return ConversionError(
+        f"{where}: a constant of shape {tuple(shape)}. Expected one number, or a vector of features. {_CUT}"
+    )
+
+
+def bidirectional_step(where: str) -> ConversionError:
+    """For a bidirectional layer over a single step."""
+    return ConversionError(f"{where}: a bidirectional layer over a single step. Expected whole sequences.")
+
+
+def state_read_elsewhere(where: str, source: str) -> ConversionError:
+    """For a state that something else than a recurrent layer reads."""
+    return ConversionError(
+        f"{where} reads the state {source!r}, which only a recurrent layer can: the runtime hands states on by itself. "
+        "Make it an input of its own."
+    )
+
+
+def too_many_axes(name: str, count: int) -> ConversionError:
+    """For an input or output that is not of time, batch and features."""
+    return ConversionError(
+        f"{name!r} has {count} axes that are not those of time, batch and features, once each. {_CUT}"
+    )
+
+
+def cannot_convert(where: str, what: str, remedy: str = _CUT) -> ConversionError:
+    """For an operation that the runtime does not have."""
+    return ConversionError(f"{where}: {what}. {remedy}")
+
+
+def no_example_to_save(model: object) -> ArgumentError:
+    """For a model whose operations are unknown without a call."""
+    return ArgumentError(
+        f"a {type(model).__name__} needs an example call, from which its operations become known: "
+        "fastgru.save(model, path, args=(x,)), with x of any number of rows and steps from 2 on."
+    )
+
+
+def not_an_onnx_file(path: object, error: object) -> FormatError:
+    """For a file that the package onnx cannot read, or finds wrong."""
+    return FormatError(f"{path} is not a valid ONNX model: {error}")
+
+
+def unknown_model_file(path: object, known: Iterable[str], archives: Iterable[str]) -> ArgumentError:
+    """For a file whose ending no reader of models has."""
+    return ArgumentError(
+        f"{path}: there is no reader of whole models for this ending. Expected one of: {', '.join(known)}. A file of "
+        f"weights ({', '.join(archives)}) needs the name of its framework."
+    )
+
+
+def unknown_framework(name: object, known: Iterable[str]) -> ArgumentError:
+    """For a framework that there is no converter for."""
+    names = list(known)
+    return ArgumentError(
+        f"there is no converter for {name!r}.{_guess(str(name), names)} Known ones: {', '.join(names)}."
+    )
+
+
+def unknown_weights_file(path: object, known: Iterable[str]) -> ArgumentError:
+    """For a file of weights with another ending."""
+    return ArgumentError(f"{path}: weights are read from files with the endings {' and '.join(known)}.")
+
+
+def not_an_archive(path: object, error: object) -> FormatError:
+    """For a file of arrays that cannot be read."""
+    return FormatError(f"{path} cannot be read as a file of arrays: {error}")
