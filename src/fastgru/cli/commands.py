@@ -1,4 +1,4 @@
-"""The commands `demo`, `bench` and `info`.
+"""The commands `demo`, `bench`, `convert` and `info`.
 
 Modules that import torch are imported inside the commands, so that `fastgru --help` starts fast.
 """
@@ -251,6 +251,37 @@ def _chosen(cases: Iterable[Case], train: bool | None, frozen: bool) -> list[Cas
     if frozen:
         cases = dict.fromkeys(replace(case, frozen=True) for case in cases if not case.train)
     return [case for case in cases if train is None or case.train == train]
+
+
+# ---- convert
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="An ONNX file; or, with --framework, weights (.npz, .safetensors).")],
+    target: Annotated[Path, typer.Argument(help="The file to write, for fastgru.runtime.load.")],
+    framework: Annotated[str | None, typer.Option(help="Whose weights they are, such as keras or mlx.")] = None,
+    reset_after: Annotated[
+        bool | None, typer.Option("--reset-after/--reset-before", help="For weights that do not tell it.")
+    ] = None,
+) -> None:
+    """Convert a trained model to a file that runs without its framework and without PyTorch."""
+    with one_sentence():
+        from fastgru.convert.files import convert_file
+
+        graph = convert_file(source, target, framework=framework, reset_after=reset_after)
+    for port in graph.inputs:
+        typer.echo(f"input {port.name}: {_told_axes(port.axes, port.size)}")
+    for result in graph.outputs:
+        typer.echo(f"output {result.name}: {_told_axes(result.axes, graph.values[result.value].size)}")
+    for name, (rows, size) in graph.recurrent.items():
+        typer.echo(f"state {name}: ({rows}, batch, {size})")
+    typer.echo(f"{target}: {len(graph.nodes)} nodes, {target.stat().st_size / 2**20:.1f} MB")
+
+
+def _told_axes(axes: str, size: int | None) -> str:
+    names = {"1": "1", "T": "steps", "B": "batch", "F": str(size)}
+    return f"({', '.join(names[axis] for axis in axes)}{',' if len(axes) == 1 else ''})"
 
 
 # ---- info

@@ -1,16 +1,21 @@
-"""Conversion of parameters between torch and other frameworks and conventions."""
+"""Conversion of models and parameters from and to other frameworks and conventions.
+
+The module can be called: ``fastgru.convert("model.onnx", "model.safetensors")`` is `convert_file`.
+"""
 
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from functools import partial
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any, NamedTuple
 
 from fastgru.convert import reading as _reading
 from fastgru.convert import torch as _torch
 from fastgru.convert import writing as _writing
+from fastgru.convert.files import convert_file
 from fastgru.convert.frameworks import FRAMEWORKS as _FRAMEWORKS
 from fastgru.errors import ArgumentError
 from fastgru.spec import GRUSpec
@@ -145,3 +150,14 @@ def _find(framework: str) -> Converter:
     if framework not in CONVERTERS:
         raise ArgumentError(f"there is no converter for {framework!r}. Known ones: {', '.join(CONVERTERS)}.")
     return CONVERTERS[framework]
+
+
+class _Callable(ModuleType):
+    """A module that can be called."""
+
+    def __call__(self, source: Any, target: Any, **options: Any) -> Any:
+        """See `convert_file`."""
+        return convert_file(source, target, **options)
+
+
+sys.modules[__name__].__class__ = _Callable

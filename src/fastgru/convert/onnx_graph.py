@@ -50,7 +50,8 @@ def _opened(path: Path) -> Any:
     del data
     try:
         model = onnx.load(path)
-        onnx.checker.check_model(path)
+        if not model.graph.output:
+            raise ValueError("it has no graph")
         return onnx.inliner.inline_local_functions(model)
     except (onnx.checker.ValidationError, ValueError, TypeError, RuntimeError) as error:
         raise errors.not_an_onnx_file(path, error) from None
@@ -99,8 +100,8 @@ class _Reader:
         axes = tuple(Axis(size) for size in sizes)
         if self._only_feeds(given.name, 5):
             return States(None, axes, given.name)
-        if self._only_feeds(given.name, 4):
-            return Lengths()
+        if self._is_lengths(given.name):
+            return Lengths(axes)
         is_index = kind.elem_type in (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
         return self._tracer.input(given.name, axes, is_index=is_index)
 
@@ -118,6 +119,14 @@ class _Reader:
             else:
                 return False
         return found
+
+    def _is_lengths(self, name: str) -> bool:
+        """Whether a value goes into the lengths of a GRU node."""
+        users = self._users.get(name, [])
+        return any(
+            (node.op_type == "GRU" and place == 4) or (node.op_type == "Cast" and self._is_lengths(node.output[0]))
+            for node, place in users
+        )
 
     def _results(self, node: Any, where: str) -> Sequence[Any]:
         given = [self._values[name] for name in node.input]

@@ -43,7 +43,9 @@ class Zeros:
 
 @dataclass(frozen=True)
 class Lengths:
-    """The lengths of the sequences, which the runtime has an argument for."""
+    """The lengths of the sequences, which the runtime has an argument for; `axes` is the one of the batch."""
+
+    axes: tuple[Axis, ...]
 
 
 @dataclass(frozen=True)
@@ -261,15 +263,13 @@ def _recurrence(op: Operation) -> tuple[Recurrence, bool]:
         arrays = [np.concatenate([np.zeros_like(one), one]) for one in arrays]
     hidden = int(r.array.shape[-1])
     reset_after = bool(op.attributes.get("linear_before_reset", 0))
-    sizes = {"bias": b is not None, "bidirectional": direction != "forward", "reset_after": reset_after}
-    spec = GRUSpec(int(w.array.shape[-1]), hidden, 1, sizes["bias"], sizes["bidirectional"])
+    spec = GRUSpec(int(w.array.shape[-1]), hidden, 1, b is not None, direction != "forward", reset_after)
     found: list[Array] = []
     for one in range(spec.num_directions):
         found += [reorder_gates(np.ascontiguousarray(array[one]), "zrn", "rzn") for array in arrays[:2]]
         if b is not None:
             found += [reorder_gates(half, "zrn", "rzn") for half in np.split(arrays[2][one], 2)]
-    attributes = {**spec._asdict(), "reset_after": reset_after}
-    return Recurrence(attributes, dict(zip(spec.parameter_names, found, strict=True))), direction == "reverse"
+    return Recurrence(spec._asdict(), dict(zip(spec.parameter_names, found, strict=True))), direction == "reverse"
 
 
 # ---- functions ----
@@ -401,10 +401,24 @@ def _same(op: Operation) -> Any:
 
 def _shape(op: Operation) -> Shape:
     value = op.inputs[0]
-    if not isinstance(value, (Traced, States)):
+    if not isinstance(value, (Traced, States, Lengths)):
         raise op.refuse(f"the sizes of {_described(value)}")
     sizes = tuple(axis.size for axis in value.axes)
     return Shape(sizes[op.attributes.get("start", 0) : op.attributes.get("end")])
+
+
+def _where(op: Operation) -> Any:
+    """A state where sequences are not empty, which those of the runtime are anyway."""
+    condition, value = op.inputs[0], op.inputs[1]
+    if isinstance(condition, Lengths) and isinstance(value, States):
+        return value
+    raise op.refuse("Where of values")
+
+
+def _of_lengths(op: Operation) -> Any:
+    if not isinstance(op.inputs[0], Lengths):
+        raise op.refuse(f"{op.kind} of anything but lengths of sequences")
+    return op.inputs[0]
 
 
 def _zeros(op: Operation) -> Zeros:
@@ -429,7 +443,7 @@ def _transpose(op: Operation) -> Any:
 
 def _unsqueeze(op: Operation) -> Any:
     value, places = op.inputs[0], op.numbers("axes", 1) or []
-    if isinstance(value, (Shape, Zeros, States)):
+    if isinstance(value, (Shape, Zeros, States, Lengths)):
         return value
     x = op.value()
     rank = len(x.axes) + len(places)
@@ -576,7 +590,9 @@ def _split(op: Operation) -> tuple[Any, ...]:
         raise op.refuse("a split of steps or rows")
     sizes = op.numbers("split", 1) or _parts(size.number, op.outputs)
     begins = [sum(sizes[:place]) for place in range(len(sizes))]
-    return tuple(_sliced(op, value, axis, slice(begin, begin + one)) for begin, one in zip(begins, sizes, strict=True))
+    return tuple(
+        _sliced(op, value, axis, slice(begin, begin + one, 1)) for begin, one in zip(begins, sizes, strict=True)
+    )
 
 
 def _parts(total: int, count: int) -> list[int]:
@@ -631,6 +647,8 @@ HANDLERS: Mapping[str, Callable[[Operation], Any]] = {
     "Flatten": _flatten,
     "Expand": _expand,
     "Shape": _shape,
+    "Greater": _of_lengths,
+    "Where": _where,
     "ConstantOfShape": _zeros,
     "Identity": _same,
     "Dropout": _same,
