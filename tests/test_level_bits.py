@@ -94,9 +94,10 @@ def test_levels_do_not_matter_over_several_chunks(dtype, hidden, batch, reset_af
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_levels_do_not_matter_where_a_gradient_is_infinite(dtype):
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_levels_do_not_matter_where_a_gradient_is_infinite(dtype, reset_after):
     torch.manual_seed(0)
-    layer = fastgru.GRU(3, 9, dtype=dtype)
+    layer = fastgru.GRU(3, 9, dtype=dtype, reset_after=reset_after)
     x = torch.randn(4, 5, 3, dtype=dtype, requires_grad=True)
     results = []
     for level in LEVELS:

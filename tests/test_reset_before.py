@@ -174,6 +174,17 @@ def test_recomputing_gives_the_same_gradients():
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
+@pytest.mark.usefixtures("level")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_an_infinite_gradient_is_no_nan_where_vectors_are_not_full(dtype):
+    layer = layer_of(1, 1, bias=False, dtype=dtype)
+    for parameter in layer.parameters():
+        nn.init.constant_(parameter, 0.5)
+    x, h_0 = torch.zeros(4, 1, 1, dtype=dtype, requires_grad=True), torch.ones(1, 1, 1, dtype=dtype, requires_grad=True)
+    found = torch.autograd.grad(layer(x, h_0)[1], [x, h_0], torch.full_like(h_0, torch.inf))
+    assert all((gradient == torch.inf).all() for gradient in found)
+
+
 # -- derivatives and what follows a call
 
 

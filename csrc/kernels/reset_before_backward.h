@@ -43,7 +43,7 @@ FASTGRU_INLINE void reset_gate_gradients(const GradientVectors<T, Lanes>& part) 
     T* carry = part.rows.carry + begin * padded + unit;
     T* to = part.rows.d_gates + begin * run.gate_stride + padded + unit;
     for (ptrdiff_t i = 0; i < part.count; ++i) {
-        const Vec<T> p = load(sum), r = load_upto(saved, part.lanes);
+        const Vec<T> p = load_upto(sum, part.lanes), r = load_upto(saved, part.lanes);
         const Vec<T> h = load_upto(part.rows.states[begin + i] + unit, part.lanes);
         store(carry, fma(r, p, load(carry)));
         store(to, backward_reset<T>(r, h, p));
