@@ -11,123 +11,108 @@ namespace {
 constexpr ptrdiff_t kNearLinearBytes = 256 * 1024;
 // Rows that are taken together: more would leave that cache while the weights go by.
 constexpr ptrdiff_t kRowsTogether = 256;
-constexpr ptrdiff_t kTileRowsAbout = 8;
+// Packing a vector of columns takes about as long as the products with so many rows.
+constexpr double kRowsOfPacking = 4;
 
 template <class T>
 struct LinearWork {
     const RowKernels<T>& kernels;
-    const Linear<T>& call;
-    EqualParts panels;  // of columns
     int threads;
     Division division;
-    T* packed;  // for all threads, or null where nothing is packed
-    Barrier barrier;
-
-    ptrdiff_t panel_count() const { return call.out_features > 0 ? panels.parts : 0; }
-    ptrdiff_t vectors() const { return ceil_div(call.out_features, kernels.lanes); }
-    bool uses_weights_as_they_are() const { return call.packed == nullptr && call.rows <= kLinearRows<T>; }
-    // Values of the panels [begin, end).
-    ptrdiff_t values(ptrdiff_t begin, ptrdiff_t end) const {
-        const ptrdiff_t first = begin < panels.parts ? panels[begin].begin : vectors();
-        const ptrdiff_t last = end < panels.parts ? panels[end].begin : vectors();
-        return (last - first) * kernels.lanes * call.in_features;
-    }
 };
+
+// Few rows use weights as they are.
+template <class T>
+bool packs(const Linear<T>& call) {
+    return call.packed == nullptr && call.rows > kLinearRows<T>;
+}
 
 template <class T>
 LinearWork<T> work_of(const KernelTable& table, const Linear<T>& call) {
     const RowKernels<T>& kernels = row_kernels<T>(table);
-    LinearWork<T> work{.kernels = kernels,
-                       .call = call,
-                       .panels = linear_panels<T>(call.out_features, kernels.lanes),
-                       .threads = threads_for_rows(call_microseconds(call), call.threads, call.is_awake),
-                       .division = {1, 1},
-                       .packed = nullptr,
-                       .barrier = {}};
-    const ptrdiff_t columns = work.uses_weights_as_they_are() ? work.vectors() : work.panel_count();
-    work.division = work.uses_weights_as_they_are() ? Division{1, work.threads}
-                                                    : divided(call.rows, columns, kTileRowsAbout, work.threads);
-    return work;
-}
-
-// Panels that a thread which has its own packs at a time.
-template <class T>
-ptrdiff_t panels_together(const LinearWork<T>& work) {
-    const ptrdiff_t panel = max(1, work.values(0, 1)) * ptrdiff_t(sizeof(T));
-    const ptrdiff_t own = ceil_div(work.panel_count(), work.division.by_columns);
-    return work.call.rows > kRowsTogether ? own : min(own, max(1, kNearLinearBytes / panel));
+    const int threads = threads_for_rows(call_microseconds(call), call.threads, call.is_awake);
+    const ptrdiff_t vectors = ceil_div(call.out_features, kernels.lanes);
+    const ptrdiff_t columns = call.packed == nullptr ? vectors : ceil_div(vectors, kPanelVectors);
+    Division division{1, threads};
+    if (call.packed != nullptr || packs(call))
+        division = divided(call.rows, 0, columns, call.packed == nullptr ? kRowsOfPacking : 0, threads);
+    return {.kernels = kernels, .threads = threads, .division = division};
 }
 
 template <class T>
-ptrdiff_t packed_values(const LinearWork<T>& work) {
-    if (work.call.packed != nullptr || work.uses_weights_as_they_are()) return 0;
-    if (work.division.by_rows > 1) return work.values(0, work.panel_count());
-    return ceil_div(work.values(0, 1) * panels_together(work) * ptrdiff_t(sizeof(T)), ptrdiff_t(kAlignment)) *
-           ptrdiff_t(kAlignment / sizeof(T)) * work.threads;
-}
-
-template <class T>
-LinearRows<T> rows_of(const Linear<T>& call, const T* weight, const Share& rows) {
-    return {.rows = rows.end - rows.begin,
+LinearRows<T> rows_of(const Linear<T>& call, const T* weight) {
+    return {.rows = call.rows,
             .in_features = call.in_features,
             .out_features = call.out_features,
-            .input = call.input.row(rows.begin),
+            .input = call.input.data,
             .input_stride = call.input.stride,
             .weight = weight,
             .bias = call.bias,
-            .output = call.output.row(rows.begin),
+            .output = call.output.data,
             .output_stride = call.output.stride,
             .activation = call.activation};
 }
 
-// `weight` is where the first panel of all would be.
+// Some rows of a call, and some columns.
 template <class T>
-void use_panels(const LinearWork<T>& work, const T* weight, const Share& rows, ptrdiff_t begin, ptrdiff_t end) {
-    EqualParts(rows.begin, rows.end, kRowsTogether).for_each([&](ptrdiff_t row, ptrdiff_t count) {
-        work.kernels.linear(rows_of(work.call, weight, {row, row + count}), begin, end);
+Linear<T> rows_of_call(Linear<T> call, const Share& rows) {
+    call.rows = rows.end - rows.begin;
+    call.input = call.input.from(rows.begin), call.output = call.output.from(rows.begin);
+    return call;
+}
+template <class T>
+Linear<T> columns_of_call(Linear<T> call, ptrdiff_t begin, ptrdiff_t end) {
+    call.out_features = end - begin;
+    call.weight += begin * call.in_features;
+    if (call.bias != nullptr) call.bias += begin;
+    call.output.data += begin;
+    return call;
+}
+
+// The panels [begin, end) of weights, of which `weight` is where the first of all would be.
+template <class T>
+void use_panels(const RowKernels<T>& kernels, const Linear<T>& call, const T* weight, ptrdiff_t begin,
+                ptrdiff_t end) {
+    EqualParts(0, call.rows, kRowsTogether).for_each([&](ptrdiff_t row, ptrdiff_t count) {
+        kernels.linear(rows_of(rows_of_call(call, {row, row + count}), weight), begin, end);
     });
 }
 
+// Columns that a thread packs at a time: all of its own where the rows would else have to come again.
 template <class T>
-void pack_and_use_panels(const LinearWork<T>& work, int thread) {
-    const Share own = work.division.columns(work.panel_count(), thread), all(work.call.rows, 0, 1);
-    const ptrdiff_t together = panels_together(work), room = packed_values(work) / work.threads;
-    T* packed = work.packed + thread * room;
-    for (ptrdiff_t begin = own.begin; begin < own.end; begin += together) {
-        const ptrdiff_t end = min(begin + together, own.end);
-        T* first = packed - work.values(0, begin);
-        work.kernels.pack_linear(work.call.weight, work.call.out_features, work.call.in_features, first, begin,
-                                 end);
-        use_panels(work, static_cast<const T*>(first), all, begin, end);
+ptrdiff_t columns_together(const LinearWork<T>& work, const Linear<T>& call) {
+    const ptrdiff_t L = work.kernels.lanes,
+                    most = ceil_div(ceil_div(call.out_features, L), work.division.by_columns);
+    const ptrdiff_t vector_bytes = max(1, L * call.in_features * ptrdiff_t(sizeof(T)));
+    const ptrdiff_t near = max(kPanelVectors, kNearLinearBytes / vector_bytes);
+    return L * (ceil_div(call.rows, work.division.by_rows) > kRowsTogether ? most : min(most, near));
+}
+
+template <class T>
+size_t part_bytes(const LinearWork<T>& work, const Linear<T>& call) {
+    return packs(call) ? aligned(size_t(columns_together(work, call) * call.in_features) * sizeof(T)) : 0;
+}
+
+// One of the parts that the work is divided into, which has memory of its own.
+template <class T>
+void run_part(const LinearWork<T>& work, const Linear<T>& all, int part, T* packed) {
+    const RowKernels<T>& kernels = work.kernels;
+    const ptrdiff_t L = kernels.lanes, vectors = ceil_div(all.out_features, L);
+    const Linear<T> call = rows_of_call(all, work.division.rows(all.rows, part));
+    if (call.rows == 0) return;
+    if (call.packed != nullptr) {
+        const Share panels = work.division.columns(linear_panels<T>(all.out_features, L).parts, part);
+        return use_panels(kernels, call, static_cast<const T*>(call.packed), panels.begin, panels.end);
     }
-}
-
-// Panels that all threads use are packed by all of them first.
-template <class T>
-bool shares_panels(const LinearWork<T>& work) {
-    return work.call.packed == nullptr && !work.uses_weights_as_they_are() && work.division.by_rows > 1;
-}
-
-template <class T>
-void pack_share(LinearWork<T>& work, int thread, int threads) {
-    const Share share(work.panel_count(), thread, threads);
-    work.kernels.pack_linear(work.call.weight, work.call.out_features, work.call.in_features, work.packed,
-                             share.begin, share.end);
-    work.barrier.wait(threads);
-}
-
-// One of the parts that the work is divided into.
-template <class T>
-void run_part(const LinearWork<T>& work, int part) {
-    const Linear<T>& call = work.call;
-    if (work.uses_weights_as_they_are()) {
-        const Share own = work.division.columns(work.vectors(), part);
-        return work.kernels.linear_unpacked(rows_of(call, call.weight, {0, call.rows}), own.begin, own.end);
+    const Share own = work.division.columns(vectors, part);
+    if (!packs(all)) return kernels.linear_unpacked(rows_of(call, call.weight), own.begin, own.end);
+    const ptrdiff_t together = columns_together(work, all), end = min(own.end * L, all.out_features);
+    for (ptrdiff_t begin = own.begin * L; begin < end; begin += together) {
+        const Linear<T> near = columns_of_call(call, begin, min(begin + together, end));
+        const ptrdiff_t panels = linear_panels<T>(near.out_features, L).parts;
+        kernels.pack_linear(near.weight, near.out_features, near.in_features, packed, 0, panels);
+        use_panels(kernels, near, static_cast<const T*>(packed), 0, panels);
     }
-    if (call.packed == nullptr && !shares_panels(work)) return pack_and_use_panels(work, part);
-    const T* weight = call.packed == nullptr ? work.packed : static_cast<const T*>(call.packed);
-    const Share columns = work.division.columns(work.panel_count(), part);
-    use_panels(work, weight, work.division.rows(call.rows, part), columns.begin, columns.end);
 }
 
 }  // namespace
@@ -158,18 +143,19 @@ void pack_linear(const KernelTable& table, ptrdiff_t in_features, ptrdiff_t out_
 
 template <class T>
 size_t workspace_bytes(const KernelTable& table, const Linear<T>& call) {
-    return size_t(packed_values(work_of(table, call))) * sizeof(T);
+    const LinearWork<T> work = work_of(table, call);
+    return part_bytes(work, call) * size_t(work.threads);
 }
 
 template <class T>
 void run(const KernelTable& table, const Linear<T>& call, void* workspace) {
     if (call.rows == 0 || call.out_features == 0) return;
-    LinearWork<T> work = work_of(table, call);
-    work.packed = static_cast<T*>(workspace);
+    const LinearWork<T> work = work_of(table, call);
+    const size_t bytes = part_bytes(work, call);
     on_threads(work.threads, [&](int thread, int threads) {
-        if (shares_panels(work)) pack_share(work, thread, threads);
         // A team may be smaller than it was asked to be.
-        for (int part = thread; part < work.threads; part += threads) run_part(work, part);
+        for (int part = thread; part < work.threads; part += threads)
+            run_part(work, call, part, reinterpret_cast<T*>(static_cast<char*>(workspace) + size_t(part) * bytes));
     });
 }
 

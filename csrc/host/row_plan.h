@@ -12,8 +12,9 @@ constexpr double kProductsPerMicrosecond = 5e4;  // of float
 constexpr double kLeastProductRows = 2.1;
 // Values of float that functions make, by what they cost: straight lines, and polynomials.
 constexpr double kLinesPerMicrosecond = 8e3, kCurvesPerMicrosecond = 1.5e3;
-// A team that is awake forks and joins in about a microsecond; one that sleeps takes 45 to 85 to wake.
-constexpr double kStartRows = 100, kStartRowsAwake = 4;
+// A team that is awake forks and joins in about a microsecond; one that sleeps takes 45 to 85 to wake. But between two
+// calls here torch often uses the same threads, which nothing tells, and then they are awake.
+constexpr double kStartRows = 30, kStartRowsAwake = 4;
 constexpr double kStartRowsEach = 1, kStartRowsEachAwake = 0.1;
 
 // The number of threads, at most `most`, for work that takes one so long.
@@ -29,27 +30,26 @@ inline int threads_for_rows(double microseconds, int most, bool is_awake) {
     return best;
 }
 
-// Threads that divide a matrix of `rows` by so many columns, or vectors of them.
+// Threads that divide the results of a product by so many rows, and by so many columns.
 struct Division {
     int by_rows, by_columns;
 
-    Share rows(ptrdiff_t total, int thread) const { return Share(total, thread / by_columns, by_rows); }
-    Share columns(ptrdiff_t total, int thread) const { return Share(total, thread % by_columns, by_columns); }
+    Share rows(ptrdiff_t total, int part) const { return Share(total, part / by_columns, by_rows); }
+    Share columns(ptrdiff_t total, int part) const { return Share(total, part % by_columns, by_columns); }
 };
 
-// The one with the smallest part for the busiest thread; of equal ones that with the fewest parts of rows, each of
-// which reads all weights of its columns. Rows come in tiles.
-inline Division divided(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t tile_rows, int threads) {
+// The division with the least work for the busiest thread, where each row and each column of a part costs something
+// beside the products: each thread packs for itself what it reads, so that nothing has to come from another's
+// cache. Columns come in vectors, and rows as long as so many of them.
+inline Division divided(ptrdiff_t rows, double per_row, ptrdiff_t columns, double per_column, int threads) {
     Division best{1, threads};
-    double least = -1;
+    double least = 0;
     for (int by_rows = 1; by_rows <= threads; ++by_rows) {
         if (threads % by_rows != 0) continue;
-        const ptrdiff_t part = ceil_div(rows, by_rows), tiles = by_rows == 1 ? 1 : ceil_div(part, tile_rows);
-        const double row_part = by_rows == 1 ? double(rows) : double(min(part, tiles * tile_rows));
-        const double most = row_part * double(ceil_div(columns, threads / by_rows));
-        if (least >= 0 && most >= 0.95 * least) continue;
-        least = most;
-        best = {by_rows, threads / by_rows};
+        const int by_columns = threads / by_rows;
+        const double height = double(ceil_div(rows, by_rows)), width = double(ceil_div(columns, by_columns));
+        const double most = height * width + height * per_row + width * per_column;
+        if (by_rows == 1 || most < least) best = {by_rows, by_columns}, least = most;
     }
     return best;
 }

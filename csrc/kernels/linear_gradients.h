@@ -60,14 +60,14 @@ FASTGRU_TILE void linear_weight_gradient_tile(const LinearWeightGradient<T>& cal
                                               ptrdiff_t left_stride, ptrdiff_t unit, ptrdiff_t vector) {
     constexpr int L = kLanes<T>;
     const T* right = call.right + vector * call.rows * L;
-    T* to = call.d_weight + unit * call.in_features + vector * L;
+    T* to = call.d_weight + unit * call.d_weight_stride + vector * L;
     const ptrdiff_t columns = call.in_features - vector * L;
     alignas(64) T total[M * W * L];
     for (ptrdiff_t m = 0; m < M; ++m)
         for (ptrdiff_t w = 0; w < W; ++w)
-            store(
-                total + (m * W + w) * L,
-                call.adds ? load_upto(to + m * call.in_features + w * L, int(min(L, columns - w * L))) : Vec<T>{});
+            store(total + (m * W + w) * L,
+                  call.adds ? load_upto(to + m * call.d_weight_stride + w * L, int(min(L, columns - w * L)))
+                            : Vec<T>{});
     for (ptrdiff_t row = 0; row < call.rows; row += kSumRows) {
         Tile<T, M, W> tile{};
         multiply_transposed<T, M, W>(tile, left + row * left_stride, left_stride, min(kSumRows, call.rows - row),
@@ -77,17 +77,15 @@ FASTGRU_TILE void linear_weight_gradient_tile(const LinearWeightGradient<T>& cal
     }
     for (ptrdiff_t m = 0; m < M; ++m)
         for (ptrdiff_t w = 0; w < W; ++w)
-            store_upto(to + m * call.in_features + w * L, load(total + (m * W + w) * L),
+            store_upto(to + m * call.d_weight_stride + w * L, load(total + (m * W + w) * L),
                        int(min(L, columns - w * L)));
 }
 
 // RowKernels::linear_weight_gradient
 template <class T>
-void linear_weight_gradient(const LinearWeightGradient<T>& call, ptrdiff_t begin, ptrdiff_t end) {
+void linear_weight_gradient(const LinearWeightGradient<T>& call) {
     constexpr int L = kLanes<T>;
-    const EqualParts panels = linear_panels<T>(call.out_features, L);
-    for (ptrdiff_t i = begin; i < end; ++i) {
-        const auto [vector, width] = panels[i];
+    linear_panels<T>(call.out_features, L).for_each([&](ptrdiff_t vector, ptrdiff_t width) {
         const ptrdiff_t first = vector * L, units = min(width * L, call.out_features - first);
         const T* left = call.left + vector * call.rows * L;
         with_panels(0, blocks_of<T>(call.in_features), [&](auto w, ptrdiff_t column) {
@@ -97,7 +95,7 @@ void linear_weight_gradient(const LinearWeightGradient<T>& call, ptrdiff_t begin
                                                                       column);
             });
         });
-    }
+    });
 }
 
 // RowKernels::linear_bias_gradient: rows in pieces as those of the weight, each in four sums that go by turns.

@@ -92,7 +92,6 @@ void log_softmax(const T* x, T* y, ptrdiff_t n) {
     map_values(x, y, n, [=](Vec<T> v) FASTGRU_INLINED { return (v - broadcast(most)) - log; });
 }
 
-// The sum of x, and that of the squares of x - mean.
 template <class T>
 FASTGRU_INLINE T sum_of(const T* x, ptrdiff_t n) {
     PartialSums<T> sums{};
@@ -100,14 +99,25 @@ FASTGRU_INLINE T sum_of(const T* x, ptrdiff_t n) {
                 [&](auto w, ptrdiff_t i, auto lanes) FASTGRU_INLINED { sums.sum[w] += load_upto(x + i, lanes); });
     return total(sums);
 }
+
 template <class T>
-FASTGRU_INLINE T sum_of_squares(const T* x, ptrdiff_t n, T mean) {
-    PartialSums<T> sums{};
+struct Moments {
+    T mean, variance;
+};
+
+// From a first mean, which is rounded: the deviations from it say by how much it is wrong. So the mean of equal
+// values is that value.
+template <class T>
+FASTGRU_INLINE Moments<T> moments_of(const T* x, ptrdiff_t n) {
+    const T count = T(n), first = sum_of(x, n) / count;
+    PartialSums<T> deviations{}, squares{};
     for_sums<T>(n, [&](auto w, ptrdiff_t i, auto lanes) FASTGRU_INLINED {
-        const Vec<T> d = first_lanes<T>(load_upto(x + i, lanes) - broadcast(mean), lanes);
-        sums.sum[w] = fma(d, d, sums.sum[w]);
+        const Vec<T> d = first_lanes<T>(load_upto(x + i, lanes) - broadcast(first), lanes);
+        deviations.sum[w] += d;
+        squares.sum[w] = fma(d, d, squares.sum[w]);
     });
-    return total(sums);
+    const T off = total(deviations) / count, variance = total(squares) / count - off * off;
+    return {first + off, variance < 0 ? T(0) : variance};
 }
 
 template <class T>
@@ -129,11 +139,9 @@ FASTGRU_INLINE void normalize_row(const Normalization<T>& call, const T* x, T* y
 // RowKernels::normalize
 template <class T>
 void normalize(const Normalization<T>& call, ptrdiff_t begin, ptrdiff_t end) {
-    const T count = T(call.width);
     for (ptrdiff_t row = begin; row < end; ++row) {
         const T* x = call.input + row * call.input_stride;
-        const T mean = sum_of(x, call.width) / count;
-        const T variance = sum_of_squares(x, call.width, mean) / count;
+        const auto [mean, variance] = moments_of(x, call.width);
         const T scale = (broadcast(T(1)) / square_root(broadcast(variance + T(call.eps))))[0];
         normalize_row(call, x, call.output + row * call.output_stride, mean, scale);
         if (call.mean != nullptr) call.mean[row] = mean;

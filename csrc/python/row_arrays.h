@@ -1,6 +1,7 @@
 // Arrays as matrices of vectors, for row-wise operations: what the calls of row_calls.cpp read and write.
 #pragma once
 
+#include <algorithm>
 #include <type_traits>
 
 #include "fastgru_rows.h"
@@ -30,11 +31,12 @@ bool read_vectors(Arrays& arrays, nb::handle object, Vectors<T>& found) {
     ArrayView& view = found.view;
     if (!arrays.read<std::remove_const_t<T>>(object, view, !std::is_const_v<T>) || view.dims == 0) return false;
     found.width = view.shape[view.dims - 1];
-    if (found.width > 1 && view.strides[view.dims - 1] != 1) return false;
+    const bool is_empty = std::find(view.shape, view.shape + view.dims, 0) != view.shape + view.dims;
+    if (!is_empty && found.width > 1 && view.strides[view.dims - 1] != 1) return false;
     found.rows = 1;
     ptrdiff_t stride = found.width;
     for (int i = view.dims - 2; i >= 0; --i) {
-        if (view.shape[i] != 1 && found.rows != 0) {
+        if (view.shape[i] != 1 && !is_empty) {
             if (found.rows == 1)
                 stride = view.strides[i];
             else if (view.strides[i] != stride * found.rows)

@@ -86,13 +86,14 @@ struct LinearInputGradient {
 };
 
 // Its gradients of weight and bias, d_W = d_y^T . x and d_b: sums over rows, in pieces of 128 that are counted from
-// the first row, each from zero. Rows come in chunks of whole pieces.
+// the first row, each from zero. Rows come in chunks of whole pieces. A part of the weight is one by itself.
 template <class T>
 struct LinearWeightGradient {
     ptrdiff_t rows, in_features, out_features;
     const T *left, *right;  // d_output and input as pack_rows makes them, [panel][rows][W][L]
-    T* d_weight;            // [N][K]
-    bool adds;              // to what earlier chunks left
+    T* d_weight;            // [N], d_weight_stride apart
+    ptrdiff_t d_weight_stride;
+    bool adds;  // to what earlier chunks left
 };
 constexpr ptrdiff_t kSumRows = 128;
 
@@ -121,8 +122,7 @@ struct RowKernels {
     void (*linear_unpacked)(const LinearRows<T>&, ptrdiff_t begin, ptrdiff_t end);
     // The vectors [begin, end) of d_input.
     void (*linear_input_gradient)(const LinearInputGradient<T>&, ptrdiff_t begin, ptrdiff_t end);
-    // The units of the panels [begin, end) of d_output.
-    void (*linear_weight_gradient)(const LinearWeightGradient<T>&, ptrdiff_t begin, ptrdiff_t end);
+    void (*linear_weight_gradient)(const LinearWeightGradient<T>&);
     // Columns [begin, end) of the sum over rows.
     void (*linear_bias_gradient)(const T* d_output, ptrdiff_t stride, ptrdiff_t rows, T* d_bias, ptrdiff_t begin,
                                  ptrdiff_t end, bool adds);
