@@ -15,6 +15,8 @@ _HOMES = {
     "GRU": "fastgru.nn.gru",
     "GRUCell": "fastgru.nn.cell",
     "GRUSpec": "fastgru.spec",
+    "LayerNorm": "fastgru.nn.layer_norm",
+    "Linear": "fastgru.nn.linear",
     "StatefulGRU": "fastgru.nn.stateful",
     "Stepper": "fastgru.nn.stepper",
     "convert": "fastgru.convert",
@@ -40,6 +42,8 @@ __all__ = [
     "GRU",
     "GRUCell",
     "GRUSpec",
+    "LayerNorm",
+    "Linear",
     "StatefulGRU",
     "Stepper",
     "__version__",
@@ -74,6 +78,8 @@ if TYPE_CHECKING:
     from fastgru.levels import cpu_info
     from fastgru.nn.cell import GRUCell
     from fastgru.nn.gru import GRU
+    from fastgru.nn.layer_norm import LayerNorm
+    from fastgru.nn.linear import Linear
     from fastgru.nn.sequence_inputs import last_output
     from fastgru.nn.stateful import StatefulGRU
     from fastgru.nn.stepper import Stepper

@@ -1,4 +1,7 @@
-"""The GRU as a function of its input and parameters."""
+"""The GRU as a function of its input and parameters, and what stands around one in a model.
+
+The latter, from `linear` on, are those of `torch.nn.functional` with the same bits on every processor.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,21 @@ from fastgru import dispatch, errors
 from fastgru.call import build
 from fastgru.call.memory import PLAIN
 from fastgru.call.sequences import sequences_of
+from fastgru.rows import linear_operators as linear_operators  # registers them with torch
+from fastgru.rows import operators as operators
+from fastgru.rows.functions import elu as elu
+from fastgru.rows.functions import gelu as gelu
+from fastgru.rows.functions import hardsigmoid as hardsigmoid
+from fastgru.rows.functions import hardswish as hardswish
+from fastgru.rows.functions import selu as selu
+from fastgru.rows.functions import sigmoid as sigmoid
+from fastgru.rows.functions import silu as silu
+from fastgru.rows.functions import softplus as softplus
+from fastgru.rows.functions import tanh as tanh
+from fastgru.rows.linear import linear as linear
+from fastgru.rows.sums import layer_norm as layer_norm
+from fastgru.rows.sums import log_softmax as log_softmax
+from fastgru.rows.sums import softmax as softmax
 from fastgru.spec import GRUSpec
 
 _CELL_ARGUMENTS = ("input", "hx", "weight_ih", "weight_hh", "bias_ih", "bias_hh")

@@ -33,11 +33,14 @@ def slow_path(reasons: dict[str, str | None]) -> SlowPathWarning:
     )
 
 
+_QUANTIZED_GRU = "Quantize inside `with fastgru.patch():`, or call fastgru.restore_gru(model) first."
+
+
 def not_quantized(name: str) -> UserWarning:
     """For a layer that torch's dynamic quantization skips."""
     return UserWarning(
-        f"torch.ao.quantization compares exact types and does not quantize fastgru.{name}. Quantize inside "
-        "`with fastgru.patch():`, or call fastgru.restore_gru(model) first."
+        f"torch.ao.quantization compares exact types and does not quantize fastgru.{name}. "
+        + ("Call fastgru.restore(model) first." if name == "Linear" else _QUANTIZED_GRU)
     )
 
 

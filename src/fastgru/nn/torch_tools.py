@@ -56,6 +56,13 @@ def sharing(source: nn.Module, expected: type[nn.Module], target: type[nn.Module
     return result.train(source.training)
 
 
+def of_class(source: nn.Module, target: type[nn.Module]) -> nn.Module:
+    """A module of class `target` with everything that `source` holds, of a subclass that adds nothing to it."""
+    result = target.__new__(target)
+    vars(result).update(vars(source))
+    return result
+
+
 # -- torch.fx makes leaf nodes only of torch's own modules
 
 
