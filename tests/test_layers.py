@@ -155,7 +155,7 @@ def test_public_names():
     assert set(fastgru.__all__) == set(dir(fastgru)) == {
         "GRU", "GRUCell", "GRUSpec", "LayerNorm", "Linear", "StatefulGRU", "Stepper", "__version__", "convert",
         "cpu_info", "errors", "explain", "freeze", "functional", "last_output", "load", "onnx", "opacus", "patch",
-        "replace_gru", "restore_gru", "runtime", "save", "unfreeze", "use_backend",
+        "replace", "replace_gru", "restore", "restore_gru", "runtime", "save", "unfreeze", "use_backend",
     }  # fmt: skip
     for name in fastgru.__all__:
         value = getattr(fastgru, name)

@@ -30,8 +30,10 @@ _HOMES = {
     "onnx": "fastgru.integrations.onnx",
     "opacus": "fastgru.integrations.opacus",
     "patch": "fastgru.integrations.patching",
-    "replace_gru": "fastgru.integrations.replace",
-    "restore_gru": "fastgru.integrations.replace",
+    "replace": "fastgru.integrations.replacing",
+    "replace_gru": "fastgru.integrations.replacing",
+    "restore": "fastgru.integrations.replacing",
+    "restore_gru": "fastgru.integrations.replacing",
     "runtime": "fastgru.runtime",
     "save": "fastgru.integrations.saving",
     "unfreeze": "fastgru.integrations.frozen_models",
@@ -58,7 +60,9 @@ __all__ = [
     "onnx",
     "opacus",
     "patch",
+    "replace",
     "replace_gru",
+    "restore",
     "restore_gru",
     "runtime",
     "save",
@@ -73,7 +77,7 @@ if TYPE_CHECKING:
     from fastgru.integrations import onnx, opacus
     from fastgru.integrations.frozen_models import freeze, unfreeze
     from fastgru.integrations.patching import patch
-    from fastgru.integrations.replace import replace_gru, restore_gru
+    from fastgru.integrations.replacing import replace, replace_gru, restore, restore_gru
     from fastgru.integrations.saving import load, save
     from fastgru.levels import cpu_info
     from fastgru.nn.cell import GRUCell

@@ -1,6 +1,6 @@
 """`patch`: replaces the names `torch.nn.GRU` and `torch.nn.GRUCell` by our classes.
 
-For existing models see `fastgru.integrations.replace`.
+For existing models see `fastgru.integrations.replacing`.
 """
 
 from __future__ import annotations

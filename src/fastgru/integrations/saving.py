@@ -18,7 +18,7 @@ from fastgru.graph import Graph, Input, Node, Output
 from fastgru.graph.files import read_graph, write_graph
 from fastgru.integrations.exported_programs import read_program
 from fastgru.integrations.loaded import LoadedModel, single_layer
-from fastgru.integrations.replace import replace_gru, restore_gru
+from fastgru.integrations.replacing import replace_gru, restore_gru
 from fastgru.nn.cell import GRUCell
 from fastgru.nn.gru import GRU
 from fastgru.nn.torch_tools import STOCK_CELL, STOCK_GRU

@@ -1,12 +1,12 @@
-"""`replace_gru` and `restore_gru`: convert the layers of an existing model to ours, and back.
+"""`replace` and `restore`, `replace_gru` and `restore_gru`: convert the layers of a model to ours, and back.
 
 For code that builds its layers itself see `fastgru.integrations.patching`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import dataclasses
+from collections.abc import Iterable, Mapping
 
 from torch import nn
 from torch.nn.modules import rnn
@@ -15,18 +15,28 @@ from torch.nn.utils import parametrize
 from fastgru import errors
 from fastgru.integrations.frozen_models import Freezing, check_model
 from fastgru.integrations.frozen_models import freeze as freeze_layers
-from fastgru.nn import stored_weights
+from fastgru.nn import activations, stored_weights
 from fastgru.nn.cell import GRUCell
 from fastgru.nn.gru import GRU
+from fastgru.nn.layer_norm import LayerNorm
+from fastgru.nn.linear import Linear
 
 # Torch's own classes, taken here once: under `patch` their names mean ours.
 _OURS: Mapping[type[nn.Module], type[nn.Module]] = {rnn.GRU: GRU, rnn.GRUCell: GRUCell}
 _STOCK: Mapping[type[nn.Module], type[nn.Module]] = {ours: stock for stock, ours in _OURS.items()}
+# What stands around a GRU: all of torch's modules of these kinds whose bits depend on batch, threads or processor.
+_OUR_ROWS: Mapping[type[nn.Module], type[nn.Module]] = {
+    nn.Linear: Linear,
+    nn.LayerNorm: LayerNorm,
+    **activations.CLASSES,
+}
+_ACTIVATIONS = frozenset(activations.CLASSES.values())
+_STOCK_ROWS: Mapping[type[nn.Module], type[nn.Module]] = {ours: stock for stock, ours in _OUR_ROWS.items()}
 
 
-@dataclass(frozen=True, repr=False)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Replacement:
-    """The report of `replace_gru` or `restore_gru`, which can be printed.
+    """The report of `replace`, `restore`, `replace_gru` or `restore_gru`, which can be printed.
 
     Attributes:
         model: the model that was given, the same object.
@@ -88,7 +98,7 @@ def replace_gru(model: nn.Module, freeze: bool = False, weights: str | None = No
     if weights is not None and not freeze:
         raise errors.weights_not_frozen(weights)
     report = _change_layers(model, _OURS)
-    return replace(report, freezing=freeze_layers(model, weights)) if freeze else report
+    return dataclasses.replace(report, freezing=freeze_layers(model, weights)) if freeze else report
 
 
 def restore_gru(model: nn.Module) -> Replacement:
@@ -116,12 +126,62 @@ def restore_gru(model: nn.Module) -> Replacement:
     return _change_layers(model, _STOCK)
 
 
+def replace(model: nn.Module, *, gru: bool = True, linear: bool = False) -> Replacement:
+    """Makes modules of torch inside `model` ours, in place, so that the whole model keeps our bits.
+
+    With `linear`, a model of such modules gives the same bits whatever the batch, the threads and the processor, if it
+    has fused multiply-adds; in chunks, step by step or whole. Functions that `forward` calls itself are not replaced:
+    see `fastgru.functional`. Modules are changed by the rules of `replace_gru`: they stay the same objects, with the
+    same parameters and hooks. Activations that work in place and softmax without a dimension are not changed.
+
+    Args:
+        model: any module.
+        gru: change every `torch.nn.GRU` and `GRUCell`.
+        linear: change every `torch.nn.Linear` and `LayerNorm`, and the activations whose results in torch depend on
+            the processor: Sigmoid, Tanh, GELU, SiLU, ELU, SELU, Softplus, Hardsigmoid, Hardswish, Softmax, LogSoftmax.
+
+    Returns:
+        A report: `model` itself, the changed modules, and the skipped ones with reasons.
+
+    Raises:
+        TypeError: if `model` is not a `torch.nn.Module`.
+
+    Example:
+        >>> model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh())
+        >>> fastgru.replace(model, linear=True).swapped
+        {'0': 'fastgru.Linear', '1': 'fastgru.nn.activations.Tanh'}
+    """
+    return _change_layers(model, {**(_OURS if gru else {}), **(_OUR_ROWS if linear else {})})
+
+
+def restore(model: nn.Module) -> Replacement:
+    """Makes every module of ours inside `model` torch's own again, in place.
+
+    The inverse of `replace` and of `replace_gru`, with the same rules.
+
+    Args:
+        model: any module.
+
+    Returns:
+        A report, as from `replace`.
+
+    Raises:
+        TypeError: `model` is not a `torch.nn.Module`.
+
+    Example:
+        >>> model = torch.nn.Sequential(fastgru.GRU(8, 16), fastgru.Linear(16, 2))
+        >>> fastgru.restore(model).swapped
+        {'0': 'torch.nn.GRU', '1': 'torch.nn.Linear'}
+    """
+    return _change_layers(model, {**_STOCK, **_STOCK_ROWS})
+
+
 def _change_layers(model: nn.Module, classes: Mapping[type[nn.Module], type[nn.Module]]) -> Replacement:
     """Changes the class of each layer in `model` whose class is a key of `classes`."""
     check_model(model)
     swapped, skipped = {}, {}
     for path, module in list(model.named_modules()):
-        if not issubclass(type(module), tuple(classes)):
+        if not issubclass(type(module), tuple(classes)) or _is_one_of(module, classes.values()):
             continue
         reason = _reason_to_leave(module, classes)
         if reason is None:
@@ -141,7 +201,16 @@ def _reason_to_leave(module: nn.Module, classes: Mapping[type[nn.Module], type[n
         return "its `forward` was replaced on this object"
     if not getattr(module, "reset_after", True):
         return f"it has reset_after=False, which {_public_name(classes[kind])} does not have"
+    if getattr(module, "inplace", False):
+        return "it works in place, which is torch's own way"
+    if getattr(module, "dim", 0) is None:
+        return "it has no dimension, and torch chooses one"
     return None
+
+
+def _is_one_of(module: nn.Module, classes: Iterable[type[nn.Module]]) -> bool:
+    """Whether the module has one of these classes already: some of ours are subclasses of torch's."""
+    return parametrize.type_before_parametrizations(module) in classes
 
 
 def _change_class(module: nn.Module, target: type[nn.Module]) -> None:
@@ -159,7 +228,9 @@ def _change_class(module: nn.Module, target: type[nn.Module]) -> None:
 
 
 def _public_name(kind: type[nn.Module]) -> str:
-    return f"{'torch.nn' if kind in _OURS else 'fastgru'}.{kind.__name__}"
+    if kind in _OURS or kind in _OUR_ROWS:
+        return f"torch.nn.{kind.__name__}"
+    return f"{kind.__module__ if kind in _ACTIVATIONS else 'fastgru'}.{kind.__name__}"
 
 
 def _place(path: str) -> str:
