@@ -233,7 +233,8 @@ def test_a_model_that_torch_exported(reset_after, tmp_path):
     model, words = Tagger(reset_after).eval(), torch.randint(20, (3, 7))
     path = tmp_path / "m.onnx"
     fastgru.onnx.export(model, path, args=words, dynamic_shapes=({0: "batch", 1: "steps"},))
-    found, _ = Model(read_onnx(path)).run(words.numpy())
+    found, state = Model(read_onnx(path)).run(words.numpy())
+    assert list(state) == ["gru", "gru_1"]
     with torch.no_grad():
         for one, other in zip(found.values(), model(words), strict=True):
             close(one, other.numpy())

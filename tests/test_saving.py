@@ -110,6 +110,10 @@ def words(*shape):
     return torch.randint(10, shape)
 
 
+FUNCTIONS = [
+    nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh, nn.ELU, nn.SELU, nn.Softplus, nn.Hardsigmoid, nn.Hardswish, nn.ReLU,
+    nn.LeakyReLU, nn.ReLU6, nn.Hardtanh, nn.Softsign, nn.Identity, nn.Dropout,
+]  # fmt: skip
 MODELS = {
     "tagger": (Tagger, [words(3, 7)]),
     "our tagger": (lambda: Tagger(fastgru.GRU), [words(3, 7)]),
@@ -121,6 +125,16 @@ MODELS = {
     "mask": (Mask, [torch.randn(3, 4, 7), torch.randn(3, 4)]),
     "perceptron": (lambda: nn.Sequential(nn.Linear(4, 5), nn.GELU(), nn.Linear(5, 2)), [torch.randn(3, 4)]),
     "layer of steps": (lambda: nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.GRU(5, 6)), [torch.randn(7, 3, 4)]),
+    "all ours": (lambda: fastgru.replace(Tagger(), linear=True).model, [words(3, 7)]),
+    "our perceptron": (
+        lambda: (
+            fastgru.replace(
+                nn.Sequential(nn.Linear(4, 5), *(kind() for kind in FUNCTIONS), nn.LayerNorm(5), nn.LogSoftmax(-1)),
+                linear=True,
+            ).model
+        ),
+        [torch.randn(3, 4)],
+    ),
     "float64": (lambda: Flattened().double(), [torch.randn(3, 7, 4).double()]),
 }
 
@@ -263,6 +277,37 @@ def test_lengths_and_resets_are_arguments_of_the_call(tmp_path):
     with torch.no_grad():
         for one, other in zip(output.values(), model(x, lengths, reset), strict=True):
             np.testing.assert_allclose(one, other.numpy(), atol=1e-6)
+
+
+def test_torch_and_runtime_give_the_same_bits(tmp_path):
+    """Rollout and update of a policy: what was computed step by step is computed again for whole sequences."""
+    torch.manual_seed(0)
+
+    class Actor(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.front = nn.Sequential(nn.Linear(6, 33), nn.Tanh(), nn.LayerNorm(33))
+            self.gru = nn.GRU(33, 40)
+            self.back = nn.Sequential(nn.Linear(40, 17), nn.GELU(), nn.Linear(17, 5), nn.LogSoftmax(-1))
+
+        def forward(self, x, reset):
+            return self.back(self.gru(self.front(x), reset=reset)[0])
+
+    model = fastgru.replace(Actor(), linear=True).model
+    x, reset = torch.randn(40, 7, 6), torch.rand(40, 7) < 0.1
+    fastgru.save(model, tmp_path / "m.safetensors", args=(x, reset))
+    policy, state, steps = runtime.load(tmp_path / "m.safetensors"), None, []
+    for t in range(40):
+        y, state = policy.step(x[t].numpy(), state, reset=reset[t].numpy())
+        steps.append(y)
+    rolled = torch.from_numpy(np.stack(steps))
+    trained = model(x, reset)
+    assert torch.equal(trained.detach(), rolled)
+    assert torch.equal((trained.detach() - rolled).exp(), torch.ones_like(rolled)), "every importance ratio is 1"
+    again, _ = fastgru.load(tmp_path / "m.safetensors")(x, reset=reset)
+    assert torch.equal(again.detach(), rolled)
+    for rows in (slice(0, 1), slice(2, 7)):
+        assert torch.equal(model(x[:, rows], reset[:, rows]).detach(), rolled[:, rows])
 
 
 def lambda_module(function, *modules):

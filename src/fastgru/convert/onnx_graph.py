@@ -7,6 +7,7 @@ implementation of the package onnx; sizes are followed as products of names.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -187,9 +188,12 @@ def _widened(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def _name_of(node: Any) -> str:
-    """A name for the node in the graph: its own without the exporter's decorations, else that of its result."""
-    name = (node.name or node.output[0]).strip("/").replace("/", ".")
-    return str(name.removeprefix("node_"))
+    """A name in the graph: that of the module that torch's exporter tells, else the node's own, or its result's."""
+    told = {prop.key: prop.value for prop in node.metadata_props}.get("pkg.torch.onnx.name_scopes")
+    scopes = re.findall(r"'([^']*)'", told or "")
+    if scopes:
+        return str(([scope for scope in scopes[:-1] if scope] or scopes)[-1])
+    return str(node.name or node.output[0]).strip("/").replace("/", ".")
 
 
 def _attributes(node: Any) -> Mapping[str, Any]:

@@ -296,6 +296,42 @@ def _function(name: str, *attributes: tuple[str, Any]) -> Callable[[Operation], 
     return handle
 
 
+# The core's names of functions -> our operators, and what their two parameters are called.
+_OURS: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "sigmoid": ("Sigmoid", {}),
+    "tanh": ("Tanh", {}),
+    "exp": ("Exp", {}),
+    "erf": ("Erf", {}),
+    "gelu": ("GELU", {}),
+    "gelu_tanh": ("GELU", {}),
+    "silu": ("SiLU", {}),
+    "elu": ("ELU", {"alpha": "a"}),
+    "selu": ("SELU", {}),
+    "softplus": ("Softplus", {"beta": "a", "threshold": "b"}),
+    "hard_sigmoid": ("Hardsigmoid", {"alpha": "a", "beta": "b"}),
+    "hard_swish": ("Hardswish", {}),
+}
+
+
+def _ours(op: Operation) -> Traced:
+    """A function of fastgru.functional."""
+    name, a, b = op.args[1:4]
+    operator, renamed = _OURS[name]
+    given: dict[str, Any] = {ours: {"a": a, "b": b}[theirs] for ours, theirs in renamed.items()}
+    if name == "gelu_tanh":
+        given["approximate"] = "tanh"
+    return op.tracer.function(op.where, operator, op.value(0), **given)
+
+
+def _our_softmax(op: Operation) -> Traced:
+    return op.tracer.over_features(op.where, "LogSoftmax" if op.args[1] else "Softmax", op.value(0), -1)
+
+
+def _our_layer_norm(op: Operation) -> tuple[Traced, None, None]:
+    pair = [None if one is None else (one.key, one.array) for one in op.args[1:3]]
+    return op.tracer.layer_norm(op.where, op.value(0), op.args[3], *pair), None, None
+
+
 def _elu(op: Operation) -> Traced:
     x = op.value(0)
     if op.argument(2, "scale", 1) != 1 or op.argument(3, "input_scale", 1) != 1:
@@ -569,6 +605,10 @@ HANDLERS: Mapping[str, Callable[[Operation], Any]] = {
     "aten.layer_norm": _layer_norm,
     "aten.batch_norm": _batch_norm,
     "fastgru.forward": _gru,
+    "fastgru.linear": _linear,
+    "fastgru.activate": _ours,
+    "fastgru.softmax": _our_softmax,
+    "fastgru.layer_norm": _our_layer_norm,
     "aten.relu": _function("ReLU"),
     "aten.relu_": _function("ReLU"),
     "aten.leaky_relu": _function("LeakyReLU", ("negative_slope", 0.01)),

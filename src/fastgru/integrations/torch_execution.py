@@ -1,4 +1,4 @@
-"""The operators of graphs in torch, with gradients."""
+"""The operators of graphs in torch, with gradients and with the same bits as in the runtime."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fastgru import functional
+from fastgru.rows.functions import apply
 from fastgru.spec import GRUSpec
 
 _Call = Callable[[Mapping[str, Any], Mapping[str, Tensor], Sequence[Tensor]], Tensor]
@@ -81,11 +82,17 @@ def _last(x: Tensor, lengths: Tensor | None) -> Tensor:
 
 
 def _linear(given: Mapping[str, Any], parameters: Mapping[str, Tensor], inputs: Sequence[Tensor]) -> Tensor:
-    return F.linear(inputs[0], parameters["weight"], parameters.get("bias"))
+    return functional.linear(inputs[0], parameters["weight"], parameters.get("bias"))
 
 
 def _layer_norm(given: Mapping[str, Any], parameters: Mapping[str, Tensor], inputs: Sequence[Tensor]) -> Tensor:
-    return F.layer_norm(inputs[0], (given["size"],), parameters.get("weight"), parameters.get("bias"), given["eps"])
+    weight, bias = parameters.get("weight"), parameters.get("bias")
+    return functional.layer_norm(inputs[0], (given["size"],), weight, bias, given["eps"])
+
+
+def _hard_sigmoid(x: Tensor, alpha: float, beta: float) -> Tensor:
+    is_torchs = alpha == 1 / 6 and beta == 0.5
+    return functional.hardsigmoid(x) if is_torchs else (alpha * x + beta).clamp(0, 1)
 
 
 def _function(call: Callable[..., Tensor]) -> _Call:
@@ -113,25 +120,25 @@ CALLS: Mapping[str, _Call] = {
     "LayerNorm": _layer_norm,
     "ReLU": _function(F.relu),
     "LeakyReLU": _function(F.leaky_relu),
-    "ELU": _function(F.elu),
-    "SELU": _function(F.selu),
-    "GELU": _function(F.gelu),
-    "SiLU": _function(F.silu),
-    "Sigmoid": _function(torch.sigmoid),
-    "Tanh": _function(torch.tanh),
-    "Softplus": _function(F.softplus),
+    "ELU": _function(functional.elu),
+    "SELU": _function(functional.selu),
+    "GELU": _function(functional.gelu),
+    "SiLU": _function(functional.silu),
+    "Sigmoid": _function(functional.sigmoid),
+    "Tanh": _function(functional.tanh),
+    "Softplus": _function(functional.softplus),
     "Softsign": _function(F.softsign),
-    "Hardsigmoid": _function(lambda x, alpha, beta: (alpha * x + beta).clamp(0, 1)),
-    "Hardswish": _function(F.hardswish),
+    "Hardsigmoid": _function(_hard_sigmoid),
+    "Hardswish": _function(functional.hardswish),
     "Clamp": _function(torch.clamp),
-    "Exp": _function(torch.exp),
+    "Exp": _function(lambda x: apply("exp", x)),
     "Log": _function(torch.log),
     "Sqrt": _function(torch.sqrt),
     "Abs": _function(torch.abs),
-    "Erf": _function(torch.erf),
+    "Erf": _function(lambda x: apply("erf", x)),
     "Neg": _function(torch.neg),
-    "Softmax": _function(lambda x: F.softmax(x, -1)),
-    "LogSoftmax": _function(lambda x: F.log_softmax(x, -1)),
+    "Softmax": _function(lambda x: functional.softmax(x, -1)),
+    "LogSoftmax": _function(lambda x: functional.log_softmax(x, -1)),
     "Add": _operation(lambda a, b: a + b),
     "Subtract": _operation(lambda a, b: a - b),
     "Multiply": _operation(lambda a, b: a * b),
