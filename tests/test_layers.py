@@ -48,6 +48,7 @@ WITHOUT_TORCH = [
     "convert.torch",
     "convert.gate_order",
     "convert.frameworks",
+    "convert.keras_graph",
     "convert.reading",
     "convert.writing",
     "convert.onnx_graph",

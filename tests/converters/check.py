@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -16,10 +15,10 @@ from typing import Any
 
 import numpy as np
 from cases import HIDDEN, Case, random_input, random_state, to_file
+from documentation import run_documentation
 from equations import output_of
 from fixture_files import save
 
-import fastgru
 from fastgru import convert
 
 
@@ -52,14 +51,6 @@ def run_stack(program: ModuleType, layers: Any, x: np.ndarray, case: Case) -> np
     for layer in layers if isinstance(layers, list) else [layers]:
         x = np.asarray(program.run(layer, x, case))
     return x
-
-
-def run_documentation(name: str) -> None:
-    """Runs the framework's block of docs/converting.md."""
-    page = (Path(__file__).parents[2] / "docs" / "converting.md").read_text()
-    found = re.search(rf"<!-- scripts/check-converters runs this: {name} -->\n```py\n(.*?)```", page, re.DOTALL)
-    if found is not None:
-        exec(compile(found[1], f"docs/converting.md, {name}", "exec"), {"fastgru": fastgru})
 
 
 def main() -> int:

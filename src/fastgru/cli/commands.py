@@ -258,7 +258,9 @@ def _chosen(cases: Iterable[Case], train: bool | None, frozen: bool) -> list[Cas
 
 @app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(help="An ONNX file; or, with --framework, weights (.npz, .safetensors).")],
+    source: Annotated[
+        Path, typer.Argument(help="An ONNX or Keras file; or, with --framework, weights (.npz, .safetensors).")
+    ],
     target: Annotated[Path, typer.Argument(help="The file to write, for fastgru.runtime.load.")],
     framework: Annotated[str | None, typer.Option(help="Whose weights they are, such as keras or mlx.")] = None,
     reset_after: Annotated[

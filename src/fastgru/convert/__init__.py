@@ -6,6 +6,7 @@ The module can be called: ``fastgru.convert("model.onnx", "model.safetensors")``
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -17,7 +18,9 @@ from fastgru.convert import torch as _torch
 from fastgru.convert import writing as _writing
 from fastgru.convert.files import convert_file
 from fastgru.convert.frameworks import FRAMEWORKS as _FRAMEWORKS
+from fastgru.convert.keras_graph import read_keras
 from fastgru.errors import ArgumentError
+from fastgru.graph import Graph
 from fastgru.spec import GRUSpec
 
 
@@ -134,6 +137,34 @@ def spec(framework: str, arrays: Any, **options: Any) -> GRUSpec:
     """
     result: GRUSpec = _find(framework).call("spec", arrays, options)
     return result
+
+
+def keras_model(path: str | os.PathLike[str]) -> Graph:
+    """Reads a whole Keras 3 model as a graph for `fastgru.runtime`.
+
+    The model is Sequential or functional, of Embedding, Dense, GRU, Bidirectional(GRU), LayerNormalization,
+    TimeDistributed, activations, sums, products and concatenations; layers that only act in training are left out. Only
+    h5py is needed, not Keras.
+
+    Args:
+        path: a file that ``model.save("model.keras")`` wrote.
+
+    Returns:
+        The graph. `fastgru.runtime.Model` runs it, and `fastgru.runtime.save` writes it to one file.
+
+    Raises:
+        ConversionError: the model has a layer or an option that a graph does not have. The message names it.
+        FormatError: the file is no such file, or is damaged.
+        MissingExtra: h5py is not installed.
+        OSError: the file cannot be read.
+
+    Example:
+        >>> import fastgru
+        >>> fastgru.convert.keras_model("missing.keras")
+        Traceback (most recent call last):
+        FileNotFoundError: [Errno 2] No such file or directory: 'missing.keras'
+    """
+    return read_keras(path)
 
 
 def _with_reset_of(layer: Any, framework: str, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,12 +14,13 @@ import numpy as np
 from fastgru import errors
 from fastgru.convert import reading
 from fastgru.convert.frameworks import FRAMEWORKS
+from fastgru.convert.keras_graph import read_keras
 from fastgru.convert.onnx_graph import read_onnx
 from fastgru.graph import Graph, Input, Node, Output
 from fastgru.graph.files import write_graph
 
 # Ending of a file -> what reads whole models of it.
-READERS: Mapping[str, Callable[[Path], Graph]] = MappingProxyType({".onnx": read_onnx})
+READERS: Mapping[str, Callable[[Path], Graph]] = MappingProxyType({".onnx": read_onnx, ".keras": read_keras})
 ARRAYS = (".npz", ".safetensors")
 
 
@@ -33,8 +34,8 @@ def convert_file(
     """Converts a model of another framework to a file for `fastgru.runtime.load`.
 
     Args:
-        source: an ONNX file, whose graph may hold GRU nodes among others; or, with `framework`, a NumPy archive (.npz)
-            or safetensors file with the weights of one layer.
+        source: an ONNX file, whose graph may hold GRU nodes among others; a .keras file; or, with `framework`, a NumPy
+            archive (.npz) or safetensors file with the weights of one layer.
         target: the file to write; an existing one is replaced as a whole, or kept if there is an error.
         framework: a key of `CONVERTERS`, for a file of weights.
         reset_after: for weights that do not tell it, see `fastgru.convert.read`.
