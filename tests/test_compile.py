@@ -203,38 +203,42 @@ def test_an_exported_program_takes_lengths_and_can_be_trained():
         module(x, lengths=torch.tensor([7, 1, 1]))
 
 
-def operands(saves):
+def operands(saves, reset_after=True):
+    """What an operator takes before its own argument, and after it."""
     layer = fastgru.GRU(2, 3, 2, bidirectional=True, dtype=torch.float64)
     x, h_0 = torch.randn(4, 3, 2).double(), torch.randn(4, 3, 3).double()
     anew = torch.randn(4, 3).double()
     reset = torch.rand(4, 3) < 0.4
     lengths = None if saves else torch.tensor([4, 0, 2])  # what is saved of steps past an end is left as it was
     leaves = [t.requires_grad_() for t in (x, h_0, anew)]
-    return *leaves, list(layer.parameters()), lengths, reset, 2, True, False, False
+    given = *leaves, list(layer.parameters()), lengths, reset, 2, True, False, False
+    return given, () if reset_after else (False,)
 
 
 @pytest.mark.parametrize("saves", [False, True])
-def test_torchs_own_checks_of_operators_pass(saves):
-    own = operands(saves)
-    torch.library.opcheck(torch.ops.fastgru.forward.default, (*own, saves))
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_torchs_own_checks_of_operators_pass(saves, reset_after):
+    own, kind = operands(saves, reset_after)
+    torch.library.opcheck(torch.ops.fastgru.forward.default, (*own, saves, *kind))
     with torch.no_grad():
-        output, h_n, saved = torch.ops.fastgru.forward(*own, saves)
+        output, h_n, saved = torch.ops.fastgru.forward(*own, saves, *kind)
     kept = (output, saved) if saves else (None, None)
     wanted = [True, True, True, *[True] * len(own[3])]
     outer = torch.randn_like(output), torch.randn_like(h_n)
     torch.library.opcheck(
         torch.ops.fastgru.backward.default,
-        (*outer, *kept, *own, wanted),
+        (*outer, *kept, *own, wanted, *kind),
         test_utils=("test_schema", "test_autograd_registration", "test_faketensor"),
     )
 
 
 @pytest.mark.parametrize("saves", [False, True])
-def test_operators_have_derivatives_of_second_order(saves):
-    x, h_0, anew, weights, *rest = operands(saves)
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_operators_have_derivatives_of_second_order(saves, reset_after):
+    (x, h_0, anew, weights, *rest), kind = operands(saves, reset_after)
 
     def call(x, h_0, anew, *weights):
-        return torch.ops.fastgru.forward(x, h_0, anew, list(weights), *rest, saves)[:2]
+        return torch.ops.fastgru.forward(x, h_0, anew, list(weights), *rest, saves, *kind)[:2]
 
     assert torch.autograd.gradcheck(call, (x, h_0, anew, *weights))
     assert torch.autograd.gradgradcheck(call, (x, h_0, anew, *weights))

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils._per_sample_grad import call_for_per_sample_grads
 from torch.nn.utils.rnn import pack_sequence
+from torch.utils.flop_counter import FlopCounterMode
 
 import fastgru
 from fastgru import GRUSpec, errors, reference
@@ -256,13 +257,31 @@ def test_compiling_and_exporting():
     assert_agrees(named(compiled(x)), named(want))
     got = torch.autograd.grad(compiled(x)[0].sin().sum(), list(layer.parameters()))
     assert_agrees(named(got), named(torch.autograd.grad(layer(x)[0].sin().sum(), list(layer.parameters()))))
-    assert_agrees(named(torch.export.export(layer, (x,)).module()(x)), named(want))
+    steps = {0: torch.export.Dim("steps", max=64)}
+    program = torch.export.export(layer, (x,), dynamic_shapes=(steps,))
+    longer = torch.randn(20, 2, 3)
+    assert_agrees(named(program.module()(longer)), named(layer(longer)))
+    assert "fastgru.forward" in str(program.graph)
+
+
+def test_operators_are_counted_and_differentiated():
+    layer, x = layer_of(8, 16), torch.randn(5, 3, 8)
+    with FlopCounterMode(display=False) as counter:
+        layer(x)
+    assert counter.get_total_flops() == 2 * 5 * 3 * 3 * 16 * (8 + 16)
+    weights = [torch.stack([p, 2 * p]).requires_grad_() for p in layer.parameters()]
+    many = torch.stack([x, x])
+    output = torch.ops.fastgru.forward(many, None, None, weights, None, None, 1, False, False, False, True, False)[0]
+    assert_agrees({"": output[0].detach()}, {"": layer(x)[0].detach()})
+    first = torch.autograd.grad(output.sum(), weights, create_graph=True)
+    with pytest.raises(errors.ShapeError, match="without reset_after"):
+        sum(g.sum() for g in first).backward()
 
 
 def test_a_slow_call_is_told_of(monkeypatch):
     monkeypatch.setattr(base, "_warned", set())
     layer, x = layer_of(3, 5), torch.randn(3, 2, 3)
-    message = "our operators, which a torch.func transform sees, reset after the product alone"
+    message = "our rules for a torch.func transform are those of layers that reset after the product"
     with pytest.warns(errors.SlowPathWarning, match=message):
         torch.vmap(lambda x: layer(x.unsqueeze(1))[0], in_dims=1)(x)
 

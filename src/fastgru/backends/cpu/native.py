@@ -27,6 +27,8 @@ _FOLLOWERS = (
     Follower.DISPATCH_MODE,
     Follower.FAKE,
 )
+# Those that ask for more than operators: tangents, and derivatives of any order.
+_RULES_FOR_RESET_AFTER = (Follower.TRANSFORM, Follower.FORWARD_MODE, Follower.FORWARD_TRANSFORM)
 
 
 class CpuBackend:
@@ -42,8 +44,8 @@ class CpuBackend:
             return f"the core takes float32, float64, bfloat16 and float16, the input is {request.dtype}"
         if request.follower is not None and request.follower not in _FOLLOWERS:
             return f"the core's kernels are not visible to {request.watcher}"
-        if request.follower is not None and not request.spec.reset_after:
-            return f"our operators, which {request.watcher} sees, reset after the product alone"
+        if request.follower in _RULES_FOR_RESET_AFTER and not request.spec.reset_after:
+            return f"our rules for {request.watcher} are those of layers that reset after the product"
         if request.follower is not None and request.is_packed:
             return f"our operators take sequences padded, with lengths, and not packed in {request.watcher}"
         if request.batch == 0 or request.spec.hidden_size == 0:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
+from fastgru import errors
 from fastgru.backends import saving
 from fastgru.backends.cpu.ops import calls, flops, functions
 from fastgru.backends.cpu.ops import gradients as gradients
@@ -31,6 +32,7 @@ from fastgru.call.request import Call, Request
 _INPUTS = "Tensor x, Tensor? h_0, Tensor? reset_state, Tensor[] weights, Tensor? lengths, Tensor? reset"
 _TRANSFORMS = (Follower.TRANSFORM, Follower.FORWARD_MODE, Follower.FORWARD_TRANSFORM)
 _OPTIONS = "int num_layers, bool bidirectional, bool batch_first, bool recompute"
+_KIND = "bool reset_after=True"  # at the end, so that programs that were exported without it can be run
 
 
 def run(request: Request, call: Call) -> tuple[Tensor, Tensor]:
@@ -39,7 +41,7 @@ def run(request: Request, call: Call) -> tuple[Tensor, Tensor]:
         return functions.forward(call)
     # An exported program is for inference; trained all the same, its backward pass runs the forward pass again.
     saves = request.needs_grad and not torch.compiler.is_exporting()
-    output, h_n, _ = torch.ops.fastgru.forward(*calls.arguments_of(call), saves)
+    output, h_n, _ = torch.ops.fastgru.forward(*calls.closed(calls.arguments_of(call), saves))
     return output, h_n
 
 
@@ -47,11 +49,11 @@ def run(request: Request, call: Call) -> tuple[Tensor, Tensor]:
     "fastgru::forward",
     mutates_args=(),
     device_types="cpu",
-    schema=f"({_INPUTS}, {_OPTIONS}, bool saves) -> (Tensor output, Tensor h_n, Tensor saved)",
+    schema=f"({_INPUTS}, {_OPTIONS}, bool saves, {_KIND}) -> (Tensor output, Tensor h_n, Tensor saved)",
 )
 def forward(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
     """Output, h_n, and what the backward pass needs where `saves` is set."""
-    *given, saves = arguments
+    given, saves = calls.opened(arguments)
     call = checked(given)
     saved = calls.room_to_save(call) if saves else call.x.new_empty(*call.x.shape[:-3], 0)
     output, h_n = compute(call, saved if saves else None)
@@ -60,7 +62,7 @@ def forward(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
 
 @forward.register_fake
 def _(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
-    *given, saves = arguments
+    given, saves = calls.opened(arguments)
     call = calls.of(given)
     spec, models, x = call.spec, call.x.shape[:-3], call.x
     cells = spec.num_layers * spec.num_directions
@@ -74,8 +76,8 @@ def _(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
     mutates_args=(),
     device_types="cpu",
     schema=(
-        f"(Tensor? d_output, Tensor? d_h_n, Tensor? output, Tensor? saved, {_INPUTS}, {_OPTIONS}, bool[] wanted)"
-        " -> Tensor[]"
+        f"(Tensor? d_output, Tensor? d_h_n, Tensor? output, Tensor? saved, {_INPUTS}, {_OPTIONS}, bool[] wanted,"
+        f" {_KIND}) -> Tensor[]"
     ),
 )
 def backward(
@@ -85,7 +87,7 @@ def backward(
 
     Without `output` and `saved`, the forward pass runs first.
     """
-    *given, wanted = arguments
+    given, wanted = calls.opened(arguments)
     call = checked(given)
     check_outer(call, d_output, d_h_n, output, saved, wanted)
     return compute_gradients((d_output, d_h_n), output, saved, call, wanted)
@@ -93,7 +95,7 @@ def backward(
 
 @backward.register_fake
 def _(d_output: Any, d_h_n: Any, output: Any, saved: Any, *arguments: Any) -> list[Tensor]:
-    *given, wanted = arguments
+    given, wanted = calls.opened(arguments)
     call = calls.of(given)
     return [
         call.x.new_empty(tensor.shape if is_wanted and tensor is not None else 0)
@@ -102,7 +104,7 @@ def _(d_output: Any, d_h_n: Any, output: Any, saved: Any, *arguments: Any) -> li
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
-    *given, saves = inputs
+    given, saves = calls.opened(inputs)
     result, _, saved = output
     ctx.set_materialize_grads(False)
     ctx.mark_non_differentiable(saved)
@@ -113,13 +115,14 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tenso
 
 def _gradients(ctx: Any, d_output: Tensor | None, d_h_n: Tensor | None, _: Tensor | None) -> tuple[Any, ...]:
     output, saved, *tensors = saving.kept(ctx)
+    others = (None,) * (len(ctx.needs_input_grad) - 4)  # torch wants one for each that was given, and counts no default
     if d_output is None and d_h_n is None:
-        return None, None, None, [None] * len(tensors[calls.FIRST_WEIGHT :]), *(None,) * 7
+        return None, None, None, [None] * len(tensors[calls.FIRST_WEIGHT :]), *others
     wanted = [*ctx.needs_input_grad[:3], *ctx.needs_input_grad[3]]
     given = calls.joined(tensors, ctx.options)
-    found = torch.ops.fastgru.backward(d_output, d_h_n, output, saved, *given, wanted)
+    found = torch.ops.fastgru.backward(d_output, d_h_n, output, saved, *calls.closed(given, wanted))
     named = [gradient if is_wanted else None for gradient, is_wanted in zip(found, wanted, strict=True)]
-    return *named[:3], named[3:], *(None,) * 7
+    return *named[:3], named[3:], *others
 
 
 forward.register_autocast("cpu", torch.float32)  # sums are float32's, whatever the layer makes of its inputs
@@ -128,7 +131,8 @@ forward.register_autograd(_gradients, setup_context=_keep)
 
 
 def _keep_for_second(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    d_output, d_h_n, _, _, *given, ctx.wanted = inputs
+    d_output, d_h_n, _, _, *arguments = inputs
+    given, ctx.wanted = calls.opened(arguments)
     tensors, ctx.options = calls.parted(given)
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(d_output, d_h_n, *tensors)
@@ -138,8 +142,15 @@ def _second(ctx: Any, outer: Sequence[Tensor | None]) -> tuple[Any, ...]:
     d_output, d_h_n, *tensors = ctx.saved_tensors
     call = calls.of(calls.joined(tensors, ctx.options))
     asked = [*ctx.needs_input_grad[4:7], *ctx.needs_input_grad[7]]
-    d_outer, d_states, *found = second_gradients(call, (d_output, d_h_n), ctx.wanted, outer, asked)
-    return d_outer, d_states, None, None, *found[:3], found[3:], *(None,) * 7
+    if call.spec.reset_after:
+        d_outer, d_states, *found = second_gradients(call, (d_output, d_h_n), ctx.wanted, outer, asked)
+    else:
+        if calls.is_of_many_models(call):
+            what = "dimensions of `x`, to differentiate gradients without reset_after,"
+            raise errors.operator_arguments(what, call.x.dim(), 3)
+        asked = [*ctx.needs_input_grad[:2], *asked]
+        d_outer, d_states, *found = recorded.second_gradients(call, (d_output, d_h_n), ctx.wanted, outer, asked)
+    return d_outer, d_states, None, None, *found[:3], found[3:], *(None,) * (len(ctx.needs_input_grad) - 8)
 
 
 backward.register_autograd(_second, setup_context=_keep_for_second)
@@ -147,25 +158,25 @@ backward.register_autograd(_second, setup_context=_keep_for_second)
 
 @forward.register_vmap
 def _(info: Any, in_dims: Sequence[Any], *arguments: Any) -> tuple[Any, Any]:
-    *given, saves = arguments
+    given, saves = calls.opened(arguments)
     tensors, options = calls.parted(given)
 
     def run(tensors: Sequence[Any], saves: bool) -> Any:
-        return torch.ops.fastgru.forward(*calls.joined(tensors, options), saves)
+        return torch.ops.fastgru.forward(*calls.closed(calls.joined(tensors, options), saves))
 
-    return batched_forward(run, info.batch_size, calls.parted(in_dims[:-1])[0], tensors, options[2], saves)
+    return batched_forward(run, info.batch_size, calls.parted(in_dims)[0], tensors, options[2], saves)
 
 
 @backward.register_vmap
 def _(info: Any, in_dims: Sequence[Any], *arguments: Any) -> tuple[list[Tensor], list[int | None]]:
-    *outer, wanted = arguments
-    tensors, options = calls.parted(outer[4:])
-    dims = in_dims[:4], calls.parted(in_dims[4:-1])[0]
+    outer, (given, wanted) = arguments[:4], calls.opened(arguments[4:])
+    tensors, options = calls.parted(given)
+    dims = in_dims[:4], calls.parted(in_dims[4:])[0]
 
     def run(outer: Sequence[Any], tensors: Sequence[Any], wanted: Sequence[bool]) -> Any:
-        return torch.ops.fastgru.backward(*outer, *calls.joined(tensors, options), wanted)
+        return torch.ops.fastgru.backward(*outer, *calls.closed(calls.joined(tensors, options), wanted))
 
-    return batched_backward(run, info.batch_size, dims, outer[:4], tensors, options[2], wanted)
+    return batched_backward(run, info.batch_size, dims, outer, tensors, options[2], wanted)
 
 
 register_flop_formula(torch.ops.fastgru.forward, get_raw=True)(flops.forward)

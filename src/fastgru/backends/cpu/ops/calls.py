@@ -1,7 +1,8 @@
 """Calls as the operators take them: tensor by tensor, padded, and with several models in front where there are any.
 
 The operators' arguments are x, h_0, reset_state, weights, lengths, reset and the options num_layers, bidirectional,
-batch_first and recompute. Torch follows tensors that are arguments of their own; these stand in a row, weights last.
+batch_first and recompute, then one of each operator's own, and last reset_after, which may be left out. Here it stands
+with the other options. Torch follows tensors that are arguments of their own; these stand in a row, weights last.
 """
 
 from __future__ import annotations
@@ -22,6 +23,18 @@ Options = tuple[Any, ...]
 
 # In a row of tensors, the place of the first weight.
 FIRST_WEIGHT = 5
+_OWN = 10  # among an operator's arguments, the place of its own
+
+
+def opened(arguments: Sequence[Any]) -> tuple[tuple[Any, ...], Any]:
+    """From what an operator gets to the arguments that all have, and its own. Torch leaves a last True out."""
+    reset_after = arguments[_OWN + 1] if len(arguments) > _OWN + 1 else True
+    return (*arguments[:_OWN], reset_after), arguments[_OWN]
+
+
+def closed(arguments: Sequence[Any], own: Any) -> tuple[Any, ...]:
+    """The other way round."""
+    return *arguments[:_OWN], own, arguments[_OWN]
 
 
 def parted(arguments: Sequence[Any]) -> tuple[list[Any], Options]:
@@ -38,16 +51,19 @@ def joined(tensors: Sequence[Any], options: Options) -> tuple[Any, ...]:
 
 def of(arguments: Sequence[Any]) -> Call:
     """The call of an operator's arguments, which have been checked."""
-    x, h_0, reset_state, weights, lengths, reset, num_layers, bidirectional, batch_first, recompute = arguments
+    x, h_0, reset_state, weights, lengths, reset, *options = arguments
+    num_layers, bidirectional, batch_first, recompute, reset_after = options
     has_bias = len(weights) == 4 * num_layers * (2 if bidirectional else 1)
-    spec = GRUSpec(x.shape[-1], weights[1].shape[-1], num_layers, has_bias, bidirectional)
+    spec = GRUSpec(x.shape[-1], weights[1].shape[-1], num_layers, has_bias, bidirectional, reset_after)
     sequences = Sequences(None, lengths, reset, reset_state)
     return Call(spec, x, h_0, tuple(weights), sequences, 0.0, recompute, batch_first)
 
 
 def arguments_of(call: Call) -> tuple[Any, ...]:
     """An operator's arguments for a call."""
-    return joined(row_of(call), (call.spec.num_layers, call.spec.bidirectional, call.batch_first, call.recompute))
+    spec = call.spec
+    options = spec.num_layers, spec.bidirectional, call.batch_first, call.recompute, spec.reset_after
+    return joined(row_of(call), options)
 
 
 def row_of(call: Call) -> list[Any]:

@@ -47,21 +47,21 @@ def _per_cell(call: Call) -> int:
 
 def forward(*arguments: Any, out_val: Any = None) -> int:
     """Of a call of `fastgru.ops.forward`."""
-    call = calls.of(arguments[:-1])
+    call = calls.of(calls.opened(arguments)[0])
     steps = _rows(call).steps
     return sum(steps * (by_input + by_state) for _, by_input, by_state in _products(call))
 
 
 def backward(*arguments: Any, out_val: Any = None) -> int:
     """Of a call of `fastgru.ops.backward`."""
-    *given, wanted = arguments[4:]
+    given, wanted = calls.opened(arguments[4:])
     call = calls.of(given)
     return _backward(call, _rows(call), wanted)
 
 
 def gradients(*arguments: Any, out_val: Any = None) -> int:
     """Of a call of `ops.gradients`."""
-    batch_sizes, *others, _, wanted = arguments[9:]  # either kind of reset takes as many
+    batch_sizes, *others, wanted = arguments[9:]
     call = calls.of((*arguments[5:9], *others))
     if batch_sizes is None:
         return _backward(call, _rows(call), wanted)

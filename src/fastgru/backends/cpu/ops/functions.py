@@ -139,7 +139,8 @@ class _ForwardFunction(torch.autograd.Function):
     def forward(bare: Call, *tensors: Any) -> tuple[Tensor, Tensor]:
         call = calls.with_row(bare, tensors)
         if _is_watched(call.x):
-            return torch.ops.fastgru.forward(*calls.arguments_of(call), False)[:2]  # type: ignore[no-any-return]
+            given = calls.closed(calls.arguments_of(call), False)
+            return torch.ops.fastgru.forward(*given)[:2]  # type: ignore[no-any-return]
         return compute(checked(calls.arguments_of(call)), None)
 
     @staticmethod
@@ -178,8 +179,8 @@ class _BackwardFunction(torch.autograd.Function):
     def forward(asked: _Asked, d_output: Any, d_h_n: Any, bare: Call, *tensors: Any) -> tuple[Tensor, ...]:
         call, (wanted, kept) = calls.with_row(bare, tensors), asked
         if _is_watched(call.x):
-            given = calls.arguments_of(call)
-            return tuple(torch.ops.fastgru.backward(d_output, d_h_n, None, None, *given, list(wanted)))
+            given = calls.closed(calls.arguments_of(call), list(wanted))
+            return tuple(torch.ops.fastgru.backward(d_output, d_h_n, None, None, *given))
         if kept is not None:
             return tuple(compute_gradients((d_output, d_h_n), *kept, call, wanted))
         return tuple(compute_gradients((d_output, d_h_n), None, None, checked(calls.arguments_of(call)), wanted))

@@ -76,7 +76,8 @@ def gradients(call: Call, outer: Sequence[_Maybe], wanted: Sequence[bool]) -> li
         outer: the gradients of output and h_n, at least one of them.
         wanted: for each of the inputs.
     """
-    backend = aten.BACKEND if call.sequences.reset is None else reference.BACKEND
+    is_atens = call.sequences.reset is None and call.spec.reset_after
+    backend = aten.BACKEND if is_atens else reference.BACKEND
     request = calls.request_of(call)
     return through(lambda *t: backend.run(request, call.with_inputs(*t)), call.inputs, outer, wanted)
 
