@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -125,6 +127,7 @@ MODELS = {
     "mask": (Mask, [torch.randn(3, 4, 7), torch.randn(3, 4)]),
     "perceptron": (lambda: nn.Sequential(nn.Linear(4, 5), nn.GELU(), nn.Linear(5, 2)), [torch.randn(3, 4)]),
     "layer of steps": (lambda: nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.GRU(5, 6)), [torch.randn(7, 3, 4)]),
+    "reset before": (lambda: Tagger(partial(fastgru.GRU, reset_after=False)), [words(3, 7)]),
     "all ours": (lambda: fastgru.replace(Tagger(), linear=True).model, [words(3, 7)]),
     "our perceptron": (
         lambda: (

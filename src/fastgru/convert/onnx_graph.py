@@ -20,6 +20,8 @@ from fastgru.graph import Graph
 from fastgru.graph.axes import Axis, Size
 from fastgru.graph.tracing import GraphTracer, States, Traced
 
+# What reading a malformed node raises: it may have too few inputs, attributes of other types, or impossible sizes.
+_MALFORMED = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, AssertionError, StopIteration)
 _FOLDED_BYTES = 2**28  # of one constant that is computed: more is no weight of a model that a GRU belongs to
 
 
@@ -73,7 +75,11 @@ class _Reader:
         self._values: dict[str, Any] = {"": None}
         self._opset = next((one.version for one in model.opset_import if one.domain in ("", "ai.onnx")), 1)
         for tensor in model.graph.initializer:
-            self._values[tensor.name] = Constant(tensor.name, _widened(onnx.numpy_helper.to_array(tensor)))
+            try:
+                array = onnx.numpy_helper.to_array(tensor)
+            except _MALFORMED as error:
+                raise errors.cannot_convert(f"initializer {tensor.name!r}", f"data that is damaged ({error})") from None
+            self._values[tensor.name] = Constant(tensor.name, _widened(array))
         self._users: dict[str, list[tuple[Any, int]]] = {}
         for node in model.graph.node:
             for place, name in enumerate(node.input):
@@ -130,6 +136,9 @@ class _Reader:
         )
 
     def _results(self, node: Any, where: str) -> Sequence[Any]:
+        for name in node.input:
+            if name not in self._values:
+                raise errors.cannot_convert(where, f"the input {name!r}, which nothing before it computes")
         given = [self._values[name] for name in node.input]
         if node.domain not in ("", "ai.onnx"):
             raise errors.cannot_convert(where, f"an operator of the domain {node.domain}")
@@ -140,7 +149,12 @@ class _Reader:
         op = Operation(
             self._tracer, where, _name_of(node), node.op_type, given, _attributes(node), len(node.output), self._opset
         )
-        results = HANDLERS[node.op_type](op)
+        try:
+            results = HANDLERS[node.op_type](op)
+        except errors.FastGRUError:
+            raise
+        except _MALFORMED as error:
+            raise errors.cannot_convert(where, f"inputs or attributes that do not fit ({error})") from error
         return results if isinstance(results, tuple) else (results,)
 
     def _folded(self, node: Any, where: str, given: Sequence[Any]) -> list[Constant]:
@@ -165,7 +179,7 @@ class _Reader:
     def _outputs(self) -> list[tuple[str, Traced]]:
         found = []
         for port in self._model.graph.output:
-            value = self._values[port.name]
+            value = self._values.get(port.name)
             if isinstance(value, States):
                 continue
             if not isinstance(value, Traced):

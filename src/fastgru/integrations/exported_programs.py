@@ -270,7 +270,8 @@ def _gru(op: Operation) -> tuple[Traced, States, None]:
         raise op.refuse("with weights that are computed")
     hidden = weights[1].array.shape[1]
     bias = len(weights) == 4 * layers * (2 if bidirectional else 1)
-    spec = GRUSpec(weights[0].array.shape[1], hidden, layers, bias, bidirectional)
+    reset_after = bool(op.argument(11, "reset_after", True))
+    spec = GRUSpec(weights[0].array.shape[1], hidden, layers, bias, bidirectional, reset_after)
     named = dict(zip(spec.parameter_names, weights, strict=True))
     layer = Recurrence(
         spec._asdict(),
