@@ -33,7 +33,7 @@ class Input:
     axes: str
     size: int | None
 
-    @property
+    @cached_property
     def value(self) -> Value:
         """Its type."""
         value = value_of_axes(self.axes, self.size)

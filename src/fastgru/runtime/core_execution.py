@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from fastgru import _core
 from fastgru.graph.graph import Graph, Node, operator_of, parameters_of
-from fastgru.graph.operators import Timing
 from fastgru.graph.values import Per
+from fastgru.runtime.arguments import Arguments
 
 Array = np.ndarray[Any, Any]
 
@@ -44,49 +44,38 @@ class CoreExecution:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._level, self._program = _core.active_level(), build_program(graph)
-        self._outputs = list(dict.fromkeys(output.value for output in graph.outputs))
+        self._dtype, self._states = graph.dtype, tuple(graph.recurrent.items())
+        values = {output.value: graph.values[output.value] for output in graph.outputs}
+        self._outputs = [(name, value.per is Per.STEP, value.size or 0) for name, value in values.items()]
 
-    def run(
-        self, inputs: Mapping[str, Array], states: Mapping[str, Array], timing: Timing, threads: int
-    ) -> tuple[dict[str, Array], dict[str, Array]]:
+    def run(self, call: Arguments, threads: int) -> tuple[dict[str, Array], dict[str, Array]]:
         """The values that the graph gives out, by their names, and the next states."""
         if _core.active_level() != self._level:  # weights are packed for the kernels of one level
             self._level, self._program = _core.active_level(), build_program(self._graph)
-        given = [_readable(inputs[port.name]) for port in self._graph.inputs]
-        steps, batch = self._sizes(given)
-        next_states = {name: np.empty_like(state, order="C") for name, state in states.items()}
-        names = self._graph.recurrent
-        outputs = [self._make(name, steps, batch) for name in self._outputs]
+        steps, batch, states = call.steps, call.batch, call.states
+        next_states = {name: np.empty((rows, batch, size), self._dtype) for name, (rows, size) in self._states}
+        made = {
+            name: np.empty((steps, batch, size) if is_per_step else (batch, size), self._dtype)
+            for name, is_per_step, size in self._outputs
+        }
         self._program.run(
-            tuple(given),
-            tuple([_dense(states[name]) for name in names]),
-            tuple([next_states[name] for name in names]),
-            tuple(outputs),
-            timing.lengths,
-            timing.reset,
+            tuple([_readable(array) for array in call.inputs.values()]),
+            tuple([_dense(states[name]) for name in next_states]),
+            tuple(next_states.values()),
+            tuple(made.values()),
+            call.timing.lengths,
+            call.timing.reset,
             steps,
             batch,
             threads,
         )
-        return dict(zip(self._outputs, outputs, strict=True)), next_states
-
-    def _sizes(self, given: list[Array]) -> tuple[int, int]:
-        steps = batch = 1
-        for port, array in zip(self._graph.inputs, given, strict=True):
-            if port.value.per is Per.STEP:
-                steps, batch = array.shape[:2]
-            else:
-                batch = array.shape[0]
-        return steps, batch
-
-    def _make(self, name: str, steps: int, batch: int) -> Array:
-        value = self._graph.values[name]
-        shape = (steps, batch) if value.per is Per.STEP else (batch,)
-        return np.empty((*shape, value.size or 0), self._graph.dtype)
+        return made, next_states
 
 
 def _readable(array: Array) -> Array:
     """An array whose vectors the core can read where they are."""
+    if array.flags.c_contiguous and array.flags.aligned:
+        return array
     is_side_by_side = array.shape[-1] <= 1 or array.strides[-1] == array.itemsize
     if array.dtype.kind == "f" and not is_side_by_side:
         return np.ascontiguousarray(array)
@@ -95,7 +84,7 @@ def _readable(array: Array) -> Array:
 
 
 def _dense(array: Array) -> Array:
-    return np.ascontiguousarray(array)
+    return array if array.flags.c_contiguous and array.flags.aligned else np.array(array, order="C")
 
 
 def build_program(graph: Graph) -> Any:

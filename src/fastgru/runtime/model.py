@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
 
 from fastgru import errors
-from fastgru.graph.graph import Graph, Output
-from fastgru.graph.operators import Timing
+from fastgru.graph.graph import Graph
 from fastgru.runtime.arguments import Arguments, read_arguments
 from fastgru.runtime.numpy_execution import NumPyExecution
+from fastgru.runtime.quick_arguments import QuickArguments
+from fastgru.runtime.results import Results
 from fastgru.runtime.state import State
 
 Array = np.ndarray[Any, Any]
@@ -22,9 +22,7 @@ Array = np.ndarray[Any, Any]
 class Execution(Protocol):
     """A way to compute the values of a graph."""
 
-    def run(
-        self, inputs: Mapping[str, Array], states: Mapping[str, Array], timing: Timing, threads: int
-    ) -> tuple[dict[str, Array], dict[str, Array]]:
+    def run(self, call: Arguments, threads: int) -> tuple[dict[str, Array], dict[str, Array]]:
         """The values that the graph gives out, and the next states, both by name."""
 
 
@@ -53,6 +51,7 @@ class Model:
         self.graph = graph
         self.threads = _checked_threads(threads) if threads is not None else available_processors()
         self._execution = execution_of(graph)
+        self._quick, self._results = QuickArguments(graph), Results(graph)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -92,7 +91,10 @@ class Model:
             ShapeError, RankError, DTypeError, SequenceError, ArgumentError, IndexError: an argument does not fit the
                 model. Nothing is computed or written.
         """
-        return self._call(read_arguments(self.graph, x, state, lengths, reset, is_step=False), out, threads)
+        call = self._quick.read(x, state, is_step=False) if lengths is None and reset is None else None
+        if call is None:
+            call = read_arguments(self.graph, x, state, lengths, reset, is_step=False)
+        return self._call(call, out, threads)
 
     def step(
         self,
@@ -114,20 +116,16 @@ class Model:
             >>> output.tolist()
             [0.0, 1.0]
         """
-        return self._call(read_arguments(self.graph, x, state, None, reset, is_step=True), out, threads)
+        call = self._quick.read(x, state, is_step=True) if reset is None else None
+        if call is None:
+            call = read_arguments(self.graph, x, state, None, reset, is_step=True)
+        return self._call(call, out, threads)
 
     def _call(self, call: Arguments, out: Any, threads: int | None) -> tuple[Any, State]:
-        to = _results_to(self.graph, call, out)
+        to = self._results.check(out, call)
         count = self.threads if threads is None else _checked_threads(threads)
-        values, states = self._execution.run(call.inputs, call.states, call.timing, count)
-        results = {}
-        for output in self.graph.outputs:
-            result = _presented(values[output.value], output, self.graph, call.missing)
-            if to is not None:
-                np.copyto(to[output.name], result)
-                result = to[output.name]
-            results[output.name] = result
-        return results if len(results) > 1 else next(iter(results.values())), State.of_arrays(states)
+        values, states = self._execution.run(call, count)
+        return self._results.present(values, call, to), State.of_arrays(states)
 
     def __repr__(self) -> str:
         def names(ports: Any) -> str:
@@ -157,35 +155,3 @@ def _checked_threads(threads: object) -> int:
     if not isinstance(threads, (int, np.integer)) or isinstance(threads, bool) or threads < 1:
         raise errors.wrong_threads(threads)
     return int(threads)
-
-
-def _shape_of(output: Output, graph: Graph, call: Arguments) -> tuple[int, ...]:
-    sizes = {"1": 1, "T": call.steps, "B": call.batch, "F": graph.values[output.value].size or 0}
-    return tuple(sizes[axis] for axis in output.axes if axis not in call.missing)
-
-
-def _results_to(graph: Graph, call: Arguments, out: Any) -> Mapping[str, Array] | None:
-    """The arrays of `out` by the outputs' names, checked."""
-    if out is None:
-        return None
-    names = [output.name for output in graph.outputs]
-    given = out if isinstance(out, Mapping) else {names[0]: out}
-    if set(given) != set(names):
-        raise errors.wrong_out_names(list(given), names)
-    for output in graph.outputs:
-        array, shape = given[output.name], _shape_of(output, graph, call)
-        if not isinstance(array, np.ndarray) or not array.flags.writeable:
-            raise errors.cannot_write_out(output.name, array)
-        if array.shape != shape:
-            raise errors.wrong_out_shape(output.name, array.shape, shape)
-        if array.dtype != graph.dtype:
-            raise errors.wrong_array_dtype(f"the array `out` for {output.name!r}", array.dtype, graph.dtype)
-    return given
-
-
-def _presented(array: Array, output: Output, graph: Graph, missing: str) -> Array:
-    """A value with the axes that users see."""
-    axes = output.axes if "F" in output.axes else f"{output.axes}F"
-    shown = array.transpose([graph.values[output.value].axes.index(axis) for axis in axes.replace("1", "")])
-    hidden = missing + ("" if "F" in output.axes else "F")
-    return shown[tuple(None if axis == "1" else 0 if axis in hidden else slice(None) for axis in axes)]

@@ -5,13 +5,13 @@ It is used where the compiled core is missing, and it is what the core is tested
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from fastgru.graph.graph import Graph, operator_of, parameters_of
-from fastgru.graph.operators import Recurrent, Timing
+from fastgru.graph.operators import Recurrent
+from fastgru.runtime.arguments import Arguments
 
 Array = np.ndarray[Any, Any]
 
@@ -23,16 +23,14 @@ class NumPyExecution:
         self._graph = graph
         self._parameters = {node.name: parameters_of(graph, node) for node in graph.nodes}
 
-    def run(
-        self, inputs: Mapping[str, Array], states: Mapping[str, Array], timing: Timing, threads: int
-    ) -> tuple[dict[str, Array], dict[str, Array]]:
+    def run(self, call: Arguments, threads: int) -> tuple[dict[str, Array], dict[str, Array]]:
         """The values that the graph gives out, by their names, and the next states."""
-        values, next_states = dict(inputs), {}
+        values, next_states, timing = dict(call.inputs), {}, call.timing
         for node in self._graph.nodes:
             operator, parameters = operator_of(node), self._parameters[node.name]
             given = [values[name] for name in node.inputs]
             if isinstance(operator, Recurrent):
-                state = states[node.name]
+                state = call.states[node.name]
                 results, next_states[node.name] = operator.advance(node.attributes, parameters, given[0], state, timing)
             else:
                 results = operator.compute(node.attributes, parameters, given, timing)

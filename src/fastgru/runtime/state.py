@@ -48,6 +48,11 @@ class State(Mapping[str, Array]):
         state._arrays = arrays
         return state
 
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """The arrays by name."""
+        return self._arrays
+
     def __getitem__(self, name: str) -> Array:
         return self._arrays[name]
 
