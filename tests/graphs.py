@@ -112,7 +112,7 @@ def everything(seed: int = 0, dtype: str = "float32") -> Graph:
     first = drawn.node("Slice", [x], first=2, size=3)
     first = drawn.node("Multiply", [first, "row"], size=3)
     first = drawn.node("LayerNorm", [first], size=3, weight=False, bias=False, eps=1e-3)
-    x = drawn.node("GRU", [first], 2, input_size=3, hidden_size=6, bias=False)
+    x = drawn.node("GRU", [first], 2, input_size=3, hidden_size=6, bias=False, learn_h0=True)
     last, state = drawn.node("Last", [x]), x.replace(":0", ":1")
     y = drawn.node("Subtract", [last, state], size=6)
     inputs = [Input("steps", "TBF", 5), Input("row", "BF", 3)]

@@ -209,10 +209,17 @@ def test_states_go_on_from_call_to_call(tmp_path):
     np.testing.assert_allclose(np.concatenate([state["lower"], state["upper"]]), h.numpy(), atol=1e-6)
 
 
+def learned(layer):
+    with torch.no_grad():
+        layer.h_0.uniform_(-1, 1)
+    return layer
+
+
 LAYERS = [
     lambda: fastgru.GRU(3, 5, 2, bidirectional=True, batch_first=True),
     lambda: nn.GRU(3, 5, bias=False),
     lambda: fastgru.GRU(3, 5, reset_after=False),
+    lambda: learned(fastgru.GRU(3, 5, 2, bidirectional=True, learn_h0=True)),
     lambda: nn.GRU(3, 5, dtype=torch.float64),
     lambda: fastgru.GRUCell(3, 5),
     lambda: nn.GRUCell(3, 5, bias=False),
@@ -338,7 +345,7 @@ REFUSED = {
     "a state that is computed": (lambda_module(lambda m, x, s: m.gru(x, torch.tanh(s))[0], GRU), [X, torch.zeros(1, 3, 6)], "begins with"),
     "a state that is read": (lambda_module(lambda m, x, s: (m.gru(x, s)[0] + s.transpose(0, 1)), GRU), [X, torch.zeros(1, 3, 6)], "the state"),
     "an output of constants": (lambda_module(lambda m, x: (m.gru(x)[0], torch.zeros(3)), GRU), [X], "does not depend"),
-    "a learned start": (lambda_module(lambda m, x: m.gru(x, m.h.weight.view(1, 3, 6))[0], GRU, ("h", nn.Linear(3, 6, bias=False))), [X], "begins with the constant"),
+    "a learned start": (lambda_module(lambda m, x: m.gru(x, m.h.weight.view(1, 3, 6))[0], GRU, ("h", nn.Linear(3, 6, bias=False))), [X], "different constants"),
 }  # fmt: skip
 
 
@@ -349,6 +356,29 @@ def test_what_the_runtime_does_not_have_is_refused_by_name_and_place(name, tmp_p
         fastgru.save(model, tmp_path / "m.safetensors", args=args)
     assert not list(tmp_path.iterdir())
     assert type(getattr(model, "gru", None)) in (nn.GRU, type(None))
+
+
+def test_a_learned_start(tmp_path):
+    """States begin with it, also after a reset, in a model too."""
+    model = lambda_module(
+        lambda m, x, reset: m.gru(x, reset=reset)[0], ("gru", learned(fastgru.GRU(4, 6, learn_h0=True)))
+    )
+    x, reset = torch.randn(5, 3, 4), torch.rand(5, 3) < 0.4
+    fastgru.save(model, tmp_path / "m.safetensors", args=(x, reset))
+    found = runtime.load(tmp_path / "m.safetensors")
+    output, state = found.run(x.numpy(), reset=reset.numpy())
+    np.testing.assert_allclose(output, model(x, reset).detach().numpy(), atol=1e-6)
+    state.reset([1])
+    np.testing.assert_array_equal(state["gru"][:, 1], model.gru.h_0.detach().numpy())
+    np.testing.assert_array_equal(found.initial_state(2)["gru"][:, 0], model.gru.h_0.detach().numpy())
+    loaded, _ = fastgru.load(tmp_path / "m.safetensors")(x, reset=reset)
+    np.testing.assert_array_equal(loaded.detach().numpy(), output)
+
+
+@pytest.mark.parametrize("option", [{"proj_size": 3}, {"return_all_layers": True}])
+def test_options_that_the_runtime_does_not_have_are_refused(option, tmp_path):
+    with pytest.raises(errors.ConversionError, match=next(iter(option))):
+        fastgru.save(fastgru.GRU(4, 6, **option), tmp_path / "m.safetensors")
 
 
 def test_a_model_without_an_example_is_told_how_to_give_one(tmp_path):

@@ -74,9 +74,11 @@ struct LastNode {
 
 enum class StoredAs { as_they_are, bfloat16, float16, int8 };  // weights of a GRU
 
+template <class T>
 struct GruNode {
     int x, y, state;
     std::vector<int> last;  // [cells]: values that get the last states; -1: not wanted
+    std::vector<T> anew;    // [cells][H]: states after a reset; empty: zeros
     Spec spec;
     StoredAs stored;
     Block packed;
@@ -84,7 +86,7 @@ struct GruNode {
 
 template <class T>
 using Node = std::variant<LinearNode<T>, EmbeddingNode<T>, ActivateNode, CombineNode<T>, SoftmaxNode,
-                          LayerNormNode<T>, CopyNode, LastNode, GruNode>;
+                          LayerNormNode<T>, CopyNode, LastNode, GruNode<T>>;
 
 // Where the vectors of an input or output are: step t, sequence b.
 struct Place {

@@ -51,7 +51,7 @@ class Slots {
         const int y = written_by(node), x = can_replace(node);
         program_.is_written[size_t(y)] = true;
         if (std::holds_alternative<LastNode>(node)) keep(y);
-        if (const GruNode* gru = std::get_if<GruNode>(&node)) {
+        if (const GruNode<T>* gru = std::get_if<GruNode<T>>(&node)) {
             for (const int value : gru->last) {
                 if (value < 0) continue;
                 keep(value);
@@ -110,7 +110,7 @@ class Slots {
 template <class T>
 bool goes_forward(const Program<T>& program) {
     for (const Node<T>& node : program.nodes) {
-        const GruNode* gru = std::get_if<GruNode>(&node);
+        const GruNode<T>* gru = std::get_if<GruNode<T>>(&node);
         if (gru != nullptr && (gru->spec.num_directions == 2 || !program.values[size_t(gru->x)].is_per_step))
             return false;
     }
@@ -122,7 +122,7 @@ double products_of(const Program<T>& program, const Node<T>& node) {
     if (const LinearNode<T>* linear = std::get_if<LinearNode<T>>(&node))
         return double(linear->in_features) * double(linear->out_features);
     double sum = double(program.values[size_t(written_by(node))].width);
-    if (const GruNode* gru = std::get_if<GruNode>(&node))
+    if (const GruNode<T>* gru = std::get_if<GruNode<T>>(&node))
         for (ptrdiff_t layer = 0; layer < gru->spec.num_layers; ++layer)
             sum += 3.0 * double(gru->spec.num_directions * gru->spec.hidden_size) *
                    double(gru->spec.width(layer) + gru->spec.hidden_size);

@@ -149,7 +149,7 @@ void compute(Part<T>& part, const LastNode& node) {
 
 // S: what weights are stored as.
 template <class T, class S>
-void run_gru(Part<T>& part, const GruNode& node) {
+void run_gru(Part<T>& part, const GruNode<T>& node) {
     const ptrdiff_t batch = part.batch(), cells = node.spec.cells(), H = node.spec.hidden_size;
     const bool is_cell = !part.program.values[size_t(node.x)].is_per_step;
     Forward<T, S> call{};
@@ -167,6 +167,7 @@ void run_gru(Part<T>& part, const GruNode& node) {
     call.h_0 = part.first == 0 ? part.call.states[node.state] : call.h_n;
     call.resets = part.call.resets;
     if (call.resets.marks != nullptr) call.resets.marks += part.first * call.resets.step_stride;
+    call.resets.state = pointer(node.anew);
     call.packed = node.packed.data();
     call.threads = part.call.threads;
     part.lacking = run_call(part.table(), call);
@@ -178,7 +179,7 @@ void run_gru(Part<T>& part, const GruNode& node) {
 }
 
 template <class T>
-void compute(Part<T>& part, const GruNode& node) {
+void compute(Part<T>& part, const GruNode<T>& node) {
     if constexpr (__is_same(T, float)) {
         if (node.stored == StoredAs::bfloat16) return run_gru<T, BFloat16>(part, node);
         if (node.stored == StoredAs::float16) return run_gru<T, Float16>(part, node);

@@ -102,7 +102,7 @@ class PythonProgram {
         add(LastNode{x, y}, false);
     }
     void add_gru(int x, int y, int state, const std::vector<int>& last, const LayerSizes& sizes,
-                 nb::handle parameters, const std::string& stored);
+                 nb::handle parameters, nb::handle anew, const std::string& stored);
     void finish(const std::vector<int>& inputs, const std::vector<int>& outputs) {
         for (const int value : inputs) (void)type(value);
         for (const int value : outputs)
@@ -142,7 +142,7 @@ class PythonProgram {
 
 template <class T>
 void PythonProgram<T>::add_gru(int x, int y, int state, const std::vector<int>& last, const LayerSizes& sizes,
-                               nb::handle parameters, const std::string& stored) {
+                               nb::handle parameters, nb::handle anew, const std::string& stored) {
     const Spec& spec = sizes.spec;
     if (width(x) != spec.input_size || width(y) != spec.num_directions * spec.hidden_size)
         refuse("the values around a GRU have other sizes");
@@ -165,7 +165,8 @@ void PythonProgram<T>::add_gru(int x, int y, int state, const std::vector<int>& 
         }
     });
     states_.push_back(spec);
-    add(GruNode{x, y, state, last, spec, stored_as(sizes.type, type), std::move(packed)});
+    std::vector<T> first = copied<T>(anew, {spec.cells(), spec.hidden_size});
+    add(GruNode<T>{x, y, state, last, std::move(first), spec, stored_as(sizes.type, type), std::move(packed)});
 }
 
 template <class T>
@@ -255,7 +256,7 @@ void bind_program_of(nb::module_& m, const char* name) {
              nb::arg("width"))
         .def("add_last", &Own::add_last, nb::arg("x"), nb::arg("y"))
         .def("add_gru", &Own::add_gru, nb::arg("x"), nb::arg("y"), nb::arg("state"), nb::arg("last"),
-             nb::arg("sizes"), nb::arg("parameters"), nb::arg("stored"))
+             nb::arg("sizes"), nb::arg("parameters"), nb::arg("anew").none(), nb::arg("stored"))
         .def("finish", &Own::finish, nb::arg("inputs"), nb::arg("outputs"))
         .def("run", &Own::run, nb::arg("inputs"), nb::arg("states"), nb::arg("next_states"), nb::arg("outputs"),
              nb::arg("lengths").none(), nb::arg("reset").none(), nb::arg("steps"), nb::arg("rows"),

@@ -309,6 +309,7 @@ class _Program:
         last: Sequence[int],
         sizes: LayerSizes,
         parameters: tuple[object, ...],
+        anew: object | None,
         stored: str,
     ) -> None: ...
     def finish(self, inputs: Sequence[int], outputs: Sequence[int]) -> None: ...

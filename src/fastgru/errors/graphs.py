@@ -159,9 +159,11 @@ def constant_of_wrong_shape(where: str, shape: Sequence[int]) -> ConversionError
     )
 
 
-def bidirectional_step(where: str) -> ConversionError:
-    """For a bidirectional layer over a single step."""
-    return ConversionError(f"{where}: a bidirectional layer over a single step. Expected whole sequences.")
+def not_a_step(where: str) -> ConversionError:
+    """For a layer over a single step that is bidirectional, or has a learned h_0."""
+    return ConversionError(
+        f"{where}: a layer over a single step that is bidirectional or has a learned h_0. Expected whole sequences."
+    )
 
 
 def state_read_elsewhere(where: str, source: str) -> ConversionError:

@@ -127,6 +127,19 @@ class Graph:
         return {node.name: shape for node in self.nodes if (shape := state_shape(node)) is not None}
 
     @cached_property
+    def first_states(self) -> Mapping[str, Array]:
+        """For each node with a state, by name: what sequences begin with, (rows for each sequence, 1, H)."""
+        states = {}
+        for node in self.nodes:
+            if node.name in self.recurrent:
+                rows, size = self.recurrent[node.name]
+                learned = node.parameters.get("h_0")
+                states[node.name] = (
+                    np.zeros((rows, 1, size), self.dtype) if learned is None else self.parameters[learned][:, None]
+                )
+        return states
+
+    @cached_property
     def index_limits(self) -> Mapping[str, int]:
         """For each input of indices that embeddings read: how many rows the smallest of these has."""
         limits: dict[str, int] = {}

@@ -248,8 +248,8 @@ class GraphTracer:
         """One step of a stack, cell by cell."""
         given = dict(layer.attributes)
         layers, hidden = int(given.pop("num_layers")), int(given["hidden_size"])
-        if given.pop("bidirectional"):
-            raise errors.bidirectional_step(where)
+        if given.pop("bidirectional") or given.pop("learn_h0", False):
+            raise errors.not_a_step(where)
         keyed, axes = _keyed(where, layer), (*x.axes[:-1], Axis(Size(hidden), Role.FEATURES))
         names = []
         for k in range(layers):

@@ -262,10 +262,12 @@ def _gru(op: Operation) -> tuple[Traced, States, None]:
     x = op.value(0)
     state, reset_state, weights = op.args[1:4]
     layers, bidirectional, batch_first = op.args[6:9]
-    if not (state is None or isinstance(state, (Zeros, States))):
+    learned = state if isinstance(state, Constant) else None
+    if learned is None and not (state is None or isinstance(state, (Zeros, States))):
         raise op.refuse(f"that begins with {_described(state)}. Expected zeros, or an input of the model")
-    if reset_state is not None:
-        raise op.refuse("with a state of its own for resets")
+    if not (reset_state is None or (isinstance(reset_state, Constant) and isinstance(state, (Constant, States)))):
+        raise op.refuse(f"with resets to {_described(reset_state)}")
+    learned = learned or reset_state
     if not all(isinstance(weight, Constant) for weight in weights):
         raise op.refuse("with weights that are computed")
     hidden = weights[1].array.shape[1]
@@ -273,14 +275,24 @@ def _gru(op: Operation) -> tuple[Traced, States, None]:
     reset_after = bool(op.argument(11, "reset_after", True))
     spec = GRUSpec(weights[0].array.shape[1], hidden, layers, bias, bidirectional, reset_after)
     named = dict(zip(spec.parameter_names, weights, strict=True))
+    if learned is not None:
+        named["h_0"] = Constant(learned.key, _one_row(op, learned.array))
     layer = Recurrence(
-        spec._asdict(),
+        {**spec._asdict(), "learn_h0": learned is not None},
         {name: one.array for name, one in named.items()},
         {name: one.key for name, one in named.items()},
     )
     time, batch = (0, None) if len(x.axes) == 2 else ((1, 0) if batch_first else (0, 1))
     output, states = op.tracer.gru(op.where, x, layer, time, batch)
     return output, states, None
+
+
+def _one_row(op: Operation, state: Array) -> Array:
+    """A learned state (L*D, H) of one that may have been repeated for all rows."""
+    rows = state if state.ndim == 2 else state[:, 0]
+    if state.ndim == 3 and not np.array_equal(np.broadcast_to(state[:, :1], state.shape), state):
+        raise op.refuse("that begins with different constants for the rows of a batch")
+    return np.ascontiguousarray(rows)
 
 
 # ---- functions ----
@@ -447,6 +459,8 @@ def _permute(op: Operation) -> Any:
 def _unsqueeze(op: Operation) -> Any:
     if isinstance(op.args[0], States):
         return op.args[0]
+    if isinstance(op.args[0], Constant):
+        return Constant(op.args[0].key, np.expand_dims(op.args[0].array, op.args[1]))
     return op.tracer.unsqueezed(op.value(0), op.args[1])
 
 

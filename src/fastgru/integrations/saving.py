@@ -156,12 +156,15 @@ def _arrays(module: nn.Module, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _graph_of_layer(layer: Any) -> Graph:
-    if getattr(layer, "h_0", None) is not None:
-        raise errors.cannot_convert("the layer", "a learned h_0", "Set it by `state[name][...] = ...` at run time.")
+    for option in ("proj_size", "return_all_layers"):
+        if getattr(layer, option, 0):
+            raise errors.cannot_convert("the layer", f"{option}, which the runtime does not have")
     sizes = layer.input_size, layer.hidden_size, layer.num_layers
     spec = GRUSpec(*sizes, layer.bias, layer.bidirectional, getattr(layer, "reset_after", True))
-    axes, names = "BTF" if layer.batch_first else "TBF", spec.parameter_names
-    node = Node("gru", "GRU", ("input",), ("output",), spec._asdict(), {name: name for name in names})
+    learned = getattr(layer, "learn_h0", False)
+    axes, names = "BTF" if layer.batch_first else "TBF", [*spec.parameter_names, *(["h_0"] if learned else [])]
+    attributes = {**spec._asdict(), "learn_h0": learned}
+    node = Node("gru", "GRU", ("input",), ("output",), attributes, {name: name for name in names})
     output = Output("output", "output", axes)
     return Graph([Input("input", axes, spec.input_size)], [node], [output], _arrays(layer, names))
 

@@ -54,7 +54,10 @@ def _gru(
     spec = GRUSpec(**{name: given[name] for name in GRUSpec._fields})
     weights = [parameters[name] for name in spec.parameter_names]
     options = {name: given[name] for name in ("num_layers", "bias", "bidirectional", "reset_after")}
-    output, h_n = functional.gru(x, state, weights, lengths=lengths, reset=reset, **options)
+    anew = parameters.get("h_0")
+    if anew is not None and state is None:
+        state = anew.unsqueeze(1).expand(-1, x.shape[1], -1)
+    output, h_n = functional.gru(x, state, weights, lengths=lengths, reset=reset, reset_state=anew, **options)
     return [output, *h_n], h_n
 
 

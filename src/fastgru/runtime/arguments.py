@@ -134,8 +134,7 @@ def _common_sizes(graph: Graph, arranged: Mapping[str, tuple[Array, str]], missi
 
 def _states(graph: Graph, state: State | None, batch: int) -> Mapping[str, Array]:
     if state is None:
-        shapes = graph.recurrent.items()
-        return {name: np.zeros((rows, batch, size), graph.dtype) for name, (rows, size) in shapes}
+        return first_states(graph, batch)
     if not isinstance(state, State):
         raise errors.not_a_state_object(state)
     if set(state) != set(graph.recurrent):
@@ -146,6 +145,11 @@ def _states(graph: Graph, state: State | None, batch: int) -> Mapping[str, Array
         if state[name].dtype != graph.dtype:
             raise errors.wrong_array_dtype(f"the state {name!r}", state[name].dtype, graph.dtype)
     return state
+
+
+def first_states(graph: Graph, batch: int) -> dict[str, Array]:
+    """The states that sequences begin with, of `batch` rows."""
+    return {name: np.repeat(first, batch, axis=1) for name, first in graph.first_states.items()}
 
 
 def _lengths(graph: Graph, lengths: Any, steps: int, batch: int) -> Array | None:

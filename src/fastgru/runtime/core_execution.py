@@ -225,7 +225,8 @@ class _Builder:
         named = [self._number(name) for name in node.outputs[1:]]
         last = named + [-1] * (layers * directions - len(named))
         x, y = self._number(inputs[0]), self._number(node.outputs[0])
-        self._program.add_gru(x, y, self._states, last, sizes, tuple([own[role] for role in roles]), kind)
+        weights = tuple([own[role] for role in roles if role != "h_0"])
+        self._program.add_gru(x, y, self._states, last, sizes, weights, own.get("h_0"), kind)
         self._states += 1
 
 

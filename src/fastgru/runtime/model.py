@@ -10,7 +10,7 @@ import numpy as np
 
 from fastgru import errors
 from fastgru.graph.graph import Graph
-from fastgru.runtime.arguments import Arguments, read_arguments
+from fastgru.runtime.arguments import Arguments, first_states, read_arguments
 from fastgru.runtime.numpy_execution import NumPyExecution
 from fastgru.runtime.quick_arguments import QuickArguments
 from fastgru.runtime.results import Results
@@ -59,9 +59,8 @@ class Model:
         return self.graph.dtype
 
     def initial_state(self, batch: int = 1) -> State:
-        """Zeros for `batch` rows: what `run` begins with if no state is given."""
-        shapes = self.graph.recurrent.items()
-        return State.of_arrays({name: np.zeros((rows, batch, size), self.dtype) for name, (rows, size) in shapes})
+        """What `run` begins with if no state is given, for `batch` rows: zeros, or what was learned (`learn_h0`)."""
+        return State.of_arrays(first_states(self.graph, batch), self.graph.first_states)
 
     def run(
         self,
@@ -125,7 +124,7 @@ class Model:
         to = self._results.check(out, call)
         count = self.threads if threads is None else _checked_threads(threads)
         values, states = self._execution.run(call, count)
-        return self._results.present(values, call, to), State.of_arrays(states)
+        return self._results.present(values, call, to), State.of_arrays(states, self.graph.first_states)
 
     def __repr__(self) -> str:
         def names(ports: Any) -> str:

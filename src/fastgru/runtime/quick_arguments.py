@@ -12,7 +12,7 @@ import numpy as np
 from fastgru.graph.graph import Graph
 from fastgru.graph.operators import Timing
 from fastgru.graph.values import Per
-from fastgru.runtime.arguments import Arguments
+from fastgru.runtime.arguments import Arguments, first_states
 from fastgru.runtime.state import State
 
 Array = np.ndarray[Any, Any]
@@ -27,7 +27,7 @@ class QuickArguments:
     """
 
     def __init__(self, graph: Graph) -> None:
-        port = graph.inputs[0]
+        self._graph, port = graph, graph.inputs[0]
         self._is_usable = len(graph.inputs) == 1 and port.axes in ("TBF", "BTF", "BF")
         self._name, self._axes, self._size = port.name, port.axes, port.size
         self._is_per_step = port.value.per is Per.STEP
@@ -54,7 +54,7 @@ class QuickArguments:
 
     def _states(self, state: State | None, batch: int) -> dict[str, Array] | None:
         if state is None:
-            return {name: np.zeros((rows, batch, size), self._dtype) for name, (rows, size) in self._shapes}
+            return first_states(self._graph, batch)
         if type(state) is not State or len(state) != len(self._shapes):
             return None
         arrays = state.arrays

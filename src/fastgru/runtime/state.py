@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,8 @@ class State(Mapping[str, Array]):
         2
     """
 
+    _first: Mapping[str, Array] = MappingProxyType({})
+
     def __init__(self, arrays: Mapping[str, Array]) -> None:
         self._arrays = {name: np.array(array, order="C") for name, array in arrays.items()}
         sizes = {array.shape[1] if array.ndim == 3 else None for array in self._arrays.values()}
@@ -42,10 +45,10 @@ class State(Mapping[str, Array]):
             raise errors.wrong_states({name: array.shape for name, array in self._arrays.items()})
 
     @classmethod
-    def of_arrays(cls, arrays: dict[str, Array]) -> State:
-        """A state that owns these arrays, without copies and checks."""
+    def of_arrays(cls, arrays: dict[str, Array], first: Mapping[str, Array]) -> State:
+        """A state that owns these arrays, without copies and checks; `first` are those that sequences begin with."""
         state = cls.__new__(cls)
-        state._arrays = arrays
+        state._arrays, state._first = arrays, first
         return state
 
     @property
@@ -82,21 +85,21 @@ class State(Mapping[str, Array]):
         return next((array.shape[1] for array in self._arrays.values()), None)
 
     def reset(self, rows: int | Sequence[int] | Array | None = None) -> None:
-        """Sets states to zero.
+        """Sets states to what sequences begin with: zeros, or what the model has learned.
 
         Args:
             rows: which rows of the batch: an index, indices or a mask (B,); None: all.
         """
-        for array in self._arrays.values():
-            array[:, slice(None) if rows is None else rows] = 0
+        for name, array in self._arrays.items():
+            array[:, slice(None) if rows is None else rows] = self._first.get(name, 0)
 
     def copy(self) -> State:
         """A state with arrays of its own."""
-        return State(self._arrays)
+        return State.of_arrays({name: array.copy() for name, array in self._arrays.items()}, self._first)
 
     def select(self, rows: Sequence[int] | Array) -> State:
         """The state of some rows of the batch, in this order: for streams that end."""
-        return State({name: array[:, rows] for name, array in self._arrays.items()})
+        return State.of_arrays({name: array[:, rows].copy() for name, array in self._arrays.items()}, self._first)
 
     def to_bytes(self) -> bytes:
         """The state as bytes (a safetensors file), for `from_bytes`, on any machine."""

@@ -20,10 +20,14 @@ _SIZES = {
 }
 
 
+_ONE_CELL = {"num_layers": 1, "bidirectional": False, "learn_h0": False}
+
+
 class GRU(Recurrent):
     """A stacked, bidirectional GRU over the steps.
 
-    Results: the output for each step (D*H), and then, if named, the last state of each layer and direction (H).
+    Results: the output for each step (D*H), and then, if named, the last state of each layer and direction (H). With
+    `learn_h0` it has a parameter h_0 (L*D, H), from which states begin, also after a reset.
     """
 
     attributes = MappingProxyType(
@@ -31,6 +35,7 @@ class GRU(Recurrent):
             **_SIZES,
             "num_layers": Attribute(int, 1),
             "bidirectional": Attribute(bool, False),
+            "learn_h0": Attribute(bool, False),
         }
     )
     outputs = (1, 1 + MOST_CELLS)
@@ -41,7 +46,8 @@ class GRU(Recurrent):
 
     def parameter_shapes(self, attributes: Attributes, inputs: Sequence[Value]) -> dict[str, Shape]:
         spec = self.spec(attributes)
-        return dict(zip(spec.parameter_names, spec.parameter_shapes, strict=True))
+        shapes: dict[str, Shape] = dict(zip(spec.parameter_names, spec.parameter_shapes, strict=True))
+        return shapes | {"h_0": self.state_shape(attributes)} if attributes["learn_h0"] else shapes
 
     def results(self, where: str, attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
         need_vectors(where, inputs[0], attributes["input_size"], Per.STEP)
@@ -55,13 +61,17 @@ class GRU(Recurrent):
         directions = 2 if attributes["bidirectional"] else 1
         return attributes["num_layers"] * directions, attributes["hidden_size"]
 
+    def anew(self, parameters: Mapping[str, Array]) -> Array | None:
+        """The state (L*D, B or 1, H) that a sequence begins with; None for zeros."""
+        return parameters["h_0"][:, None] if "h_0" in parameters else None
+
     def advance(
         self, attributes: Attributes, parameters: Mapping[str, Array], x: Array, state: Array, timing: Timing
     ) -> tuple[list[Array], Array]:
         spec = self.spec(attributes)
         weights = [parameters[name] for name in spec.parameter_names]
         output, h_n = reference.run(
-            reference.NumPyOperations(), spec, x, state, weights, lengths=timing.lengths, reset=timing.reset
+            reference.NumPyOperations(), spec, x, state, weights, timing.lengths, timing.reset, self.anew(parameters)
         )
         return [output, *h_n], h_n
 
@@ -72,7 +82,7 @@ class GRUCell(Recurrent):
     attributes = MappingProxyType(_SIZES)
 
     def parameter_shapes(self, attributes: Attributes, inputs: Sequence[Value]) -> dict[str, Shape]:
-        shapes = GRU().parameter_shapes({**attributes, "num_layers": 1, "bidirectional": False}, inputs)
+        shapes = GRU().parameter_shapes({**attributes, **_ONE_CELL}, inputs)
         return {name.removesuffix("_l0"): shape for name, shape in shapes.items()}
 
     def results(self, where: str, attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
@@ -85,7 +95,7 @@ class GRUCell(Recurrent):
     def advance(
         self, attributes: Attributes, parameters: Mapping[str, Array], x: Array, state: Array, timing: Timing
     ) -> tuple[list[Array], Array]:
-        layer = {**attributes, "num_layers": 1, "bidirectional": False}
+        layer = {**attributes, **_ONE_CELL}
         named = {f"{name}_l0": parameter for name, parameter in parameters.items()}
         reset = None if timing.reset is None else timing.reset[:1]
         _, h_n = GRU().advance(layer, named, x[None], state, Timing(reset=reset))
