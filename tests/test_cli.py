@@ -25,7 +25,6 @@ from fastgru.bench.limits import ThreadLimits
 from fastgru.cli import commands, console
 
 MISSING_OPACUS = [] if find_spec("opacus") else ["opacus"]  # it is in no extra for developers
-MISSING_KERAS = [] if find_spec("h5py") else ["h5py"]
 QUICK_BENCH = ["bench", "--batch", "1,2", "--hidden", "8", "--steps", "4", "--threads", "1", "--budget", "0.01"]
 
 
@@ -61,11 +60,7 @@ def test_info_as_json(run):
     assert [level["name"] for level in facts["levels"]] == [level.name for level in fastgru.cpu_info()]
     assert facts["backends"] == ["onnx", "cpu", "aten", "reference"]
     extras = {f"fastgru[{name}]": [] for name in ("torch", "cli", "demo", "onnx")}
-    assert own_extras(facts) == {
-        **extras,
-        "fastgru[keras]": MISSING_KERAS,
-        "fastgru[opacus]": MISSING_OPACUS,
-    }
+    assert own_extras(facts) == {**extras, "fastgru[opacus]": MISSING_OPACUS}
     assert "fastgru-recipes" in facts["extras"]
 
 
@@ -371,7 +366,6 @@ def test_info_works_without_torch():
         "fastgru[torch]": ["torch"],
         "fastgru[cli]": [],
         "fastgru[demo]": ["torch"],
-        "fastgru[keras]": MISSING_KERAS,
         "fastgru[onnx]": ["torch"],
         "fastgru[opacus]": ["torch", *MISSING_OPACUS],
     }

@@ -36,7 +36,6 @@ EXTRAS = {
     "fastgru[torch]": ("torch",),
     "fastgru[cli]": ("typer", "rich"),
     "fastgru[demo]": ("torch", "typer", "rich", "matplotlib"),
-    "fastgru[keras]": ("h5py",),
     "fastgru[onnx]": ("torch", "onnx", "onnxscript"),
     "fastgru[opacus]": ("torch", "opacus"),
     RECIPES_PACKAGE: ("fastgru_recipes",),

@@ -143,8 +143,8 @@ def keras_model(path: str | os.PathLike[str]) -> Graph:
     """Reads a whole Keras 3 model as a graph for `fastgru.runtime`.
 
     The model is Sequential or functional, of Embedding, Dense, GRU, Bidirectional(GRU), LayerNormalization,
-    TimeDistributed, activations, sums, products and concatenations; layers that only act in training are left out. Only
-    h5py is needed, not Keras.
+    TimeDistributed, activations, sums, products and concatenations; layers that only act in training are left out.
+    Keras is not needed.
 
     Args:
         path: a file that ``model.save("model.keras")`` wrote.
@@ -155,7 +155,6 @@ def keras_model(path: str | os.PathLike[str]) -> Graph:
     Raises:
         ConversionError: the model has a layer or an option that a graph does not have. The message names it.
         FormatError: the file is no such file, or is damaged.
-        MissingExtra: h5py is not installed.
         OSError: the file cannot be read.
 
     Example:

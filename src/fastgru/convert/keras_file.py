@@ -1,19 +1,19 @@
-"""The content of a .keras file: the configuration of the model, and the arrays of its layers. Needs h5py."""
+"""The content of a .keras file: the configuration of the model, and the arrays of its layers."""
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from fastgru.convert.arrays import to_numpy
+from fastgru.convert.hdf5 import HDF5File
 from fastgru.convert.layout import Array
-from fastgru.errors import ConversionError, FormatError, missing_extra
+from fastgru.errors import ConversionError, FormatError
 
 _MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
 # Keras does not compress its files. Content that is this much larger than the file was made to fill memory.
@@ -28,74 +28,66 @@ class KerasFile:
 
     Raises:
         FormatError: it is no such file, or is damaged.
-        ConversionError: it is of Keras 2, or its weights are stored outside.
-        MissingExtra: h5py is not installed.
+        ConversionError: it is of Keras 2.
         OSError: it cannot be read.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
         metadata, config, weights = _members(self.path)
-        try:
-            import h5py
-        except ModuleNotFoundError as missing:
-            raise missing_extra("h5py", "keras", "fastgru.convert.keras_model") from missing
-        self._h5py = h5py
         version = str(_json(self.path, "metadata.json", metadata).get("keras_version"))
         if not re.match(r"[3-9]\.", version):
             raise ConversionError(
                 f"{self.path!r} was written by Keras {version[:20]}. Expected Keras 3. Load it there and save it again."
             )
         self.config = _json(self.path, "config.json", config)
-        self._limit = _MOST_COMPRESSION * os.path.getsize(self.path)
-        try:
-            self._weights = h5py.File(io.BytesIO(weights), "r")
-        except (OSError, RuntimeError) as error:
-            raise FormatError(f"{self.path!r}: model.weights.h5 is damaged: {error}. Save the model again.") from error
+        with self._place("the file"):
+            self._weights = HDF5File(weights)
+        self._arrays: dict[str, list[Array]] = {}  # layers may be called more than once
 
     def arrays(self, place: str) -> list[Array]:
         """The variables of a layer in Keras' order, such as those of ``layers/gru/cell``.
 
         Raises:
-            FormatError: they are missing, damaged or stored elsewhere.
+            FormatError: they are missing or damaged.
         """
-        group = self._group(f"{place}/vars")
-        if group is None:
-            raise FormatError(f"{self.path!r} has no weights for {place!r}. Save the model again.")
-        return [self._array(group, f"{place}/vars", str(index)) for index in range(len(group))]
+        if place not in self._arrays:
+            with self._place(place):
+                address = self._address(f"{place}/vars")
+                if address is None:
+                    raise FormatError("it is missing")
+                members = self._weights.members(address)
+            self._arrays[place] = [self._array(f"{place}/vars/{k}", members) for k in range(len(members))]
+        return self._arrays[place]
 
     def name_of(self, place: str) -> str | None:
         """The name of the layer whose variables these are; None where the file does not tell."""
-        group = self._group(f"{place}/vars")
-        name = None if group is None else group.attrs.get("name")
-        return None if name is None else str(name)
+        with self._place(place):
+            address = self._address(f"{place}/vars")
+            return None if address is None else self._weights.text(address, "name")
 
-    def _group(self, place: str) -> Any:
-        group: Any = self._weights
+    def _array(self, place: str, members: Mapping[str, int]) -> Array:
+        with self._place(place):
+            name = place.rpartition("/")[2]
+            if name not in members:
+                raise FormatError("it is missing")
+            return self._weights.array(members[name])
+
+    def _address(self, place: str) -> int | None:
+        address: int | None = self._weights.root
         for part in place.split("/"):
-            if not self._is_inside(group, part) or not isinstance(group[part], self._h5py.Group):
-                return None
-            group = group[part]
-        return group
+            address = None if address is None else self._weights.members(address).get(part)
+        return address
 
-    def _is_inside(self, group: Any, name: str) -> bool:
-        """Whether there is such a member, and it is not a link to another file or place."""
-        link = group.get(name, getlink=True)
-        return isinstance(link, self._h5py.HardLink) and name in group
-
-    def _array(self, group: Any, place: str, name: str) -> Array:
-        data = group[name] if self._is_inside(group, name) else None
-        if not isinstance(data, self._h5py.Dataset) or data.external or data.is_virtual or data.shape is None:
-            raise FormatError(f"{self.path!r}: {place}/{name} is not an array in this file. Save the model again.")
-        if data.size * data.dtype.itemsize > self._limit:
-            raise FormatError(
-                f"{self.path!r}: {place}/{name} claims {data.size} values, more than the file can hold. "
-                "It is damaged; save the model again."
-            )
+    @contextmanager
+    def _place(self, place: str) -> Iterator[None]:
+        """Adds to errors where in the file of weights they are."""
         try:
-            return to_numpy(f"{place}/{name}", data[()])
-        except (OSError, RuntimeError) as error:
-            raise FormatError(f"{self.path!r}: {place}/{name} is damaged: {error}. Save the model again.") from error
+            yield
+        except FormatError as error:
+            raise FormatError(
+                f"{self.path!r}, {place} in model.weights.h5: {error}. Save the model again with Keras 3."
+            ) from error
 
 
 def _members(path: str) -> list[bytes]:
