@@ -118,7 +118,8 @@ MODULES = [
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_the_examples_of_docstrings_run(module):
+def test_the_examples_of_docstrings_run(module, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # some write files
     names = {"torch": torch, "fastgru": fastgru}
     flags = doctest.NORMALIZE_WHITESPACE
     result = doctest.testmod(importlib.import_module(module), extraglobs=names, optionflags=flags)

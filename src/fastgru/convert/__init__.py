@@ -1,6 +1,12 @@
 """Conversion of models and parameters from and to other frameworks and conventions.
 
 The module can be called: ``fastgru.convert("model.onnx", "model.safetensors")`` is `convert_file`.
+
+    >>> import numpy as np
+    >>> import fastgru
+    >>> np.savez("mlx.npz", Wx=np.ones((9, 2)), Wh=np.ones((9, 3)))
+    >>> fastgru.convert("mlx.npz", "gru.safetensors", framework="mlx").outputs
+    (Output(name='output', value='output', axes='BTF'),)
 """
 
 from __future__ import annotations
