@@ -130,3 +130,9 @@ def feed(graph: Graph, steps: int, batch: int, seed: int = 0) -> dict[str, np.nd
         else:
             found[port.name] = random.standard_normal(shape).astype(graph.dtype)
     return found
+
+
+def with_parameters(graph: Graph, make: Any) -> Graph:
+    """The same graph with other weights: `make` gives an array of a shape."""
+    parameters = {key: make(array.shape) for key, array in graph.parameters.items()}
+    return Graph(graph.inputs, graph.nodes, graph.outputs, parameters)
