@@ -26,7 +26,7 @@ struct MathConstants<float> {
     // exp is 0 below the first and infinite above the second.
     static constexpr float least_exponent = -105.0f, most_exponent = 90.0f;
     static constexpr float smallest_normal = 1.17549435e-38f, to_normal = 16777216.0f, to_normal_exponent = 24;
-    static constexpr int32_t sqrt_half = 0x3F3504F3;  // its bits
+    static constexpr int32_t below_one = 0x3F800000 - 0x3F3504F3;  // bits of 1 less those of the root of 1/2
     static constexpr float r[] = {0.6666694707f, 0.3995719555f, 0.303817076f};
     static constexpr float erf_limit = 4.0f;  // where it rounds to 1
     static constexpr float p[] = {0.1283791659f,   -0.3761262714f,    0.1128360021f,  -0.02685444558f,
@@ -40,7 +40,7 @@ struct MathConstants<double> {
     static constexpr double least_exponent = -750.0, most_exponent = 711.0;
     static constexpr double smallest_normal = 2.2250738585072014e-308, to_normal = 18014398509481984.0,
                             to_normal_exponent = 54;
-    static constexpr int64_t sqrt_half = 0x3FE6A09E667F3BCD;
+    static constexpr int64_t below_one = 0x3FF0000000000000 - 0x3FE6A09E667F3BCD;
     static constexpr double r[] = {0.6666666666666662465,  0.40000000000044600926, 0.28571428557587252528,
                                    0.22222224181014023834, 0.18181669359450342466, 0.15391079048260308492,
                                    0.13173135314949697559, 0.13851474073993950196};
@@ -137,12 +137,12 @@ FASTGRU_INLINE Vec<T> logarithm(Vec<T> x) {
     const Bits<T> one = (Bits<T>)broadcast(T(1));
     const auto is_subnormal = x < broadcast(M::smallest_normal);
     const Bits<T> bits = (Bits<T>)(is_subnormal ? x * broadcast(M::to_normal) : x);
-    const Bits<T> exponent = (bits + (one - M::sqrt_half)) >> C::mantissa;  // of numbers above 0
+    const Bits<T> exponent = (bits + M::below_one) >> C::mantissa;  // of numbers above 0
     // An integer below 2^mantissa becomes a number by standing in the mantissa.
     constexpr T base = T(int64_t(1) << C::mantissa);
     Vec<T> k = (Vec<T>)(exponent | (Bits<T>)broadcast(base)) - broadcast(base + T(C::bias));
     k = is_subnormal ? k - broadcast(T(M::to_normal_exponent)) : k;
-    const Vec<T> m = (Vec<T>)(bits - ((exponent << C::mantissa) - one));
+    const Vec<T> m = (Vec<T>)(bits - (exponent << C::mantissa) + one);
     const Vec<T> infinity = broadcast(T(__builtin_inf()));
     Vec<T> y = sum_of_logs<T>(k, m - broadcast(T(1)));
     y = x == Vec<T>{} ? -infinity : y;
