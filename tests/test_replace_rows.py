@@ -127,6 +127,21 @@ def test_hooks_parametrizations_optimizers_and_copies():
         assert torch.equal(again(x), plain(x))
 
 
+def test_tools_that_read_models_take_it():
+    model = nn.Sequential(nn.Linear(6, 5), nn.LayerNorm(5), nn.GELU(), nn.Softplus(), nn.Softmax(-1))
+    x = torch.randn(3, 6, requires_grad=True)
+    fastgru.replace(model, linear=True)
+    y, seed = model(x), torch.randn(3, 5)
+    compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
+    wanted = [x, *model.parameters()]
+    plain = torch.autograd.grad(y, wanted, seed, retain_graph=True)
+    assert torch.equal(compiled(x), y)
+    assert all(map(torch.equal, torch.autograd.grad(compiled(x), wanted, seed), plain))
+    traced = torch.fx.symbolic_trace(model)
+    assert torch.equal(traced(x), y)
+    assert torch.equal(torch.export.export(model, (x.detach(),)).module()(x.detach()), y)
+
+
 def test_quantization_tells_that_it_skips_the_layer():
     model = nn.Sequential(nn.Linear(4, 3))
     fastgru.replace(model, linear=True)

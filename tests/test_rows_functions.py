@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 
 import fastgru
+import processes
 from fastgru import functional as ours
 from fastgru.nn import activations
 from strategies import dtypes, laid_out, layouts, seeds
@@ -208,6 +211,13 @@ def test_torchs_checks_of_operators_pass():
     torch.library.opcheck(torch.ops.fastgru.activate, (x, "silu", 0.0, 0.0))
     torch.library.opcheck(torch.ops.fastgru.softmax, (x, True))
     torch.library.opcheck(torch.ops.fastgru.layer_norm, (x, torch.randn(4, requires_grad=True), None, 1e-5))
+
+
+@pytest.mark.parametrize("name", ["Linear", "LayerNorm"])
+def test_a_layer_alone_brings_its_operators(name):
+    code = f"import fastgru, torch; fastgru.{name}(3, 3) if {name!r} == 'Linear' else fastgru.LayerNorm(3); "
+    code += "print(torch.ops.fastgru.linear, torch.ops.fastgru.layer_norm)"
+    assert processes.run([sys.executable, "-c", code], check=True).stdout.startswith("fastgru.linear")
 
 
 STRAIGHT = {

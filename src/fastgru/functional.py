@@ -14,8 +14,6 @@ from fastgru import dispatch, errors
 from fastgru.call import build
 from fastgru.call.memory import PLAIN
 from fastgru.call.sequences import sequences_of
-from fastgru.rows import linear_operators as linear_operators  # registers them with torch
-from fastgru.rows import operators as operators
 from fastgru.rows.functions import elu as elu
 from fastgru.rows.functions import gelu as gelu
 from fastgru.rows.functions import hardsigmoid as hardsigmoid

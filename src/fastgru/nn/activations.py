@@ -16,6 +16,16 @@ from fastgru.rows import functions, sums
 class _Function(torch_tools.Scriptable, nn.Module):
     """A module that holds a function; the next class is torch's."""
 
+    def function(self, input: Tensor) -> Tensor:
+        """What the module holds."""
+        raise NotImplementedError
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The output for an input; one node of a graph where `torch.fx` traces."""
+        if torch_tools.is_symbol(input):
+            return torch_tools.node(self, (input,), {})  # type: ignore[no-any-return]
+        return self.function(input)
+
     def _stock(self) -> type[nn.Module]:
         return next(stock for stock, ours in CLASSES.items() if isinstance(self, ours))
 
@@ -27,7 +37,7 @@ class _Function(torch_tools.Scriptable, nn.Module):
 class Sigmoid(_Function, nn.Sigmoid):
     """`torch.nn.Sigmoid` by `fastgru.functional.sigmoid`."""
 
-    def forward(self, input: Tensor) -> Tensor:
+    def function(self, input: Tensor) -> Tensor:
         """The function of each value."""
         return functions.sigmoid(input)
 
@@ -35,7 +45,7 @@ class Sigmoid(_Function, nn.Sigmoid):
 class Tanh(_Function, nn.Tanh):
     """`torch.nn.Tanh` by `fastgru.functional.tanh`."""
 
-    def forward(self, input: Tensor) -> Tensor:
+    def function(self, input: Tensor) -> Tensor:
         """The function of each value."""
         return functions.tanh(input)
 
@@ -43,7 +53,7 @@ class Tanh(_Function, nn.Tanh):
 class GELU(_Function, nn.GELU):
     """`torch.nn.GELU` by `fastgru.functional.gelu`."""
 
-    def forward(self, input: Tensor) -> Tensor:
+    def function(self, input: Tensor) -> Tensor:
         """The function of each value."""
         return functions.gelu(input, self.approximate)
 
@@ -51,47 +61,47 @@ class GELU(_Function, nn.GELU):
 class SiLU(_Function, nn.SiLU):
     """`torch.nn.SiLU` by `fastgru.functional.silu`; in place it is torch's own."""
 
-    def forward(self, input: Tensor) -> Tensor:
+    def function(self, input: Tensor) -> Tensor:
         """The function of each value."""
-        return super().forward(input) if self.inplace else functions.silu(input)
+        return nn.SiLU.forward(self, input) if self.inplace else functions.silu(input)
 
 
 class ELU(_Function, nn.ELU):
     """`torch.nn.ELU` by `fastgru.functional.elu`; in place it is torch's own."""
 
-    def forward(self, input: Tensor) -> Tensor:
+    def function(self, input: Tensor) -> Tensor:
         """The function of each value."""
-        return super().forward(input) if self.inplace else functions.elu(input, self.alpha)
+        return nn.ELU.forward(self, input) if self.inplace else functions.elu(input, self.alpha)
 
 
 class SELU(_Function, nn.SELU):
     """`torch.nn.SELU` by `fastgru.functional.selu`; in place it is torch's own."""
 
-    def forward(self, input: Tensor) -> Tensor:
+    def function(self, input: Tensor) -> Tensor:
         """The function of each value."""
-        return super().forward(input) if self.inplace else functions.selu(input)
+        return nn.SELU.forward(self, input) if self.inplace else functions.selu(input)
 
 
 class Hardsigmoid(_Function, nn.Hardsigmoid):
     """`torch.nn.Hardsigmoid` by `fastgru.functional.hardsigmoid`; in place it is torch's own."""
 
-    def forward(self, input: Tensor) -> Tensor:
+    def function(self, input: Tensor) -> Tensor:
         """The function of each value."""
-        return super().forward(input) if self.inplace else functions.hardsigmoid(input)
+        return nn.Hardsigmoid.forward(self, input) if self.inplace else functions.hardsigmoid(input)
 
 
 class Hardswish(_Function, nn.Hardswish):
     """`torch.nn.Hardswish` by `fastgru.functional.hardswish`; in place it is torch's own."""
 
-    def forward(self, input: Tensor) -> Tensor:
+    def function(self, input: Tensor) -> Tensor:
         """The function of each value."""
-        return super().forward(input) if self.inplace else functions.hardswish(input)
+        return nn.Hardswish.forward(self, input) if self.inplace else functions.hardswish(input)
 
 
 class Softplus(_Function, nn.Softplus):
     """`torch.nn.Softplus` by `fastgru.functional.softplus`."""
 
-    def forward(self, input: Tensor) -> Tensor:
+    def function(self, input: Tensor) -> Tensor:
         """The function of each value."""
         return functions.softplus(input, self.beta, self.threshold)
 
@@ -99,7 +109,7 @@ class Softplus(_Function, nn.Softplus):
 class Softmax(_Function, nn.Softmax):
     """`torch.nn.Softmax` by `fastgru.functional.softmax`; without a dimension it is torch's own."""
 
-    def forward(self, input: Tensor) -> Tensor:
+    def function(self, input: Tensor) -> Tensor:
         """The softmax over the module's dimension."""
         return torchs.softmax(input, self.dim, _stacklevel=5) if self.dim is None else sums.softmax(input, self.dim)
 
@@ -107,7 +117,7 @@ class Softmax(_Function, nn.Softmax):
 class LogSoftmax(_Function, nn.LogSoftmax):
     """`torch.nn.LogSoftmax` by `fastgru.functional.log_softmax`; without a dimension it is torch's own."""
 
-    def forward(self, input: Tensor) -> Tensor:
+    def function(self, input: Tensor) -> Tensor:
         """The logarithm of the softmax over the module's dimension."""
         if self.dim is None:
             return torchs.log_softmax(input, self.dim, _stacklevel=5)

@@ -35,8 +35,9 @@ def of(*tensors: object) -> Route:
 
     The whole answer; most calls ask `dispatch.is_unwatched` first, which is quicker.
     """
-    given = [tensor for tensor in tensors if isinstance(tensor, Tensor)]
-    if len(given) + tensors.count(None) < len(tensors) or not _are_ours(given):
+    present = [value for value in tensors if value is not None]
+    given = [value for value in present if isinstance(value, Tensor)]
+    if len(given) < len(present) or not _are_ours(given):
         return Route.TORCH
     is_transformed = torch._C._are_functorch_transforms_active()
     if torch.compiler.is_compiling():

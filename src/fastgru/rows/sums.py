@@ -11,7 +11,7 @@ from torch.nn import functional as torchs
 
 from fastgru.rows import core_rows, routes
 from fastgru.rows.functions import apply
-from fastgru.rows.linear import linear, models_of
+from fastgru.rows.linear import gradients, linear, models_of
 from fastgru.rows.recording import recorded
 from fastgru.rows.routes import Route
 
@@ -246,9 +246,9 @@ def norm_backward(ctx: Any, d_output: Tensor) -> tuple[Tensor | None, ...]:
 
 def _column_sum(values: Tensor) -> Tensor:
     """The sum over all vectors: the gradient of the bias of a linear layer without inputs."""
-    if routes.of(values) is not Route.CORE or torch.is_grad_enabled():
+    if torch.is_grad_enabled() or routes.of(values) is Route.TORCH:
         return values.reshape(-1, values.shape[-1]).sum(0)
-    nothing = values[..., :0]
-    total = core_rows.linear_gradients(values, nothing, values.new_empty(values.shape[-1], 0), (False, False, True))[2]
+    nothing = values[..., :0], values.new_empty(values.shape[-1], 0)
+    total = gradients(values, *nothing, (False, False, True))[2]
     assert total is not None
     return total
