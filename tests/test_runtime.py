@@ -19,7 +19,7 @@ from fastgru.levels import cpu_info, use_level
 from fastgru.runtime import Graph, Input, Model, Node, Output, State
 from fastgru.runtime.model import execution_of
 from fastgru.runtime.numpy_execution import NumPyExecution
-from tolerance import MODEL
+from tolerance import MODEL, QUANTIZED_OUTPUT
 
 MAKERS = [graphs.tagger, graphs.denoiser, graphs.policy, graphs.everything]
 CAUSAL = [graphs.denoiser, lambda seed, dtype: graphs.tagger(seed, dtype, 3, False)]
@@ -325,6 +325,34 @@ def test_without_the_core_numpy_computes_and_says_so(monkeypatch):
     monkeypatch.undo()
     assert not isinstance(execution_of(DENOISER), NumPyExecution)
     assert_close(DENOISER, Model(DENOISER).run(X), model.run(X))
+
+
+@pytest.mark.parametrize("weights", ["bfloat16", "float16", "int8"])
+def test_weights_in_fewer_bytes(weights):
+    large = graphs.denoiser(features=65, hidden=64)
+    small = {key: array / 4 for key, array in large.parameters.items()}  # about what layers begin with
+    graph = Graph(large.inputs, large.nodes, large.outputs, small)
+    exact, model = Model(graph), Model(graph, weights=weights)
+    x = graphs.feed(graph, 50, 3)["noisy"]
+    wanted, (output, state) = exact.run(x)[0], model.run(x)
+    assert 0 < abs(output - wanted).max() < QUANTIZED_OUTPUT * abs(wanted).max()
+    frames, now = [], None
+    for t in range(50):
+        y, now = model.step(x[:, t], now)
+        frames.append(y)
+    assert_same((np.stack(frames, 1), now), (output, state))
+
+
+def test_weights_in_fewer_bytes_that_cannot_be(monkeypatch):
+    with pytest.raises(errors.ArgumentError, match="Expected one of 'float16', 'bfloat16', 'int8'"):
+        Model(DENOISER, weights="int4")
+    with pytest.raises(errors.ArgumentError, match="it is in float64"):
+        Model(graphs.denoiser(0, "float64"), weights="int8")
+    drawn = graphs.Drawn(0)
+    x = drawn.node("GRU", ["x"], input_size=2, hidden_size=3, reset_after=False)
+    graph = drawn.graph([Input("x", "BTF", 2)], [Output("y", x, "BTF")])
+    with pytest.raises(errors.ArgumentError, match="reset_after=False"):
+        Model(graph, weights="bfloat16")
 
 
 def test_a_model_that_computes_nothing():

@@ -4,6 +4,9 @@
 #if defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
 #endif
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
+#endif
 
 #include "fastgru.h"
 #include "shared/row_kernels.h"
@@ -12,13 +15,25 @@ namespace fastgru {
 
 namespace {
 
+#if defined(__x86_64__) || defined(__i386__)
+// A bit of what the processor tells of itself, for features that older compilers have no name for. Both are of use
+// beside avx2 alone, for which the system's support was asked.
+bool has_f16c() {
+    unsigned a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & (1u << 29)) != 0;
+}
+bool has_avx_vnni() {
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & (1u << 4)) != 0;
+}
+#endif
+
 Level kLevels[] = {
 #if defined(__x86_64__) || defined(__i386__)
     {&avx512::table, __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
                          __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
                          __builtin_cpu_supports("fma")},
-    {&avx2::table,
-     __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")},
+    {&avx2::table, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c()},
     {&baseline::table, true},
 #elif defined(__aarch64__)
     {&neon::table, true},
@@ -37,7 +52,8 @@ const KernelTable* best() {
 const KernelTable* active = best();
 
 #if defined(__x86_64__) || defined(__i386__)
-const bool has_wide_vnni = __builtin_cpu_supports("avx512vnni"), has_vnni = __builtin_cpu_supports("avxvnni");
+const bool has_wide_vnni = __builtin_cpu_supports("avx512vnni");
+const bool has_vnni = __builtin_cpu_supports("avx2") && has_avx_vnni();
 #elif defined(__aarch64__) && defined(__linux__)
 const bool has_dot = getauxval(AT_HWCAP) & (1 << 20);  // HWCAP_ASIMDDP
 #elif defined(__aarch64__) && defined(__APPLE__)

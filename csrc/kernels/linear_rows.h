@@ -95,8 +95,9 @@ template <class T>
 void linear(const LinearRows<T>& call, ptrdiff_t begin, ptrdiff_t end) {
     constexpr int L = kLanes<T>;
     const EqualParts panels = linear_panels<T>(call.out_features, L);
-    for (ptrdiff_t i = begin; i < end;) {
-        const auto [vector, width] = panels[i];
+    ptrdiff_t i = begin;
+    while (i < end) {
+        const ptrdiff_t vector = panels[i].begin, width = panels[i].count;
         ptrdiff_t same = 1;  // panels of this width from here on
         while (same < 4 && i + same < end && panels[i + same].count == width) ++same;
         const LinearPanel<T> panel{call.weight + vector * call.in_features * L, vector * L};
@@ -134,7 +135,7 @@ void pack_linear(const T* weight, ptrdiff_t N, ptrdiff_t K, T* packed, ptrdiff_t
     constexpr int L = kLanes<T>;
     const EqualParts panels = linear_panels<T>(N, L);
     for (ptrdiff_t i = begin; i < end; ++i) {
-        const auto [vector, width] = panels[i];
+        const ptrdiff_t vector = panels[i].begin, width = panels[i].count;
         with_rows<kPanelVectors>(width, [&](auto w) {
             pack_linear_panel<T, decltype(w)::value>(weight + vector * L * K, N - vector * L, K,
                                                      packed + vector * K * L);

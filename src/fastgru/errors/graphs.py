@@ -199,6 +199,11 @@ def not_an_onnx_file(path: object, error: object) -> FormatError:
     return FormatError(f"{path} is not a valid ONNX model: {error}")
 
 
+def cannot_store(weights: str, what: str, reason: str) -> ArgumentError:
+    """For a model whose weights cannot be stored in fewer bytes."""
+    return ArgumentError(f"weights={weights!r} is not possible for {what}: {reason}. Load it without `weights`.")
+
+
 def unknown_model_file(path: object, known: Iterable[str], archives: Iterable[str]) -> ArgumentError:
     """For a file whose ending no reader of models has."""
     return ArgumentError(

@@ -21,14 +21,17 @@ from fastgru.runtime.state import State
 __all__ = ["Graph", "Input", "Model", "Node", "Output", "State", "load", "save"]
 
 
-def load(source: str | os.PathLike[str] | bytes, *, threads: int | None = None) -> Model:
+def load(source: str | os.PathLike[str] | bytes, *, threads: int | None = None, weights: str | None = None) -> Model:
     """Loads a model from a file that `fastgru.save` or ``fastgru convert`` wrote.
 
     Args:
         source: the path of the file, or its bytes.
         threads: at most so many threads for a call; None: as many as processors are available to the process.
+        weights: what the weights of recurrent nodes are stored as while the model runs: ``"bfloat16"``, ``"float16"``
+            or ``"int8"``; None: as they are. See docs/quantization.md.
 
     Raises:
+        ArgumentError: the model cannot have such `weights`.
         FormatError: it is not such a file, is damaged, or has a newer major version.
         GraphError: the model in it does not fit together.
         OSError: the file cannot be read.
@@ -45,7 +48,7 @@ def load(source: str | os.PathLike[str] | bytes, *, threads: int | None = None) 
     """
     from fastgru.graph.files import read_graph
 
-    return Model(read_graph(source), threads=threads)
+    return Model(read_graph(source), threads=threads, weights=weights)
 
 
 def save(model: Model | Graph, path: str | os.PathLike[str]) -> None:

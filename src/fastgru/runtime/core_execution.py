@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from fastgru import _core
 from fastgru.graph.graph import Graph, Node, operator_of, parameters_of
 from fastgru.graph.values import Per
 from fastgru.runtime.arguments import Arguments
+from fastgru.runtime.stored_weights import stored_types
 
 Array = np.ndarray[Any, Any]
 
@@ -41,9 +42,9 @@ _FUSED = ("relu", "sigmoid", "tanh")  # those that the core computes together wi
 class CoreExecution:
     """Runs a graph. Arrays are (T, B, F), (B, F), or of indices (T, B), (B)."""
 
-    def __init__(self, graph: Graph) -> None:
-        self._graph = graph
-        self._level, self._program = _core.active_level(), build_program(graph)
+    def __init__(self, graph: Graph, weights: str | None = None) -> None:
+        self._graph, self._stored = graph, stored_types(graph, weights)
+        self._level, self._program = _core.active_level(), build_program(graph, self._stored)
         self._dtype, self._states = graph.dtype, tuple(graph.recurrent.items())
         values = {output.value: graph.values[output.value] for output in graph.outputs}
         self._outputs = [(name, value.per is Per.STEP, value.size or 0) for name, value in values.items()]
@@ -51,7 +52,7 @@ class CoreExecution:
     def run(self, call: Arguments, threads: int) -> tuple[dict[str, Array], dict[str, Array]]:
         """The values that the graph gives out, by their names, and the next states."""
         if _core.active_level() != self._level:  # weights are packed for the kernels of one level
-            self._level, self._program = _core.active_level(), build_program(self._graph)
+            self._level, self._program = _core.active_level(), build_program(self._graph, self._stored)
         steps, batch, states = call.steps, call.batch, call.states
         next_states = {name: np.empty((rows, batch, size), self._dtype) for name, (rows, size) in self._states}
         made = {
@@ -87,16 +88,16 @@ def _dense(array: Array) -> Array:
     return array if array.flags.c_contiguous and array.flags.aligned else np.array(array, order="C")
 
 
-def build_program(graph: Graph) -> Any:
-    """The core's program for a graph."""
-    return _Builder(graph).build()
+def build_program(graph: Graph, stored: Mapping[str, str]) -> Any:
+    """The core's program for a graph; `stored` are types of the weights of recurrent nodes by name."""
+    return _Builder(graph, stored).build()
 
 
 class _Builder:
     """Translates a graph, node by node."""
 
-    def __init__(self, graph: Graph) -> None:
-        self._graph = graph
+    def __init__(self, graph: Graph, stored: Mapping[str, str]) -> None:
+        self._graph, self._stored = graph, stored
         self._values = dict(graph.values)
         self._numbers = {name: number for number, name in enumerate(self._values)}
         self._states = 0
@@ -226,7 +227,7 @@ class _Builder:
         last = named + [-1] * (layers * directions - len(named))
         x, y = self._number(inputs[0]), self._number(node.outputs[0])
         weights = tuple([own[role] for role in roles if role != "h_0"])
-        self._program.add_gru(x, y, self._states, last, sizes, weights, own.get("h_0"), kind)
+        self._program.add_gru(x, y, self._states, last, sizes, weights, own.get("h_0"), self._stored[node.name])
         self._states += 1
 
 

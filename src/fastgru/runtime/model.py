@@ -15,6 +15,7 @@ from fastgru.runtime.numpy_execution import NumPyExecution
 from fastgru.runtime.quick_arguments import QuickArguments
 from fastgru.runtime.results import Results
 from fastgru.runtime.state import State
+from fastgru.runtime.stored_weights import stored_types
 
 Array = np.ndarray[Any, Any]
 
@@ -34,9 +35,11 @@ class Model:
     Args:
         graph: what it computes. Its weights are read now; later changes have no effect.
         threads: at most so many threads for a call; None: as many as processors are available to the process.
+        weights: what the weights of recurrent nodes are stored as: ``"bfloat16"``, ``"float16"`` or ``"int8"``; None:
+            as they are. Results differ then (docs/quantization.md), and steps of large layers take less time.
 
     Raises:
-        ArgumentError: `threads` is not a positive integer.
+        ArgumentError: `threads` is not a positive integer, or the model cannot have such `weights`.
 
     Example:
         >>> import numpy as np
@@ -47,10 +50,10 @@ class Model:
         (3, 2)
     """
 
-    def __init__(self, graph: Graph, *, threads: int | None = None) -> None:
+    def __init__(self, graph: Graph, *, threads: int | None = None, weights: str | None = None) -> None:
         self.graph = graph
         self.threads = _checked_threads(threads) if threads is not None else available_processors()
-        self._execution = execution_of(graph)
+        self._execution = execution_of(graph, weights)
         self._quick, self._results = QuickArguments(graph), Results(graph)
 
     @property
@@ -133,14 +136,15 @@ class Model:
         return f"Model({names(self.graph.inputs)} -> {names(self.graph.outputs)}; {len(self.graph.nodes)} nodes)"
 
 
-def execution_of(graph: Graph) -> Execution:
+def execution_of(graph: Graph, weights: str | None = None) -> Execution:
     """The compiled core if there is one, else NumPy with a warning."""
     try:
         from fastgru.runtime.core_execution import CoreExecution
     except ImportError:
         warnings.warn(errors.runs_by_numpy(), errors.SlowPathWarning, stacklevel=3)
+        stored_types(graph, weights)
         return NumPyExecution(graph)
-    return CoreExecution(graph)
+    return CoreExecution(graph, weights)
 
 
 def available_processors() -> int:
