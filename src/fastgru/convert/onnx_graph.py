@@ -40,7 +40,12 @@ def read_onnx(path: str | os.PathLike[str]) -> Graph:
         FormatError: it is no ONNX file.
         OSError: it cannot be read.
     """
-    return _Reader(_opened(Path(path))).graph()
+    try:
+        return _Reader(_opened(Path(path))).graph()
+    except errors.FastGRUError:
+        raise
+    except _MALFORMED as error:  # names that are no text, sizes below 0, and the like
+        raise errors.not_an_onnx_file(path, error) from error
 
 
 def _opened(path: Path) -> Any:
