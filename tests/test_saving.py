@@ -334,7 +334,15 @@ def lambda_module(function, *modules):
 
 
 GRU = ("gru", nn.GRU(4, 6, batch_first=True))
+OURS = ("gru", fastgru.GRU(4, 6, batch_first=True))
 X = torch.randn(3, 5, 4)
+
+
+def changed_by_a_view(x):
+    x.transpose(1, 2).add_(1)
+    return x
+
+
 REFUSED = {
     "convolution": (lambda_module(lambda m, x: m.conv(x), ("conv", nn.Conv1d(5, 5, 1))), [X], "conv: the operation aten.conv1d"),
     "attention": (lambda_module(lambda m, x: m.gru(x)[0] @ m.gru(x)[0].transpose(1, 2), GRU), [torch.randn(3, 5, 4)], "matmul"),
@@ -345,6 +353,20 @@ REFUSED = {
     "a state that is computed": (lambda_module(lambda m, x, s: m.gru(x, torch.tanh(s))[0], GRU), [X, torch.zeros(1, 3, 6)], "begins with"),
     "a state that is read": (lambda_module(lambda m, x, s: (m.gru(x, s)[0] + s.transpose(0, 1)), GRU), [X, torch.zeros(1, 3, 6)], "the state"),
     "an output of constants": (lambda_module(lambda m, x: (m.gru(x)[0], torch.zeros(3)), GRU), [X], "does not depend"),
+    "a state of another layer": (lambda_module(lambda m, x: m.top(x, m.gru(x)[1])[0], GRU, ("top", nn.GRU(4, 6, batch_first=True))), [X], "begins with the state of a layer"),
+    "states side by side": (lambda_module(lambda m, x: torch.cat([m.gru(x)[1], m.gru(x)[1]], 2)[0], GRU), [X], "select: aten.select of the states"),
+    "features of a state": (lambda_module(lambda m, x: m.gru(x)[1][:, :, :3][-1], GRU), [X], "select: aten.select of the states"),
+    "rows of a state": (lambda_module(lambda m, x: m.gru(x)[1][:, :1][-1], GRU), [X], "select: aten.select of the states"),
+    "only states": (lambda_module(lambda m, x: m.gru(x)[1], GRU), [X], "no output but states"),
+    "all but one step": (lambda_module(lambda m, x: m.gru(x)[0][:, : x.shape[1] - 1], GRU), [X], "of steps or rows"),
+    "a number of steps": (lambda_module(lambda m, x: m.gru(x)[0] / x.shape[1], GRU), [X], "depends on the sizes"),
+    "division that rounds": (lambda_module(lambda m, x: torch.div(m.gru(x)[0], 2, rounding_mode="floor"), GRU), [X], "rounding_mode"),
+    "numbers that become integers": (lambda_module(lambda m, x: m.gru(x.long().float())[0], GRU), [X], "to torch.int64"),
+    "numbers that are rounded": (lambda_module(lambda m, x: m.gru(x.half().float())[0], GRU), [X], "to torch.float16"),
+    "a change of a view": (lambda_module(lambda m, x: changed_by_a_view(m.gru(x)[0]), GRU), [X], "changes a view"),
+    "numbers without features": (lambda_module(lambda m, x, mask: m.gru(x)[0] * mask.unsqueeze(-1), GRU), [X, torch.ones(3, 5)], "without an axis of features"),
+    "lengths that are computed": (lambda_module(lambda m, x, n: m.gru(x, lengths=n - 1)[0], OURS), [X, torch.tensor([5, 2, 4])], "to torch.int64"),
+    "constant lengths": (lambda_module(lambda m, x: m.gru(x, lengths=torch.tensor([5, 2, 4]))[0], OURS), [X], "lengths or resets that are computed"),
     "a learned start": (lambda_module(lambda m, x: m.gru(x, m.h.weight.view(1, 3, 6))[0], GRU, ("h", nn.Linear(3, 6, bias=False))), [X], "different constants"),
 }  # fmt: skip
 
@@ -355,7 +377,40 @@ def test_what_the_runtime_does_not_have_is_refused_by_name_and_place(name, tmp_p
     with pytest.raises(errors.ConversionError, match=message):
         fastgru.save(model, tmp_path / "m.safetensors", args=args)
     assert not list(tmp_path.iterdir())
-    assert type(getattr(model, "gru", None)) in (nn.GRU, type(None))
+    assert type(getattr(model, "gru", None)) in (nn.GRU, fastgru.GRU, type(None))
+
+
+STACK = ("gru", nn.GRU(4, 6, 2, bidirectional=True, batch_first=True))
+USES = {
+    "h_n[::2]": (STACK, lambda y, h: h[::2][-1]),
+    "chunk": (STACK, lambda y, h: torch.cat([part[-1] for part in h.chunk(2)], -1)),
+    "split": (STACK, lambda y, h: h.split([1, 3])[1][0]),
+    "unbind": (STACK, lambda y, h: h.unbind(0)[2]),
+    "side by side": (STACK, lambda y, h: h.transpose(0, 1).reshape(h.shape[1], -1)),
+    "squeeze of one": (GRU, lambda y, h: h.squeeze(0)),
+    "squeeze of none": (STACK, lambda y, h: h.squeeze(0)[1]),
+    "view of one": (GRU, lambda y, h: h.view(-1, 6)),
+    "last step": (GRU, lambda y, h: y[:, -1]),
+    "last step, axis kept": (GRU, lambda y, h: y[:, -1:]),
+    "one feature": (GRU, lambda y, h: y[..., 2]),
+}
+
+
+@pytest.mark.parametrize("steps", [1, 5])
+@pytest.mark.parametrize("name", USES)
+def test_usual_ways_to_use_outputs_and_states(name, steps, tmp_path):
+    layer, use = USES[name]
+    model, x = lambda_module(lambda m, x: torch.tanh(use(*m.gru(x))), layer), torch.randn(4, 7, 4)
+    fastgru.save(model, tmp_path / "m.safetensors", args=torch.randn(3, steps, 4))
+    output, _ = runtime.load(tmp_path / "m.safetensors").run(x.numpy())
+    np.testing.assert_allclose(output, model(x).detach().numpy(), atol=1e-6, strict=True)
+
+
+def test_a_layer_that_the_model_calls_without_a_batch(tmp_path):
+    model, x = lambda_module(lambda m, x: torch.cat([m.gru(x)[0][-1], m.gru(x)[1][-1]], -1), GRU), torch.randn(7, 4)
+    fastgru.save(model, tmp_path / "m.safetensors", args=torch.randn(5, 4))
+    output, _ = runtime.load(tmp_path / "m.safetensors").run(x.numpy())
+    np.testing.assert_allclose(output, model(x).detach().numpy(), atol=1e-6, strict=True)
 
 
 def test_a_learned_start(tmp_path):

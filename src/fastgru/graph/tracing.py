@@ -376,7 +376,12 @@ def _name_axes(traced: Traced) -> None:
 def _size(traced: Traced) -> int | None:
     if traced.is_index:
         return None
-    return next(axis.size.number for axis in flattened(traced.axes) if axis.role is Role.FEATURES)
+    sizes = [axis.size.number for axis in flattened(traced.axes) if axis.role is Role.FEATURES]
+    if not sizes:
+        raise errors.cannot_convert(
+            f"input {traced.name!r}", "numbers without an axis of features. Give it one of size 1"
+        )
+    return sizes[0]
 
 
 def _used(nodes: Sequence[Node], wanted: Sequence[str]) -> list[Node]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -109,6 +109,8 @@ class _Reader:
         kwargs = {key: self._resolved(one) for key, one in node.kwargs.items()}
         if name == "getitem":
             return args[0][args[1]]
+        if name in _IN_PLACE and _is_seen_elsewhere(node):
+            raise errors.cannot_convert(where, f"{name}, which changes a view of a value in place. Compute a new value")
         handler = HANDLERS.get(name)
         if handler is None:
             raise errors.cannot_convert(where, f"the operation {name}, which the runtime does not have")
@@ -133,6 +135,11 @@ class _Reader:
                 raise errors.cannot_convert(f"output {place}", "a result that does not depend on the input")
             found.append((one.name, value))
         kept = [(name, value) for name, value in found if not (value.is_state and self._has_states)] or found[:1]
+        if not kept:
+            advice = "a last state, as h_n[-1], may be an output"
+            raise errors.cannot_convert(
+                "the model", f"no output but states of layers, which the runtime returns ({advice})"
+            )
         return [("output" if len(kept) == 1 else name, value) for name, value in kept]
 
 
@@ -183,6 +190,28 @@ def _name(node: fx.Node) -> str:
         return "getitem"
     parts = str(node.target).split(".")
     return ".".join(parts[:2])
+
+
+def _is_seen_elsewhere(node: fx.Node) -> bool:
+    """Whether what an operation changes in place is read later by way of another view of it."""
+    base: Any = node.args[0]
+    while _is_view(base):
+        base = base.args[0]
+    aliases, later = [base], set(node.graph.nodes) - set(_until(node))
+    for one in aliases:
+        aliases += [user for user in one.users if user is not node and _is_view(user)]
+    return any(user in later for one in aliases for user in one.users)
+
+
+def _until(node: fx.Node) -> list[fx.Node]:
+    nodes = list(node.graph.nodes)
+    return nodes[: nodes.index(node) + 1]
+
+
+def _is_view(node: fx.Node) -> bool:
+    if _name(node) == "getitem":
+        return _name(node.args[0]) in _VIEWS  # type: ignore[arg-type]
+    return _name(node) in _VIEWS - {"aten.clone", "aten._to_copy"}
 
 
 def _described(value: object) -> str:
@@ -263,10 +292,13 @@ def _gru(op: Operation) -> tuple[Traced, States, None]:
     state, reset_state, weights = op.args[1:4]
     layers, bidirectional, batch_first = op.args[6:9]
     learned = state if isinstance(state, Constant) else None
-    if learned is None and not (state is None or isinstance(state, (Zeros, States))):
+    is_start = state is None or isinstance(state, Zeros) or (isinstance(state, States) and state.cells is None)
+    if learned is None and not is_start:
         raise op.refuse(f"that begins with {_described(state)}. Expected zeros, or an input of the model")
     if not (reset_state is None or (isinstance(reset_state, Constant) and isinstance(state, (Constant, States)))):
         raise op.refuse(f"with resets to {_described(reset_state)}")
+    if any(not (one is None or isinstance(one, Zeros)) for one in op.args[4:6]):
+        raise op.refuse("with lengths or resets that are computed. Expected inputs of the model, as they are")
     learned = learned or reset_state
     if not all(isinstance(weight, Constant) for weight in weights):
         raise op.refuse("with weights that are computed")
@@ -393,8 +425,11 @@ def _glu(op: Operation) -> Traced:
 def _operation(name: str, *, swap: bool = False) -> Callable[[Operation], Any]:
     def handle(op: Operation) -> Traced:
         left, right = (_operand(one) for one in op.args[:2])
-        if op.kwargs.get("alpha", 1) != 1:
-            raise op.refuse("with alpha")
+        for option, usual in (("alpha", 1), ("rounding_mode", None)):
+            if op.kwargs.get(option, usual) != usual:
+                raise op.refuse(f"with {option}")
+        if any(isinstance(one, (torch.SymInt, torch.SymFloat)) for one in op.args[:2]):
+            raise op.refuse("with a number that depends on the sizes of the call")
         pair = (right, left) if swap else (left, right)
         for one in op.args[:2]:
             if isinstance(one, (States, Zeros)):
@@ -438,6 +473,20 @@ def _same(op: Operation) -> Any:
     return op.args[0]
 
 
+def _converted(op: Operation) -> Any:
+    """The same numbers in another type, unless that changes them."""
+    value, kind = op.args[0], op.node.meta["val"].dtype
+    if isinstance(value, Constant):
+        return Constant(value.key, value.array.astype(_numbers(torch.empty(0, dtype=kind)).dtype))
+    if isinstance(value, Traced):
+        is_rounded = kind in (torch.float16, torch.bfloat16) if kind.is_floating_point else not value.is_index
+        if is_rounded or (value.is_index and kind.is_floating_point):
+            raise op.refuse(
+                f"to {kind}, which the runtime does not have for {'indices' if value.is_index else 'numbers'}"
+            )
+    return value
+
+
 def _permute(op: Operation) -> Any:
     value = op.args[0]
     rank = len(value.array.shape) if isinstance(value, Constant) else len(value.axes)
@@ -458,7 +507,7 @@ def _permute(op: Operation) -> Any:
 
 def _unsqueeze(op: Operation) -> Any:
     if isinstance(op.args[0], States):
-        return op.args[0]
+        return op.args[0] if op.args[0].cells is None else _only_shown(op, op.args[0])
     if isinstance(op.args[0], Constant):
         return Constant(op.args[0].key, np.expand_dims(op.args[0].array, op.args[1]))
     return op.tracer.unsqueezed(op.value(0), op.args[1])
@@ -468,7 +517,7 @@ def _squeeze(op: Operation) -> Any:
     value, places = op.args[0], op.argument(1, "dim")
     places = [places] if isinstance(places, int) else places
     if isinstance(value, States):
-        return value if value.cells is None else _selected_state(op, value, (places or [0])[0], 0)
+        return value if value.cells is None else _squeezed_states(op, value, places)
     x = op.value(0)
     if places is not None:
         places = [place for place in places if x.axes[place].size == Size(1)]
@@ -484,9 +533,39 @@ def _reshape(op: Operation) -> Any:
 
 
 def _reshaped_state(op: Operation, states: States) -> Any:
-    if states.cells is None or len(_shape(op)) == len(states.axes):
+    """States as they are, the only one, or all of them side by side."""
+    old, new = tuple(axis.size for axis in states.axes), _shape(op)
+    if states.cells is None or old == new:
         return states
-    raise op.refuse("of the states of a layer")
+    roles = [axis.role for axis in states.axes]
+    if Role.CELLS in roles and len(new) == 2 and len(old) == 3:
+        cells = [op.tracer.state(op.where, states, cell) for cell in range(len(states.cells))]
+        rows = [size for size, role in zip(old, roles, strict=True) if role is not Role.CELLS]
+        if len(cells) == 1 and list(new) == rows:
+            return cells[0]
+        if roles.index(Role.CELLS) == 1 and new == (old[0], Size(old[1].number * old[2].number)):
+            return replace(op.tracer.concat(op.where, cells, -1), is_state=True)
+    return _only_shown(op, states)
+
+
+def _only_shown(op: Operation, states: States) -> States:
+    """States in a form that nothing reads but whoever called the model."""
+    return States((), tuple(Axis(size) for size in _shape(op)), states.source)
+
+
+def _squeezed_states(op: Operation, states: States, places: Sequence[int] | None) -> Any:
+    """States without axes of size 1: that of the only layer and direction, or of a batch that the model inserted."""
+    axes = states.axes
+    wanted = {place % len(axes) for place in (range(len(axes)) if places is None else places)}
+    found = sorted((place for place in wanted if axes[place].size == Size(1)), reverse=True)
+    value: Any = states
+    for place in found:
+        if axes[place].role is Role.CELLS:
+            continue
+        if axes[place].role is not Role.UNIT:
+            raise op.refuse("of the states of a layer, along another axis than that of layers and directions")
+        value = replace(value, axes=value.axes[:place] + value.axes[place + 1 :])
+    return op.tracer.state(op.where, value, 0) if any(axes[place].role is Role.CELLS for place in found) else value
 
 
 def _expand(op: Operation) -> Any:
@@ -505,9 +584,12 @@ def _select(op: Operation) -> Any:
     if isinstance(value, States):
         return _selected_state(op, value, axis, index) if value.cells is not None else value
     x = op.value(0)
-    size = x.axes[axis].size
-    if size == Size(1) and index in (0, -1):
+    size, role = x.axes[axis].size, x.axes[axis].role
+    if size == Size(1) and index in (0, -1) and role is not Role.TIME:
         return op.tracer.squeezed(op.where, x, [axis])
+    if role is Role.FEATURES:
+        place = range(size.number)[index]
+        return op.tracer.squeezed(op.where, op.tracer.features(op.where, x, axis, place, place + 1), [axis])
     if index != -1:
         raise op.refuse(f"of element {index}. Expected the last step (-1)")
     return op.tracer.last_step(op.where, x, axis)
@@ -521,27 +603,34 @@ def _selected_state(op: Operation, states: States, axis: int, index: int) -> Tra
 
 def _slice(op: Operation) -> Any:
     value, axis = op.args[0], op.argument(1, "dim", 0)
-    begin, end = op.argument(2, "start") or 0, op.argument(3, "end")
+    begin, end, step = op.argument(2, "start") or 0, op.argument(3, "end"), op.argument(4, "step", 1)
     if isinstance(value, States):
-        return _sliced_state(value, axis, begin, end)
+        return _sliced_states(op, value, axis, slice(begin, end, step))
     x = op.value(0)
-    size = x.axes[axis].size
-    if op.argument(4, "step", 1) != 1:
+    size, role = x.axes[axis].size, x.axes[axis].role
+    if step != 1:
         raise op.refuse("of every second or further element")
-    if begin == 0 and (end is None or not isinstance(end, int) or end >= 2**62):
+    is_to_end = end is None or (end >= 2**62 if isinstance(end, int) else _size(end) == size)
+    if is_to_end and isinstance(begin, int) and begin == 0:
         return x
-    if size.names:
+    is_of_steps = bool(size.names) or role in (Role.TIME, Role.BATCH)
+    if is_of_steps and is_to_end and isinstance(begin, int) and begin == -1:
+        return op.tracer.unsqueezed(op.tracer.last_step(op.where, x, axis), axis)
+    if is_of_steps:
         raise op.refuse("of steps or rows")
     limits = range(size.number)[begin:end]
-    if len(limits) == size.number:
-        return x
     return op.tracer.features(op.where, x, axis, limits.start, limits.stop)
 
 
-def _sliced_state(states: States, axis: int, begin: int, end: Any) -> States:
-    if states.cells is None or states.axes[axis].role is not Role.CELLS:
+def _sliced_states(op: Operation, states: States, axis: int, part: slice) -> States:
+    if states.cells is None:
         return states
-    cells = states.cells[begin : None if end is None or end >= 2**62 else end]
+    if states.axes[axis].role is not Role.CELLS:
+        return states if _shape(op) == tuple(one.size for one in states.axes) else _only_shown(op, states)
+    return _some_cells(states, axis, states.cells[part])
+
+
+def _some_cells(states: States, axis: int, cells: tuple[str, ...]) -> States:
     axes = list(states.axes)
     axes[axis] = Axis(Size(len(cells)), Role.CELLS)
     return States(cells, tuple(axes), states.source)
@@ -549,18 +638,23 @@ def _sliced_state(states: States, axis: int, begin: int, end: Any) -> States:
 
 def _split(op: Operation) -> Any:
     value, axis = op.args[0], op.argument(2, "dim", 0)
-    if not isinstance(value, Traced):
+    if isinstance(value, Zeros) or (isinstance(value, States) and value.cells is None):
         return [value] * 64
-    x = op.value(0)
+    if isinstance(value, States) and value.axes[axis].role is not Role.CELLS:
+        raise op.refuse("of the states of a layer, along another axis than that of layers and directions")
+    x = value if isinstance(value, States) else op.value(0)
     size, parts = x.axes[axis].size, op.args[1]
     if size.names:
         raise op.refuse("of steps or rows")
     if op.name in ("aten.chunk", "aten.tensor_split"):
         parts = -(-size.number // parts)
     sizes = parts if isinstance(parts, list) else _equal_parts(size.number, parts)
-    first, found = 0, []
+    first, found = 0, list[Any]()
     for one in sizes:
-        found.append(op.tracer.features(op.where, x, axis, first, first + one))
+        if isinstance(x, States):
+            found.append(_some_cells(x, axis, (x.cells or ())[first : first + one]))
+        else:
+            found.append(op.tracer.features(op.where, x, axis, first, first + one))
         first += one
     return found
 
@@ -571,7 +665,8 @@ def _equal_parts(total: int, size: int) -> list[int]:
 
 def _unbind(op: Operation) -> Any:
     value = op.args[0]
-    if isinstance(value, States) and value.cells is not None:
+    axis = op.argument(1, "dim", 0)
+    if isinstance(value, States) and value.cells is not None and value.axes[axis].role is Role.CELLS:
         return [op.tracer.state(op.where, value, cell) for cell in range(len(value.cells))]
     raise op.refuse("of steps, rows or features")
 
@@ -579,17 +674,19 @@ def _unbind(op: Operation) -> Any:
 def _cat(op: Operation) -> Any:
     parts, axis = op.args[0], op.argument(1, "dim", 0)
     if all(isinstance(part, States) for part in parts):
-        return _joined_states(parts)
+        return _joined_states(op, parts, axis)
     wrong = [part for part in parts if not isinstance(part, Traced)]
     if wrong:
         raise op.refuse(f"of {_described(wrong[0])}")
     return op.tracer.concat(op.where, parts, axis)
 
 
-def _joined_states(parts: Sequence[States]) -> States:
-    cells = [part.cells for part in parts]
-    joined = None if None in cells else tuple(name for names in cells for name in names or ())
-    return States(joined, parts[0].axes, parts[0].source)
+def _joined_states(op: Operation, parts: Sequence[States], axis: int) -> States:
+    if all(part.cells is None for part in parts):
+        return parts[0]
+    if any(part.cells is None or part.axes[axis].role is not Role.CELLS for part in parts):
+        return _only_shown(op, parts[0])
+    return _some_cells(parts[0], axis, tuple(name for part in parts for name in part.cells or ()))
 
 
 def _stack(op: Operation) -> Any:
@@ -610,6 +707,8 @@ _VIEWS = {
     "aten.select", "aten.to", "aten._to_copy", "aten.contiguous", "aten.clone", "aten.detach", "aten.alias", "aten.t",
     "aten.squeeze_", "aten.split", "aten.chunk", "aten.unbind", "getitem", "aten.expand", "aten.detach_",
 }  # fmt: skip
+
+_IN_PLACE = {"aten.relu_", "aten.add_"}
 
 HANDLERS: Mapping[str, Callable[[Operation], Any]] = {
     "aten.linear": _linear,
@@ -689,10 +788,11 @@ HANDLERS: Mapping[str, Callable[[Operation], Any]] = {
     "aten.new_zeros": _zeros,
     "aten.full": _zeros,
     **dict.fromkeys(
-        ("aten.contiguous", "aten.clone", "aten.detach", "aten.detach_", "aten.alias", "aten.dropout", "aten.to",
-         "aten._to_copy", "aten.lift_fresh_copy", "aten.type_as", "aten.feature_dropout", "aten.dropout_"),
+        ("aten.contiguous", "aten.clone", "aten.detach", "aten.detach_", "aten.alias", "aten.dropout",
+         "aten.lift_fresh_copy", "aten.feature_dropout", "aten.dropout_"),
         _same,
     ),
+    **dict.fromkeys(("aten.to", "aten._to_copy", "aten.type_as"), _converted),
     "aten._assert_tensor_metadata": lambda op: None,
     "aten._assert_scalar": lambda op: None,
 }  # fmt: skip
