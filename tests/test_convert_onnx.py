@@ -313,3 +313,56 @@ def test_weights_of_16_bits_become_float32(tmp_path):
     onnx.save(model, path)
     graph = read_onnx(path)
     assert {str(array.dtype) for array in graph.parameters.values()} == {"float32"}
+
+
+STATES = {
+    "h_n[-1]": ({"bidirectional": True}, lambda y, h: h[-1]),
+    "side by side": ({"bidirectional": True}, lambda y, h: h.transpose(0, 1).reshape(h.shape[1], -1)),
+    "every second": ({"bidirectional": True, "num_layers": 2}, lambda y, h: h[::2][-1]),
+    "view of one": ({}, lambda y, h: h.view(-1, 6)),
+    "last step, axis kept": ({}, lambda y, h: y[:, -1:]),
+}
+DIFFERENT = {
+    "states side by side": (lambda m, x: torch.cat([m.gru(x)[1], m.gru(x)[1]], 2)[0], "states along another axis"),
+    "features of a state": (lambda m, x: m.gru(x)[1][:, :, :3][-1], "states along another axis"),
+    "a state of another layer": (lambda m, x: m.gru(x, m.gru(x)[1])[0], "begins with something else"),
+    "numbers that become integers": (lambda m, x: m.gru(x.long().float())[0], "a Cast to INT64"),
+    "a number of steps": (lambda m, x: m.gru(x)[0] / x.shape[1], "depends on the sizes"),
+    "steps that become features": (lambda m, x: m.gru(x)[0].reshape(x.shape[0], -1) + 0, "sizes that are not fixed"),
+    "only states": (lambda m, x: m.gru(x)[1], "no output but states"),
+}
+
+
+class Wrapped(torch.nn.Module):
+    def __init__(self, function, **options):
+        super().__init__()
+        self.gru, self.function = fastgru.GRU(4, 6, batch_first=True, **options), function
+
+    def forward(self, x):
+        return self.function(self, x)
+
+
+def exported(model, path):
+    free = ({0: "batch", 1: "steps"},)
+    fastgru.onnx.export(model.eval(), path, args=torch.randn(3, 5, 4), dynamic_shapes=free)
+    return path
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_usual_ways_to_use_states(name, tmp_path):
+    options, use = STATES[name]
+    path, x = (
+        exported(Wrapped(lambda m, x: torch.tanh(use(*m.gru(x))), **options), tmp_path / "m.onnx"),
+        input_of(2, 7, 4),
+    )
+    (wanted,) = by_onnx_runtime(path, {onnx.load(path).graph.input[0].name: x})
+    found, _ = Model(read_onnx(path)).run(x)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=ONNX_RUNTIME, strict=True)
+
+
+@pytest.mark.parametrize("name", DIFFERENT)
+def test_what_would_be_computed_differently_is_refused(name, tmp_path):
+    function, message = DIFFERENT[name]
+    path = exported(Wrapped(function), tmp_path / "m.onnx")
+    with pytest.raises(errors.ConversionError, match=message):
+        read_onnx(path)

@@ -190,6 +190,11 @@ class _Reader:
             if not isinstance(value, Traced):
                 raise errors.cannot_convert(f"output {port.name!r}", "a result that does not depend on the input")
             found.append((port.name, value))
+        if not found:
+            advice = "a last state of one layer and direction may be an output"
+            raise errors.cannot_convert(
+                "the model", f"no output but states of layers, which the runtime returns ({advice})"
+            )
         has_states = any(isinstance(self._values[given.name], States) for given in self._model.graph.input)
         return [(name, value) for name, value in found if not (has_states and value.is_state)] or found[:1]
 

@@ -249,7 +249,8 @@ def _check_start(op: Operation) -> None:
     if not (lengths is None or isinstance(lengths, (Constant, Lengths))):
         raise op.refuse("a GRU with lengths that are computed")
     is_zero = isinstance(start, Constant) and not np.any(start.array)
-    if not (start is None or is_zero or isinstance(start, (Zeros, States))):
+    is_input = isinstance(start, States) and start.cells is None
+    if not (start is None or is_zero or is_input or isinstance(start, Zeros)):
         raise op.refuse("a GRU that begins with something else than zeros or an input of the model")
 
 
@@ -376,6 +377,8 @@ def _with_bias(op: Operation, name: str, sides: Sequence[Any]) -> Traced | None:
 
 def _size_operation(op: Operation, name: str) -> Shape:
     """Arithmetic with sizes: products of them, and division by what is a factor."""
+    if not all(isinstance(one, (Shape, Constant)) for one in op.inputs):
+        raise op.refuse(f"{op.kind} with a number that depends on the sizes of the call")
     sides = [one.sizes if isinstance(one, Shape) else tuple(Size(number) for number in one.ints()) for one in op.inputs]
     if name == "Multiply" and len(sides[0]) == len(sides[1]):
         return Shape(tuple(one.times(other) for one, other in zip(*sides, strict=True)))
@@ -397,6 +400,20 @@ def _sum(op: Operation) -> Traced:
 
 def _same(op: Operation) -> Any:
     return op.inputs[0]
+
+
+def _cast(op: Operation) -> Any:
+    """The same numbers in another type, unless that changes them."""
+    import onnx
+
+    value, kind = op.inputs[0], op.attributes["to"]
+    if isinstance(value, Traced):
+        kinds = onnx.TensorProto
+        kept = (kinds.INT32, kinds.INT64) if value.is_index else (kinds.FLOAT, kinds.DOUBLE)
+        if kind not in kept:
+            what = "indices" if value.is_index else "numbers"
+            raise op.refuse(f"a Cast to {kinds.DataType.Name(kind)}, which the runtime does not have for {what}")
+    return value
 
 
 def _shape(op: Operation) -> Shape:
@@ -507,14 +524,25 @@ def _target(op: Operation, x: Traced, target: Any) -> list[Size | None]:
 
 
 def _reshaped_states(op: Operation, states: States) -> Any:
-    """Without the axis of the only layer and direction it is a value."""
-    target = op.inputs[1]
-    count = len(target.sizes if isinstance(target, Shape) else target.ints())
-    if states.cells is None or count == len(states.axes):
+    """States as they are, the only one, or all of them side by side."""
+    target, sizes = op.inputs[1], tuple(axis.size for axis in states.axes)
+    asked = list(target.sizes) if isinstance(target, Shape) else [Size(number) for number in target.ints()]
+    asked = [sizes[place] if size == Size(0) else size for place, size in enumerate(asked)]
+    if states.cells is None:
         return states
-    if len(states.cells) != 1 or count != len(states.axes) - 1:
+    if len(asked) == len(sizes):
+        same = all(one in (Size(-1), size) for one, size in zip(asked, sizes, strict=True))
+        return states if same else _only_shown(states)
+    roles = [axis.role for axis in states.axes]
+    if Role.CELLS not in roles or len(sizes) != 3 or len(asked) != 2:
         raise op.refuse("a reshape of the states of several layers or directions")
-    return op.tracer.state(op.where, states, 0)
+    cells = [op.tracer.state(op.where, states, cell) for cell in range(len(states.cells))]
+    free, width = Size(-1), sizes[2].number * len(cells)
+    if len(cells) == 1 and asked[1] in (free, Size(width)):
+        return cells[0]
+    if roles.index(Role.CELLS) == 1 and asked[0] in (free, sizes[0]) and asked[1] in (free, Size(width)):
+        return replace(op.tracer.concat(op.name, cells, -1), is_state=True)
+    raise op.refuse("a reshape of the states of several layers or directions")
 
 
 def _flatten(op: Operation) -> Traced:
@@ -540,10 +568,26 @@ def _concat(op: Operation) -> Any:
     if kinds <= {Zeros}:
         return Zeros()
     if kinds <= {States}:
-        names = [one.cells for one in op.inputs]
-        joined = None if None in names else tuple(name for cells in names for name in cells)
-        return replace(op.inputs[0], cells=joined)
+        return _joined_states(op)
     return op.tracer.concat(op.name, [op.value(place) for place in range(len(op.inputs))], op.attributes["axis"])
+
+
+def _joined_states(op: Operation) -> States:
+    first: States = op.inputs[0]
+    axis = op.attributes["axis"]
+    cells = [one.cells for one in op.inputs]
+    if cells == [None] * len(cells):
+        return first
+    if None in cells or any(one.axes[axis].role is not Role.CELLS for one in op.inputs):
+        return _only_shown(first)
+    axes = list(first.axes)
+    axes[axis] = Axis(Size(sum(map(len, cells))), Role.CELLS)
+    return replace(first, cells=tuple(name for names in cells for name in names), axes=tuple(axes))
+
+
+def _only_shown(states: States) -> States:
+    """States in a form that nothing reads but whoever called the model."""
+    return replace(states, cells=(), axes=tuple(Axis(axis.size) for axis in states.axes))
 
 
 def _slice(op: Operation) -> Any:
@@ -562,8 +606,11 @@ def _slice(op: Operation) -> Any:
 
 def _sliced(op: Operation, value: Any, axis: int, part: slice) -> Any:
     if isinstance(value, States):
-        if value.cells is None or value.axes[axis].role is not Role.CELLS:
+        if value.cells is None:
             return value
+        if value.axes[axis].role is not Role.CELLS:
+            is_whole = part.start == 0 and part.step == 1 and part.stop >= 2**31 - 1
+            return value if is_whole else _only_shown(value)
         cells = value.cells[part]
         axes = list(value.axes)
         axes[axis] = Axis(Size(len(cells)), Role.CELLS)
@@ -583,7 +630,7 @@ def _sliced(op: Operation, value: Any, axis: int, part: slice) -> Any:
 
 def _split(op: Operation) -> tuple[Any, ...]:
     value, axis = op.inputs[0], op.attributes.get("axis", 0)
-    if isinstance(value, (Zeros, States)) and not getattr(value, "cells", None):
+    if isinstance(value, Zeros) or (isinstance(value, States) and value.cells is None):
         return (value,) * op.outputs
     size = value.axes[axis].size
     if size.names:
@@ -652,5 +699,5 @@ HANDLERS: Mapping[str, Callable[[Operation], Any]] = {
     "ConstantOfShape": _zeros,
     "Identity": _same,
     "Dropout": _same,
-    "Cast": _same,
+    "Cast": _cast,
 }

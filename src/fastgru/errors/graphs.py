@@ -152,6 +152,22 @@ def cut_by_reshape(where: str) -> ConversionError:
     return ConversionError(f"{where}: this reshape cuts an axis in pieces, which the runtime cannot do. {_CUT}")
 
 
+def merged_axes(where: str, what: str) -> ConversionError:
+    """For an axis that must be one, of axes that a reshape has made one."""
+    return ConversionError(
+        f"{where}: axes that a reshape has made one are used as one axis {what}. The runtime knows them as they were; "
+        f"leave the reshape out there, or undo it. {_CUT}"
+    )
+
+
+def different_features(where: str, sizes: Sequence[int | None]) -> ConversionError:
+    """For two values whose vectors have different sizes."""
+    return ConversionError(
+        f"{where}: vectors of {sizes[0]} and {sizes[1]} numbers together. The runtime does not repeat a number for all "
+        f"features; let the layer before it compute as many. {_CUT}"
+    )
+
+
 def constant_of_wrong_shape(where: str, shape: Sequence[int]) -> ConversionError:
     """For a constant that is neither a number nor a vector of features."""
     return ConversionError(

@@ -11,7 +11,7 @@ from enum import Enum
 from functools import reduce
 from typing import NamedTuple
 
-from fastgru.errors import GraphError, clashing_axes
+from fastgru.errors import GraphError, clashing_axes, merged_axes
 
 
 class Role(str, Enum):
@@ -87,6 +87,12 @@ class Merged(Axis):
     def __init__(self, parts: Sequence[Axis]) -> None:
         super().__init__(product(parts))
         self.parts = tuple(parts)
+
+    def become(self, role: Role, where: str) -> None:
+        """Gives all of them together a role, which that of time or of features is not."""
+        if role is Role.TIME:
+            raise merged_axes(where, "of time")
+        super().become(role, where)
 
 
 def unit() -> Axis:

@@ -13,7 +13,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastgru import errors
-from fastgru.graph.axes import LETTERS, Axis, Role, Size, check_vectors, flattened, is_unit, joined, reshaped, unit
+from fastgru.graph.axes import (
+    LETTERS,
+    Axis,
+    Merged,
+    Role,
+    Size,
+    check_vectors,
+    flattened,
+    is_unit,
+    joined,
+    reshaped,
+    unit,
+)
 from fastgru.graph.graph import Graph, Input, Node, Output
 
 Array = np.ndarray[Any, Any]
@@ -161,6 +173,9 @@ class GraphTracer:
 
     def _pair(self, where: str, operator: str, left: Traced, right: Traced) -> Traced:
         axes = joined(left.axes, right.axes, where)
+        sizes = [_features(one) for one in (left, right)]
+        if None not in sizes and sizes[0] != sizes[1]:
+            raise errors.different_features(where, sizes)
         return self.node(where, operator, [left, right], axes)
 
     def concat(self, where: str, parts: Sequence[Traced], axis: int) -> Traced:
@@ -343,6 +358,8 @@ def _with_directions(axis: Axis) -> Axis:
 
 def _letters(traced: Traced) -> str:
     """The axes of an input or output. Those that nothing tells are batch, time and features in this order."""
+    if any(isinstance(axis.find(), Merged) and axis.find().role is None for axis in traced.axes):
+        raise errors.merged_axes(f"{traced.name!r}", "of an input or output")
     _name_axes(traced)
     letters = "".join(_letter(axis) for axis in flattened(traced.axes))
     if "?" in letters:
@@ -382,6 +399,11 @@ def _size(traced: Traced) -> int | None:
             f"input {traced.name!r}", "numbers without an axis of features. Give it one of size 1"
         )
     return sizes[0]
+
+
+def _features(traced: Traced) -> int | None:
+    """The size of the axis of features, if it is known."""
+    return next((axis.size.number for axis in traced.axes if axis.role is Role.FEATURES and not axis.size.names), None)
 
 
 def _used(nodes: Sequence[Node], wanted: Sequence[str]) -> list[Node]:
