@@ -398,3 +398,9 @@ def test_a_clean_process_needs_no_torch_and_little_of_anything(tmp_path):
         if best[0] < 0.2 and best[1] < 40 and best[2] < 0.05:
             return
     raise AssertionError(f"import {best[0]} s, {best[1]} MB, load {best[2]} s")
+
+
+def test_bytes_of_a_state_whose_arrays_have_been_turned():
+    state = runtime.State({"gru": np.arange(12.0).reshape(1, 3, 4)})
+    state.arrays["gru"] = state["gru"][:, ::-1]
+    np.testing.assert_array_equal(runtime.State.from_bytes(state.to_bytes())["gru"], state["gru"])

@@ -105,7 +105,8 @@ class State(Mapping[str, Array]):
         """The state as bytes (a safetensors file), for `from_bytes`, on any machine."""
         import safetensors.numpy
 
-        return bytes(safetensors.numpy.save(self._arrays))
+        dense = {name: np.ascontiguousarray(array) for name, array in self._arrays.items()}
+        return bytes(safetensors.numpy.save(dense))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> State:
