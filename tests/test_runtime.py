@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import sys
 import threading
 
@@ -404,3 +406,11 @@ def test_bytes_of_a_state_whose_arrays_have_been_turned():
     state = runtime.State({"gru": np.arange(12.0).reshape(1, 3, 4)})
     state.arrays["gru"] = state["gru"][:, ::-1]
     np.testing.assert_array_equal(runtime.State.from_bytes(state.to_bytes())["gru"], state["gru"])
+
+
+def test_a_model_can_be_pickled_and_copied():
+    graph = Graph([Input("x", "BTF", 2)], [Node("relu", "ReLU", ("x",), ("y",))], [Output("y", "y", "BTF")], {})
+    model, x = Model(graph, threads=2), np.array([[[-1, 2]]], np.float32)
+    for again in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        np.testing.assert_array_equal(again.run(x)[0], model.run(x)[0])
+        assert again.threads == 2

@@ -121,6 +121,9 @@ class Graph:
         _check_parameters(self)
         _check_outputs(self)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Graph, (self.inputs, self.nodes, self.outputs, dict(self.parameters))
+
     @cached_property
     def recurrent(self) -> Mapping[str, tuple[int, int]]:
         """For each node with a state, by name: (rows for each sequence, H)."""

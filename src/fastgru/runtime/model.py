@@ -52,6 +52,7 @@ class Model:
 
     def __init__(self, graph: Graph, *, threads: int | None = None, weights: str | None = None) -> None:
         self.graph = graph
+        self._given = threads, weights
         self.threads = _checked_threads(threads) if threads is not None else available_processors()
         self._execution = execution_of(graph, weights)
         self._quick, self._results = QuickArguments(graph), Results(graph)
@@ -129,11 +130,19 @@ class Model:
         values, states = self._execution.run(call, count)
         return self._results.present(values, call, to), State.of_arrays(states, self.graph.first_states)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made, (self.graph, *self._given)
+
     def __repr__(self) -> str:
         def names(ports: Any) -> str:
             return ", ".join(f"{port.name} {port.axes}" for port in ports)
 
         return f"Model({names(self.graph.inputs)} -> {names(self.graph.outputs)}; {len(self.graph.nodes)} nodes)"
+
+
+def _made(graph: Graph, threads: int | None, weights: str | None) -> Model:
+    """A model again, from what a pickle keeps."""
+    return Model(graph, threads=threads, weights=weights)
 
 
 def execution_of(graph: Graph, weights: str | None = None) -> Execution:
