@@ -367,6 +367,7 @@ REFUSED = {
     "numbers without features": (lambda_module(lambda m, x, mask: m.gru(x)[0] * mask.unsqueeze(-1), GRU), [X, torch.ones(3, 5)], "without an axis of features"),
     "lengths that are computed": (lambda_module(lambda m, x, n: m.gru(x, lengths=n - 1)[0], OURS), [X, torch.tensor([5, 2, 4])], "to torch.int64"),
     "constant lengths": (lambda_module(lambda m, x: m.gru(x, lengths=torch.tensor([5, 2, 4]))[0], OURS), [X], "lengths or resets that are computed"),
+    "dropout in evaluation": (lambda_module(lambda m, x: nn.functional.dropout(m.gru(x)[0]), GRU), [X], "dropout in evaluation mode"),
     "steps that become features": (lambda_module(lambda m, x: m.gru(x)[0].reshape(x.shape[0], -1) + 0, GRU), [X], "a reshape has made one"),
     "rows one after another": (lambda_module(lambda m, x: m.gru(x.reshape(1, -1, 4))[0].view(x.shape[0], x.shape[1], 6), GRU), [X], "a reshape has made one"),
     "one feature and several": (lambda_module(lambda m, x: (m.gru(x)[0][..., :1] * m.gru(x)[0]).chunk(2, -1)[1], GRU), [X], "vectors of 1 and 6"),

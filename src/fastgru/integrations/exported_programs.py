@@ -473,6 +473,13 @@ def _same(op: Operation) -> Any:
     return op.args[0]
 
 
+def _dropout(op: Operation) -> Any:
+    """Nothing, unless the model asks for it in evaluation mode too."""
+    if op.argument(2, "train"):
+        raise op.refuse("in evaluation mode too. Pass training=self.training")
+    return op.args[0]
+
+
 def _converted(op: Operation) -> Any:
     """The same numbers in another type, unless that changes them."""
     value, kind = op.args[0], op.node.meta["val"].dtype
@@ -788,10 +795,11 @@ HANDLERS: Mapping[str, Callable[[Operation], Any]] = {
     "aten.new_zeros": _zeros,
     "aten.full": _zeros,
     **dict.fromkeys(
-        ("aten.contiguous", "aten.clone", "aten.detach", "aten.detach_", "aten.alias", "aten.dropout",
-         "aten.lift_fresh_copy", "aten.feature_dropout", "aten.dropout_"),
+        ("aten.contiguous", "aten.clone", "aten.detach", "aten.detach_", "aten.alias",
+         "aten.lift_fresh_copy"),
         _same,
     ),
+    **dict.fromkeys(("aten.dropout", "aten.dropout_", "aten.feature_dropout"), _dropout),
     **dict.fromkeys(("aten.to", "aten._to_copy", "aten.type_as"), _converted),
     "aten._assert_tensor_metadata": lambda op: None,
     "aten._assert_scalar": lambda op: None,
