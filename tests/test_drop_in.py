@@ -46,7 +46,9 @@ def outcome(call, *args):
 def test_constructor_takes_torchs_arguments():
     parameters = dict(inspect.signature(fastgru.GRU).parameters)
     own = [p for p in parameters.values() if p.kind is inspect.Parameter.KEYWORD_ONLY]
-    assert all(parameters.pop(p.name).default in (False, 0) for p in own)
+    defaults = {p.name: parameters.pop(p.name).default for p in own}
+    assert defaults.pop("reset_after") is True
+    assert all(value in (False, 0) for value in defaults.values())
     assert {name: p.default for name, p in parameters.items()} == {
         "input_size": inspect.Parameter.empty,
         "hidden_size": inspect.Parameter.empty,
@@ -59,7 +61,8 @@ def test_constructor_takes_torchs_arguments():
         "dtype": None,
     }
     ours, stock = (inspect.signature(library.GRUCell).parameters for library in (fastgru, nn))
-    assert {n: p.default for n, p in ours.items()} == {n: p.default for n, p in stock.items()}
+    assert {n: p.default for n, p in ours.items() if n != "reset_after"} == {n: p.default for n, p in stock.items()}
+    assert ours["reset_after"].kind is inspect.Parameter.KEYWORD_ONLY
 
 
 @every_kind
