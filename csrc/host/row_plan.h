@@ -12,8 +12,8 @@ constexpr double kProductsPerMicrosecond = 5e4;  // of float
 constexpr double kLeastProductRows = 2.1;
 // Values of float that functions make, by what they cost: straight lines, and polynomials.
 constexpr double kLinesPerMicrosecond = 8e3, kCurvesPerMicrosecond = 1.5e3;
-// A team that is awake forks and joins in about a microsecond; one that sleeps takes 45 to 85 to wake. But between two
-// calls here torch often uses the same threads, which nothing tells, and then they are awake.
+// A team that is awake forks and joins in about a microsecond; one that sleeps takes 45 to 85 to wake. But between
+// two calls here torch often uses the same threads, which nothing tells, and then they are awake.
 constexpr double kStartRows = 30, kStartRowsAwake = 4;
 constexpr double kStartRowsEach = 1, kStartRowsEachAwake = 0.1;
 
