@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from fastgru import errors
-from fastgru.convert.onnx_operators import HANDLERS, Constant, Lengths, Operation
+from fastgru.convert.onnx_nodes import HANDLERS
+from fastgru.convert.onnx_nodes.operation import Constant, Lengths, Operation
 from fastgru.graph import Graph
 from fastgru.graph.axes import Axis, Size
-from fastgru.graph.tracing import GraphTracer, States, Traced
+from fastgru.graph.traced import States, Traced
+from fastgru.graph.tracing import GraphTracer
 
 # What reading a malformed node raises: it may have too few inputs, attributes of other types, or impossible sizes.
 _MALFORMED = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, AssertionError, StopIteration)

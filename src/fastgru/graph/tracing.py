@@ -7,16 +7,14 @@ recurrent layers are `States` and do not become values: the runtime hands them o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from fastgru import errors
 from fastgru.graph.axes import (
-    LETTERS,
     Axis,
-    Merged,
     Role,
     Size,
     check_vectors,
@@ -27,50 +25,10 @@ from fastgru.graph.axes import (
     unit,
 )
 from fastgru.graph.graph import Graph, Input, Node, Output
+from fastgru.graph.ports import features_of, known_features, letters_of, used_nodes
+from fastgru.graph.traced import Recurrence, States, Traced
 
 Array = np.ndarray[Any, Any]
-
-
-@dataclass(frozen=True)
-class Traced:
-    """An array that the program computes.
-
-    Attributes:
-        name: of its value in the graph.
-        axes: in the program's order.
-        is_index: whether it has integers.
-        is_state: whether it is the state of one layer and direction, which the runtime also hands on by itself.
-        is_number: whether the axis of its one feature was removed.
-    """
-
-    name: str
-    axes: tuple[Axis, ...]
-    is_index: bool = False
-    is_state: bool = False
-    is_number: bool = False
-
-
-@dataclass(frozen=True)
-class States:
-    """The states of recurrent nodes: an input of the program, or what a layer returns.
-
-    Attributes:
-        cells: names of the values with the states of each layer and direction; None for a state that comes in.
-        axes: in the program's order; those of the role CELLS count layers and directions.
-        source: the name of the input, for the words of errors.
-    """
-
-    cells: tuple[str, ...] | None
-    axes: tuple[Axis, ...]
-    source: str = ""
-
-
-class Recurrence(NamedTuple):
-    """What a recurrent layer is, for `GraphTracer.gru`."""
-
-    attributes: Mapping[str, Any]
-    parameters: Mapping[str, Array]
-    keys: Mapping[str, str] | None = None  # of the parameters in the graph; None: derived from the node's name
 
 
 class GraphTracer:
@@ -173,7 +131,7 @@ class GraphTracer:
 
     def _pair(self, where: str, operator: str, left: Traced, right: Traced) -> Traced:
         axes = joined(left.axes, right.axes, where)
-        sizes = [_features(one) for one in (left, right)]
+        sizes = [known_features(one) for one in (left, right)]
         if None not in sizes and sizes[0] != sizes[1]:
             raise errors.different_features(where, sizes)
         return self.node(where, operator, [left, right], axes)
@@ -293,9 +251,9 @@ class GraphTracer:
         Raises:
             GraphError: something does not fit together.
         """
-        inputs = [Input(given.name, _letters(given), _size(given)) for given in self._inputs]
-        shown = [Output(name, traced.name, _letters(traced)) for name, traced in outputs]
-        used = _used(self._nodes, [output.value for output in shown])
+        inputs = [Input(given.name, letters_of(given), features_of(given)) for given in self._inputs]
+        shown = [Output(name, traced.name, letters_of(traced)) for name, traced in outputs]
+        used = used_nodes(self._nodes, [output.value for output in shown])
         keys = {key for node in used for key in node.parameters.values()}
         parameters = {key: array for key, array in self._parameters.items() if key in keys}
         return Graph(inputs, used, shown, parameters)
@@ -354,68 +312,3 @@ def _with_directions(axis: Axis) -> Axis:
     if len(parts) == 2 and [part.role for part in parts] == [Role.DIRECTIONS, Role.FEATURES]:
         return Axis(axis.size, Role.FEATURES)
     return axis
-
-
-def _letters(traced: Traced) -> str:
-    """The axes of an input or output. Those that nothing tells are batch, time and features in this order."""
-    if any(isinstance(axis.find(), Merged) and axis.find().role is None for axis in traced.axes):
-        raise errors.merged_axes(f"{traced.name!r}", "of an input or output")
-    _name_axes(traced)
-    letters = "".join(_letter(axis) for axis in flattened(traced.axes))
-    if "?" in letters:
-        raise errors.too_many_axes(traced.name, len(traced.axes))
-    if "B" in letters:
-        return letters
-    if "1" in letters:  # a batch of one, which the program removes
-        return letters.replace("1", "B", 1)
-    return letters.replace("T", "TB") if "T" in letters else f"B{letters}"
-
-
-def _letter(axis: Axis) -> str:
-    is_one_direction = axis.role is Role.DIRECTIONS and axis.size == Size(1)
-    return "1" if is_unit(axis) or is_one_direction else LETTERS.get(axis.role or Role.CELLS, "?")
-
-
-def _name_axes(traced: Traced) -> None:
-    """Gives roles to the axes that have none."""
-    axes = [axis for axis in flattened(traced.axes) if not is_unit(axis)]
-    roles = [axis.role for axis in axes]
-    unnamed = [axis for axis in axes if axis.role is None]
-    if not traced.is_index and not traced.is_number and Role.FEATURES not in roles and unnamed:
-        unnamed.pop().become(Role.FEATURES, f"{traced.name!r}")
-    free = [role for role in (Role.BATCH, Role.TIME) if role not in roles]
-    if len(unnamed) > len(free):
-        raise errors.too_many_axes(traced.name, len(traced.axes))
-    for axis, role in zip(unnamed, free, strict=False):
-        axis.become(role, f"{traced.name!r}")
-
-
-def _size(traced: Traced) -> int | None:
-    if traced.is_index:
-        return None
-    sizes = [axis.size.number for axis in flattened(traced.axes) if axis.role is Role.FEATURES]
-    if not sizes:
-        raise errors.cannot_convert(
-            f"input {traced.name!r}", "numbers without an axis of features. Give it one of size 1"
-        )
-    return sizes[0]
-
-
-def _features(traced: Traced) -> int | None:
-    """The size of the axis of features, if it is known."""
-    return next((axis.size.number for axis in traced.axes if axis.role is Role.FEATURES and not axis.size.names), None)
-
-
-def _used(nodes: Sequence[Node], wanted: Sequence[str]) -> list[Node]:
-    """The nodes that the outputs depend on, and of their results those that are read."""
-    needed = set(wanted)
-    used = []
-    for node in reversed(nodes):
-        if not needed & set(node.outputs):
-            continue
-        needed |= set(node.inputs)
-        kept = len(node.outputs)
-        while kept > 1 and node.outputs[kept - 1] not in needed:
-            kept -= 1
-        used.append(replace(node, outputs=node.outputs[:kept]))
-    return used[::-1]

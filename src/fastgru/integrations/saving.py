@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_map
 from fastgru import errors
 from fastgru.graph import Graph, Input, Node, Output
 from fastgru.graph.files import read_graph, write_graph
-from fastgru.integrations.exported_programs import read_program
+from fastgru.integrations.exported.program import read_program
 from fastgru.integrations.loaded import LoadedModel, single_layer
 from fastgru.integrations.replacing import replace_gru, restore_gru
 from fastgru.nn.cell import GRUCell

@@ -1,0 +1,187 @@
+"""Reading programs of `torch.export` into graphs of the runtime, operation by operation."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.export import ExportedProgram
+
+from fastgru import errors
+from fastgru.graph import Graph
+from fastgru.graph.axes import Axis
+from fastgru.graph.traced import States, Traced
+from fastgru.graph.tracing import GraphTracer
+from fastgru.integrations.exported.axes import AXES
+from fastgru.integrations.exported.functions import FUNCTIONS
+from fastgru.integrations.exported.layers import LAYERS
+from fastgru.integrations.exported.operation import (
+    Constant,
+    Operation,
+    Zeros,
+    numbers_of,
+    sizes_of,
+)
+
+_VIEWS = {
+    "aten.permute", "aten.transpose", "aten.unsqueeze", "aten.squeeze", "aten.view", "aten.reshape", "aten.slice",
+    "aten.select", "aten.to", "aten._to_copy", "aten.contiguous", "aten.clone", "aten.detach", "aten.alias", "aten.t",
+    "aten.squeeze_", "aten.split", "aten.chunk", "aten.unbind", "getitem", "aten.expand", "aten.detach_",
+}  # fmt: skip
+
+
+_IN_PLACE = {"aten.relu_", "aten.add_"}
+
+
+_HANDLERS = {**LAYERS, **FUNCTIONS, **AXES}
+
+
+def read_program(program: ExportedProgram) -> Graph:
+    """The graph of an exported program.
+
+    Raises:
+        ConversionError: an operation that the runtime does not have. The message names it and its module.
+        GraphError: something does not fit together.
+    """
+    return _Reader(program).graph()
+
+
+class _Reader:
+    """Goes through a program; `values` are what its nodes stand for."""
+
+    def __init__(self, program: ExportedProgram) -> None:
+        self.tracer = GraphTracer()
+        self.values: dict[fx.Node, Any] = {}
+        self._program = program
+        self._has_states = False  # whether states are inputs: then states among the outputs are those to go on from
+        self._users = {node: list(node.users) for node in program.graph.nodes}
+
+    def graph(self) -> Graph:
+        outputs: list[tuple[str, Traced]] = []
+        self._read_placeholders()
+        for node in self._program.graph.nodes:
+            if node.op == "call_function":
+                self.values[node] = self._call(node)
+            elif node.op == "output":
+                outputs = self._outputs(node)
+        return self.tracer.graph(outputs)
+
+    def _read_placeholders(self) -> None:
+        signature = self._program.graph_signature
+        held = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+        held |= signature.inputs_to_lifted_tensor_constants
+        state = {**self._program.state_dict, **self._program.constants}
+        for node in self._program.graph.nodes:
+            if node.op != "placeholder":
+                continue
+            if node.name in held:
+                key = held[node.name]
+                self.values[node] = Constant(key, numbers_of(state[key]))
+            elif isinstance(node.meta.get("val"), Tensor):
+                self.values[node] = self._input(node)
+            else:
+                self.values[node] = node.meta.get("val")
+
+    def _input(self, node: fx.Node) -> Any:
+        """An input: a value; or a state, lengths or marks of resets, which the runtime has arguments for."""
+        fake = node.meta["val"]
+        axes = tuple(Axis(size) for size in sizes_of(fake.shape))
+        if self._feeds(node, 1):
+            self._has_states = True
+            return States(None, axes, node.name)
+        if self._feeds(node, 4) or self._feeds(node, 5):
+            return Zeros()
+        return self.tracer.input(node.name, axes, is_index=not fake.is_floating_point())
+
+    def _feeds(self, node: fx.Node, place: int) -> bool:
+        """Whether it goes, perhaps by way of views, into this argument of a recurrent layer."""
+        for user in self._users[node]:
+            if user.target is torch.ops.fastgru.forward.default:
+                if user.args[place] is node:
+                    return True
+            elif _name(user) in _VIEWS and self._feeds(user, place):
+                return True
+        return False
+
+    def _call(self, node: fx.Node) -> Any:
+        name, where = _name(node), place_of(node)
+        if isinstance(node.meta.get("val"), (int, float, bool, torch.SymInt)):
+            return node.meta["val"]  # sizes, which torch has computed
+        args = [self._resolved(one) for one in node.args]
+        kwargs = {key: self._resolved(one) for key, one in node.kwargs.items()}
+        if name == "getitem":
+            return args[0][args[1]]
+        if name in _IN_PLACE and _is_seen_elsewhere(node):
+            raise errors.cannot_convert(where, f"{name}, which changes a view of a value in place. Compute a new value")
+        handler = _HANDLERS.get(name)
+        if handler is None:
+            raise errors.cannot_convert(where, f"the operation {name}, which the runtime does not have")
+        return handler(Operation(self.tracer, where, name, node, args, kwargs))
+
+    def _resolved(self, value: Any) -> Any:
+        if isinstance(value, fx.Node):
+            return self.values[value]
+        if isinstance(value, (list, tuple)):
+            return [self._resolved(one) for one in value]
+        return value
+
+    def _outputs(self, node: fx.Node) -> list[tuple[str, Traced]]:
+        """The outputs that are values; states are handed on by the runtime."""
+        found = []
+        results: Any = node.args[0]
+        for place, one in enumerate(results):
+            value = self._resolved(one)
+            if isinstance(value, States):
+                continue
+            if not isinstance(value, Traced):
+                raise errors.cannot_convert(f"output {place}", "a result that does not depend on the input")
+            found.append((one.name, value))
+        kept = [(name, value) for name, value in found if not (value.is_state and self._has_states)] or found[:1]
+        if not kept:
+            advice = "a last state, as h_n[-1], may be an output"
+            raise errors.cannot_convert(
+                "the model", f"no output but states of layers, which the runtime returns ({advice})"
+            )
+        return [("output" if len(kept) == 1 else name, value) for name, value in kept]
+
+
+def place_of(node: fx.Node) -> str:
+    """The module that an operation belongs to, or its own name."""
+    stack = list(node.meta.get("nn_module_stack", {}).values())
+    path = str(stack[-1][0]) if stack else ""
+    return path if path and _is_leaf(stack[-1][1]) else (f"{path}.{node.name}" if path else node.name)
+
+
+def _is_leaf(kind: object) -> bool:
+    return str(kind).startswith(("torch.nn.", "fastgru.")) or "torch.nn.modules" in str(kind)
+
+
+def _name(node: fx.Node) -> str:
+    if node.target is operator.getitem:
+        return "getitem"
+    parts = str(node.target).split(".")
+    return ".".join(parts[:2])
+
+
+def _is_seen_elsewhere(node: fx.Node) -> bool:
+    """Whether what an operation changes in place is read later by way of another view of it."""
+    base: Any = node.args[0]
+    while _is_view(base):
+        base = base.args[0]
+    aliases, later = [base], set(node.graph.nodes) - set(_until(node))
+    for one in aliases:
+        aliases += [user for user in one.users if user is not node and _is_view(user)]
+    return any(user in later for one in aliases for user in one.users)
+
+
+def _until(node: fx.Node) -> list[fx.Node]:
+    nodes = list(node.graph.nodes)
+    return nodes[: nodes.index(node) + 1]
+
+
+def _is_view(node: fx.Node) -> bool:
+    if _name(node) == "getitem":
+        return _name(node.args[0]) in _VIEWS  # type: ignore[arg-type]
+    return _name(node) in _VIEWS - {"aten.clone", "aten._to_copy"}
