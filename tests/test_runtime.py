@@ -345,7 +345,7 @@ def test_weights_in_fewer_bytes(weights):
     assert_same((np.stack(frames, 1), now), (output, state))
 
 
-def test_weights_in_fewer_bytes_that_cannot_be(monkeypatch):
+def test_weights_in_fewer_bytes_that_cannot_be():
     with pytest.raises(errors.ArgumentError, match="Expected one of 'float16', 'bfloat16', 'int8'"):
         Model(DENOISER, weights="int4")
     with pytest.raises(errors.ArgumentError, match="it is in float64"):

@@ -56,8 +56,7 @@ def _opened(path: Path) -> Any:
         import onnx.inliner
     except ModuleNotFoundError as missing:
         raise errors.missing_extra("onnx", "onnx", "fastgru.convert of an ONNX file") from missing
-    data = path.read_bytes()  # an error about the file itself comes out as it is
-    del data
+    path.open("rb").close()  # an error about the file itself comes out as it is
     try:
         model = onnx.load(path)
         if not model.graph.output:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 
 from fastgru import errors
 from fastgru.atomic_files import atomic_write
+from fastgru.integrations.evaluating import evaluating
 from fastgru.nn.cell import GRUCell
 from fastgru.nn.gru import GRU
 
@@ -167,7 +167,7 @@ def _check_size(model: nn.Module) -> None:
 
 def _program(model: nn.Module, call: _Call, opset: int | None) -> Any:
     """What torch's exporter makes of the model; our own errors come out as they are."""
-    with _evaluating(model), warnings.catch_warnings():
+    with evaluating(model), warnings.catch_warnings():
         # torch's own: the exporter copies graphs by classes that torch no longer likes
         warnings.filterwarnings("ignore", "`isinstance.treespec, LeafSpec.` is deprecated", FutureWarning)
         try:
@@ -189,16 +189,3 @@ def _program(model: nn.Module, call: _Call, opset: int | None) -> Any:
             if cause is None:
                 raise
             raise cause from None
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Puts every part of the model into evaluation mode, and back."""
-    training = [module for module in model.modules() if module.training]
-    try:
-        for module in training:
-            module.training = False
-        yield
-    finally:
-        for module in training:
-            module.training = True

@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_map
 from fastgru import errors
 from fastgru.graph import Graph, Input, Node, Output
 from fastgru.graph.files import read_graph, write_graph
+from fastgru.integrations.evaluating import evaluating
 from fastgru.integrations.exported.program import read_program
 from fastgru.integrations.loaded import LoadedModel, single_layer
 from fastgru.integrations.replacing import replace_gru, restore_gru
@@ -137,16 +138,12 @@ def _free_sizes(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]
 @contextmanager
 def _as_ours(model: nn.Module) -> Iterator[None]:
     """Makes torch's layers ours and puts all parts in evaluation mode, for a while."""
-    training = [module for module in model.modules() if module.training]
     modules = dict(model.named_modules())
     swapped = replace_gru(model).swapped
     try:
-        for module in training:
-            module.training = False
-        yield
+        with evaluating(model):
+            yield
     finally:
-        for module in training:
-            module.training = True
         for path in swapped:
             restore_gru(modules[path])
 
