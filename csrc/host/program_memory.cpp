@@ -106,13 +106,26 @@ class Slots {
     std::vector<int> free_;
 };
 
-// Whether nodes can go a few steps at a time: each state must go forward in time, and at every step.
+// Whether nodes can go a few steps at a time: each state must go forward in time, and at every step, and no step
+// may read what is known only after the last one.
 template <class T>
 bool goes_forward(const Program<T>& program) {
+    std::vector<bool> is_late(program.values.size(), false);
     for (const Node<T>& node : program.nodes) {
+        const auto is_per_step = [&](int value) { return program.values[size_t(value)].is_per_step; };
         const GruNode<T>* gru = std::get_if<GruNode<T>>(&node);
-        if (gru != nullptr && (gru->spec.num_directions == 2 || !program.values[size_t(gru->x)].is_per_step))
-            return false;
+        if (gru != nullptr && (gru->spec.num_directions == 2 || !is_per_step(gru->x))) return false;
+        const int y = written_by(node);
+        bool reads_late = false, reads_steps = false;
+        for_reads<T>(node, [&](int value) {
+            reads_late |= is_late[size_t(value)];
+            reads_steps |= is_per_step(value);
+        });
+        if (is_per_step(y) && reads_late) return false;
+        if (!is_per_step(y)) is_late[size_t(y)] = is_late[size_t(y)] || reads_late || reads_steps;
+        if (gru == nullptr) continue;
+        for (const int value : gru->last)
+            if (value >= 0) is_late[size_t(value)] = true;
     }
     return true;
 }
