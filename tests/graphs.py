@@ -119,6 +119,28 @@ def everything(seed: int = 0, dtype: str = "float32") -> Graph:
     return drawn.graph(inputs, [Output("difference", y, "BF"), Output("hidden", x, "TBF")])
 
 
+def decoder(seed: int = 0, dtype: str = "float32") -> Graph:
+    """Two layers that begin with a context and with what was computed of it."""
+    drawn = Drawn(seed, dtype)
+    first = drawn.node("Tanh", [drawn.node("Linear", ["context"], in_features=6, out_features=5)])
+    sizes = {"input_size": 4, "hidden_size": 5, "num_layers": 2}
+    x = drawn.node("GRU", ["words", first, drawn.node("Slice", ["context"], size=5)], 3, **sizes)
+    inputs = [Input("words", "BTF", 4), Input("context", "BF", 6)]
+    return drawn.graph(inputs, [Output("tags", x, "BTF"), Output("last", x.replace(":0", ":2"), "BF")])
+
+
+def translator(seed: int = 0, dtype: str = "float32") -> Graph:
+    """A layer in both directions whose last states another begins with, and a cell that begins with a step."""
+    drawn = Drawn(seed, dtype)
+    sizes = {"hidden_size": 5, "bidirectional": True}
+    x = drawn.node("GRU", ["words"], 3, input_size=4, **sizes)
+    states = [x.replace(":0", f":{place}") for place in (1, 2)]
+    y = drawn.node("GRU", [x, *states], 2, input_size=10, **sizes)
+    last = drawn.node("Slice", [drawn.node("Last", [y])], first=3, size=5)
+    cell = drawn.node("GRUCell", [y.replace(":0", ":1"), last], input_size=5, hidden_size=5)
+    return drawn.graph([Input("words", "TBF", 4)], [Output("tags", y, "TBF"), Output("next", cell, "BF")])
+
+
 def feed(graph: Graph, steps: int, batch: int, seed: int = 0) -> dict[str, np.ndarray[Any, Any]]:
     """Random inputs for a graph, by name."""
     random, sizes = np.random.default_rng(seed), {"T": steps, "B": batch}

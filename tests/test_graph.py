@@ -21,7 +21,7 @@ from fastgru.graph.axes import Axis, Role, Size, joined, reshaped, unit
 from fastgru.graph.files import read_graph, write_graph
 from fastgru.graph.json_form import VERSION, from_json, to_json
 
-MAKERS = [graphs.tagger, graphs.denoiser, graphs.policy, graphs.everything]
+MAKERS = [graphs.tagger, graphs.denoiser, graphs.policy, graphs.everything, graphs.decoder, graphs.translator]
 LINEAR = {"in_features": 2, "out_features": 3, "bias": False}
 WEIGHT = {"w": np.ones((3, 2), np.float32)}
 
@@ -30,6 +30,7 @@ def linear(name="linear", inputs=("x",), outputs=("y",), attributes=LINEAR, para
     return Node(name, "Linear", inputs, outputs, attributes, parameters)
 
 
+GRU_OF_TWO = Node("g", "GRU", ("x", "h"), ("y",), {"input_size": 2, "hidden_size": 3, "num_layers": 2})
 INPUTS, OUTPUTS = (Input("x", "BTF", 2),), (Output("y", "y", "BTF"),)
 
 
@@ -100,6 +101,21 @@ WRONG = {
     "steps": (lambda: graph_of(linear(), Node("l", "Last", ("x",), ("z",)), inputs=(Input("x", "BF", 2),), outputs=(Output("y", "y", "BF"),)), "for each step"),
     "slice": (lambda: graph_of(Node("s", "Slice", ("x",), ("y",), {"first": 1, "size": 2})), "at least 3"),
     "operands": (lambda: graph_of(Node("s", "Add", ("x",), ("y",))), "has 1 inputs. Expected 2"),
+    "beginnings": (lambda: graph_of(GRU_OF_TWO, inputs=(*INPUTS, Input("h", "BF", 3))), r"reads 1 vectors to begin with.*: 2\."),
+    "size of a beginning": (
+        lambda: graph_of(Node("g", "GRUCell", ("h", "h"), ("y",), {"input_size": 3, "hidden_size": 2}), inputs=(Input("h", "BF", 3),)),
+        "Expected a vector of 2 for each sequence",
+    ),
+    "a beginning for each step": (
+        lambda: graph_of(Node("g", "GRU", ("x", "x"), ("y",), {"input_size": 2, "hidden_size": 2})),
+        "reads a vector of 2 for each step. Expected a vector of 2 for each sequence",
+    ),
+    "two beginnings": (
+        lambda: graph_of(
+            Node("g", "GRU", ("x", "h"), ("y",), {"input_size": 2, "hidden_size": 3, "learn_h0": True}), inputs=(*INPUTS, Input("h", "BF", 3))
+        ),
+        "learned states .* and with values",
+    ),
     "cells": (
         lambda: graph_of(Node("g", "GRU", ("x",), ("y",), {"input_size": 2, "hidden_size": 1, "num_layers": 257})),
         "Expected at most 256",

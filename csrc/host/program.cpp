@@ -74,7 +74,18 @@ struct ProgramMemory {
     Matrix<T>*own, *values;
     Place* indices;
     int64_t* lengths;
+    T* beginnings;
 };
+
+// Values in the states of a sequence, of the largest node whose sequences begin with values.
+template <class T>
+ptrdiff_t widest_beginning(const Program<T>& program) {
+    ptrdiff_t most = 0;
+    for (const Node<T>& node : program.nodes)
+        if (const GruNode<T>* gru = std::get_if<GruNode<T>>(&node))
+            if (!gru->begins.empty()) most = max(most, gru->spec.cells() * gru->spec.hidden_size);
+    return most;
+}
 
 template <class T>
 ProgramMemory<T> lay_out(const Program<T>& program, const ProgramCall<T>& call, ptrdiff_t steps, Arena& arena) {
@@ -84,6 +95,7 @@ ProgramMemory<T> lay_out(const Program<T>& program, const ProgramCall<T>& call, 
     memory.values = arena.take<Matrix<T>>(count);
     memory.indices = arena.take<Place>(count);
     memory.lengths = arena.take<int64_t>(call.rows);
+    memory.beginnings = arena.take<T>(widest_beginning(program) * call.rows);
     std::vector<T*> slots;
     for (const ValueType& slot : program.slots)
         slots.push_back(arena.take<T>(slot.width * call.rows * (slot.is_per_step ? steps : 1)));
@@ -130,6 +142,7 @@ size_t run(const Program<T>& program, const ProgramCall<T>& call) {
             .values = memory.values,
             .indices = memory.indices,
             .lengths = part_lengths(call, first, steps, memory.lengths),
+            .beginnings = memory.beginnings,
         };
         run_part(part, memory.own);
         lacking = part.lacking;

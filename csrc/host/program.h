@@ -77,8 +77,9 @@ enum class StoredAs { as_they_are, bfloat16, float16, int8 };  // weights of a G
 template <class T>
 struct GruNode {
     int x, y, state;
-    std::vector<int> last;  // [cells]: values that get the last states; -1: not wanted
-    std::vector<T> anew;    // [cells][H]: states after a reset; empty: zeros
+    std::vector<int> last;    // [cells]: values that get the last states; -1: not wanted
+    std::vector<int> begins;  // [cells]: values that sequences begin with; empty: `anew`
+    std::vector<T> anew;      // [cells][H]: states after a reset; empty: zeros
     Spec spec;
     StoredAs stored;
     Block packed;
@@ -100,7 +101,9 @@ struct ProgramCall {
     const Place* inputs;     // as in Program::inputs
     const Place* outputs;    // as in Program::outputs; they overlap nothing else
     const T* const* states;  // [nodes with a state]: [cells][B][H]
-    T* const* next_states;   // the same; may be the same memory
+    // [nodes with a state]: null, or the rows [B] of nodes with `begins` whose sequences begin in this call.
+    const bool* const* begun;
+    T* const* next_states;   // as `states`; may be the same memory
     const int64_t* lengths;  // [B]; null: all have T steps
     Resets<T> resets;        // marks alone; null: none
     int threads;

@@ -13,6 +13,8 @@ void for_reads(const Node<T>& node, const Body& body) {
         if constexpr (__is_same(One, CombineNode<T>)) {
             if (one.other >= 0) body(one.other);
         }
+        if constexpr (__is_same(One, GruNode<T>))
+            for (const int value : one.begins) body(value);
     };
     std::visit(read, node);
 }

@@ -19,6 +19,7 @@ struct Part {
     Matrix<T>* values;       // [values]; of indices the matrix is empty
     const Place* indices;    // [values]
     const int64_t* lengths;  // [B], of this part; null: all have `steps`
+    T* beginnings;           // room for what the sequences of one node begin with: [cells][B][H]
     size_t lacking = 0;      // bytes
 
     ptrdiff_t batch() const { return call.rows; }
@@ -147,6 +148,31 @@ void compute(Part<T>& part, const LastNode& node) {
     }
 }
 
+// Copies the values that sequences begin with to a state [cells][B][H], of all rows or of those that `rows` marks.
+template <class T>
+void copy_beginnings(const Part<T>& part, const GruNode<T>& node, const bool* rows, T* state) {
+    const ptrdiff_t batch = part.batch(), H = node.spec.hidden_size;
+    for (size_t cell = 0; cell < node.begins.size(); ++cell)
+        for (ptrdiff_t b = 0; b < batch; ++b)
+            if (rows == nullptr || rows[b])
+                memcpy(state + (ptrdiff_t(cell) * batch + b) * H, part.values[node.begins[cell]].row(b),
+                       size_t(H) * sizeof(T));
+}
+
+// The state that a node goes on from in this part of the call.
+template <class T>
+const T* state_before(const Part<T>& part, const GruNode<T>& node) {
+    const T* given = part.call.states[node.state];
+    const bool* begun = part.call.begun[node.state];
+    T* next = part.call.next_states[node.state];
+    if (part.first > 0) return next;
+    if (begun == nullptr) return given;
+    if (next != given)
+        memcpy(next, given, size_t(node.spec.cells() * part.batch() * node.spec.hidden_size) * sizeof(T));
+    copy_beginnings(part, node, begun, next);
+    return next;
+}
+
 // S: what weights are stored as.
 template <class T, class S>
 void run_gru(Part<T>& part, const GruNode<T>& node) {
@@ -164,10 +190,15 @@ void run_gru(Part<T>& part, const GruNode<T>& node) {
     call.input = sequence(part.read(node.x));
     call.output = sequence(part.values[node.y]);
     call.h_n = part.call.next_states[node.state];
-    call.h_0 = part.first == 0 ? part.call.states[node.state] : call.h_n;
+    call.h_0 = state_before(part, node);
     call.resets = part.call.resets;
     if (call.resets.marks != nullptr) call.resets.marks += part.first * call.resets.step_stride;
     call.resets.state = pointer(node.anew);
+    if (call.resets.marks != nullptr && !node.begins.empty()) {
+        copy_beginnings<T>(part, node, nullptr, part.beginnings);
+        call.resets.state = part.beginnings;
+        call.resets.state_stride = H;
+    }
     call.packed = node.packed.data();
     call.threads = part.call.threads;
     part.lacking = run_call(part.table(), call);

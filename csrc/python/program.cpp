@@ -101,8 +101,8 @@ class PythonProgram {
         if (width(x) != width(y) || !type(x).is_per_step || type(y).is_per_step) refuse("the last step of steps");
         add(LastNode{x, y}, false);
     }
-    void add_gru(int x, int y, int state, const std::vector<int>& last, const LayerSizes& sizes,
-                 nb::handle parameters, nb::handle anew, const std::string& stored);
+    void add_gru(int x, int y, int state, const std::vector<int>& last, const std::vector<int>& begins,
+                 const LayerSizes& sizes, nb::handle parameters, nb::handle anew, const std::string& stored);
     void finish(const std::vector<int>& inputs, const std::vector<int>& outputs) {
         for (const int value : inputs) (void)type(value);
         for (const int value : outputs)
@@ -112,8 +112,8 @@ class PythonProgram {
         arrange(program_);
         is_finished_ = true;
     }
-    void run(nb::tuple inputs, nb::tuple states, nb::tuple next_states, nb::tuple outputs, nb::handle lengths,
-             nb::handle reset, ptrdiff_t steps, ptrdiff_t rows, int threads) const;
+    void run(nb::tuple inputs, nb::tuple states, nb::tuple begun, nb::tuple next_states, nb::tuple outputs,
+             nb::handle lengths, nb::handle reset, ptrdiff_t steps, ptrdiff_t rows, int threads) const;
 
   private:
     const ValueType& type(int value) const {
@@ -134,15 +134,18 @@ class PythonProgram {
                      ptrdiff_t rows, bool are_written, std::vector<Place>& places) const;
     template <class State>
     void read_states(Arrays& arrays, nb::tuple objects, ptrdiff_t rows, std::vector<State*>& states) const;
+    void read_begun(Arrays& arrays, nb::tuple objects, ptrdiff_t rows, std::vector<const bool*>& begun) const;
 
     Program<T> program_;
     std::vector<Spec> states_;
+    std::vector<bool> begin_with_values_;  // as states_
     bool is_finished_ = false;
 };
 
 template <class T>
-void PythonProgram<T>::add_gru(int x, int y, int state, const std::vector<int>& last, const LayerSizes& sizes,
-                               nb::handle parameters, nb::handle anew, const std::string& stored) {
+void PythonProgram<T>::add_gru(int x, int y, int state, const std::vector<int>& last,
+                               const std::vector<int>& begins, const LayerSizes& sizes, nb::handle parameters,
+                               nb::handle anew, const std::string& stored) {
     const Spec& spec = sizes.spec;
     if (width(x) != spec.input_size || width(y) != spec.num_directions * spec.hidden_size)
         refuse("the values around a GRU have other sizes");
@@ -150,6 +153,10 @@ void PythonProgram<T>::add_gru(int x, int y, int state, const std::vector<int>& 
     for (const int value : last)
         if (value >= 0 && (width(value) != spec.hidden_size || type(value).is_per_step))
             refuse("a last state has another size");
+    if (!begins.empty() && (ptrdiff_t(begins.size()) != spec.cells() || !anew.is_none()))
+        refuse("a GRU begins with a value for each layer and direction, or with learned states");
+    for (const int value : begins)
+        if (width(value) != spec.hidden_size || type(value).is_per_step) refuse("a beginning has another size");
     Arrays arrays(Source::buffers);
     Cell<T> cells[kMostCells];
     if (!read_parameters(arrays, sizes, parameters, cells)) refuse("parameters of a GRU are dense arrays");
@@ -165,8 +172,10 @@ void PythonProgram<T>::add_gru(int x, int y, int state, const std::vector<int>& 
         }
     });
     states_.push_back(spec);
+    begin_with_values_.push_back(!begins.empty());
     std::vector<T> first = copied<T>(anew, {spec.cells(), spec.hidden_size});
-    add(GruNode<T>{x, y, state, last, std::move(first), spec, stored_as(sizes.type, type), std::move(packed)});
+    add(GruNode<T>{x, y, state, last, begins, std::move(first), spec, stored_as(sizes.type, type),
+                   std::move(packed)});
 }
 
 template <class T>
@@ -203,17 +212,31 @@ void PythonProgram<T>::read_states(Arrays& arrays, nb::tuple objects, ptrdiff_t 
 }
 
 template <class T>
-void PythonProgram<T>::run(nb::tuple inputs, nb::tuple states, nb::tuple next_states, nb::tuple outputs,
-                           nb::handle lengths, nb::handle reset, ptrdiff_t steps, ptrdiff_t rows,
+void PythonProgram<T>::read_begun(Arrays& arrays, nb::tuple objects, ptrdiff_t rows,
+                                  std::vector<const bool*>& begun) const {
+    if (objects.size() != states_.size()) refuse("there are too few or too many rows that begin");
+    for (size_t i = 0; i < states_.size(); ++i) {
+        const bool* marks;
+        if (!arrays.read_optional(objects[i], {rows}, marks) || (marks != nullptr && !begin_with_values_[i]))
+            refuse("rows that begin are booleans, of a GRU that begins with values");
+        begun.push_back(marks);
+    }
+}
+
+template <class T>
+void PythonProgram<T>::run(nb::tuple inputs, nb::tuple states, nb::tuple begun, nb::tuple next_states,
+                           nb::tuple outputs, nb::handle lengths, nb::handle reset, ptrdiff_t steps, ptrdiff_t rows,
                            int threads) const {
     if (!is_finished_ || steps < 1 || rows < 0 || threads < 1) refuse("the program cannot run like this");
     Arrays arrays(Source::buffers);
     std::vector<Place> from, to;
     std::vector<const T*> before;
     std::vector<T*> after;
+    std::vector<const bool*> begin;
     read_places(arrays, inputs, program_.inputs, steps, rows, false, from);
     read_places(arrays, outputs, program_.outputs, steps, rows, true, to);
     read_states(arrays, states, rows, before);
+    read_begun(arrays, begun, rows, begin);
     read_states(arrays, next_states, rows, after);
     ProgramCall<T> call{};
     call.steps = steps;
@@ -221,6 +244,7 @@ void PythonProgram<T>::run(nb::tuple inputs, nb::tuple states, nb::tuple next_st
     call.inputs = from.data();
     call.outputs = to.data();
     call.states = before.data();
+    call.begun = begin.data();
     call.next_states = after.data();
     call.threads = threads;
     const bool* marks;
@@ -256,11 +280,11 @@ void bind_program_of(nb::module_& m, const char* name) {
              nb::arg("width"))
         .def("add_last", &Own::add_last, nb::arg("x"), nb::arg("y"))
         .def("add_gru", &Own::add_gru, nb::arg("x"), nb::arg("y"), nb::arg("state"), nb::arg("last"),
-             nb::arg("sizes"), nb::arg("parameters"), nb::arg("anew").none(), nb::arg("stored"))
+             nb::arg("begins"), nb::arg("sizes"), nb::arg("parameters"), nb::arg("anew").none(), nb::arg("stored"))
         .def("finish", &Own::finish, nb::arg("inputs"), nb::arg("outputs"))
-        .def("run", &Own::run, nb::arg("inputs"), nb::arg("states"), nb::arg("next_states"), nb::arg("outputs"),
-             nb::arg("lengths").none(), nb::arg("reset").none(), nb::arg("steps"), nb::arg("rows"),
-             nb::arg("threads"));
+        .def("run", &Own::run, nb::arg("inputs"), nb::arg("states"), nb::arg("begun"), nb::arg("next_states"),
+             nb::arg("outputs"), nb::arg("lengths").none(), nb::arg("reset").none(), nb::arg("steps"),
+             nb::arg("rows"), nb::arg("threads"));
 }
 
 }  // namespace

@@ -79,6 +79,11 @@ def index_out_of_range(name: str, least: int, most: int, limit: int) -> IndexRan
     )
 
 
+def wrong_batch(got: object) -> ArgumentError:
+    """For a number of rows that cannot be."""
+    return ArgumentError(f"batch={got!r:.80} is no number of rows. Expected an integer from 0.")
+
+
 def wrong_states(shapes: Mapping[str, Sequence[int]]) -> ShapeError:
     """For states that are not of three dimensions or of different batch sizes."""
     found = ", ".join(f"{name!r} {tuple(shape)}" for name, shape in shapes.items())

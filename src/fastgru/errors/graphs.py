@@ -100,6 +100,18 @@ def wrong_parameters(where: str, got: Sequence[str], expected: Sequence[str]) ->
     return GraphError(f"{where} has the parameters {_shortened(list(got))}. Expected {list(expected)}.")
 
 
+def wrong_beginnings(where: str, got: int, cells: int) -> GraphError:
+    """For a recurrent node with other vectors to begin with than it has layers and directions."""
+    return GraphError(
+        f"{where} reads {got} vectors to begin with. Expected none, or one for each layer and direction: {cells}."
+    )
+
+
+def two_beginnings(where: str) -> GraphError:
+    """For a recurrent node that is to begin with learned states and with values at once."""
+    return GraphError(f"{where} begins with learned states (learn_h0) and with values. Expected one of them.")
+
+
 def missing_parameter(where: str, role: str, key: str) -> GraphError:
     """For a parameter whose array is missing."""
     return GraphError(f"{where}: its {role} is {_shortened(key)}, and there is no such array.")

@@ -131,16 +131,25 @@ class Graph:
 
     @cached_property
     def first_states(self) -> Mapping[str, Array]:
-        """For each node with a state, by name: what sequences begin with, (rows for each sequence, 1, H)."""
+        """For each node with a state, by name: what sequences begin with, (rows for each sequence, 1, H).
+
+        NaN for those that begin with values: they are known only in a call.
+        """
         states = {}
         for node in self.nodes:
             if node.name in self.recurrent:
                 rows, size = self.recurrent[node.name]
                 learned = node.parameters.get("h_0")
+                fill = np.nan if node.name in self.begun else 0
                 states[node.name] = (
-                    np.zeros((rows, 1, size), self.dtype) if learned is None else self.parameters[learned][:, None]
+                    np.full((rows, 1, size), fill, self.dtype) if learned is None else self.parameters[learned][:, None]
                 )
         return states
+
+    @cached_property
+    def begun(self) -> tuple[str, ...]:
+        """The names of nodes whose sequences begin with values of the graph."""
+        return tuple(node.name for node in self.nodes if node.name in self.recurrent and len(node.inputs) > 1)
 
     @cached_property
     def index_limits(self) -> Mapping[str, int]:

@@ -60,9 +60,9 @@ class LoadedModel(nn.Module):
 
         Args:
             x: the input with the axes that `graph.inputs` say, or a dict of several by name.
-            state: from the call before, (layers * directions, B, H) each; None: zeros.
+            state: from the call before, (layers * directions, B, H) each; None: what sequences begin with.
             lengths: (B,) integers, if the rows do not all have all steps.
-            reset: booleans (T, B): steps before which states become zero.
+            reset: booleans (T, B): steps before which sequences begin anew.
 
         Raises:
             ShapeError and others: as of `fastgru.GRU`.
@@ -111,6 +111,8 @@ def single_layer(graph: Graph) -> nn.Module | None:
     if len(graph.nodes) != 1 or graph.outputs[0].value != graph.nodes[0].outputs[0] or len(graph.outputs) > 1:
         return None
     node = graph.nodes[0]
+    if len(node.inputs) > 1:
+        return None
     dtype = torch.from_numpy(next(iter(graph.parameters.values()))).dtype
     layer: nn.Module
     if node.operator == "GRU":

@@ -30,14 +30,14 @@ def run_node(
         node: of a graph.
         parameters: by the operator's names.
         inputs: (T, B, F), (B, F), or of indices (T, B), (B).
-        state: (layers * directions, B, H); None: zeros.
+        state: (layers * directions, B, H); None: what sequences begin with.
         lengths: (B,) or None.
         reset: (T, B) or None.
     """
     if node.operator == "GRU":
-        return _gru(node.attributes, parameters, inputs[0], state, lengths, reset)
+        return _gru(node.attributes, parameters, inputs, state, lengths, reset)
     if node.operator == "GRUCell":
-        return _cell(node.attributes, parameters, inputs[0], state, reset)
+        return _cell(node.attributes, parameters, inputs, state, reset)
     if node.operator == "Last":
         return [_last(inputs[0], lengths)], None
     return [CALLS[node.operator](node.attributes, parameters, inputs)], None
@@ -46,31 +46,35 @@ def run_node(
 def _gru(
     given: Mapping[str, Any],
     parameters: Mapping[str, Tensor],
-    x: Tensor,
+    inputs: Sequence[Tensor],
     state: Tensor | None,
     lengths: Tensor | None,
     reset: Tensor | None,
 ) -> tuple[list[Tensor], Tensor]:
+    x = inputs[0]
     spec = GRUSpec(**{name: given[name] for name in GRUSpec._fields})
     weights = [parameters[name] for name in spec.parameter_names]
     options = {name: given[name] for name in ("num_layers", "bias", "bidirectional", "reset_after")}
-    anew = parameters.get("h_0")
+    anew = torch.stack(list(inputs[1:])) if len(inputs) > 1 else parameters.get("h_0")
     if anew is not None and state is None:
-        state = anew.unsqueeze(1).expand(-1, x.shape[1], -1)
-    output, h_n = functional.gru(x, state, weights, lengths=lengths, reset=reset, reset_state=anew, **options)
+        state = anew if anew.ndim == 3 else anew.unsqueeze(1).expand(-1, x.shape[1], -1)
+    again = None if reset is None else anew
+    output, h_n = functional.gru(x, state, weights, lengths=lengths, reset=reset, reset_state=again, **options)
     return [output, *h_n], h_n
 
 
 def _cell(
     given: Mapping[str, Any],
     parameters: Mapping[str, Tensor],
-    x: Tensor,
+    inputs: Sequence[Tensor],
     state: Tensor | None,
     reset: Tensor | None,
 ) -> tuple[list[Tensor], Tensor]:
-    before = x.new_zeros(x.shape[0], parameters["weight_hh"].shape[1]) if state is None else state[0]
+    x = inputs[0]
+    anew = inputs[1] if len(inputs) > 1 else x.new_zeros(x.shape[0], parameters["weight_hh"].shape[1])
+    before = anew if state is None else state[0]
     if reset is not None:
-        before = torch.where(reset[0].unsqueeze(-1), torch.zeros_like(before), before)
+        before = torch.where(reset[0].unsqueeze(-1), anew, before)
     biases = parameters.get("bias_ih"), parameters.get("bias_hh")
     weights = parameters["weight_ih"], parameters["weight_hh"]
     after = functional.gru_cell(x, before, *weights, *biases, reset_after=given["reset_after"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +27,8 @@ class Arguments(NamedTuple):
         steps: T; 1 for a model without sequences.
         batch: B.
         missing: the axes, of ``"TB"``, that users left out and that results will not have.
+        begun: for nodes that begin with values of the graph, by name: rows (B,) that begin anew in this call. What
+            `states` has there does not count.
     """
 
     inputs: dict[str, Array]
@@ -34,6 +37,7 @@ class Arguments(NamedTuple):
     steps: int
     batch: int
     missing: str
+    begun: Mapping[str, Array] = MappingProxyType({})
 
 
 def read_arguments(graph: Graph, x: Any, state: State | None, lengths: Any, reset: Any, *, is_step: bool) -> Arguments:
@@ -47,13 +51,16 @@ def read_arguments(graph: Graph, x: Any, state: State | None, lengths: Any, rese
     missing = _missing_axes(graph, arrays, is_step)
     arranged = {wanted.name: _arranged(wanted, arrays[wanted.name], missing) for wanted in graph.inputs}
     steps, batch = _common_sizes(graph, arranged, missing)
+    if state is not None:
+        _check_state(graph, state, batch)
     return Arguments(
         {name: array for name, (array, _) in arranged.items()},
-        _states(graph, state, batch),
+        first_states(graph, batch) if state is None else _known_states(graph, state),
         Timing(_lengths(graph, lengths, steps, batch), _reset(graph, reset, steps, batch, missing)),
         steps,
         batch,
         missing,
+        begun_rows(graph, state, batch),
     )
 
 
@@ -132,9 +139,7 @@ def _common_sizes(graph: Graph, arranged: Mapping[str, tuple[Array, str]], missi
     return steps, next(iter(sizes["B"].values()))
 
 
-def _states(graph: Graph, state: State | None, batch: int) -> Mapping[str, Array]:
-    if state is None:
-        return first_states(graph, batch)
+def _check_state(graph: Graph, state: State, batch: int) -> None:
     if not isinstance(state, State):
         raise errors.not_a_state_object(state)
     if set(state) != set(graph.recurrent):
@@ -144,7 +149,24 @@ def _states(graph: Graph, state: State | None, batch: int) -> Mapping[str, Array
             raise errors.wrong_state_shape(name, state[name].shape, (rows, batch, size))
         if state[name].dtype != graph.dtype:
             raise errors.wrong_array_dtype(f"the state {name!r}", state[name].dtype, graph.dtype)
-    return state
+
+
+def _known_states(graph: Graph, state: State) -> Mapping[str, Array]:
+    """The arrays of a state, with what was learned in rows that begin anew and did not know it."""
+    arrays = dict(state)
+    for name, first in graph.first_states.items():
+        rows = state.begins_anew(name)
+        if rows is not None and name not in graph.begun:
+            arrays[name] = np.where(rows[:, None], first, arrays[name])
+    return arrays
+
+
+def begun_rows(graph: Graph, state: State | None, batch: int) -> dict[str, Array]:
+    """For nodes that begin with values of the graph: the rows that do so in a call with this state."""
+    if state is None:
+        return {name: np.ones(batch, bool) for name in graph.begun}
+    found = {name: state.begins_anew(name) for name in graph.begun}
+    return {name: rows for name, rows in found.items() if rows is not None}
 
 
 def first_states(graph: Graph, batch: int) -> dict[str, Array]:

@@ -62,6 +62,7 @@ class CoreExecution:
         self._program.run(
             tuple([_readable(array) for array in call.inputs.values()]),
             tuple([_dense(states[name]) for name in next_states]),
+            tuple([call.begun.get(name) for name in next_states]),
             tuple(next_states.values()),
             tuple(made.values()),
             call.timing.lengths,
@@ -227,7 +228,8 @@ class _Builder:
         last = named + [-1] * (layers * directions - len(named))
         x, y = self._number(inputs[0]), self._number(node.outputs[0])
         weights = tuple([own[role] for role in roles if role != "h_0"])
-        self._program.add_gru(x, y, self._states, last, sizes, weights, own.get("h_0"), self._stored[node.name])
+        begins = [self._number(name) for name in inputs[1:]]
+        self._program.add_gru(x, y, self._states, last, begins, sizes, weights, own.get("h_0"), self._stored[node.name])
         self._states += 1
 
 

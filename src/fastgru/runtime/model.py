@@ -10,7 +10,7 @@ import numpy as np
 
 from fastgru import errors
 from fastgru.graph.graph import Graph
-from fastgru.runtime.arguments import Arguments, first_states, read_arguments
+from fastgru.runtime.arguments import Arguments, read_arguments
 from fastgru.runtime.numpy_execution import NumPyExecution
 from fastgru.runtime.quick_arguments import QuickArguments
 from fastgru.runtime.results import Results
@@ -63,8 +63,16 @@ class Model:
         return self.graph.dtype
 
     def initial_state(self, batch: int = 1) -> State:
-        """What `run` begins with if no state is given, for `batch` rows: zeros, or what was learned (`learn_h0`)."""
-        return State.of_arrays(first_states(self.graph, batch), self.graph.first_states)
+        """What `run` begins with if no state is given, for `batch` rows: zeros, or what was learned (`learn_h0`).
+
+        States that the model computes from its inputs are NaN, until the next call computes them; see `State`.
+
+        Raises:
+            ArgumentError: `batch` is no number of rows.
+        """
+        if not isinstance(batch, (int, np.integer)) or isinstance(batch, bool) or batch < 0:
+            raise errors.wrong_batch(batch)
+        return State.beginning(self.graph.first_states, int(batch))
 
     def run(
         self,

@@ -30,8 +30,10 @@ class NumPyExecution:
             operator, parameters = operator_of(node), self._parameters[node.name]
             given = [values[name] for name in node.inputs]
             if isinstance(operator, Recurrent):
-                state = call.states[node.name]
-                results, next_states[node.name] = operator.advance(node.attributes, parameters, given[0], state, timing)
+                state, begun = call.states[node.name], call.begun.get(node.name)
+                if begun is not None:
+                    state = np.where(begun[:, None], np.stack(given[1:]), state)
+                results, next_states[node.name] = operator.advance(node.attributes, parameters, given, state, timing)
             else:
                 results = operator.compute(node.attributes, parameters, given, timing)
             values.update(zip(node.outputs, results, strict=False))

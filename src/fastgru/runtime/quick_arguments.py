@@ -12,7 +12,7 @@ import numpy as np
 from fastgru.graph.graph import Graph
 from fastgru.graph.operators import Timing
 from fastgru.graph.values import Per
-from fastgru.runtime.arguments import Arguments, first_states
+from fastgru.runtime.arguments import Arguments, begun_rows, first_states
 from fastgru.runtime.state import State
 
 Array = np.ndarray[Any, Any]
@@ -32,6 +32,7 @@ class QuickArguments:
         self._name, self._axes, self._size = port.name, port.axes, port.size
         self._is_per_step = port.value.per is Per.STEP
         self._dtype, self._shapes = graph.dtype, tuple(graph.recurrent.items())
+        self._is_begun = bool(graph.begun)
 
     def read(self, x: Any, state: State | None, *, is_step: bool) -> Arguments | None:
         """The arguments; None where something is not as usual, or wrong."""
@@ -50,12 +51,15 @@ class QuickArguments:
             if steps == 0:
                 return None
         states = self._states(state, batch)
-        return None if states is None else Arguments({self._name: array}, states, _NEVER, steps, batch, missing)
+        if states is None:
+            return None
+        begun = begun_rows(self._graph, state, batch) if self._is_begun else {}
+        return Arguments({self._name: array}, states, _NEVER, steps, batch, missing, begun)
 
     def _states(self, state: State | None, batch: int) -> dict[str, Array] | None:
         if state is None:
             return first_states(self._graph, batch)
-        if type(state) is not State or len(state) != len(self._shapes):
+        if type(state) is not State or state.has_marks or len(state) != len(self._shapes):
             return None
         arrays = state.arrays
         for name, (rows, size) in self._shapes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -11,13 +12,17 @@ import numpy as np
 from fastgru import errors
 
 Array = np.ndarray[Any, Any]
+_KEY = "fastgru"
 
 
 class State(Mapping[str, Array]):
     """The states of the recurrent nodes by their names: arrays (layers * directions, B, H).
 
-    The arrays can be read and written to. A model's call does not change the state that it is given, unless it is told
-    to write the next one there.
+    The arrays can be read and written to. A model's call does not change the state that it is given.
+
+    Some models compute what a sequence begins with, such as a decoder that begins with a context. Before a sequence's
+    first step such states have no numbers yet: they are NaN in rows that begin anew, and the next call computes them.
+    Numbers that are written there count instead.
 
     Args:
         arrays: the arrays by name. They are copied.
@@ -37,6 +42,7 @@ class State(Mapping[str, Array]):
     """
 
     _first: Mapping[str, Array] = MappingProxyType({})
+    _anew: Array | None = None  # (B,) booleans: rows whose NaN stand for what the next call begins with; None: no row
 
     def __init__(self, arrays: Mapping[str, Array]) -> None:
         self._arrays = {name: np.array(array, order="C") for name, array in arrays.items()}
@@ -51,10 +57,22 @@ class State(Mapping[str, Array]):
         state._arrays, state._first = arrays, first
         return state
 
+    @classmethod
+    def beginning(cls, first: Mapping[str, Array], batch: int) -> State:
+        """A state of `batch` rows that begin anew."""
+        state = cls.of_arrays({name: np.repeat(one, batch, axis=1) for name, one in first.items()}, first)
+        state._mark(slice(None))
+        return state
+
     @property
     def arrays(self) -> dict[str, Array]:
         """The arrays by name."""
         return self._arrays
+
+    @property
+    def has_marks(self) -> bool:
+        """Whether rows have been marked to begin anew."""
+        return self._anew is not None
 
     def __getitem__(self, name: str) -> Array:
         return self._arrays[name]
@@ -84,29 +102,68 @@ class State(Mapping[str, Array]):
         """B; None for a model without states."""
         return next((array.shape[1] for array in self._arrays.values()), None)
 
+    def begins_anew(self, name: str) -> Array | None:
+        """Rows (B,) of a node's state that the next call computes what to begin with for; None: no row.
+
+        Raises:
+            ArgumentError: there is no such node.
+        """
+        if name not in self._arrays:
+            raise errors.unknown_state(name, self._arrays)
+        if self._anew is None:
+            return None
+        rows = self._anew & np.isnan(self._arrays[name]).all(axis=(0, 2))
+        return rows if rows.any() else None
+
     def reset(self, rows: int | Sequence[int] | Array | None = None) -> None:
-        """Sets states to what sequences begin with: zeros, or what the model has learned.
+        """Sets states to what sequences begin with: zeros, what the model has learned, or what the next call computes.
+
+        A state that was made of arrays by hand knows no model and is set to zeros.
 
         Args:
             rows: which rows of the batch: an index, indices or a mask (B,); None: all.
         """
+        places = slice(None) if rows is None else rows
         for name, array in self._arrays.items():
-            array[:, slice(None) if rows is None else rows] = self._first.get(name, 0)
+            array[:, places] = self._first.get(name, 0)
+        self._mark(places)
+
+    def _mark(self, rows: Any) -> None:
+        """Notes that NaN in these rows stand for what the next call begins with."""
+        if not self._unknown():
+            return
+        if self._anew is None:
+            self._anew = np.zeros(self.batch or 0, bool)
+        self._anew[rows] = True
+
+    def _unknown(self) -> list[str]:
+        """The nodes of which it is not known here what sequences begin with."""
+        return [name for name, first in self._first.items() if np.isnan(first).any()]
 
     def copy(self) -> State:
         """A state with arrays of its own."""
-        return State.of_arrays({name: array.copy() for name, array in self._arrays.items()}, self._first)
+        return self._like({name: array.copy() for name, array in self._arrays.items()}, slice(None))
 
     def select(self, rows: Sequence[int] | Array) -> State:
         """The state of some rows of the batch, in this order: for streams that end."""
-        return State.of_arrays({name: array[:, rows].copy() for name, array in self._arrays.items()}, self._first)
+        return self._like({name: array[:, rows].copy() for name, array in self._arrays.items()}, rows)
+
+    def _like(self, arrays: dict[str, Array], rows: Any) -> State:
+        state = State.of_arrays(arrays, self._first)
+        state._anew = None if self._anew is None else self._anew[rows].copy()
+        return state
 
     def to_bytes(self) -> bytes:
         """The state as bytes (a safetensors file), for `from_bytes`, on any machine."""
         import safetensors.numpy
 
         dense = {name: np.ascontiguousarray(array) for name, array in self._arrays.items()}
-        return bytes(safetensors.numpy.save(dense))
+        known = [name for name in self._arrays if not np.any(self._first.get(name, 0))]
+        if len(known) == len(self._arrays):
+            return bytes(safetensors.numpy.save(dense))
+        rows = [] if self._anew is None else np.flatnonzero(self._anew).tolist()
+        notes = {"begin": [name for name in self._arrays if name not in known], "anew": rows}
+        return bytes(safetensors.numpy.save(dense, {_KEY: json.dumps(notes)}))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> State:
@@ -118,7 +175,24 @@ class State(Mapping[str, Array]):
         import safetensors
         import safetensors.numpy
 
+        data = bytes(data)
         try:
-            return cls(safetensors.numpy.load(bytes(data)))
-        except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
+            state = cls(safetensors.numpy.load(data))
+            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+            notes = header.get("__metadata__", {}).get(_KEY)
+            if notes is not None:
+                state._read_notes(json.loads(notes))
+        except (safetensors.SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise errors.not_a_state(error) from None
+        return state
+
+    def _read_notes(self, notes: Any) -> None:
+        """What a file says of beginnings: the nodes that do not begin with zeros, and rows that begin anew."""
+        names, rows = notes["begin"], notes["anew"]
+        if not all(type(row) is int and 0 <= row < (self.batch or 0) for row in rows):
+            raise ValueError("rows that begin anew are not among those of the batch")
+        if not all(self._arrays[name].dtype.kind == "f" for name in names):
+            raise ValueError("a state is not of numbers")
+        self._first = {name: np.full_like(self._arrays[name][:, :1], np.nan) for name in names}
+        if rows:
+            self._mark(rows)

@@ -102,7 +102,12 @@ class Recurrent(Operator):
         raise NotImplementedError
 
     def advance(
-        self, attributes: Attributes, parameters: Mapping[str, Array], x: Array, state: Array, timing: Timing
+        self,
+        attributes: Attributes,
+        parameters: Mapping[str, Array],
+        inputs: Sequence[Array],
+        state: Array,
+        timing: Timing,
     ) -> tuple[list[Array], Array]:
         """The results and the next state, (rows, B, H)."""
         raise NotImplementedError
