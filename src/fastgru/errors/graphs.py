@@ -194,6 +194,14 @@ def not_a_step(where: str) -> ConversionError:
     )
 
 
+def cannot_begin(where: str, axes: int) -> ConversionError:
+    """For a recurrent layer that begins with something else than a vector for each sequence."""
+    return ConversionError(
+        f"{where}: the layer begins with an array of {axes} axes apart from those of size 1. Expected a vector for each "
+        f"sequence and for each layer and direction. {_CUT}"
+    )
+
+
 def state_read_elsewhere(where: str, source: str) -> ConversionError:
     """For a state that something else than a recurrent layer reads."""
     return ConversionError(

@@ -42,11 +42,13 @@ class States:
         cells: names of the values with the states of each layer and direction; None for a state that comes in.
         axes: in the program's order; those of the role CELLS count layers and directions.
         source: the name of the input, for the words of errors.
+        is_computed: whether they are no states of nodes, but values computed of some, for a layer to begin with.
     """
 
     cells: tuple[str, ...] | None
     axes: tuple[Axis, ...]
     source: str = ""
+    is_computed: bool = False
 
 
 class Recurrence(NamedTuple):

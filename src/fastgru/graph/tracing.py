@@ -196,28 +196,47 @@ class GraphTracer:
             raise errors.cut_by_reshape(where)
         return replace(x, axes=tuple(_with_directions(axis) for axis in axes))
 
-    def gru(self, where: str, x: Traced, layer: Recurrence, time: int, batch: int | None) -> tuple[Traced, States]:
+    def gru(
+        self,
+        where: str,
+        x: Traced,
+        layer: Recurrence,
+        time: int,
+        batch: int | None,
+        begins: Sequence[Traced] = (),
+    ) -> tuple[Traced, States]:
         """A recurrent layer: its outputs with the axes of its input, and its last states (cells, B, H).
 
         A layer over an axis of size 1 that the program has inserted is one step for each call: a cell.
+
+        Args:
+            where: the name of the node.
+            x: its input.
+            layer: what it computes.
+            time: the axis of the steps.
+            batch: that of the sequences; None: there is one.
+            begins: for each layer and direction what sequences begin with, (B, H) among axes of size 1; empty: zeros,
+                or what was learned.
         """
         check_vectors(x.axes, where)
-        if batch is not None and not is_unit(x.axes[batch]):
-            x.axes[batch].become(Role.BATCH, where)
+        rows = [] if batch is None or is_unit(x.axes[batch]) else [x.axes[batch]]
+        for axis in rows:
+            axis.become(Role.BATCH, where)
+        _check_beginnings(where, begins, rows)
         if is_unit(x.axes[time]):
-            return self._cells(where, x, layer)
+            return self._cells(where, x, layer, begins)
         x.axes[time].become(Role.TIME, where)
         hidden = int(layer.attributes["hidden_size"])
         directions = 2 if layer.attributes["bidirectional"] else 1
         cells = int(layer.attributes["num_layers"]) * directions
-        rows = () if batch is None else (x.axes[batch],)
         output = (*x.axes[:-1], Axis(Size(directions * hidden), Role.FEATURES))
-        state = (*rows, Axis(Size(hidden), Role.FEATURES))
-        results = self._add(where, "GRU", [x], [output, *[state] * cells], layer.attributes, _keyed(where, layer))
+        state = (*(() if batch is None else (x.axes[batch],)), Axis(Size(hidden), Role.FEATURES))
+        given, shapes = [x, *begins], [output, *[state] * cells]
+        results = self._add(where, "GRU", given, shapes, layer.attributes, _keyed(where, layer))
         axes = (Axis(Size(cells), Role.CELLS), *state)
         return results[0], States(tuple(result.name for result in results[1:]), axes)
 
-    def _cells(self, where: str, x: Traced, layer: Recurrence) -> tuple[Traced, States]:
+    def _cells(self, where: str, x: Traced, layer: Recurrence, begins: Sequence[Traced]) -> tuple[Traced, States]:
         """One step of a stack, cell by cell."""
         given = dict(layer.attributes)
         layers, hidden = int(given.pop("num_layers")), int(given["hidden_size"])
@@ -228,7 +247,7 @@ class GraphTracer:
         for k in range(layers):
             own = {name.removesuffix(f"_l{k}"): one for name, one in keyed.items() if name.endswith(f"_l{k}")}
             cell = where if layers == 1 else f"{where}.{k}"
-            x = self.node(cell, "GRUCell", [x], axes, given, own)
+            x = self.node(cell, "GRUCell", [x, *begins[k : k + 1]], axes, given, own)
             given = {**given, "input_size": hidden}
             names.append(x.name)
         rows = tuple(axis for axis in x.axes[:-1] if axis.role is Role.BATCH)
@@ -243,7 +262,7 @@ class GraphTracer:
         if states.cells is None:
             raise errors.state_read_elsewhere(where, states.source)
         axes = tuple(axis for axis in states.axes if axis.role is not Role.CELLS)
-        return Traced(states.cells[cell], axes, is_state=True)
+        return Traced(states.cells[cell], axes, is_state=not states.is_computed)
 
     def graph(self, outputs: Sequence[tuple[str, Traced]]) -> Graph:
         """The graph.
@@ -290,6 +309,21 @@ class GraphTracer:
             free = _free(key, set(self._parameters))
         self._parameters[free] = array
         return free
+
+
+def _check_beginnings(where: str, begins: Sequence[Traced], rows: Sequence[Axis]) -> None:
+    """Makes what sequences begin with vectors for each of them.
+
+    Raises:
+        ConversionError: they are something else.
+    """
+    for begin in begins:
+        axes = [axis for axis in begin.axes if not is_unit(axis)]
+        if len(axes) != len(rows) + 1:
+            raise errors.cannot_begin(where, len(axes))
+        for axis, row in zip(axes, rows, strict=False):
+            axis.join(row, where)
+        axes[-1].become(Role.FEATURES, where)
 
 
 def _keyed(where: str, layer: Recurrence) -> dict[str, tuple[str, Array]]:
