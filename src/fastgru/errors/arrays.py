@@ -63,7 +63,8 @@ def wrong_input_rank(name: str, shape: Sequence[int], axes: str, whole: str, siz
 def different_sizes(what: str, sizes: Mapping[str, int]) -> ShapeError:
     """For inputs that do not agree in steps or rows."""
     found = ", ".join(f"{name!r} has {size}" for name, size in sizes.items())
-    return ShapeError(f"the inputs have different numbers of {what}: {found}. Expected one number.")
+    advice = " Parts of a model that read other numbers of steps are files of their own." if what == "steps" else ""
+    return ShapeError(f"the inputs have different numbers of {what}: {found}. Expected one number.{advice}")
 
 
 def no_steps() -> ShapeError:

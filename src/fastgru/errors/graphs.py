@@ -197,8 +197,16 @@ def not_a_step(where: str) -> ConversionError:
 def cannot_begin(where: str, axes: int) -> ConversionError:
     """For a recurrent layer that begins with something else than a vector for each sequence."""
     return ConversionError(
-        f"{where}: the layer begins with an array of {axes} axes apart from those of size 1. Expected a vector for each "
-        f"sequence and for each layer and direction. {_CUT}"
+        f"{where}: the layer begins with an array of {axes} axes apart from those of size 1. Expected a vector for "
+        f"each sequence and for each layer and direction. {_CUT}"
+    )
+
+
+def hands_states_on(where: str) -> ConversionError:
+    """For a model that takes a state and lets a second layer begin with what the first made of it."""
+    return ConversionError(
+        f"{where}: the layer begins with what another one has made of a state that the model takes. The runtime lets "
+        "each layer go on from its own state. Let the model take no state (`h_0`), or a state for each layer."
     )
 
 

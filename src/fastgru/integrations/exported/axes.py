@@ -11,6 +11,14 @@ import torch
 
 from fastgru.graph.axes import Axis, Role, Size
 from fastgru.graph.traced import States, Traced
+from fastgru.integrations.exported.cells import (
+    cut_features,
+    over_cells,
+    readable,
+    repeated,
+    side_by_side,
+    stack,
+)
 from fastgru.integrations.exported.operation import (
     Constant,
     Operation,
@@ -61,7 +69,7 @@ def _permute(op: Operation) -> Any:
     if isinstance(value, Constant):
         return Constant(value.key, np.ascontiguousarray(value.array.transpose(order)))
     if isinstance(value, States):
-        return States(value.cells, tuple(value.axes[place] for place in order), value.source)
+        return replace(value, axes=tuple(value.axes[place] for place in order))
     return op.tracer.permuted(op.value(0), order)
 
 
@@ -89,7 +97,9 @@ def _reshape(op: Operation) -> Any:
         return Constant(op.args[0].key, op.args[0].array.reshape(tuple(op.node.meta["val"].shape)))
     if isinstance(op.args[0], States):
         return _reshaped_state(op, op.args[0])
-    return op.tracer.reshaped(op.where, op.value(0), shape_of(op))
+    x = op.value(0)
+    cut = cut_features(op, x)
+    return op.tracer.reshaped(op.where, x, shape_of(op)) if cut is None else cut
 
 
 def _reshaped_state(op: Operation, states: States) -> Any:
@@ -104,12 +114,14 @@ def _reshaped_state(op: Operation, states: States) -> Any:
         if len(cells) == 1 and list(new) == rows:
             return cells[0]
         if roles.index(Role.CELLS) == 1 and new == (old[0], Size(old[1].number * old[2].number)):
-            return replace(op.tracer.concat(op.where, cells, -1), is_state=True)
+            return replace(op.tracer.concat(op.where, cells, -1), is_state=not states.is_computed)
     return _only_shown(op, states)
 
 
 def _only_shown(op: Operation, states: States) -> States:
     """States in a form that nothing reads but whoever called the model."""
+    if states.is_computed:
+        raise op.refuse("of values for several layers and directions")
     return States((), tuple(Axis(size) for size in shape_of(op)), states.source)
 
 
@@ -129,14 +141,22 @@ def _squeezed_states(op: Operation, states: States, places: Sequence[int] | None
 
 
 def _expand(op: Operation) -> Any:
-    if not isinstance(op.args[0], Traced):
+    if not isinstance(op.args[0], Traced) and not readable(op.args[0]):
         return op.args[0]
-    x = op.value(0)
-    shape = shape_of(op)
-    grown = [axis.size != size for axis, size in zip(x.axes, shape[len(shape) - len(x.axes) :], strict=True)]
-    if len(shape) != len(x.axes) or any(grown):
-        raise op.refuse("of an axis, which repeats vectors. Add or multiply without it: axes of size 1 fit all others")
-    return x
+    value, shape = op.args[0], shape_of(op)
+    old = tuple(axis.size for axis in value.axes)
+    sizes = [new.number if old == Size(1) and not new.names else 1 if old == new else None
+             for old, new in zip(old, shape[len(shape) - len(old) :], strict=True)]  # fmt: skip
+    return repeated(op, value, [0] * (len(shape) - len(old)) + sizes)
+
+
+def _repeat(op: Operation) -> Any:
+    value, counts = op.args[:2]
+    if isinstance(value, Constant):
+        if any(count != 1 and size != 1 for count, size in zip(counts[::-1], value.array.shape[::-1], strict=False)):
+            raise op.refuse("of a constant along an axis that has several elements")
+        return value
+    return repeated(op, value, counts)
 
 
 def _select(op: Operation) -> Any:
@@ -193,7 +213,7 @@ def _sliced_states(op: Operation, states: States, axis: int, part: slice) -> Sta
 def _some_cells(states: States, axis: int, cells: tuple[str, ...]) -> States:
     axes = list(states.axes)
     axes[axis] = Axis(Size(len(cells)), Role.CELLS)
-    return States(cells, tuple(axes), states.source)
+    return replace(states, cells=cells, axes=tuple(axes))
 
 
 def _split(op: Operation) -> Any:
@@ -233,28 +253,17 @@ def _unbind(op: Operation) -> Any:
 
 def _cat(op: Operation) -> Any:
     parts, axis = op.args[0], op.argument(1, "dim", 0)
+    found = side_by_side(op, parts, axis)
+    if found is not None:
+        return found
+    if any(readable(part) for part in parts):
+        return over_cells(op, _cat)
     if all(isinstance(part, States) for part in parts):
-        return _joined_states(op, parts, axis)
+        return parts[0] if all(part.cells is None for part in parts) else _only_shown(op, parts[0])
     wrong = [part for part in parts if not isinstance(part, Traced)]
     if wrong:
         raise op.refuse(f"of {described(wrong[0])}")
     return op.tracer.concat(op.where, parts, axis)
-
-
-def _joined_states(op: Operation, parts: Sequence[States], axis: int) -> States:
-    if all(part.cells is None for part in parts):
-        return parts[0]
-    if any(part.cells is None or part.axes[axis].role is not Role.CELLS for part in parts):
-        return _only_shown(op, parts[0])
-    return _some_cells(parts[0], axis, tuple(name for part in parts for name in part.cells or ()))
-
-
-def _stack(op: Operation) -> Any:
-    """States of several layers as one output; they are handed on by the runtime."""
-    parts = op.args[0]
-    if op.argument(1, "dim", 0) != 0 or not all(isinstance(part, Traced) and part.is_state for part in parts):
-        raise op.refuse("of values")
-    return States(tuple(part.name for part in parts), (Axis(Size(len(parts)), Role.CELLS), *parts[0].axes))
 
 
 def _zeros(op: Operation) -> Any:
@@ -265,7 +274,8 @@ def _zeros(op: Operation) -> Any:
 AXES: Mapping[str, Callable[[Operation], Any]] = {
     "aten.cat": _cat,
     "aten.concat": _cat,
-    "aten.stack": _stack,
+    "aten.stack": stack,
+    "aten.repeat": _repeat,
     "aten.split": _split,
     "aten.split_with_sizes": _split,
     "aten.chunk": _split,

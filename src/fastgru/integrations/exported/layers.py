@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastgru.graph.traced import Recurrence, States, Traced
+from fastgru.integrations.exported.cells import beginnings
 from fastgru.integrations.exported.operation import (
     Array,
     Constant,
@@ -83,15 +84,9 @@ def _gru(op: Operation) -> tuple[Traced, States, None]:
     x = op.value(0)
     state, reset_state, weights = op.args[1:4]
     layers, bidirectional, batch_first = op.args[6:9]
-    learned = state if isinstance(state, Constant) else None
-    is_start = state is None or isinstance(state, Zeros) or (isinstance(state, States) and state.cells is None)
-    if learned is None and not is_start:
-        raise op.refuse(f"that begins with {described(state)}. Expected zeros, or an input of the model")
-    if not (reset_state is None or (isinstance(reset_state, Constant) and isinstance(state, (Constant, States)))):
-        raise op.refuse(f"with resets to {described(reset_state)}")
+    learned = _learned_start(op, state, reset_state)
     if any(not (one is None or isinstance(one, Zeros)) for one in op.args[4:6]):
         raise op.refuse("with lengths or resets that are computed. Expected inputs of the model, as they are")
-    learned = learned or reset_state
     if not all(isinstance(weight, Constant) for weight in weights):
         raise op.refuse("with weights that are computed")
     hidden = weights[1].array.shape[1]
@@ -107,8 +102,24 @@ def _gru(op: Operation) -> tuple[Traced, States, None]:
         {name: one.key for name, one in named.items()},
     )
     time, batch = (0, None) if len(x.axes) == 2 else ((1, 0) if batch_first else (0, 1))
-    output, states = op.tracer.gru(op.where, x, layer, time, batch)
+    begins = [] if learned is not None else beginnings(op, state, spec.num_layers * (2 if bidirectional else 1))
+    if begins and op.args[5] is not None and reset_state is not state:
+        raise op.refuse(f"with resets to {described(reset_state)}. Expected what it begins with, as `reset_state`")
+    output, states = op.tracer.gru(op.where, x, layer, time, batch, begins)
     return output, states, None
+
+
+def _learned_start(op: Operation, state: Any, reset_state: Any) -> Constant | None:
+    """What the sequences of a layer begin with, if it is a parameter."""
+    if isinstance(state, Constant):
+        if reset_state is not None and not isinstance(reset_state, Constant):
+            raise op.refuse(f"with resets to {described(reset_state)}")
+        return state
+    if isinstance(reset_state, Constant) and isinstance(state, States) and state.cells is None:
+        return reset_state
+    if reset_state is not None and reset_state is not state:
+        raise op.refuse(f"with resets to {described(reset_state)}")
+    return None
 
 
 def _one_row(op: Operation, state: Array) -> Array:

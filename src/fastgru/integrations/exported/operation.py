@@ -63,10 +63,14 @@ class Operation:
 
 def described(value: object) -> str:
     """What an argument is, for the words of an error."""
+    if isinstance(value, States) and value.is_computed:
+        return "values for several layers and directions"
     if isinstance(value, States):
         return f"the state {value.source!r}" if value.source else "the state of a layer"
     if isinstance(value, Constant):
         return f"the constant {value.key!r}"
+    if isinstance(value, Traced):
+        return "a value that is computed"
     return "zeros or an argument of recurrent layers" if isinstance(value, Zeros) else f"{value!r:.60}"
 
 

@@ -15,12 +15,14 @@ from fastgru.graph.axes import Axis
 from fastgru.graph.traced import States, Traced
 from fastgru.graph.tracing import GraphTracer
 from fastgru.integrations.exported.axes import AXES
+from fastgru.integrations.exported.cells import over_cells, readable
 from fastgru.integrations.exported.functions import FUNCTIONS
 from fastgru.integrations.exported.layers import LAYERS
 from fastgru.integrations.exported.operation import (
     Constant,
     Operation,
     Zeros,
+    described,
     numbers_of,
     sizes_of,
 )
@@ -36,6 +38,7 @@ _IN_PLACE = {"aten.relu_", "aten.add_"}
 
 
 _HANDLERS = {**LAYERS, **FUNCTIONS, **AXES}
+_OVER_CELLS = {*LAYERS, *FUNCTIONS} - {"fastgru.forward", "aten.embedding"}  # of states, layer by layer
 
 
 def read_program(program: ExportedProgram) -> Graph:
@@ -55,6 +58,7 @@ class _Reader:
         self.tracer = GraphTracer()
         self.values: dict[fx.Node, Any] = {}
         self._program = program
+        self._carried: set[str] = set()  # results of layers that begin with a state that comes in
         self._has_states = False  # whether states are inputs: then states among the outputs are those to go on from
         self._users = {node: list(node.users) for node in program.graph.nodes}
 
@@ -66,7 +70,9 @@ class _Reader:
                 self.values[node] = self._call(node)
             elif node.op == "output":
                 outputs = self._outputs(node)
-        return self.tracer.graph(outputs)
+        graph = self.tracer.graph(outputs)
+        _check_carried(graph, self._carried)
+        return graph
 
     def _read_placeholders(self) -> None:
         signature = self._program.graph_signature
@@ -118,7 +124,13 @@ class _Reader:
         handler = _HANDLERS.get(name)
         if handler is None:
             raise errors.cannot_convert(where, f"the operation {name}, which the runtime does not have")
-        return handler(Operation(self.tracer, where, name, node, args, kwargs))
+        op = Operation(self.tracer, where, name, node, args, kwargs)
+        if name in _OVER_CELLS and any(readable(one) for one in args):
+            return over_cells(op, handler)
+        result = handler(op)
+        if name == "fastgru.forward" and isinstance(args[1], States) and args[1].cells is None:
+            self._carried |= {result[0].name, *result[1].cells}
+        return result
 
     def _resolved(self, value: Any) -> Any:
         if isinstance(value, fx.Node):
@@ -134,6 +146,8 @@ class _Reader:
         for place, one in enumerate(results):
             value = self._resolved(one)
             if isinstance(value, States):
+                if value.is_computed:
+                    raise errors.cannot_convert(f"output {place}", f"{described(value)}. Return them one by one", "")
                 continue
             if not isinstance(value, Traced):
                 raise errors.cannot_convert(f"output {place}", "a result that does not depend on the input")
@@ -145,6 +159,19 @@ class _Reader:
                 "the model", f"no output but states of layers, which the runtime returns ({advice})"
             )
         return [("output" if len(kept) == 1 else name, value) for name, value in kept]
+
+
+def _check_carried(graph: Graph, carried: set[str]) -> None:
+    """Raises where a layer begins with what came of a state that the model takes.
+
+    Such a model hands a state from layer to layer in one call. The runtime lets each layer go on from its own.
+    """
+    reached = set(carried)
+    for node in graph.nodes:
+        if node.name in graph.begun and reached & set(node.inputs[1:]):
+            raise errors.hands_states_on(node.name)
+        if reached & set(node.inputs):
+            reached |= set(node.outputs)
 
 
 def place_of(node: fx.Node) -> str:
