@@ -111,6 +111,9 @@ def everything(seed: int = 0, dtype: str = "float32") -> Graph:
     x = drawn.node("Tanh", [x])
     first = drawn.node("Slice", [x], first=2, size=3)
     first = drawn.node("Multiply", [first, "row"], size=3)
+    gate, share = (drawn.node("Sigmoid", [drawn.node("Slice", [one], size=1)]) for one in (x, "row"))
+    for name, pair in (("Add", [gate, first]), ("Divide", [None, share]), ("Multiply", [share, None])):
+        first = drawn.node(name, [first if one is None else one for one in pair], size=3)
     first = drawn.node("LayerNorm", [first], size=3, weight=False, bias=False, eps=1e-3)
     x = drawn.node("GRU", [first], 2, input_size=3, hidden_size=6, bias=False, learn_h0=True)
     last, state = drawn.node("Last", [x]), x.replace(":0", ":1")

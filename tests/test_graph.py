@@ -100,6 +100,7 @@ WRONG = {
     ),
     "steps": (lambda: graph_of(linear(), Node("l", "Last", ("x",), ("z",)), inputs=(Input("x", "BF", 2),), outputs=(Output("y", "y", "BF"),)), "for each step"),
     "slice": (lambda: graph_of(Node("s", "Slice", ("x",), ("y",), {"first": 1, "size": 2})), "at least 3"),
+    "operands of two sizes": (lambda: graph_of(linear(), Node("s", "Add", ("x", "y"), ("z",))), "reads a vector of 2 for each step. Expected a vector of 3"),
     "operands": (lambda: graph_of(Node("s", "Add", ("x",), ("y",))), "has 1 inputs. Expected 2"),
     "beginnings": (lambda: graph_of(GRU_OF_TWO, inputs=(*INPUTS, Input("h", "BF", 3))), r"reads 1 vectors to begin with.*: 2\."),
     "size of a beginning": (

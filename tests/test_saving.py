@@ -367,7 +367,6 @@ REFUSED = {
     "dropout in evaluation": (lambda_module(lambda m, x: nn.functional.dropout(m.gru(x)[0]), GRU), [X], "dropout in evaluation mode"),
     "steps that become features": (lambda_module(lambda m, x: m.gru(x)[0].reshape(x.shape[0], -1) + 0, GRU), [X], "a reshape has made one"),
     "rows one after another": (lambda_module(lambda m, x: m.gru(x.reshape(1, -1, 4))[0].view(x.shape[0], x.shape[1], 6), GRU), [X], "a reshape has made one"),
-    "one feature and several": (lambda_module(lambda m, x: (m.gru(x)[0][..., :1] * m.gru(x)[0]).chunk(2, -1)[1], GRU), [X], "vectors of 1 and 6"),
     "a learned start": (lambda_module(lambda m, x: m.gru(x, m.h.weight.view(1, 3, 6))[0], GRU, ("h", nn.Linear(3, 6, bias=False))), [X], "different constants"),
 }  # fmt: skip
 

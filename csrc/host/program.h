@@ -17,6 +17,8 @@ namespace fastgru {
 struct ValueType {
     bool is_per_step;
     ptrdiff_t width;  // 0: indices
+
+    bool operator==(const ValueType&) const = default;
 };
 
 // Nodes name the values that they read (x) and write (y) by their numbers.
@@ -41,6 +43,7 @@ struct ActivateNode {
 };
 
 // x (operation) other, or the other way round. `other` is a value, or -1 for a constant of one number or a vector.
+// One of two values may have a width of 1, for all the numbers of the other's vectors.
 template <class T>
 struct CombineNode {
     Operation operation;

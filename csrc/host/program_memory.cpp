@@ -60,9 +60,8 @@ class Slots {
                 program_.is_written[size_t(value)] = true;
             }
         }
-        if (slot(y) < 0 && x >= 0 && last_[size_t(x)] == long(i) && type(x).is_per_step == type(y).is_per_step) {
+        if (slot(y) < 0 && x >= 0 && last_[size_t(x)] == long(i) && type(x) == type(y)) {
             slot(y) = slot(x);
-            widen(slot(y), type(y).width);
             last_[size_t(x)] = kForever;  // given away, not free
         }
         if (slot(y) < 0) slot(y) = take(type(y));

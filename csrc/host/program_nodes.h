@@ -92,9 +92,13 @@ void compute(Part<T>& part, const CombineNode<T>& node) {
     call.operation = node.operation;
     call.rows = part.rows(node.y);
     call.width = part.width(node.y);
-    call.left = {.data = part.values[node.x].data, .stride = part.values[node.x].stride};
+    const auto operand = [&](int value) -> Operand<T> {
+        const Matrix<T>& matrix = part.values[value];
+        return {.data = matrix.data, .stride = matrix.stride, .is_value = part.width(value) != call.width};
+    };
+    call.left = operand(node.x);
     if (node.other >= 0)
-        call.right = {.data = part.values[node.other].data, .stride = part.values[node.other].stride};
+        call.right = operand(node.other);
     else
         call.right = {.data = node.constant.data(), .stride = 0, .is_value = node.constant.size() == 1};
     if (node.swaps) std::swap(call.left, call.right);

@@ -70,11 +70,13 @@ class PythonProgram {
         add(ActivateNode{x, y, activation_named(function, a, b)});
     }
     void add_combine(const std::string& operation, int x, int other, int y, nb::handle constant, bool swaps) {
-        same_width(x, y);
         std::vector<T> values;
         if (other >= 0) {
-            same_width(other, y);
+            for (const int value : {x, other})
+                if (width(value) != 1) same_width(value, y);
+            if (width(x) != width(y) && width(other) != width(y)) refuse("values have different sizes");
         } else {
+            same_width(x, y);
             Arrays arrays(Source::buffers);
             ArrayView view;
             if (!arrays.read<T>(constant, view) || view.dims != 1) refuse("a constant is a vector");

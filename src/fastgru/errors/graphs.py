@@ -175,8 +175,8 @@ def merged_axes(where: str, what: str) -> ConversionError:
 def different_features(where: str, sizes: Sequence[int | None]) -> ConversionError:
     """For two values whose vectors have different sizes."""
     return ConversionError(
-        f"{where}: vectors of {sizes[0]} and {sizes[1]} numbers together. The runtime does not repeat a number for all "
-        f"features; let the layer before it compute as many. {_CUT}"
+        f"{where}: vectors of {sizes[0]} and {sizes[1]} numbers together. Expected one size for both, or one number. "
+        f"{_CUT}"
     )
 
 

@@ -106,22 +106,37 @@ def is_unit(axis: Axis) -> bool:
 
 
 def joined(first: Sequence[Axis], second: Sequence[Axis], where: str) -> tuple[Axis, ...]:
-    """The axes of the result of an elementwise operation: matched from the last on, where units give way.
+    """The axes of the result of an elementwise operation: matched from the last on, where sizes of 1 give way.
 
     Raises:
         GraphError: axes stand for different things.
     """
     count = max(len(first), len(second))
     result = []
-    for mine, theirs in zip(_padded(first, count), _padded(second, count), strict=True):
+    for place, (mine, theirs) in enumerate(zip(_padded(first, count), _padded(second, count), strict=True)):
         if is_unit(mine):
             result.append(theirs)
         elif is_unit(theirs):
             result.append(mine)
+        elif (mine.size == Size(1)) != (theirs.size == Size(1)):
+            one, wide = (mine, theirs) if mine.size == Size(1) else (theirs, mine)
+            _stretch(one, wide, where, is_last=place == count - 1)
+            result.append(wide)
         else:
             mine.join(theirs, where)
             result.append(mine)
     return tuple(result)
+
+
+def _stretch(one: Axis, wide: Axis, where: str, *, is_last: bool) -> None:
+    """Finds what an axis of size 1 stands for that meets one of another size: one feature for all, or nothing."""
+    if one.role is None:
+        is_feature = wide.role is Role.FEATURES or (wide.role is None and is_last)
+        one.become(Role.FEATURES if is_feature else Role.UNIT, where)
+    if one.role is Role.FEATURES:
+        wide.become(Role.FEATURES, where)
+    elif one.role is not Role.UNIT:
+        one.join(wide, where)
 
 
 def _padded(axes: Sequence[Axis], count: int) -> list[Axis]:

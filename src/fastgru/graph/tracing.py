@@ -58,7 +58,8 @@ class GraphTracer:
     ) -> Traced:
         """A node with one result of these axes; `parameters` are keys and arrays by the operator's names."""
         result = self._add(where, operator, inputs, [tuple(axes)], attributes or {}, parameters or {})[0]
-        return replace(result, is_number=operator != "Embedding" and any(one.is_number for one in inputs))
+        has_features = any(axis.role is Role.FEATURES for axis in axes)
+        return replace(result, is_number=not has_features and any(one.is_number for one in inputs))
 
     def function(self, where: str, operator: str, x: Traced, **attributes: Any) -> Traced:
         """A function of each number."""
@@ -132,7 +133,7 @@ class GraphTracer:
     def _pair(self, where: str, operator: str, left: Traced, right: Traced) -> Traced:
         axes = joined(left.axes, right.axes, where)
         sizes = [known_features(one) for one in (left, right)]
-        if None not in sizes and sizes[0] != sizes[1]:
+        if None not in sizes and sizes[0] != sizes[1] and 1 not in sizes:
             raise errors.different_features(where, sizes)
         return self.node(where, operator, [left, right], axes)
 

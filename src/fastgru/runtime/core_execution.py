@@ -9,7 +9,7 @@ import numpy as np
 
 from fastgru import _core
 from fastgru.graph.graph import Graph, Node, operator_of, parameters_of
-from fastgru.graph.values import Per
+from fastgru.graph.values import Per, Value
 from fastgru.runtime.arguments import Arguments
 from fastgru.runtime.stored_weights import stored_types
 
@@ -130,7 +130,7 @@ class _Builder:
                         new += "'"
                     repeated[node.name, name] = new
                     self._numbers[new] = len(self._values)
-                    self._values[new] = result
+                    self._values[new] = Value(result.per, self._graph.values[name].size)
         return repeated
 
     def _adders(self, node: Node) -> Callable[[Node, list[str]], None]:

@@ -29,6 +29,8 @@ def _joint(values: Sequence[Value]) -> Per:
 class Binary(Operator):
     """An operation on two values of one size, or on one and a constant.
 
+    One of two values may have size 1: its number is for all those of the other, as that of a gate or a mask.
+
     Attributes:
         other: ``"value"``: a second input; ``"vector"``: a parameter ``other`` of the same size; ``"number"``.
         number: the constant, for ``"number"``.
@@ -54,10 +56,13 @@ class Binary(Operator):
         expected = 2 if attributes["other"] == "value" else 1
         if len(inputs) != expected:
             raise errors.wrong_count(where, "inputs", len(inputs), (expected, expected))
-        need_vectors(where, inputs[0])
         for value in inputs:
-            need_vectors(where, value, inputs[0].size)
-        return [Value(_joint(inputs), inputs[0].size)]
+            need_vectors(where, value)
+        widest = max(inputs, key=lambda value: value.size or 0)
+        for value in inputs:
+            if value.size != 1:
+                need_vectors(where, value, widest.size)
+        return [Value(_joint(inputs), widest.size)]
 
     def compute(
         self, attributes: Attributes, parameters: Mapping[str, Array], inputs: Sequence[Array], timing: Timing
