@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -41,6 +43,29 @@ def test_a_learned_beginning_without_resets(tmp_path):
     graph = drawn.graph([runtime.Input("x", "TBF", 3)], [runtime.Output("y", y, "TBF")])
     module, model, given, tensors = both(graph, tmp_path)
     np.testing.assert_allclose(module(tensors["x"])[0].detach().numpy(), model.run(given)[0], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "name", ["graph", "current_graph", "forward", "double", "training", "_owner", "_modules", "state_dict"]
+)
+def test_modules_with_the_names_of_attributes(name, tmp_path):
+    graph = graphs.denoiser(0, "float64")
+    first = next(node for node in graph.nodes if node.operator == "Linear")
+    renamed = {key: f"{name}.{role}" for role, key in first.parameters.items()}
+    nodes = [
+        runtime.Node(node.name, node.operator, node.inputs, node.outputs, node.attributes,
+                     {role: renamed.get(key, key) for role, key in node.parameters.items()})
+        for node in graph.nodes
+    ]  # fmt: skip
+    arrays = {renamed.get(key, key): array for key, array in graph.parameters.items()}
+    module, model, given, tensors = both(runtime.Graph(graph.inputs, nodes, graph.outputs, arrays), tmp_path)
+    np.testing.assert_allclose(module(tensors["noisy"])[0].detach().numpy(), model.run(given)[0], rtol=0, atol=1e-12)
+    assert set(module.state_dict()) == set(arrays)
+    other = copy.deepcopy(module).float()
+    assert all(parameter.dtype == torch.float32 for parameter in other.parameters())
+    other.load_state_dict(module.state_dict())
+    fastgru.save(module, tmp_path / "again.safetensors")
+    assert runtime.load(tmp_path / "again.safetensors").graph.nodes == model.graph.nodes
 
 
 def test_gradients_reach_what_a_sequence_begins_with(tmp_path):

@@ -35,17 +35,33 @@ class LoadedModel(nn.Module):
         super().__init__()
         self.graph = graph
         for key, array in graph.parameters.items():
-            *path, name = key.split(".")
-            owner: nn.Module = self
-            for part in path:
-                if part not in owner._modules:
-                    owner.add_module(part, nn.Module())
-                owner = owner._modules[part]  # type: ignore[assignment]
-            owner.register_parameter(name, nn.Parameter(torch.from_numpy(array.copy())))
+            owner, name = self._owner(key)
+            owner._parameters[name] = nn.Parameter(torch.from_numpy(array.copy()))
+
+    def _owner(self, key: str) -> tuple[nn.Module, str]:
+        """The module that has a parameter, made if there is none, and the parameter's name there.
+
+        Modules and parameters are kept where torch's methods find them, but not as attributes: a file may name them as
+        a method or attribute of this class.
+        """
+        *path, name = key.split(".")
+        owner: nn.Module = self
+        for part in path:
+            inner = owner._modules.get(part)
+            if inner is None:
+                inner = owner._modules[part] = nn.Module()
+            owner = inner
+        return owner, name
+
+    def _parameter(self, key: str) -> nn.Parameter:
+        owner, name = self._owner(key)
+        parameter = owner._parameters[name]
+        assert parameter is not None
+        return parameter
 
     def current_graph(self) -> Graph:
         """The graph with the parameters as they are now, whose memory it shares."""
-        arrays = {key: self.get_parameter(key).detach().cpu().numpy() for key in self.graph.parameters}
+        arrays = {key: self._parameter(key).detach().cpu().numpy() for key in self.graph.parameters}
         return Graph(self.graph.inputs, self.graph.nodes, self.graph.outputs, arrays)
 
     def forward(
@@ -71,7 +87,7 @@ class LoadedModel(nn.Module):
         next_state: dict[str, Tensor] = {}
         for node in self.graph.nodes:
             given = [values[name] for name in node.inputs]
-            own = {role: self.get_parameter(key) for role, key in node.parameters.items()}
+            own = {role: self._parameter(key) for role, key in node.parameters.items()}
             before = None if state is None else state[node.name] if node.name in self.graph.recurrent else None
             results, after = run_node(node, own, given, before, lengths, reset)
             values.update(zip(node.outputs, results, strict=False))
