@@ -1,4 +1,4 @@
-"""Saved models where one number, of a gate or a mask, meets vectors."""
+"""Saved models where one number, of a gate or a mask, meets vectors; and normalizations over batches, at rest."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import fastgru
-from fastgru import runtime
+from fastgru import errors, runtime
 from fastgru.runtime.numpy_execution import NumPyExecution
 
 
@@ -21,6 +21,10 @@ class Gated(nn.Module):
         self.gru = nn.GRU(4, 6, batch_first=True)
         self.gate = nn.Linear(6, 1)
         self.row = nn.Linear(3, 1)
+        self.norm, self.bare = nn.BatchNorm1d(6), nn.BatchNorm1d(4, affine=False)
+        for array in (self.norm.weight.data, self.norm.bias.data, self.norm.running_mean, self.bare.running_mean):
+            array.normal_()
+        self.norm.running_var.uniform_(0.5, 2)
 
     def forward(self, *args):
         return self.function(self, *args)
@@ -43,6 +47,13 @@ USES = {
         lambda m, x: m.gate(m.gru(x)[0]).squeeze(-1).sigmoid().unsqueeze(-1) + m.gru(x)[0],
         ["BT4"],
     ),
+    "a normalization of vectors": (lambda m, x: m.norm(m.gru(x)[1][-1]), ["BT4"]),
+    "a normalization of steps": (lambda m, x: m.norm(m.gru(x)[0].transpose(1, 2)).transpose(1, 2), ["BT4"]),
+    "a normalization of an input": (lambda m, x: m.gru(m.bare(x).transpose(1, 2))[0].transpose(1, 2), ["B4T"]),
+    "a normalization of rows and steps": (
+        lambda m, x: m.norm(m.gru(x)[0].reshape(-1, 6)).view(x.shape[0], x.shape[1], 6),
+        ["BT4"],
+    ),
     "vectors of the row": (lambda m, x, row: m.gru(x)[0] + row, ["BT4", "B#6"]),
 }
 
@@ -52,11 +63,18 @@ def arrays(axes, batch, steps):
     return [torch.randn([sizes.get(axis) or int(axis) for axis in one], dtype=torch.float64) for one in axes]
 
 
+def test_a_normalization_over_steps_is_refused(tmp_path):
+    """BatchNorm1d takes the second axis for the features, whatever it is."""
+    model = Gated(lambda m, x: m.bare(m.gru(x)[0]))
+    with pytest.raises(errors.ConversionError, match="bare: the same axis of an array is that of time and of features"):
+        fastgru.save(model, tmp_path / "m.safetensors", args=torch.randn(3, 4, 4))
+
+
 @pytest.mark.parametrize("name", USES)
 def test_a_number_meets_vectors(name, tmp_path):
     function, axes = USES[name]
     torch.manual_seed(0)
-    model = Gated(function).double()
+    model = Gated(function).double().eval()
     fastgru.save(model, tmp_path / "m.safetensors", args=arrays(axes, 2, 3))
     found, module = runtime.load(tmp_path / "m.safetensors"), fastgru.load(tmp_path / "m.safetensors")
     defined = runtime.Model(found.graph)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fastgru.graph.axes import Role
 from fastgru.graph.traced import Recurrence, States, Traced
 from fastgru.integrations.exported.cells import beginnings
 from fastgru.integrations.exported.operation import (
@@ -70,14 +71,17 @@ def _batch_norm(op: Operation) -> Traced:
     """Statistics are fixed at inference, so it is a product and a sum."""
     x = op.value(0)
     weight, bias, mean, variance, training, _, eps = op.args[1:8]
-    if training or len(x.axes) != 2:
-        raise op.refuse("in training, or of more than two axes")
+    if training:
+        raise op.refuse("in training", "Its running statistics are what is used in evaluation mode.")
+    x.axes[1].become(Role.FEATURES, op.where)
     scale = 1 / np.sqrt(variance.array.astype(np.float64) + eps)
     scale = scale if weight is None else scale * weight.array
     shift = -mean.array * scale + (0 if bias is None else bias.array)
     kind = variance.array.dtype
-    scaled = op.tracer.operation(op.where, "Multiply", x, scale.astype(kind))
-    return op.tracer.operation(f"{op.where}.shift", "Add", scaled, shift.astype(kind))
+    for operator, where, vector in (("Multiply", op.where, scale), ("Add", f"{op.where}.shift", shift)):
+        parameters = {"other": (f"{where}.other", vector.astype(kind))}
+        x = op.tracer.node(where, operator, [x], x.axes, {"other": "vector"}, parameters)
+    return x
 
 
 def _gru(op: Operation) -> tuple[Traced, States, None]:
