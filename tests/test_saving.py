@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence as pack
+from torch.nn.utils.rnn import pad_packed_sequence as pad
 
 import fastgru
 from fastgru import errors, runtime
@@ -344,6 +346,15 @@ def changed_by_a_view(x):
 
 
 REFUSED = {
+    "packed sequences": (lambda_module(lambda m, x, n: pad(m.gru(pack(x, n, batch_first=True))[0])[0], GRU), [X, torch.tensor([5, 3, 2])], r"gru has a packed sequence.*`self.gru\(x, lengths=lengths\)`"),
+    "a packed sequence": (lambda_module(lambda m, x: m.gru(x)[0], GRU), pack(X, torch.tensor([5, 3, 2]), batch_first=True), "the example has a packed sequence"),
+    "the first step": (lambda_module(lambda m, x: m.gru(x)[0][:, 0], GRU), [X], r"element 0.*`model.step`"),
+    "all but the first step": (lambda_module(lambda m, x: m.gru(x[:, 1:])[0], GRU), [X], "of steps or rows. Cut steps off before the call"),
+    "a choice": (lambda_module(lambda m, x, mask: torch.where(mask, m.gru(x)[0], 0), GRU), [X, torch.ones(3, 5, 1) > 0], "aten.where.*Multiply by a mask of numbers.*`lengths=`.*`reset=`"),
+    "a mask": (lambda_module(lambda m, x, mask: m.gru(x)[0].masked_fill(mask, 0), GRU), [X, torch.ones(3, 5, 1) > 0], "aten.masked_fill.*Multiply by a mask of numbers"),
+    "a mask that is multiplied": (lambda_module(lambda m, x, mask: m.gru(x)[0] * mask, GRU), [X, torch.ones(3, 5, 1) > 0], "aten.mul of integers or booleans. Give it to the model as numbers"),
+    "last steps": (lambda_module(lambda m, x, n: m.gru(x)[0][torch.arange(3), n - 1], GRU), [X, torch.tensor([5, 3, 2])], r"h_n\[-1\]|of integers"),
+    "steps turned": (lambda_module(lambda m, x: m.gru(x.flip(1))[0], GRU), [X], "aten.flip.*bidirectional=True"),
     "convolution": (lambda_module(lambda m, x: m.conv(x), ("conv", nn.Conv1d(5, 5, 1))), [X], "conv: the operation aten.conv1d"),
     "attention": (lambda_module(lambda m, x: m.gru(x)[0] @ m.gru(x)[0].transpose(1, 2), GRU), [torch.randn(3, 5, 4)], "matmul"),
     "a mean over steps": (lambda_module(lambda m, x: m.gru(x)[0].mean(1), GRU), [X], "mean: the operation aten.mean"),
@@ -360,13 +371,13 @@ REFUSED = {
     "division that rounds": (lambda_module(lambda m, x: torch.div(m.gru(x)[0], 2, rounding_mode="floor"), GRU), [X], "rounding_mode"),
     "numbers that become integers": (lambda_module(lambda m, x: m.gru(x.long().float())[0], GRU), [X], "to torch.int64"),
     "numbers that are rounded": (lambda_module(lambda m, x: m.gru(x.half().float())[0], GRU), [X], "to torch.float16"),
-    "a change of a view": (lambda_module(lambda m, x: changed_by_a_view(m.gru(x)[0]), GRU), [X], "changes a view"),
+    "a change of a view": (lambda_module(lambda m, x: changed_by_a_view(m.gru(x)[0]), GRU), [X], "changes a value of which another view is read later in place"),
     "numbers without features": (lambda_module(lambda m, x, mask: m.gru(x)[0] * mask.unsqueeze(-1), GRU), [X, torch.ones(3, 5)], "without an axis of features"),
-    "lengths that are computed": (lambda_module(lambda m, x, n: m.gru(x, lengths=n - 1)[0], OURS), [X, torch.tensor([5, 2, 4])], "to torch.int64"),
+    "lengths that are computed": (lambda_module(lambda m, x, n: m.gru(x, lengths=n - 1)[0], OURS), [X, torch.tensor([5, 2, 4])], "of integers or booleans"),
     "constant lengths": (lambda_module(lambda m, x: m.gru(x, lengths=torch.tensor([5, 2, 4]))[0], OURS), [X], "lengths or resets that are computed"),
     "dropout in evaluation": (lambda_module(lambda m, x: nn.functional.dropout(m.gru(x)[0]), GRU), [X], "dropout in evaluation mode"),
     "steps that become features": (lambda_module(lambda m, x: m.gru(x)[0].reshape(x.shape[0], -1) + 0, GRU), [X], "a reshape has made one"),
-    "rows one after another": (lambda_module(lambda m, x: m.gru(x.reshape(1, -1, 4))[0].view(x.shape[0], x.shape[1], 6), GRU), [X], "a reshape has made one"),
+    "rows one after another": (lambda_module(lambda m, x: m.gru(x.reshape(1, -1, 4))[0].view(x.shape[0], x.shape[1], 6), GRU), [X], "this reshape cuts an axis"),
     "a learned start": (lambda_module(lambda m, x: m.gru(x, m.h.weight.view(1, 3, 6))[0], GRU, ("h", nn.Linear(3, 6, bias=False))), [X], "different constants"),
 }  # fmt: skip
 
@@ -393,6 +404,7 @@ USES = {
     "last step": (GRU, lambda y, h: y[:, -1]),
     "last step, axis kept": (GRU, lambda y, h: y[:, -1:]),
     "one feature": (GRU, lambda y, h: y[..., 2]),
+    "functions of the only state": (GRU, lambda y, h: (h.sigmoid() * 2 - h).softmax(-1)),
 }
 
 
@@ -449,6 +461,17 @@ def test_weights_that_are_nan_are_not_saved(tmp_path):
         layer.weight_hh_l0[1, 2] = torch.nan
     with pytest.raises(errors.GraphError, match="'weight_hh_l0' has 1 values that are not a number"):
         fastgru.save(layer, tmp_path / "m.safetensors")
+
+
+def test_the_same_value_twice(tmp_path):
+    model, x = lambda_module(lambda m, x: (lambda y: (y, y, y * 2))(m.gru(x)[0]), GRU), torch.randn(4, 7, 4)
+    fastgru.save(model, tmp_path / "m.safetensors", args=X)
+    output, _ = runtime.load(tmp_path / "m.safetensors").run(x.numpy())
+    again, _ = fastgru.load(tmp_path / "m.safetensors")(x)
+    assert len(output) == 3
+    for one, other, wanted in zip(output.values(), again.values(), model(x), strict=True):
+        np.testing.assert_allclose(one, wanted.detach().numpy(), atol=1e-6)
+        np.testing.assert_allclose(other.detach().numpy(), wanted.detach().numpy(), atol=1e-6)
 
 
 def test_a_loaded_model_can_be_trained(tmp_path):

@@ -210,6 +210,49 @@ def hands_states_on(where: str) -> ConversionError:
     )
 
 
+def fixed_size(name: str, what: str, size: str) -> ConversionError:
+    """For a model whose program holds only for the numbers of rows or steps of the example."""
+    return ConversionError(
+        f"input {name!r}: the model fixes the number of {what} to {size}, and the file would be right for no other. Do "
+        "not turn sizes into numbers (`int(x.shape[1])`, `view(2, -1)`), and give an example with sizes from 2 on, all "
+        "different."
+    )
+
+
+def depends_on_sizes(place: str, condition: str) -> ConversionError:
+    """For a model that computes something else for other sizes."""
+    return ConversionError(
+        f"{place}: the model computes something else where this does not hold: {condition}. The file would be right "
+        "for such calls only. Leave out what depends on the numbers of rows and steps."
+    )
+
+
+def only_one_in_the_example(where: str, operation: str) -> ConversionError:
+    """For an axis that is removed and may have another size."""
+    return ConversionError(
+        f"{where}: {operation} removes an axis of steps, rows or unknown meaning where it has size 1, and does "
+        "something else where it has another. Name an axis that always has size 1, as `squeeze(-1)` does; take the "
+        "last step with [:, -1]; and give an example whose numbers of rows and steps are 2 or more."
+    )
+
+
+def packed_sequence(where: str) -> ConversionError:
+    """For a packed sequence in a model that is saved."""
+    return ConversionError(
+        f"{where} has a packed sequence, which torch.export does not know. Use fastgru.GRU and give it the padded "
+        "array and the lengths, in any order: `self.gru(x, lengths=lengths)`. Outputs behind the end of a sequence are "
+        "zero, and h_n has the states at the ends, as with packing."
+    )
+
+
+def changes_in_place(where: str, operation: str, what: str) -> ConversionError:
+    """For an operation that changes something which is read elsewhere, or that the caller sees."""
+    return ConversionError(
+        f"{where}: {operation} changes {what} in place. Write it out of place, as a new value: `y = y.relu()` or "
+        "`y = y + 1` instead of `y.relu_()` and `y += 1`."
+    )
+
+
 def state_read_elsewhere(where: str, source: str) -> ConversionError:
     """For a state that something else than a recurrent layer reads."""
     return ConversionError(

@@ -5,27 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
+from torch.nn.utils.rnn import PackedSequence
 
 from fastgru import errors
 from fastgru.graph import Graph, Input, Node, Output
 from fastgru.graph.files import read_graph, write_graph
 from fastgru.integrations.evaluating import evaluating
-from fastgru.integrations.exported.program import read_program
+from fastgru.integrations.exporting import exported_graph, refusing_packed
 from fastgru.integrations.loaded import LoadedModel, single_layer
 from fastgru.integrations.replacing import replace_gru, restore_gru
 from fastgru.nn.cell import GRUCell
 from fastgru.nn.gru import GRU
 from fastgru.nn.torch_tools import STOCK_CELL, STOCK_GRU
 from fastgru.spec import GRUSpec
-
-_AUTO = torch.export.Dim.AUTO
 
 
 def save(
@@ -94,12 +90,11 @@ def graph_of(
         if isinstance(model, (GRUCell, STOCK_CELL)):
             return _graph_of_cell(model)
         raise errors.no_example_to_save(model)
-    given = (args,) if isinstance(args, Tensor) else tuple(args or ())
-    with _as_ours(model), torch.no_grad():
-        program = torch.export.export(
-            model, given, dict(kwargs or {}), dynamic_shapes=_free_sizes(model, given, dict(kwargs or {})), strict=False
-        )
-    return read_program(program)
+    given = (args,) if isinstance(args, (Tensor, PackedSequence)) else tuple(args or ())
+    if any(isinstance(one, PackedSequence) for one in [*given, *(kwargs or {}).values()]):
+        raise errors.packed_sequence("the example")
+    with _as_ours(model):
+        return exported_graph(model, given, dict(kwargs or {}))
 
 
 def load(path: str | os.PathLike[str]) -> nn.Module:
@@ -127,21 +122,13 @@ def load(path: str | os.PathLike[str]) -> nn.Module:
     return LoadedModel(graph) if alone is None else alone
 
 
-def _free_sizes(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """That all sizes of all tensors may vary; torch fixes those that the model's weights fix."""
-    bound = signature(model.forward).bind(*args, **kwargs)
-    return tree_map(
-        lambda one: dict.fromkeys(range(one.ndim), _AUTO) if isinstance(one, Tensor) else None, dict(bound.arguments)
-    )
-
-
 @contextmanager
 def _as_ours(model: nn.Module) -> Iterator[None]:
     """Makes torch's layers ours and puts all parts in evaluation mode, for a while."""
     modules = dict(model.named_modules())
     swapped = replace_gru(model).swapped
     try:
-        with evaluating(model):
+        with evaluating(model), refusing_packed(model):
             yield
     finally:
         for path in swapped:

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from fastgru import errors
 from fastgru.graph.axes import Axis, Role, Size
 from fastgru.graph.traced import States, Traced
+from fastgru.integrations.exported.advice import FIRST_STEP, NUMBERS, SOME_STEPS
 from fastgru.integrations.exported.cells import (
     cut_features,
     over_cells,
@@ -49,9 +51,8 @@ def _converted(op: Operation) -> Any:
     if isinstance(value, Traced):
         is_rounded = kind in (torch.float16, torch.bfloat16) if kind.is_floating_point else not value.is_index
         if is_rounded or (value.is_index and kind.is_floating_point):
-            raise op.refuse(
-                f"to {kind}, which the runtime does not have for {'indices' if value.is_index else 'numbers'}"
-            )
+            what = "integers and booleans" if value.is_index else "numbers"
+            raise op.refuse(f"to {kind}, which the runtime does not have for {what}", *[NUMBERS] * value.is_index)
     return value
 
 
@@ -87,9 +88,22 @@ def _squeeze(op: Operation) -> Any:
     if isinstance(value, States):
         return value if value.cells is None else _squeezed_states(op, value, places)
     x = op.value(0)
-    if places is not None:
-        places = [place for place in places if x.axes[place].size == Size(1)]
-    return op.tracer.squeezed(op.where, x, places)
+    wanted = range(len(x.axes)) if places is None else places
+    if any(x.axes[place].size.names for place in wanted):
+        raise errors.only_one_in_the_example(op.where, op.name)
+    found = [place for place in wanted if x.axes[place].size == Size(1)]
+    for place in found:
+        _check_is_one(op, x, place)
+    return op.tracer.squeezed(op.where, x, found)
+
+
+def _check_is_one(op: Operation, x: Traced, place: int) -> None:
+    """Raises unless an axis of size 1 has it in every call, not only in the example."""
+    axis = x.axes[place]
+    if axis.role is None and place % len(x.axes) == len(x.axes) - 1:
+        axis.become(Role.FEATURES, op.where)
+    if axis.role not in (Role.UNIT, Role.DIRECTIONS, Role.FEATURES):
+        raise errors.only_one_in_the_example(op.where, op.name)
 
 
 def _reshape(op: Operation) -> Any:
@@ -129,6 +143,8 @@ def _squeezed_states(op: Operation, states: States, places: Sequence[int] | None
     """States without axes of size 1: that of the only layer and direction, or of a batch that the model inserted."""
     axes = states.axes
     wanted = {place % len(axes) for place in (range(len(axes)) if places is None else places)}
+    if places is None and any(axis.size.names for axis in axes):
+        raise errors.only_one_in_the_example(op.where, op.name)
     found = sorted((place for place in wanted if axes[place].size == Size(1)), reverse=True)
     value: Any = states
     for place in found:
@@ -166,12 +182,14 @@ def _select(op: Operation) -> Any:
     x = op.value(0)
     size, role = x.axes[axis].size, x.axes[axis].role
     if size == Size(1) and index in (0, -1) and role is not Role.TIME:
+        _check_is_one(op, x, axis)
         return op.tracer.squeezed(op.where, x, [axis])
     if role is Role.FEATURES:
         place = range(size.number)[index]
         return op.tracer.squeezed(op.where, op.tracer.features(op.where, x, axis, place, place + 1), [axis])
     if index != -1:
-        raise op.refuse(f"of element {index}. Expected the last step (-1)")
+        remedy = [FIRST_STEP] if index == 0 else []
+        raise op.refuse(f"of element {index}. Expected the last step (-1)", *remedy)
     return op.tracer.last_step(op.where, x, axis)
 
 
@@ -197,7 +215,7 @@ def _slice(op: Operation) -> Any:
     if is_of_steps and is_to_end and isinstance(begin, int) and begin == -1:
         return op.tracer.unsqueezed(op.tracer.last_step(op.where, x, axis), axis)
     if is_of_steps:
-        raise op.refuse("of steps or rows")
+        raise op.refuse("of steps or rows", SOME_STEPS)
     limits = range(size.number)[begin:end]
     return op.tracer.features(op.where, x, axis, limits.start, limits.stop)
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
-
 from fastgru.graph.traced import States, Traced
+from fastgru.integrations.exported.advice import NUMBERS
 from fastgru.integrations.exported.operation import (
     Constant,
     Operation,
@@ -106,14 +105,14 @@ def _operation(name: str, *, swap: bool = False) -> Callable[[Operation], Any]:
         for option, usual in (("alpha", 1), ("rounding_mode", None)):
             if op.kwargs.get(option, usual) != usual:
                 raise op.refuse(f"with {option}")
-        if any(isinstance(one, (torch.SymInt, torch.SymFloat)) for one in op.args[:2]):
-            raise op.refuse("with a number that depends on the sizes of the call")
         pair = (right, left) if swap else (left, right)
         for one in op.args[:2]:
             if isinstance(one, (States, Zeros)):
                 raise op.refuse(f"of {described(one)}")
         if not any(isinstance(one, Traced) for one in pair):
             raise op.refuse("of constants")
+        if any(isinstance(one, Traced) and one.is_index for one in pair):
+            raise op.refuse("of integers or booleans", NUMBERS)
         return op.tracer.operation(op.where, name, *pair)
 
     return handle
@@ -134,7 +133,6 @@ FUNCTIONS: Mapping[str, Callable[[Operation], Any]] = {
     "fastgru.activate": _ours,
     "fastgru.softmax": _our_softmax,
     "aten.relu": _function("ReLU"),
-    "aten.relu_": _function("ReLU"),
     "aten.leaky_relu": _function("LeakyReLU", ("negative_slope", 0.01)),
     "aten.elu": _elu,
     "aten.selu": _function("SELU"),
@@ -166,7 +164,6 @@ FUNCTIONS: Mapping[str, Callable[[Operation], Any]] = {
     "aten._log_softmax": _softmax("LogSoftmax"),
     "aten.glu": _glu,
     "aten.add": _operation("Add"),
-    "aten.add_": _operation("Add"),
     "aten.sub": _operation("Subtract"),
     "aten.rsub": _operation("Subtract", swap=True),
     "aten.mul": _operation("Multiply"),

@@ -56,9 +56,9 @@ class Operation:
             raise errors.cannot_convert(self.where, f"{self.name} of {described(value)}")
         return value
 
-    def refuse(self, what: str) -> Exception:
-        """An error for this operation."""
-        return errors.cannot_convert(self.where, f"{self.name} {what}")
+    def refuse(self, what: str, *remedy: str) -> Exception:
+        """An error for this operation, with a remedy other than to cut the model there."""
+        return errors.cannot_convert(self.where, f"{self.name} {what}", *remedy)
 
 
 def described(value: object) -> str:

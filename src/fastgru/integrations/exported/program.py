@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import torch
@@ -14,9 +13,11 @@ from fastgru.graph import Graph
 from fastgru.graph.axes import Axis
 from fastgru.graph.traced import States, Traced
 from fastgru.graph.tracing import GraphTracer
+from fastgru.integrations.exported.advice import advice
 from fastgru.integrations.exported.axes import AXES
 from fastgru.integrations.exported.cells import over_cells, readable
 from fastgru.integrations.exported.functions import FUNCTIONS
+from fastgru.integrations.exported.in_place import VIEWS, name_of, out_of_place
 from fastgru.integrations.exported.layers import LAYERS
 from fastgru.integrations.exported.operation import (
     Constant,
@@ -27,42 +28,35 @@ from fastgru.integrations.exported.operation import (
     sizes_of,
 )
 
-_VIEWS = {
-    "aten.permute", "aten.transpose", "aten.unsqueeze", "aten.squeeze", "aten.view", "aten.reshape", "aten.slice",
-    "aten.select", "aten.to", "aten._to_copy", "aten.contiguous", "aten.clone", "aten.detach", "aten.alias", "aten.t",
-    "aten.squeeze_", "aten.split", "aten.chunk", "aten.unbind", "getitem", "aten.expand", "aten.detach_",
-}  # fmt: skip
-
-
-_IN_PLACE = {"aten.relu_", "aten.add_"}
-
-
+_SIZES = (torch.SymInt, torch.SymFloat, torch.SymBool)
 _HANDLERS = {**LAYERS, **FUNCTIONS, **AXES}
 _OVER_CELLS = {*LAYERS, *FUNCTIONS} - {"fastgru.forward", "aten.embedding"}  # of states, layer by layer
 
 
-def read_program(program: ExportedProgram) -> Graph:
-    """The graph of an exported program.
+class Reader:
+    """Reads a program.
 
-    Raises:
-        ConversionError: an operation that the runtime does not have. The message names it and its module.
-        GraphError: something does not fit together.
+    Attributes:
+        values: what its nodes stand for.
+        inputs: the axes of the inputs that are values, by the program's names; their roles are known after `graph`.
     """
-    return _Reader(program).graph()
-
-
-class _Reader:
-    """Goes through a program; `values` are what its nodes stand for."""
 
     def __init__(self, program: ExportedProgram) -> None:
         self.tracer = GraphTracer()
         self.values: dict[fx.Node, Any] = {}
+        self.inputs: dict[str, tuple[Axis, ...]] = {}
         self._program = program
         self._carried: set[str] = set()  # results of layers that begin with a state that comes in
         self._has_states = False  # whether states are inputs: then states among the outputs are those to go on from
         self._users = {node: list(node.users) for node in program.graph.nodes}
 
     def graph(self) -> Graph:
+        """The graph of the program.
+
+        Raises:
+            ConversionError: an operation that the runtime does not have. The message names it and its module.
+            GraphError: something does not fit together.
+        """
         outputs: list[tuple[str, Traced]] = []
         self._read_placeholders()
         for node in self._program.graph.nodes:
@@ -99,6 +93,7 @@ class _Reader:
             return States(None, axes, node.name)
         if self._feeds(node, 4) or self._feeds(node, 5):
             return Zeros()
+        self.inputs[node.name] = axes
         return self.tracer.input(node.name, axes, is_index=not fake.is_floating_point())
 
     def _feeds(self, node: fx.Node, place: int) -> bool:
@@ -107,24 +102,25 @@ class _Reader:
             if user.target is torch.ops.fastgru.forward.default:
                 if user.args[place] is node:
                     return True
-            elif _name(user) in _VIEWS and self._feeds(user, place):
+            elif name_of(user) in VIEWS and self._feeds(user, place):
                 return True
         return False
 
     def _call(self, node: fx.Node) -> Any:
-        name, where = _name(node), place_of(node)
-        if isinstance(node.meta.get("val"), (int, float, bool, torch.SymInt)):
+        name, where = name_of(node), place_of(node)
+        if isinstance(node.meta.get("val"), (int, float, bool, *_SIZES)):
             return node.meta["val"]  # sizes, which torch has computed
         args = [self._resolved(one) for one in node.args]
         kwargs = {key: self._resolved(one) for key, one in node.kwargs.items()}
         if name == "getitem":
             return args[0][args[1]]
-        if name in _IN_PLACE and _is_seen_elsewhere(node):
-            raise errors.cannot_convert(where, f"{name}, which changes a view of a value in place. Compute a new value")
+        name = out_of_place(node, where, name, _HANDLERS)
         handler = _HANDLERS.get(name)
         if handler is None:
-            raise errors.cannot_convert(where, f"the operation {name}, which the runtime does not have")
+            raise errors.cannot_convert(where, f"the operation {name}, which the runtime does not have", *advice(name))
         op = Operation(self.tracer, where, name, node, args, kwargs)
+        if name in FUNCTIONS and any(isinstance(one, _SIZES) for one in [*args, *kwargs.values()]):
+            raise op.refuse("with a number that depends on the sizes of the call")
         if name in _OVER_CELLS and any(readable(one) for one in args):
             return over_cells(op, handler)
         result = handler(op)
@@ -153,12 +149,26 @@ class _Reader:
                 raise errors.cannot_convert(f"output {place}", "a result that does not depend on the input")
             found.append((one.name, value))
         kept = [(name, value) for name, value in found if not (value.is_state and self._has_states)] or found[:1]
+        kept = _with_own_names(kept)
         if not kept:
             advice = "a last state, as h_n[-1], may be an output"
             raise errors.cannot_convert(
                 "the model", f"no output but states of layers, which the runtime returns ({advice})"
             )
         return [("output" if len(kept) == 1 else name, value) for name, value in kept]
+
+
+def _with_own_names(outputs: list[tuple[str, Traced]]) -> list[tuple[str, Traced]]:
+    """Outputs with a number behind the name of a value that is returned again."""
+    taken: set[str] = {name for name, _ in outputs}
+    found: dict[str, Traced] = {}
+    for name, value in outputs:
+        own, number = name, 0
+        while own in found:
+            number += 1
+            own = own if f"{name}_{number}" in taken else f"{name}_{number}"
+        found[own] = value
+    return list(found.items())
 
 
 def _check_carried(graph: Graph, carried: set[str]) -> None:
@@ -183,32 +193,3 @@ def place_of(node: fx.Node) -> str:
 
 def _is_leaf(kind: object) -> bool:
     return str(kind).startswith(("torch.nn.", "fastgru.")) or "torch.nn.modules" in str(kind)
-
-
-def _name(node: fx.Node) -> str:
-    if node.target is operator.getitem:
-        return "getitem"
-    parts = str(node.target).split(".")
-    return ".".join(parts[:2])
-
-
-def _is_seen_elsewhere(node: fx.Node) -> bool:
-    """Whether what an operation changes in place is read later by way of another view of it."""
-    base: Any = node.args[0]
-    while _is_view(base):
-        base = base.args[0]
-    aliases, later = [base], set(node.graph.nodes) - set(_until(node))
-    for one in aliases:
-        aliases += [user for user in one.users if user is not node and _is_view(user)]
-    return any(user in later for one in aliases for user in one.users)
-
-
-def _until(node: fx.Node) -> list[fx.Node]:
-    nodes = list(node.graph.nodes)
-    return nodes[: nodes.index(node) + 1]
-
-
-def _is_view(node: fx.Node) -> bool:
-    if _name(node) == "getitem":
-        return _name(node.args[0]) in _VIEWS  # type: ignore[arg-type]
-    return _name(node) in _VIEWS - {"aten.clone", "aten._to_copy"}
