@@ -1,7 +1,5 @@
 """`fastgru.save` and `fastgru.load`: models of torch as files, and back."""
 
-# ruff: noqa: E501  (the tables of what is refused have a row for each case)
-
 from __future__ import annotations
 
 from functools import partial
@@ -10,109 +8,24 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.nn.utils.rnn import pack_padded_sequence as pack
-from torch.nn.utils.rnn import pad_packed_sequence as pad
 
 import fastgru
-from fastgru import errors, runtime
+from fastgru import runtime
+from saved_models import (
+    GRU,
+    STACK,
+    Classifier,
+    Flattened,
+    Mask,
+    OneStep,
+    Policy,
+    Tagger,
+    TwoStates,
+    X,
+    model_of,
+    words,
+)
 from tolerance import MODEL
-
-
-class Tagger(nn.Module):
-    def __init__(self, layer=nn.GRU):
-        super().__init__()
-        self.words = nn.Embedding(10, 4)
-        self.gru = layer(4, 6, 2, bidirectional=True, batch_first=True)
-        self.drop = nn.Dropout(0.5)
-        self.norm = nn.LayerNorm(12)
-        self.tags = nn.Linear(12, 3)
-
-    def forward(self, words):
-        output, _ = self.gru(self.words(words))
-        return self.tags(torch.relu(self.norm(self.drop(output)))).softmax(-1)
-
-
-class Classifier(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.gru = nn.GRU(4, 6, 2, bidirectional=True)
-        self.label = nn.Linear(12, 3)
-
-    def forward(self, x):
-        output, h_n = self.gru(x)
-        return self.label(torch.cat([h_n[-2], h_n[-1]], -1)), self.label(output[-1])
-
-
-class TwoStates(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.front = nn.Linear(4, 6)
-        self.lower = nn.GRU(6, 6, batch_first=True)
-        self.upper = nn.GRU(6, 6, batch_first=True)
-        self.back = nn.Linear(6, 2)
-
-    def forward(self, x, h):
-        y, first = self.lower(torch.tanh(self.front(x)), h[0:1])
-        z, second = self.upper(y, h[1:2])
-        return torch.sigmoid(self.back(y + z)), torch.cat([first, second])
-
-
-class Policy(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.encoder = nn.Sequential(nn.Linear(4, 8), nn.SiLU())
-        self.cell = nn.GRUCell(8, 6)
-        self.action = nn.Linear(6, 2)
-        self.value = nn.Linear(6, 1)
-
-    def forward(self, x, h):
-        h = self.cell(self.encoder(x), h)
-        return self.action(h).log_softmax(-1), self.value(h).squeeze(-1), h
-
-
-class OneStep(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.gru = nn.GRU(4, 6, 2)
-        self.out = nn.Linear(6, 2)
-
-    def forward(self, x, h):
-        y, h = self.gru(x.unsqueeze(0), h)
-        return self.out(y.squeeze(0)), h
-
-
-class Flattened(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.gru = nn.GRU(4, 6, batch_first=True)
-        self.out = nn.Linear(6, 2)
-
-    def forward(self, x):
-        y, _ = self.gru(x)
-        batch, steps, width = y.shape
-        return self.out(y.reshape(batch * steps, width)).view(batch, steps, 2)
-
-
-class Mask(nn.Module):
-    """Features in the middle, statistics as buffers, a gate from a part of the features."""
-
-    def __init__(self):
-        super().__init__()
-        self.register_buffer("mean", torch.randn(4))
-        self.gru = nn.GRU(8, 6, batch_first=True)
-        self.out = nn.Linear(6, 8)
-
-    def forward(self, x, row):
-        y = (x.transpose(1, 2) - self.mean) / 2.5
-        row = row.unsqueeze(1)
-        y, _ = self.gru(torch.cat([y * row, 1 - y], -1))
-        first, second = self.out(y).chunk(2, -1)
-        return x * (first * torch.sigmoid(second)).transpose(1, 2)
-
-
-def words(*shape):
-    return torch.randint(10, shape)
-
 
 FUNCTIONS = [
     nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh, nn.ELU, nn.SELU, nn.Softplus, nn.Hardsigmoid, nn.Hardswish, nn.ReLU,
@@ -211,46 +124,6 @@ def test_states_go_on_from_call_to_call(tmp_path):
     np.testing.assert_allclose(np.concatenate([state["lower"], state["upper"]]), h.numpy(), atol=1e-6)
 
 
-def learned(layer):
-    with torch.no_grad():
-        layer.h_0.uniform_(-1, 1)
-    return layer
-
-
-LAYERS = [
-    lambda: fastgru.GRU(3, 5, 2, bidirectional=True, batch_first=True),
-    lambda: nn.GRU(3, 5, bias=False),
-    lambda: fastgru.GRU(3, 5, reset_after=False),
-    lambda: learned(fastgru.GRU(3, 5, 2, bidirectional=True, learn_h0=True)),
-    lambda: nn.GRU(3, 5, dtype=torch.float64),
-    lambda: fastgru.GRUCell(3, 5),
-    lambda: nn.GRUCell(3, 5, bias=False),
-    lambda: fastgru.GRUCell(3, 5, reset_after=False),
-]
-
-
-@pytest.mark.parametrize("make", LAYERS)
-def test_a_layer_alone_needs_no_example_and_comes_back_as_itself(make, tmp_path):
-    layer = make()
-    fastgru.save(layer, tmp_path / "m.safetensors")
-    again = fastgru.load(tmp_path / "m.safetensors")
-    assert repr(again) == repr(layer)
-    for name, parameter in layer.named_parameters():
-        assert torch.equal(again.get_parameter(name), parameter)
-    is_cell = isinstance(layer, nn.RNNCellBase)
-    x = (
-        torch.randn(4, 3, dtype=layer.weight_ih.dtype)
-        if is_cell
-        else torch.randn(4, 6, 3, dtype=layer.weight_ih_l0.dtype)
-    )
-    found = runtime.load(tmp_path / "m.safetensors")
-    output, state = found.run(x.numpy())
-    with torch.no_grad():
-        wanted = again(x) if is_cell else again(x)[0]
-    np.testing.assert_array_equal(output, wanted.numpy())
-    np.testing.assert_array_equal(state["gru"][0], (wanted if is_cell else again(x)[1][0].detach()).numpy())
-
-
 def test_one_array_for_parameters_that_are_shared(tmp_path):
     class Tied(nn.Module):
         def __init__(self):
@@ -322,76 +195,6 @@ def test_torch_and_runtime_give_the_same_bits(tmp_path):
         assert torch.equal(model(x[:, rows], reset[:, rows]).detach(), rolled[:, rows])
 
 
-def lambda_module(function, *modules):
-    class Wrapped(nn.Module):
-        def __init__(self):
-            super().__init__()
-            for name, module in modules:
-                self.add_module(name, module)
-
-        def forward(self, *args):
-            return function(self, *args)
-
-    return Wrapped()
-
-
-GRU = ("gru", nn.GRU(4, 6, batch_first=True))
-OURS = ("gru", fastgru.GRU(4, 6, batch_first=True))
-X = torch.randn(3, 5, 4)
-
-
-def changed_by_a_view(x):
-    x.transpose(1, 2).add_(1)
-    return x
-
-
-REFUSED = {
-    "packed sequences": (lambda_module(lambda m, x, n: pad(m.gru(pack(x, n, batch_first=True))[0])[0], GRU), [X, torch.tensor([5, 3, 2])], r"gru has a packed sequence.*`self.gru\(x, lengths=lengths\)`"),
-    "a packed sequence": (lambda_module(lambda m, x: m.gru(x)[0], GRU), pack(X, torch.tensor([5, 3, 2]), batch_first=True), "the example has a packed sequence"),
-    "the first step": (lambda_module(lambda m, x: m.gru(x)[0][:, 0], GRU), [X], r"element 0.*`model.step`"),
-    "all but the first step": (lambda_module(lambda m, x: m.gru(x[:, 1:])[0], GRU), [X], "of steps or rows. Cut steps off before the call"),
-    "a choice": (lambda_module(lambda m, x, mask: torch.where(mask, m.gru(x)[0], 0), GRU), [X, torch.ones(3, 5, 1) > 0], "aten.where.*Multiply by a mask of numbers.*`lengths=`.*`reset=`"),
-    "a mask": (lambda_module(lambda m, x, mask: m.gru(x)[0].masked_fill(mask, 0), GRU), [X, torch.ones(3, 5, 1) > 0], "aten.masked_fill.*Multiply by a mask of numbers"),
-    "a mask that is multiplied": (lambda_module(lambda m, x, mask: m.gru(x)[0] * mask, GRU), [X, torch.ones(3, 5, 1) > 0], "aten.mul of integers or booleans. Give it to the model as numbers"),
-    "last steps": (lambda_module(lambda m, x, n: m.gru(x)[0][torch.arange(3), n - 1], GRU), [X, torch.tensor([5, 3, 2])], r"h_n\[-1\]|of integers"),
-    "steps turned": (lambda_module(lambda m, x: m.gru(x.flip(1))[0], GRU), [X], "aten.flip.*bidirectional=True"),
-    "convolution": (lambda_module(lambda m, x: m.conv(x), ("conv", nn.Conv1d(5, 5, 1))), [X], "conv: the operation aten.conv1d"),
-    "attention": (lambda_module(lambda m, x: m.gru(x)[0] @ m.gru(x)[0].transpose(1, 2), GRU), [torch.randn(3, 5, 4)], "matmul"),
-    "a mean over steps": (lambda_module(lambda m, x: m.gru(x)[0].mean(1), GRU), [X], "mean: the operation aten.mean"),
-    "a middle step": (lambda_module(lambda m, x: m.gru(x)[0][:, 2], GRU), [X], "element 2"),
-    "every second step": (lambda_module(lambda m, x: m.gru(x[:, ::2])[0], GRU), [X], "of every second or further element"),
-    "rows shifted": (lambda_module(lambda m, x: m.gru(x)[0] + m.gru(x.transpose(0, 1))[0].transpose(0, 1), GRU), [torch.randn(5, 5, 4)], "is that of"),
-    "a state that is read": (lambda_module(lambda m, x, s: (m.gru(x, s)[0] + s.transpose(0, 1)), GRU), [X, torch.zeros(1, 3, 6)], "the state"),
-    "an output of constants": (lambda_module(lambda m, x: (m.gru(x)[0], torch.zeros(3)), GRU), [X], "does not depend"),
-    "features of a state": (lambda_module(lambda m, x: m.gru(x)[1][:, :, :3][-1], GRU), [X], "select: aten.select of the states"),
-    "rows of a state": (lambda_module(lambda m, x: m.gru(x)[1][:, :1][-1], GRU), [X], "select: aten.select of the states"),
-    "only states": (lambda_module(lambda m, x: m.gru(x)[1], GRU), [X], "no output but states"),
-    "all but one step": (lambda_module(lambda m, x: m.gru(x)[0][:, : x.shape[1] - 1], GRU), [X], "of steps or rows"),
-    "a number of steps": (lambda_module(lambda m, x: m.gru(x)[0] / x.shape[1], GRU), [X], "depends on the sizes"),
-    "division that rounds": (lambda_module(lambda m, x: torch.div(m.gru(x)[0], 2, rounding_mode="floor"), GRU), [X], "rounding_mode"),
-    "numbers that become integers": (lambda_module(lambda m, x: m.gru(x.long().float())[0], GRU), [X], "to torch.int64"),
-    "numbers that are rounded": (lambda_module(lambda m, x: m.gru(x.half().float())[0], GRU), [X], "to torch.float16"),
-    "a change of a view": (lambda_module(lambda m, x: changed_by_a_view(m.gru(x)[0]), GRU), [X], "changes a value of which another view is read later in place"),
-    "numbers without features": (lambda_module(lambda m, x, mask: m.gru(x)[0] * mask.unsqueeze(-1), GRU), [X, torch.ones(3, 5)], "without an axis of features"),
-    "lengths that are computed": (lambda_module(lambda m, x, n: m.gru(x, lengths=n - 1)[0], OURS), [X, torch.tensor([5, 2, 4])], "of integers or booleans"),
-    "constant lengths": (lambda_module(lambda m, x: m.gru(x, lengths=torch.tensor([5, 2, 4]))[0], OURS), [X], "lengths or resets that are computed"),
-    "dropout in evaluation": (lambda_module(lambda m, x: nn.functional.dropout(m.gru(x)[0]), GRU), [X], "dropout in evaluation mode"),
-    "steps that become features": (lambda_module(lambda m, x: m.gru(x)[0].reshape(x.shape[0], -1) + 0, GRU), [X], "a reshape has made one"),
-    "rows one after another": (lambda_module(lambda m, x: m.gru(x.reshape(1, -1, 4))[0].view(x.shape[0], x.shape[1], 6), GRU), [X], "this reshape cuts an axis"),
-    "a learned start": (lambda_module(lambda m, x: m.gru(x, m.h.weight.view(1, 3, 6))[0], GRU, ("h", nn.Linear(3, 6, bias=False))), [X], "different constants"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_the_runtime_does_not_have_is_refused_by_name_and_place(name, tmp_path):
-    model, args, message = REFUSED[name]
-    with pytest.raises(errors.ConversionError, match=message):
-        fastgru.save(model, tmp_path / "m.safetensors", args=args)
-    assert not list(tmp_path.iterdir())
-    assert type(getattr(model, "gru", None)) in (nn.GRU, fastgru.GRU, type(None))
-
-
-STACK = ("gru", nn.GRU(4, 6, 2, bidirectional=True, batch_first=True))
 USES = {
     "h_n[::2]": (STACK, lambda y, h: h[::2][-1]),
     "chunk": (STACK, lambda y, h: torch.cat([part[-1] for part in h.chunk(2)], -1)),
@@ -412,59 +215,21 @@ USES = {
 @pytest.mark.parametrize("name", USES)
 def test_usual_ways_to_use_outputs_and_states(name, steps, tmp_path):
     layer, use = USES[name]
-    model, x = lambda_module(lambda m, x: torch.tanh(use(*m.gru(x))), layer), torch.randn(4, 7, 4)
+    model, x = model_of(lambda m, x: torch.tanh(use(*m.gru(x))), layer), torch.randn(4, 7, 4)
     fastgru.save(model, tmp_path / "m.safetensors", args=torch.randn(3, steps, 4))
     output, _ = runtime.load(tmp_path / "m.safetensors").run(x.numpy())
     np.testing.assert_allclose(output, model(x).detach().numpy(), atol=1e-6, strict=True)
 
 
 def test_a_layer_that_the_model_calls_without_a_batch(tmp_path):
-    model, x = lambda_module(lambda m, x: torch.cat([m.gru(x)[0][-1], m.gru(x)[1][-1]], -1), GRU), torch.randn(7, 4)
+    model, x = model_of(lambda m, x: torch.cat([m.gru(x)[0][-1], m.gru(x)[1][-1]], -1), GRU), torch.randn(7, 4)
     fastgru.save(model, tmp_path / "m.safetensors", args=torch.randn(5, 4))
     output, _ = runtime.load(tmp_path / "m.safetensors").run(x.numpy())
     np.testing.assert_allclose(output, model(x).detach().numpy(), atol=1e-6, strict=True)
 
 
-def test_a_learned_start(tmp_path):
-    """States begin with it, also after a reset, in a model too."""
-    model = lambda_module(
-        lambda m, x, reset: m.gru(x, reset=reset)[0], ("gru", learned(fastgru.GRU(4, 6, learn_h0=True)))
-    )
-    x, reset = torch.randn(5, 3, 4), torch.rand(5, 3) < 0.4
-    fastgru.save(model, tmp_path / "m.safetensors", args=(x, reset))
-    found = runtime.load(tmp_path / "m.safetensors")
-    output, state = found.run(x.numpy(), reset=reset.numpy())
-    np.testing.assert_allclose(output, model(x, reset).detach().numpy(), atol=1e-6)
-    state.reset([1])
-    np.testing.assert_array_equal(state["gru"][:, 1], model.gru.h_0.detach().numpy())
-    np.testing.assert_array_equal(found.initial_state(2)["gru"][:, 0], model.gru.h_0.detach().numpy())
-    loaded, _ = fastgru.load(tmp_path / "m.safetensors")(x, reset=reset)
-    np.testing.assert_array_equal(loaded.detach().numpy(), output)
-
-
-@pytest.mark.parametrize("option", [{"proj_size": 3}, {"return_all_layers": True}])
-def test_options_that_the_runtime_does_not_have_are_refused(option, tmp_path):
-    with pytest.raises(errors.ConversionError, match=next(iter(option))):
-        fastgru.save(fastgru.GRU(4, 6, **option), tmp_path / "m.safetensors")
-
-
-def test_a_model_without_an_example_is_told_how_to_give_one(tmp_path):
-    with pytest.raises(errors.ArgumentError, match=r"fastgru.save\(model, path, args=\(x,\)\)"):
-        fastgru.save(Tagger(), tmp_path / "m.safetensors")
-    with pytest.raises(TypeError, match=r"torch\.nn\.Module"):
-        fastgru.save({"gru": 1}, tmp_path / "m.safetensors")
-
-
-def test_weights_that_are_nan_are_not_saved(tmp_path):
-    layer = fastgru.GRU(3, 4)
-    with torch.no_grad():
-        layer.weight_hh_l0[1, 2] = torch.nan
-    with pytest.raises(errors.GraphError, match="'weight_hh_l0' has 1 values that are not a number"):
-        fastgru.save(layer, tmp_path / "m.safetensors")
-
-
 def test_the_same_value_twice(tmp_path):
-    model, x = lambda_module(lambda m, x: (lambda y: (y, y, y * 2))(m.gru(x)[0]), GRU), torch.randn(4, 7, 4)
+    model, x = model_of(lambda m, x: (lambda y: (y, y, y * 2))(m.gru(x)[0]), GRU), torch.randn(4, 7, 4)
     fastgru.save(model, tmp_path / "m.safetensors", args=X)
     output, _ = runtime.load(tmp_path / "m.safetensors").run(x.numpy())
     again, _ = fastgru.load(tmp_path / "m.safetensors")(x)
