@@ -46,6 +46,7 @@ class CoreExecution:
         self._graph, self._stored = graph, stored_types(graph, weights)
         self._level, self._program = _core.active_level(), build_program(graph, self._stored)
         self._dtype, self._states = graph.dtype, tuple(graph.recurrent.items())
+        self._nothing_begun = (None,) * len(self._states)
         values = {output.value: graph.values[output.value] for output in graph.outputs}
         self._outputs = [(name, value.per is Per.STEP, value.size or 0) for name, value in values.items()]
 
@@ -62,7 +63,7 @@ class CoreExecution:
         self._program.run(
             tuple([_readable(array) for array in call.inputs.values()]),
             tuple([_dense(states[name]) for name in next_states]),
-            tuple([call.begun.get(name) for name in next_states]),
+            tuple([call.begun.get(name) for name in next_states]) if call.begun else self._nothing_begun,
             tuple(next_states.values()),
             tuple(made.values()),
             call.timing.lengths,

@@ -53,13 +53,15 @@ class QuickArguments:
         states = self._states(state, batch)
         if states is None:
             return None
-        begun = begun_rows(self._graph, state, batch) if self._is_begun else {}
+        if not self._is_begun:
+            return Arguments({self._name: array}, states, _NEVER, steps, batch, missing)
+        begun = begun_rows(self._graph, state, batch)
         return Arguments({self._name: array}, states, _NEVER, steps, batch, missing, begun)
 
     def _states(self, state: State | None, batch: int) -> dict[str, Array] | None:
         if state is None:
             return first_states(self._graph, batch)
-        if type(state) is not State or state.has_marks or len(state) != len(self._shapes):
+        if type(state) is not State or state.marks is not None or len(state) != len(self._shapes):
             return None
         arrays = state.arrays
         for name, (rows, size) in self._shapes:

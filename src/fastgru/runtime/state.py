@@ -27,6 +27,9 @@ class State(Mapping[str, Array]):
     Args:
         arrays: the arrays by name. They are copied.
 
+    Attributes:
+        marks: (B,) booleans: rows in which NaN stand for what the next call begins with; None: there are none.
+
     Raises:
         ShapeError: they are not all of three dimensions and of one batch size.
 
@@ -42,7 +45,7 @@ class State(Mapping[str, Array]):
     """
 
     _first: Mapping[str, Array] = MappingProxyType({})
-    _anew: Array | None = None  # (B,) booleans: rows whose NaN stand for what the next call begins with; None: no row
+    marks: Array | None = None
 
     def __init__(self, arrays: Mapping[str, Array]) -> None:
         self._arrays = {name: np.array(array, order="C") for name, array in arrays.items()}
@@ -68,11 +71,6 @@ class State(Mapping[str, Array]):
     def arrays(self) -> dict[str, Array]:
         """The arrays by name."""
         return self._arrays
-
-    @property
-    def has_marks(self) -> bool:
-        """Whether rows have been marked to begin anew."""
-        return self._anew is not None
 
     def __getitem__(self, name: str) -> Array:
         return self._arrays[name]
@@ -110,9 +108,9 @@ class State(Mapping[str, Array]):
         """
         if name not in self._arrays:
             raise errors.unknown_state(name, self._arrays)
-        if self._anew is None:
+        if self.marks is None:
             return None
-        rows = self._anew & np.isnan(self._arrays[name]).all(axis=(0, 2))
+        rows = self.marks & np.isnan(self._arrays[name]).all(axis=(0, 2))
         return rows if rows.any() else None
 
     def reset(self, rows: int | Sequence[int] | Array | None = None) -> None:
@@ -132,9 +130,9 @@ class State(Mapping[str, Array]):
         """Notes that NaN in these rows stand for what the next call begins with."""
         if not self._unknown():
             return
-        if self._anew is None:
-            self._anew = np.zeros(self.batch or 0, bool)
-        self._anew[rows] = True
+        if self.marks is None:
+            self.marks = np.zeros(self.batch or 0, bool)
+        self.marks[rows] = True
 
     def _unknown(self) -> list[str]:
         """The nodes of which it is not known here what sequences begin with."""
@@ -150,7 +148,7 @@ class State(Mapping[str, Array]):
 
     def _like(self, arrays: dict[str, Array], rows: Any) -> State:
         state = State.of_arrays(arrays, self._first)
-        state._anew = None if self._anew is None else self._anew[rows].copy()
+        state.marks = None if self.marks is None else self.marks[rows].copy()
         return state
 
     def to_bytes(self) -> bytes:
@@ -161,7 +159,7 @@ class State(Mapping[str, Array]):
         known = [name for name in self._arrays if not np.any(self._first.get(name, 0))]
         if len(known) == len(self._arrays):
             return bytes(safetensors.numpy.save(dense))
-        rows = [] if self._anew is None else np.flatnonzero(self._anew).tolist()
+        rows = [] if self.marks is None else np.flatnonzero(self.marks).tolist()
         notes = {"begin": [name for name in self._arrays if name not in known], "anew": rows}
         return bytes(safetensors.numpy.save(dense, {_KEY: json.dumps(notes)}))
 
