@@ -71,12 +71,14 @@ BEGINNINGS = {
     "summed directions": (BOTH, summed),
     "directions side by side": (BOTH, side_by_side),
     "a last step": (TWO, last),
+    "a last step of an input": ({}, lambda m, s, row: m.cell(row, s[:, -1])),
+    "a last step of an input, by a slice": ({}, lambda m, s, y: m.decoder(y, s[:, -1:].transpose(0, 1))[0]),
     "one state for all layers": (TWO, lambda m, x, y: m.decoder(y, m.encoder(x)[1][-1:].repeat(2, 1, 1))[0]),
 }  # fmt: skip
 
 
 def inputs_of(name, batch, steps, dtype=torch.float64):
-    sizes = {"c": (batch, 6), "x": (batch, steps, 3)}
+    sizes = {"c": (batch, 6), "x": (batch, steps, 3), "s": (batch, steps, 6)}
     names = BEGINNINGS[name][1].__code__.co_varnames[1:3]
     shape = (batch, 4) if names[1] == "row" else (batch, steps, 4)
     return [torch.randn(sizes[names[0]], dtype=dtype), torch.randn(shape, dtype=dtype)]

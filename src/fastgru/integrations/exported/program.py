@@ -102,7 +102,7 @@ class Reader:
             if user.target is torch.ops.fastgru.forward.default:
                 if user.args[place] is node:
                     return True
-            elif name_of(user) in VIEWS and self._feeds(user, place):
+            elif name_of(user) in VIEWS and _keeps_rows(user) and self._feeds(user, place):
                 return True
         return False
 
@@ -169,6 +169,20 @@ def _with_own_names(outputs: list[tuple[str, Traced]]) -> list[tuple[str, Traced
             own = own if f"{name}_{number}" in taken else f"{name}_{number}"
         found[own] = value
     return list(found.items())
+
+
+def _keeps_rows(node: fx.Node) -> bool:
+    """Whether a view of a state has all its rows: parts of it are layers, or features that belong to several layers.
+
+    What takes steps out of an input, as x[:, -1] does, makes no state of it.
+    """
+    name = name_of(node).removeprefix("aten.")
+    if name not in ("select", "slice", "split", "split_with_sizes", "chunk", "tensor_split", "unbind"):
+        return True
+    place = 2 if name in ("split", "split_with_sizes", "chunk", "tensor_split") else 1
+    axis = node.args[place] if place < len(node.args) else node.kwargs.get("dim", 0)
+    rank = len(node.args[0].meta["val"].shape)  # type: ignore[union-attr]
+    return bool(axis == 0 or (axis in (-1, rank - 1) and name not in ("select", "unbind")))
 
 
 def _check_carried(graph: Graph, carried: set[str]) -> None:
