@@ -30,6 +30,8 @@ REFUSED = {
     "a mask that is multiplied": (model_of(lambda m, x, mask: m.gru(x)[0] * mask, GRU), [X, torch.ones(3, 5, 1) > 0], "aten.mul of integers or booleans. Give it to the model as numbers"),
     "last steps": (model_of(lambda m, x, n: m.gru(x)[0][torch.arange(3), n - 1], GRU), [X, torch.tensor([5, 3, 2])], r"h_n\[-1\]|of integers"),
     "steps turned": (model_of(lambda m, x: m.gru(x.flip(1))[0], GRU), [X], "aten.flip.*bidirectional=True"),
+    "a branch on values": (model_of(lambda m, x: m.gru(x)[0] if x.sum() > 0 else x, GRU), [X], "torch.export could not go through the model"),
+    "an example that the model cannot take": (model_of(lambda m, x: m.gru(x)[0] @ torch.ones(7, 2), GRU), [X], "torch.export could not go through .* RuntimeError"),
     "convolution": (model_of(lambda m, x: m.conv(x), ("conv", nn.Conv1d(5, 5, 1))), [X], "conv: the operation aten.conv1d"),
     "attention": (model_of(lambda m, x: m.gru(x)[0] @ m.gru(x)[0].transpose(1, 2), GRU), [torch.randn(3, 5, 4)], "matmul"),
     "a mean over steps": (model_of(lambda m, x: m.gru(x)[0].mean(1), GRU), [X], "mean: the operation aten.mean"),

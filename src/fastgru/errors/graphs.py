@@ -236,6 +236,15 @@ def only_one_in_the_example(where: str, operation: str) -> ConversionError:
     )
 
 
+def cannot_export(error: Exception) -> ConversionError:
+    """For a model that torch.export cannot go through."""
+    lines = str(error).strip().splitlines() or [""]
+    return ConversionError(
+        f"torch.export could not go through the model with this example: {type(error).__name__}: {lines[0]:.300}. The "
+        "model must run with the example, and compute the same for all values and numbers of rows and steps."
+    )
+
+
 def packed_sequence(where: str) -> ConversionError:
     """For a packed sequence in a model that is saved."""
     return ConversionError(

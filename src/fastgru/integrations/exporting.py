@@ -124,8 +124,13 @@ def _exported(
 
     bound = signature(model.forward).bind(*args, **kwargs)
     shapes = tree_map(sizes, dict(bound.arguments))
-    with torch.no_grad():
-        return torch.export.export(model, tuple(args), dict(kwargs), dynamic_shapes=shapes, strict=False)
+    try:
+        with torch.no_grad():
+            return torch.export.export(model, tuple(args), dict(kwargs), dynamic_shapes=shapes, strict=False)
+    except errors.FastGRUError:
+        raise
+    except Exception as error:  # of many kinds: what the model itself raises, or what torch cannot follow
+        raise errors.cannot_export(error) from error
 
 
 def _free_ones() -> AbstractContextManager[Any]:
