@@ -146,12 +146,12 @@ def translator(seed: int = 0, dtype: str = "float32") -> Graph:
 
 def feed(graph: Graph, steps: int, batch: int, seed: int = 0) -> dict[str, np.ndarray[Any, Any]]:
     """Random inputs for a graph, by name."""
-    random, sizes = np.random.default_rng(seed), {"T": steps, "B": batch}
+    random, sizes = np.random.default_rng(seed), {"T": steps, "B": batch, "1": 1}
     found = {}
     for port in graph.inputs:
         shape = [port.size if axis == "F" else sizes[axis] for axis in port.axes]
         if port.size is None:
-            found[port.name] = random.integers(0, graph.index_limits[port.name], shape)
+            found[port.name] = random.integers(0, graph.index_limits.get(port.name, 9), shape)
         else:
             found[port.name] = random.standard_normal(shape).astype(graph.dtype)
     return found
