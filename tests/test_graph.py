@@ -262,3 +262,10 @@ def test_axes_of_two_operands_must_stand_for_the_same():
     assert joined([time, batch, features], [unit(), batch, features], "here")[0] is time
     with pytest.raises(errors.ConversionError, match="the same axis of an array is that of"):
         joined([time, batch, features], [batch, time, features], "here")
+
+
+@pytest.mark.parametrize("role", [Role.FEATURES, Role.TIME])
+def test_axes_that_are_made_one_are_neither_time_nor_features(role):
+    merged, _ = reshaped([Axis(Size(2)), Axis(Size(3)), Axis(Size(8))], [Size(6), Size(8)])
+    with pytest.raises(errors.ConversionError, match=f"used as one axis of {role.value}"):
+        merged.become(role, "node 'a'")

@@ -89,9 +89,13 @@ class Merged(Axis):
         self.parts = tuple(parts)
 
     def become(self, role: Role, where: str) -> None:
-        """Gives all of them together a role, which that of time or of features is not."""
-        if role is Role.TIME:
-            raise merged_axes(where, "of time")
+        """Gives all of them together a role, which that of time or of features is not.
+
+        Raises:
+            ConversionError: it is one of these.
+        """
+        if role in (Role.TIME, Role.FEATURES):
+            raise merged_axes(where, f"of {role.value}")
         super().become(role, where)
 
 
