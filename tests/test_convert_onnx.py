@@ -8,70 +8,16 @@ import itertools
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, numpy_helper
 
 import fastgru
 from fastgru import errors
 from fastgru.convert.onnx_graph import read_onnx
 from fastgru.runtime import Model
+from onnx_drawing import FLOAT, INT, Drawn, X, by_onnx_runtime, close, input_of
 from tolerance import ONNX_RUNTIME
-
-FLOAT, INT = TensorProto.FLOAT, TensorProto.INT64
-
-
-class Drawn:
-    """Collects nodes and random weights of a model."""
-
-    def __init__(self, seed=0):
-        self.random = np.random.default_rng(seed)
-        self.nodes, self.weights = [], []
-
-    def weight(self, *shape):
-        array = (self.random.standard_normal(shape) * 0.5).astype(np.float32)
-        return self.constant(array)
-
-    def constant(self, array):
-        name = f"w{len(self.weights)}"
-        self.weights.append(numpy_helper.from_array(np.asarray(array), name))
-        return name
-
-    def add(self, kind, inputs, outputs=1, **attributes):
-        number = len(self.nodes)
-        names = [f"v{number}_{place}" for place in range(outputs)]
-        self.nodes.append(helper.make_node(kind, inputs, names, f"{kind}_{number}", **attributes))
-        return names[0] if outputs == 1 else names
-
-    def gru(self, x, inputs, hidden, directions=1, bias=True, lengths="", start="", **attributes):
-        w, r = self.weight(directions, 3 * hidden, inputs), self.weight(directions, 3 * hidden, hidden)
-        b = self.weight(directions, 6 * hidden) if bias else ""
-        return self.add("GRU", [x, w, r, b, lengths, start], 2, hidden_size=hidden, **attributes)
-
-    def save(self, path, inputs, outputs, opset=17):
-        def ports(rows):
-            return [helper.make_tensor_value_info(name, kind, shape) for name, kind, shape in rows]
-
-        graph = helper.make_graph(self.nodes, "model", ports(inputs), ports(outputs), self.weights)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
-        onnx.save(model, path)
-        return path
-
-
-def by_onnx_runtime(path, fed):
-    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, fed)
-
-
-def close(found, expected):
-    np.testing.assert_allclose(found, expected, rtol=0, atol=ONNX_RUNTIME)
-
-
-X = ("x", FLOAT, ["steps", "batch", 5])
-
-
-def input_of(*shape, seed=1):
-    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
 @pytest.mark.parametrize(
@@ -321,15 +267,14 @@ STATES = {
     "every second": ({"bidirectional": True, "num_layers": 2}, lambda y, h: h[::2][-1]),
     "view of one": ({}, lambda y, h: h.view(-1, 6)),
     "last step, axis kept": ({}, lambda y, h: y[:, -1:]),
+    "alone": ({}, lambda y, h: h),
+    "features of two": ({}, lambda y, h: torch.cat([h, h], 2)[0]),
 }
 DIFFERENT = {
-    "states side by side": (lambda m, x: torch.cat([m.gru(x)[1], m.gru(x)[1]], 2)[0], "states along another axis"),
-    "features of a state": (lambda m, x: m.gru(x)[1][:, :, :3][-1], "states along another axis"),
-    "a state of another layer": (lambda m, x: m.gru(x, m.gru(x)[1])[0], "begins with something else"),
+    "features of a state": (lambda m, x: m.gru(x)[1][:, :, :3][-1], "a part of states along"),
     "numbers that become integers": (lambda m, x: m.gru(x.long().float())[0], "a Cast to INT64"),
     "a number of steps": (lambda m, x: m.gru(x)[0] / x.shape[1], "depends on the sizes"),
-    "steps that become features": (lambda m, x: m.gru(x)[0].reshape(x.shape[0], -1) + 0, "sizes that are not fixed"),
-    "only states": (lambda m, x: m.gru(x)[1], "no output but states"),
+    "steps that become features": (lambda m, x: m.gru(x)[0].reshape(x.shape[0], -1) + 0, "a reshape has made one"),
 }
 
 

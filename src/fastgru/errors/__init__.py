@@ -34,6 +34,7 @@ from fastgru.errors.arguments import *  # noqa: F403
 from fastgru.errors.arrays import *  # noqa: F403
 from fastgru.errors.classes import *  # noqa: F403
 from fastgru.errors.graphs import *  # noqa: F403
+from fastgru.errors.onnx import *  # noqa: F403
 from fastgru.errors.sequences import *  # noqa: F403
 from fastgru.errors.unsupported import *  # noqa: F403
 from fastgru.errors.writing import *  # noqa: F403

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from fastgru.convert.onnx_nodes.operation import Constant, Operation, Shape
-from fastgru.graph.axes import Size
 from fastgru.graph.traced import Traced
 
 
@@ -17,7 +16,7 @@ def _function(name: str, **renamed: tuple[str, Any]) -> Callable[[Operation], Tr
 
     def handle(op: Operation) -> Traced:
         given = {ours: op.attributes.get(theirs, default) for ours, (theirs, default) in renamed.items()}
-        return op.tracer.function(op.name, name, op.value(), **given)
+        return op.tracer.function(op.name, name, op.parts(), **given)
 
     return handle
 
@@ -25,7 +24,7 @@ def _function(name: str, **renamed: tuple[str, Any]) -> Callable[[Operation], Tr
 def _gelu(op: Operation) -> Traced:
     approximate = op.attributes.get("approximate", b"none")
     name = approximate.decode() if isinstance(approximate, bytes) else approximate
-    return op.tracer.function(op.name, "GELU", op.value(), approximate=name)
+    return op.tracer.function(op.name, "GELU", op.parts(), approximate=name)
 
 
 def _clip(op: Operation) -> Traced:
@@ -35,7 +34,7 @@ def _clip(op: Operation) -> Traced:
         value = op.attributes.get(name) if constant is None else float(np.asarray(constant.array).reshape(()))
         if value is not None and np.isfinite(value):
             limits[name] = float(value)
-    return op.tracer.function(op.name, "Clamp", op.value(), **limits)
+    return op.tracer.function(op.name, "Clamp", op.parts(), **limits)
 
 
 def _extreme(limit: str) -> Callable[[Operation], Traced]:
@@ -72,63 +71,104 @@ def _prelu(op: Operation) -> Traced:
 
 
 def _pow(op: Operation) -> Traced:
+    """Powers that are products, square roots, and their inverses."""
     x, exponent = op.value(), op.needed(1)
     number = float(exponent.array.reshape(-1)[0]) if exponent.array.size == 1 else None
-    if number == 0.5:
-        return op.tracer.function(op.name, "Sqrt", x)
-    if number != 2:
+    if number is None or abs(number) not in (0.5, 1, 2, 3):
         raise op.refuse(f"the power {number}")
-    return op.tracer.operation(op.name, "Multiply", x, x)
+    power = x
+    if abs(number) == 0.5:
+        power = op.tracer.function(op.name, "Sqrt", x)
+    for _ in range(int(abs(number)) - 1):
+        power = op.tracer.operation(op.name, "Multiply", power, x)
+    return power if number > 0 else op.tracer.operation(f"{op.name}.inverse", "Divide", np.asarray(1.0), power)
 
 
 def _reciprocal(op: Operation) -> Traced:
-    return op.tracer.operation(op.name, "Divide", np.asarray(1.0), op.value())
+    return op.tracer.operation(op.name, "Divide", np.asarray(1.0), op.parts())
+
+
+def _celu(op: Operation) -> Traced:
+    """Alpha * ELU(x / alpha)."""
+    alpha = np.asarray(float(op.attributes.get("alpha", 1.0)))
+    scaled = op.tracer.operation(f"{op.name}.scaled", "Divide", op.parts(), alpha)
+    return op.tracer.operation(op.name, "Multiply", op.tracer.function(f"{op.name}.elu", "ELU", scaled), alpha)
+
+
+def _mish(op: Operation) -> Traced:
+    """X * tanh(softplus(x))."""
+    x = op.parts()
+    gate = op.tracer.function(f"{op.name}.tanh", "Tanh", op.tracer.function(f"{op.name}.softplus", "Softplus", x))
+    return op.tracer.operation(op.name, "Multiply", x, gate)
+
+
+def _swish(op: Operation) -> Traced:
+    """X * sigmoid(alpha * x)."""
+    x, alpha = op.parts(), float(op.attributes.get("alpha", 1.0))
+    scaled = x if alpha == 1 else op.tracer.operation(f"{op.name}.scaled", "Multiply", x, np.asarray(alpha))
+    return op.tracer.operation(op.name, "Multiply", x, op.tracer.function(f"{op.name}.gate", "Sigmoid", scaled))
 
 
 def _operation(name: str) -> Callable[[Operation], Any]:
     def handle(op: Operation) -> Any:
-        left, right = op.inputs
-        if isinstance(left, Shape) or isinstance(right, Shape):
-            return _size_operation(op, name)
-        sides = [one.array if isinstance(one, Constant) else one for one in (left, right)]
-        for place, one in enumerate(sides):
-            if not isinstance(one, (Traced, np.ndarray)):
-                op.value(place)
-        return _with_bias(op, name, sides) or op.tracer.operation(op.name, name, *sides)
+        if any(isinstance(one, Shape) for one in op.inputs):
+            raise op.refuse(f"{op.kind} with a number that depends on the sizes of the call")
+        sides = [one.array if isinstance(one, Constant) else op.parts(place) for place, one in enumerate(op.inputs)]
+        if isinstance(sides[0], np.ndarray) or isinstance(sides[1], np.ndarray):
+            return _with_constant(op, name, *sides)
+        return op.tracer.operation(op.name, name, *sides)
 
     return handle
 
 
-def _with_bias(op: Operation, name: str, sides: Sequence[Any]) -> Traced | None:
+def _with_constant(op: Operation, name: str, left: Any, right: Any) -> Traced:
+    """An operation with a number, or with a vector of features, along whatever axis these lie."""
+    x, array = (right, left) if isinstance(left, np.ndarray) else (left, right)
+    for _ in range(array.ndim - len(x.axes)):
+        x = op.tracer.unsqueezed(x, 0)
+    pair = (array, x) if isinstance(left, np.ndarray) else (x, array)
+    if array.size == 1:
+        return op.tracer.operation(op.name, name, *pair)
+    x = op.whole(x)
+    long = [place - array.ndim for place, size in enumerate(array.shape) if size != 1]
+    if len(long) != 1:
+        raise op.refuse(
+            f"{op.kind} with a constant of shape {array.shape}. Expected one number, or a vector of features"
+        )
+    along, vector = long[0], array.reshape(-1)
+    x = op.with_features(x, vector.size)
+    if along == -1:
+        return _biased(op, name, x, vector) or op.tracer.operation(
+            op.name, name, *((vector, x) if pair[0] is array else (x, vector))
+        )
+    return op.along(
+        x,
+        along,
+        lambda turned: op.tracer.operation(
+            op.name, name, *((vector, turned) if pair[0] is array else (turned, vector))
+        ),
+    )
+
+
+def _biased(op: Operation, name: str, x: Traced, vector: Any) -> Traced | None:
     """A vector added to a product with weights is the bias of a linear layer."""
-    x, vector = sides if isinstance(sides[0], Traced) else sides[::-1]
-    if name != "Add" or not isinstance(vector, np.ndarray) or vector.ndim < 1 or vector.size != vector.shape[-1]:
+    if name != "Add":
         return None
     constant = next(one for one in op.inputs if isinstance(one, Constant))
-    return op.tracer.biased(x, (constant.key, vector.reshape(-1)))
-
-
-def _size_operation(op: Operation, name: str) -> Shape:
-    """Arithmetic with sizes: products of them, and division by what is a factor."""
-    if not all(isinstance(one, (Shape, Constant)) for one in op.inputs):
-        raise op.refuse(f"{op.kind} with a number that depends on the sizes of the call")
-    sides = [one.sizes if isinstance(one, Shape) else tuple(Size(number) for number in one.ints()) for one in op.inputs]
-    if name == "Multiply" and len(sides[0]) == len(sides[1]):
-        return Shape(tuple(one.times(other) for one, other in zip(*sides, strict=True)))
-    if all(not size.names for size in (*sides[0], *sides[1])) and len(sides[0]) == len(sides[1]):
-        call = {"Add": int.__add__, "Subtract": int.__sub__, "Divide": int.__floordiv__}[name]
-        return Shape(tuple(Size(call(one.number, other.number)) for one, other in zip(*sides, strict=True)))
-    raise op.refuse(f"{op.kind} of sizes that are not fixed")
+    return op.tracer.biased(x, (constant.key, vector))
 
 
 def _sum(op: Operation) -> Traced:
-    total = op.value()
+    total = op.parts()
     for place in range(1, len(op.inputs)):
-        total = op.tracer.operation(op.name, "Add", total, op.value(place))
+        total = op.tracer.operation(op.name, "Add", total, op.parts(place))
     return total
 
 
 FUNCTIONS: Mapping[str, Callable[[Operation], Any]] = {
+    "Celu": _celu,
+    "Mish": _mish,
+    "Swish": _swish,
     "Relu": _function("ReLU"),
     "LeakyRelu": _function("LeakyReLU", negative_slope=("alpha", 0.01)),
     "PRelu": _prelu,
