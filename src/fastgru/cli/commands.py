@@ -266,12 +266,19 @@ def convert(
     reset_after: Annotated[
         bool | None, typer.Option("--reset-after/--reset-before", help="For weights that do not tell it.")
     ] = None,
+    inputs: Annotated[
+        list[str] | None, typer.Option(help="Of an ONNX file: a value at which to begin. Once for each.")
+    ] = None,
+    outputs: Annotated[
+        list[str] | None, typer.Option(help="Of an ONNX file: a value that is to be computed. Once for each.")
+    ] = None,
 ) -> None:
     """Convert a trained model to a file that runs without its framework and without PyTorch."""
     with one_sentence():
         from fastgru.convert.files import convert_file
 
-        graph = convert_file(source, target, framework=framework, reset_after=reset_after)
+        part = {"inputs": inputs or None, "outputs": outputs or None}
+        graph = convert_file(source, target, framework=framework, reset_after=reset_after, **part)
     for port in graph.inputs:
         typer.echo(f"input {port.name}: {_told_axes(port.axes, port.size)}")
     for result in graph.outputs:

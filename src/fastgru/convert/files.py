@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -20,7 +20,7 @@ from fastgru.graph import Graph, Input, Node, Output
 from fastgru.graph.files import write_graph
 
 # Ending of a file -> what reads whole models of it.
-READERS: Mapping[str, Callable[[Path], Graph]] = MappingProxyType({".onnx": read_onnx, ".keras": read_keras})
+READERS: Mapping[str, Callable[..., Graph]] = MappingProxyType({".onnx": read_onnx, ".keras": read_keras})
 ARRAYS = (".npz", ".safetensors")
 
 
@@ -30,6 +30,8 @@ def convert_file(
     *,
     framework: str | None = None,
     reset_after: bool | None = None,
+    inputs: Sequence[str] | None = None,
+    outputs: Sequence[str] | None = None,
 ) -> Graph:
     """Converts a model of another framework to a file for `fastgru.runtime.load`.
 
@@ -39,13 +41,18 @@ def convert_file(
         target: the file to write; an existing one is replaced as a whole, or kept if there is an error.
         framework: a key of `CONVERTERS`, for a file of weights.
         reset_after: for weights that do not tell it, see `fastgru.convert.read`.
+        inputs: for an ONNX file, names of values at which to begin, such as the output of a convolution that the
+            runtime does not have. Inputs of the model that are needed besides remain. None: those of the model.
+        outputs: for an ONNX file, names of values that are to be computed; None: the outputs of the model.
 
     Returns:
         The graph that was written.
 
     Raises:
-        ConversionError: the model has something that the runtime does not have; the message names it and its place.
-        ArgumentError: the ending of `source` is unknown, or the weights are not those of the framework.
+        ConversionError: the model has something that the runtime does not have; the message names it and its place,
+            and for ONNX files the `inputs` and `outputs` between which the rest can be converted.
+        ArgumentError: the ending of `source` is unknown, the weights are not those of the framework, or there is no
+            value of a name.
         FormatError: the file is damaged, or of another kind than its name says.
         MissingExtra: a package that opens the format is not installed.
         WriteError, OSError: a file cannot be read or written.
@@ -61,16 +68,22 @@ def convert_file(
         (1, 5, 3)
     """
     path = Path(source)
-    graph = _read_model(path) if framework is None else _read_weights(path, framework, reset_after)
+    if framework is not None and not (inputs is None and outputs is None):
+        raise errors.no_parts(path)
+    graph = _read_model(path, inputs, outputs) if framework is None else _read_weights(path, framework, reset_after)
     write_graph(graph, target)
     return graph
 
 
-def _read_model(path: Path) -> Graph:
+def _read_model(path: Path, inputs: Sequence[str] | None, outputs: Sequence[str] | None) -> Graph:
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise errors.unknown_model_file(path, READERS, ARRAYS)
-    return reader(path)
+    if inputs is None and outputs is None:
+        return reader(path)
+    if reader is not read_onnx:
+        raise errors.no_parts(path)
+    return read_onnx(path, inputs=inputs, outputs=outputs)
 
 
 def _read_weights(path: Path, framework: str, reset_after: bool | None) -> Graph:

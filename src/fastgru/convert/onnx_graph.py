@@ -7,38 +7,70 @@ implementation of the package onnx; sizes are followed as products of names.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fastgru import errors
+from fastgru.convert.onnx_parts import part_of, wider_cut
 from fastgru.convert.onnx_reading import MALFORMED, Reader, Refused
 from fastgru.graph import Graph
 
+_TRIES = 24  # operations that are left out, one after the other, until the rest can be converted
 
-def read_onnx(path: str | os.PathLike[str]) -> Graph:
-    """The graph of an ONNX file.
+
+def read_onnx(
+    path: str | os.PathLike[str], *, inputs: Sequence[str] | None = None, outputs: Sequence[str] | None = None
+) -> Graph:
+    """The graph of an ONNX file, or of a part of it.
 
     Inputs that are only initial states of GRU nodes, and outputs that are only last states, are states of the graph:
     the runtime hands them on by itself. So it is with inputs that are only `sequence_lens`.
 
     Args:
         path: the file; weights in files beside it are found.
+        inputs: names of values at which the part begins; inputs of the model that it needs besides remain. None: the
+            inputs of the model.
+        outputs: names of the values that it computes; None: the outputs of the model.
 
     Raises:
         MissingExtra: the package onnx is not installed.
-        ConversionError: the file has an operation that the runtime does not have. The message names the node.
+        ConversionError: the file has an operation that the runtime does not have. The message names the node, and the
+            values between which the rest can be converted.
+        ArgumentError: there is no value of that name, or the part does not need it.
         FormatError: it is no ONNX file.
         OSError: it cannot be read.
     """
     model = _opened(Path(path))
     try:
+        if inputs is not None or outputs is not None:
+            model = part_of(model, inputs, outputs)
         return Reader(model).graph()
     except Refused as refused:
-        raise refused.error from None
+        raise errors.with_advice(refused.error, _advice(model, refused)) from refused.error
     except errors.FastGRUError:
         raise
     except MALFORMED as error:  # names that are no text, sizes below 0, and the like
         raise errors.not_an_onnx_file(path, error) from error
+
+
+def _advice(model: Any, refused: Refused) -> tuple[list[str], list[str]] | None:
+    """Inputs and outputs of the part around the GRU nodes that can be converted; None: there is none."""
+    left_out = set(refused.nodes)
+    for _ in range(_TRIES):
+        cut = wider_cut(model, left_out)
+        if cut is None:
+            return None
+        try:
+            Reader(part_of(model, *cut)).graph()
+            return cut
+        except Refused as another:
+            if left_out >= another.nodes:
+                return None
+            left_out |= another.nodes
+        except (errors.FastGRUError, *MALFORMED):
+            return None
+    return None
 
 
 def _opened(path: Path) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from fastgru import errors
 from fastgru.convert.onnx_folding import folded, widened
 from fastgru.convert.onnx_nodes import KNOWN, handle
 from fastgru.convert.onnx_nodes.operation import Constant, Lengths, Operation, Repeated, Reverse, Unfinished
-from fastgru.convert.onnx_parts import read_names
+from fastgru.convert.onnx_parts import needed, read_names
 from fastgru.graph import Graph
 from fastgru.graph.axes import Axis, Role, Size
 from fastgru.graph.traced import States, Traced
@@ -48,8 +48,9 @@ class Reader:
         self._dtype = np.dtype(np.float32)
         self._reverse: dict[str, Reverse] = {}
         self._read_constants(model.graph)
+        self._nodes, _ = needed(model.graph, set(), [port.name for port in model.graph.output])
         self._users: dict[str, list[tuple[Any, int]]] = {}
-        for node in _all_nodes(model.graph):
+        for node in _all_nodes(self._nodes):
             for place, name in enumerate(node.input):
                 self._users.setdefault(name, []).append((node, place))
 
@@ -62,7 +63,7 @@ class Reader:
         """
         given = [self._given(port) for port in self._model.graph.input if port.name not in self._values]
         self._check_operators()
-        self._read_nodes(self._model.graph)
+        self._read_nodes(self._nodes)
         outputs = self._outputs()
         for name, value in given:
             self._check_features(name, value)
@@ -87,35 +88,27 @@ class Reader:
 
     def _check_operators(self) -> None:
         """Finds operators that nothing converts before anything else is done: loops first, which say most."""
-        unknown = [node for node in self._model.graph.node if node.op_type not in KNOWN and _is_plain(node)]
-        unknown = [node for node in unknown if node.op_type not in ("Constant", "If") and self._is_reached(node)]
-        if not unknown:
-            return
-        first = next((node for node in unknown if node.op_type in _LOOPS), unknown[0])
-        error = errors.unknown_onnx_operator(self._place(first), first.op_type)
-        raise Refused(error, {node.output[0] for node in unknown})
+        unknown, reached = [], {name for name, one in self._values.items() if not _is_constant(one)}
+        for node in self._nodes:
+            if not reached & read_names(node):
+                continue  # it is constant, so it will be computed
+            if node.op_type not in KNOWN and node.op_type != "If" and _is_plain(node):
+                unknown.append(node)
+            if node.op_type != "Shape":
+                reached |= set(node.output)
+        if unknown:
+            first = next((node for node in unknown if node.op_type in _LOOPS), unknown[0])
+            error = errors.unknown_onnx_operator(_place(first), first.op_type)
+            raise Refused(error, {_known_by(node) for node in unknown})
 
-    def _is_reached(self, node: Any) -> bool:
-        """Whether an input of a node may depend on the model's."""
-        if not hasattr(self, "_reached"):
-            self._reached = {name for name, one in self._values.items() if one is not None and not _is_constant(one)}
-            for one in self._model.graph.node:
-                if self._reached & read_names(one) and one.op_type != "Shape":
-                    self._reached |= set(one.output)
-        return bool(self._reached & read_names(node))
-
-    def _read_nodes(self, graph: Any) -> None:
-        for node in graph.node:
+    def _read_nodes(self, nodes: Iterable[Any]) -> None:
+        for node in nodes:
             try:
                 results = self._results(node)
             except errors.FastGRUError as error:
                 pieces = {name for name in node.input if isinstance(self._values.get(name), Unfinished)}
-                raise Refused(error, {node.output[0]} | pieces) from error
+                raise Refused(error, {_known_by(node)} | pieces) from error
             self._values.update(zip(node.output, results, strict=False))
-
-    def _place(self, node: Any) -> str:
-        number = next((at for at, one in enumerate(self._model.graph.node) if one is node), 0)
-        return f"node {node.name or number!r} ({node.op_type})"
 
     def _input(self, given: Any) -> Any:
         import onnx
@@ -161,7 +154,7 @@ class Reader:
         )
 
     def _results(self, node: Any) -> Sequence[Any]:
-        where = self._place(node)
+        where = _place(node)
         for name in node.input:
             if name not in self._values:
                 raise errors.cannot_convert(where, f"the input {name!r}, which nothing before it computes")
@@ -194,7 +187,7 @@ class Reader:
         name = "then_branch" if bool(given[0].array.reshape(())) else "else_branch"
         graph = _attributes(node)[name]
         self._read_constants(graph)
-        self._read_nodes(graph)
+        self._read_nodes(graph.node)
         return [self._values[port.name] for port in graph.output]
 
     def _check_features(self, name: str, value: Any) -> None:
@@ -240,13 +233,22 @@ class Reader:
         )
 
 
-def _all_nodes(graph: Any) -> Iterator[Any]:
-    """The nodes of a graph and of the branches in it."""
-    for node in graph.node:
+def _all_nodes(nodes: Iterable[Any]) -> Iterator[Any]:
+    """Nodes and those of the branches in them."""
+    for node in nodes:
         yield node
         for attribute in node.attribute:
             if attribute.HasField("g"):
-                yield from _all_nodes(attribute.g)
+                yield from _all_nodes(attribute.g.node)
+
+
+def _known_by(node: Any) -> str:
+    """The name of a result of a node, which no other node has."""
+    return next((name for name in node.output if name), "")
+
+
+def _place(node: Any) -> str:
+    return f"node {node.name or _known_by(node)!r} ({node.op_type})"
 
 
 def _is_plain(node: Any) -> bool:
