@@ -121,6 +121,47 @@ def test_one_hot_indices(tmp_path):
     same_as_onnx_runtime(path, *({"words": random.integers(0, 5, size)} for size in ((7, 3), (4, 1))))
 
 
+def softplus(drawn, x, beta, used=2.0, threshold=20.0):
+    """Softplus with beta and a threshold, as torch's newer exporter writes it."""
+    scaled = drawn.add("Mul", [x, drawn.constant(np.float32(beta))])
+    soft = drawn.add("Div", [drawn.add("Softplus", [scaled]), drawn.constant(np.float32(used))])
+    return drawn.add("Where", [drawn.add("Greater", [scaled, drawn.constant(np.float32(threshold))]), x, soft])
+
+
+def test_softplus_with_a_threshold_is_one_node(tmp_path):
+    drawn = Drawn()
+    x = drawn.add("Mul", [layer(drawn), drawn.constant(np.float32(30))])
+    y = softplus(drawn, x, 2.0)
+    graph = same_as_onnx_runtime(drawn.save(tmp_path / "m.onnx", [X], [(y, FLOAT, None)]), *CALLS)
+    assert graph.nodes[-1].operator == "Softplus"
+    assert graph.nodes[-1].attributes == {"beta": 2.0, "threshold": 20.0}
+
+
+def test_a_choice_that_is_not_softplus_is_refused(tmp_path):
+    drawn = Drawn()
+    path = drawn.save(tmp_path / "m.onnx", [X], [(softplus(drawn, layer(drawn), 3.0), FLOAT, None)])
+    with pytest.raises(errors.ConversionError, match=r"Where_\d+' \(Where\): Where of values"):
+        read_onnx(path)
+
+
+def test_softplus_scaled_outside_is_three_nodes(tmp_path):
+    drawn = Drawn()
+    scaled = drawn.add("Softplus", [drawn.add("Mul", [layer(drawn), drawn.constant(np.float32(3))])])
+    y = drawn.add("Div", [scaled, drawn.constant(np.float32(3))])
+    same_as_onnx_runtime(drawn.save(tmp_path / "m.onnx", [X], [(y, FLOAT, None)]), *CALLS)
+
+
+def test_the_number_of_an_example_in_a_reshape_is_said(tmp_path):
+    drawn = Drawn()
+    y, _ = drawn.gru("x", 5, 6)
+    y = drawn.add("Reshape", [y, numbers(drawn, 7, -1, 6)])
+    path = drawn.save(tmp_path / "m.onnx", [X], [(y, FLOAT, None)])
+    with pytest.raises(
+        errors.ConversionError, match="a reshape to 7 where the inputs have a size with a name, 'steps'"
+    ):
+        read_onnx(path)
+
+
 FUNCTIONS = [("Celu", {"alpha": 1.7}), ("Mish", {})]
 
 
@@ -231,7 +272,7 @@ OTHERS = {
     ),
     "a mask": (
         lambda d, y: d.add("Where", [d.add("Greater", [y, d.constant(np.float32(0))]), y, y]),
-        "Greater of anything but lengths",
+        "Where of values. Multiply by a mask of numbers",
     ),
     "a half": (lambda d, y: d.add("Cast", [y], to=int(TensorProto.FLOAT16)), "a Cast to FLOAT16"),
     "the number of steps": (

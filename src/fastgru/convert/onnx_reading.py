@@ -11,7 +11,7 @@ import numpy as np
 from fastgru import errors
 from fastgru.convert.onnx_folding import folded, widened
 from fastgru.convert.onnx_nodes import KNOWN, handle
-from fastgru.convert.onnx_nodes.operation import Constant, Lengths, Operation, Repeated, Reverse, Unfinished
+from fastgru.convert.onnx_nodes.operation import Constant, Lengths, Notes, Operation, Repeated, Unfinished
 from fastgru.convert.onnx_parts import needed, read_names
 from fastgru.graph import Graph
 from fastgru.graph.axes import Axis, Role, Size
@@ -46,7 +46,7 @@ class Reader:
         self._values: dict[str, Any] = {"": None}
         self._opset = next((one.version for one in model.opset_import if one.domain in ("", "ai.onnx")), 1)
         self._dtype = np.dtype(np.float32)
-        self._reverse: dict[str, Reverse] = {}
+        self._notes = Notes()
         self._read_constants(model.graph)
         self._nodes, _ = needed(model.graph, set(), [port.name for port in model.graph.output])
         self._users: dict[str, list[tuple[Any, int]]] = {}
@@ -170,7 +170,7 @@ class Reader:
         if node.op_type not in KNOWN:
             raise errors.unknown_onnx_operator(where, node.op_type)
         attributes, count = _attributes(node), len(node.output)
-        name, about = _name_of(node), (self._opset, self._dtype, self._reverse)
+        name, about = _name_of(node), (self._opset, self._dtype, self._notes)
         op = Operation(self._tracer, where, name, node.op_type, given, attributes, count, *about)
         try:
             results = handle(op)

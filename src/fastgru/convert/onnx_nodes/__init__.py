@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fastgru.convert.onnx_nodes.axes import AXES
+from fastgru.convert.onnx_nodes.conditions import CONDITIONS
 from fastgru.convert.onnx_nodes.functions import FUNCTIONS
 from fastgru.convert.onnx_nodes.layers import LAYERS
-from fastgru.convert.onnx_nodes.lengths import LENGTHS
 from fastgru.convert.onnx_nodes.operation import Constant, Operation, Shape
 from fastgru.convert.onnx_nodes.parts import PARTS
 from fastgru.convert.onnx_nodes.recurrent import gru
@@ -23,7 +23,7 @@ HANDLERS: Mapping[str, Callable[[Operation], Any]] = {
     **AXES,
     **PARTS,
     **REDUCTIONS,
-    **LENGTHS,
+    **CONDITIONS,
     **OF_SIZES,
     "GRU": gru,
 }

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastgru.convert.onnx_nodes.operation import Constant, Lengths, Operation, Shape, Unfinished, Zeros
 from fastgru.convert.onnx_nodes.sizes import repeated
-from fastgru.graph.axes import Axis, Role, Size, unit
+from fastgru.graph.axes import Axis, Role, Size, flattened, is_unit, unit
 from fastgru.graph.traced import Traced
 
 
@@ -55,7 +55,22 @@ def _reshape(op: Operation) -> Any:
         return op.inputs[0]
     x = op.parts()
     asked = _asked(op, x)
+    _check_names(op, x, asked)
     return _groups(op, x, asked) or op.tracer.reshaped(op.where, x, asked)
+
+
+def _check_names(op: Operation, x: Traced, asked: list[Size | None]) -> None:
+    """Raises for a number in the place of a size with a name: torch's exporter leaves that of its example there."""
+    kept = [axis for axis in flattened(x.axes) if not is_unit(axis)]
+    for axis, size in zip(kept, asked, strict=False):
+        if size != axis.size and axis.size.names and size is not None and not size.names and size.number > 1:
+            raise op.refuse(
+                f"a reshape to {size.number} where the inputs have a size with a name, {axis.size.names[0]!r}. The "
+                "exporter left the number of its example there. Export the model anew, for example with batch_first or "
+                "dynamo=False; or give the input that number in the file"
+            )
+        if size != axis.size:
+            return
 
 
 def _asked(op: Operation, x: Traced) -> list[Size | None]:

@@ -128,7 +128,7 @@ def _with_constant(op: Operation, name: str, left: Any, right: Any) -> Traced:
         x = op.tracer.unsqueezed(x, 0)
     pair = (array, x) if isinstance(left, np.ndarray) else (x, array)
     if array.size == 1:
-        return op.tracer.operation(op.name, name, *pair)
+        return _noted(op, name, x, float(array.reshape(())), op.tracer.operation(op.name, name, *pair))
     x = op.whole(x)
     long = [place - array.ndim for place, size in enumerate(array.shape) if size != 1]
     if len(long) != 1:
@@ -148,6 +148,22 @@ def _with_constant(op: Operation, name: str, left: Any, right: Any) -> Traced:
             op.name, name, *((vector, turned) if pair[0] is array else (turned, vector))
         ),
     )
+
+
+def _noted(op: Operation, name: str, x: Traced, number: float, result: Traced) -> Traced:
+    """Notes products with a number, and quotients of softplus, for `_where` of softplus."""
+    if name == "Multiply":
+        op.notes.products[result.name] = (x.name, number)
+    if name == "Divide" and isinstance(op.inputs[1], Constant) and x.name in op.notes.softplus:
+        op.notes.softplus[result.name] = (op.notes.softplus[x.name][0], number)
+    return result
+
+
+def _softplus(op: Operation) -> Traced:
+    x = op.parts()
+    result = op.tracer.function(op.name, "Softplus", x)
+    op.notes.softplus[result.name] = (x.name, 1.0)
+    return result
 
 
 def _biased(op: Operation, name: str, x: Traced, vector: Any) -> Traced | None:
@@ -177,7 +193,7 @@ FUNCTIONS: Mapping[str, Callable[[Operation], Any]] = {
     "Gelu": _gelu,
     "Sigmoid": _function("Sigmoid"),
     "Tanh": _function("Tanh"),
-    "Softplus": _function("Softplus"),
+    "Softplus": _softplus,
     "Softsign": _function("Softsign"),
     "HardSigmoid": _function("Hardsigmoid", alpha=("alpha", 0.2), beta=("beta", 0.5)),
     "HardSwish": _function("Hardswish"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -87,12 +87,23 @@ class Reverse(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Operation:
-    """One node: its place for words, its name, and its inputs as values of the tracer, constants and sizes.
+class Notes:
+    """What is known of values by their names; nodes add to it.
 
     Attributes:
-        reverse: what is known of values with outputs of a second direction, by their names; nodes add to it.
+        reverse: values with outputs of the second direction of a GRU.
+        products: values that are another one times a number.
+        softplus: values that are softplus of another one, divided by a number.
     """
+
+    reverse: dict[str, Reverse] = field(default_factory=dict)
+    products: dict[str, tuple[str, float]] = field(default_factory=dict)
+    softplus: dict[str, tuple[str, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One node: its place for words, its name, and its inputs as values of the tracer, constants and sizes."""
 
     tracer: GraphTracer
     where: str
@@ -103,7 +114,7 @@ class Operation:
     outputs: int
     opset: int
     dtype: Any
-    reverse: dict[str, Reverse]
+    notes: Notes
 
     def input(self, place: int) -> Any:
         """An input; None if it is left out."""
@@ -205,17 +216,18 @@ class Operation:
         """A value with these sizes where it has axes of size 1, or none: it is the same at all places."""
         old = [*[unit() for _ in range(len(sizes) - len(x.axes))], *x.axes]
         new = [*[Size(1)] * (len(x.axes) - len(sizes)), *sizes]
-        if not all(size in (Size(1), axis.size) or is_unit(axis) for axis, size in zip(old, new, strict=True)):
+        keeps = [size in (Size(1), axis.size) for axis, size in zip(old, new, strict=True)]
+        if not all(kept or is_unit(axis) for axis, kept in zip(old, keeps, strict=True)):
             raise self.refuse(f"{self.kind} that repeats features, steps or rows")
-        axes = [axis if size in (Size(1), axis.size) else Axis(size) for axis, size in zip(old, new, strict=True)]
+        axes = [axis if kept else Axis(size) for axis, size, kept in zip(old, new, keeps, strict=True)]
         return replace(x, axes=tuple(axes))
 
     def features(self, x: Traced, axis: int, first: int, last: int) -> Traced:
         """The features from `first` to before `last`."""
         result = self.tracer.features(self.name, x, axis, first, last)
-        known = self.reverse.get(x.name)
+        known = self.notes.reverse.get(x.name)
         if known is not None and (known.first, known.last) == (first, last):
-            self.reverse[result.name] = Reverse(0, last - first, known.state)
+            self.notes.reverse[result.name] = Reverse(0, last - first, known.state)
         return result
 
     def slices(self) -> list[tuple[int, slice]]:

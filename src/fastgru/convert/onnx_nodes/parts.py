@@ -48,7 +48,7 @@ def _element(op: Operation, x: Traced, axis: int, index: int) -> Traced | Unfini
 
 def _first_step(op: Operation, x: Traced, axis: int) -> Traced | Unfinished:
     """The first step of the second direction of a GRU, which is its last state."""
-    place, known = axis % len(x.axes), op.reverse.get(x.name)
+    place, known = axis % len(x.axes), op.notes.reverse.get(x.name)
     rest = x.axes[:place] + x.axes[place + 1 :]
     if known is not None and (known.first, known.last) == (0, x.axes[-1].size.number):
         return Traced(known.state, rest, is_state=True)
@@ -66,7 +66,7 @@ def _refuse_first(op: Operation) -> Traced:
 
 def _of_first_step(op: Operation, step: Unfinished) -> Traced:
     """The features of the second direction, of the first step of both."""
-    known, axes = op.reverse[step.x.name], step.x.axes
+    known, axes = op.notes.reverse[step.x.name], step.x.axes
     ((axis, part),) = op.slices()
     limits = range(axes[-1].size.number)[part]
     if axes[axis] is not axes[-1] or (limits.start, limits.stop, limits.step) != (known.first, known.last, 1):

@@ -27,7 +27,7 @@ def gru(op: Operation) -> tuple[Any, ...]:
     hidden = layer.attributes["hidden_size"]
     directions = 2 if layer.attributes["bidirectional"] else 1
     if directions == 2 and states.cells:
-        op.reverse[output.name] = Reverse(hidden, 2 * hidden, states.cells[1])
+        op.notes.reverse[output.name] = Reverse(hidden, 2 * hidden, states.cells[1])
     if is_reverse:
         output = op.features(output, -1, hidden, 2 * hidden)
         states = States((states.cells or ())[1:], (Axis(Size(1), Role.CELLS), *states.axes[1:]))
