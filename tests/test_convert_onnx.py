@@ -220,7 +220,7 @@ REFUSED = {
     "every second step": (
         [("Slice", ["y", np.array([0]), np.array([9999]), np.array([0]), np.array([2])], {})],
         {},
-        "Slice_1.*a part of the steps",
+        "Slice_1.*every second",
     ),
     "cut features": ([("Reshape", ["y", np.array([0, 0, 2, 3])], {})], {}, "Reshape_1.*cuts an axis"),
 }  # fmt: skip

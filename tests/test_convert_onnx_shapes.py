@@ -62,6 +62,7 @@ PIECES = {
         "ReduceMean", [d.add("Pow", [twice_the_centred(d, y), d.constant(2.0)])], axes=[-1]
     ),
     "sum": lambda d, y: d.add("ReduceSum", [y, numbers(d, 2)], keepdims=1),
+    "a gate of one number": lambda d, y: d.add("Mul", [d.add("Sigmoid", [d.add("MatMul", [y, d.weight(6, 1)])]), y]),
     "length": lambda d, y: d.add("Div", [y, d.add("ReduceL2", [y], axes=[2])]),
     "sum of squares": lambda d, y: d.add("ReduceSumSquare", [y], axes=[-1], keepdims=1),
     "sum of sizes": lambda d, y: d.add("ReduceL1", [y], axes=[-1], keepdims=1),
@@ -264,7 +265,28 @@ def with_loop(drawn, y):
     return drawn.add("Loop", ["", "", y], body=none)
 
 
+def test_a_gru_whose_outputs_are_not_all_named(tmp_path):
+    drawn = Drawn()
+    drawn.nodes.append(
+        helper.make_node("GRU", ["x", drawn.weight(1, 18, 5), drawn.weight(1, 18, 6)], ["", "h"], hidden_size=6)
+    )
+    y = drawn.add("Add", [layer(drawn, bias=False), "h"])
+    same_as_onnx_runtime(drawn.save(tmp_path / "m.onnx", [X], [(y, FLOAT, None)]), *CALLS)
+
+
 OTHERS = {
+    "dropout in training": (
+        lambda d, y: d.add("Dropout", [y, d.constant(np.float32(0.5)), d.constant(np.array(True))]),
+        "a Dropout in training mode",
+    ),
+    "a file that ONNX Runtime optimized": (
+        lambda d, y: d.add("FastGelu", [y], domain="com.microsoft"),
+        "the domain com.microsoft. Convert the model as it was before",
+    ),
+    "every second feature": (
+        lambda d, y: d.add("Slice", [y, *(numbers(d, n) for n in (0, 6, 2, 2))]),
+        "every second or further element",
+    ),
     "a loop": (with_loop, r"Loop_\d+' \(Loop\): the operator Loop.*A Keras model is read from its .keras file"),
     "quantized": (
         lambda d, y: d.add("DynamicQuantizeLinear", [y], 3)[0],

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fastgru import errors
-from fastgru.convert.onnx_parts import part_of, wider_cut
+from fastgru.convert.onnx_parts import part_of, told_values, wider_cut
 from fastgru.convert.onnx_reading import MALFORMED, Reader, Refused
 from fastgru.graph import Graph
 
@@ -41,28 +41,28 @@ def read_onnx(
         FormatError: it is no ONNX file.
         OSError: it cannot be read.
     """
-    model = _opened(Path(path))
+    whole = model = _opened(Path(path))
     try:
         if inputs is not None or outputs is not None:
-            model = part_of(model, inputs, outputs)
+            model = part_of(whole, inputs, outputs)
         return Reader(model).graph()
     except Refused as refused:
-        raise errors.with_advice(refused.error, _advice(model, refused)) from refused.error
+        raise errors.with_advice(refused.error, _advice(whole, model, refused)) from refused.error
     except errors.FastGRUError:
         raise
     except MALFORMED as error:  # names that are no text, sizes below 0, and the like
         raise errors.not_an_onnx_file(path, error) from error
 
 
-def _advice(model: Any, refused: Refused) -> tuple[list[str], list[str]] | None:
-    """Inputs and outputs of the part around the GRU nodes that can be converted; None: there is none."""
-    left_out = set(refused.nodes)
+def _advice(whole: Any, model: Any, refused: Refused) -> tuple[list[str], list[str]] | None:
+    """Inputs and outputs of the part of `model` around the GRU nodes that can be converted; None: there is none."""
+    left_out, known = set(refused.nodes), told_values(whole)
     for _ in range(_TRIES):
         cut = wider_cut(model, left_out)
         if cut is None:
             return None
         try:
-            Reader(part_of(model, *cut)).graph()
+            Reader(part_of(model, *cut, known)).graph()
             return cut
         except Refused as another:
             if left_out >= another.nodes:

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 from fastgru import errors
 
 
-def part_of(model: Any, inputs: Sequence[str] | None, outputs: Sequence[str] | None) -> Any:
+class Part(NamedTuple):
+    """A part of a model, with the fields of an onnx.ModelProto that are read; weights are not copied."""
+
+    graph: Any
+    opset_import: Any
+
+
+def part_of(
+    model: Any,
+    inputs: Sequence[str] | None,
+    outputs: Sequence[str] | None,
+    known: Mapping[str, Any] | None = None,
+) -> Part:
     """The part of a model that computes `outputs`, given `inputs` and those of the model that it needs besides.
 
     Args:
         model: an onnx.ModelProto, which is not changed.
         inputs: names of values; None: none besides the model's own.
         outputs: names of values; None: the model's own.
+        known: what `told_values` gives for the model, if that is there already.
 
     Raises:
         ArgumentError: there is no such value, or the part does not need it.
     """
-    import onnx
-
     check_names(inputs, outputs)
     names = list(outputs) if outputs is not None else [port.name for port in model.graph.output]
     own = {port.name for port in model.graph.input}
@@ -33,20 +45,17 @@ def part_of(model: Any, inputs: Sequence[str] | None, outputs: Sequence[str] | N
     for name in inputs or ():
         if name not in reached:
             raise errors.unneeded_onnx_value(name, names)
-    known = _told_values(model)
-    part = onnx.ModelProto()
-    part.CopyFrom(model)
-    ports = [known[name] for name in inputs or () if name in known]
-    if len(ports) < len(inputs or ()):
-        raise errors.untold_onnx_value(next(name for name in inputs or () if name not in known))
+    known = told_values(model) if known is None else known
+    if untold := [name for name in inputs or () if name not in known]:
+        raise errors.untold_onnx_value(untold[0])
+    ports = [known[name] for name in inputs or ()]
     ports += [port for port in model.graph.input if port.name in reached and port.name not in (inputs or ())]
-    for field, news in (("node", nodes), ("input", ports), ("output", [_output(known, name) for name in names])):
-        getattr(part.graph, field).clear()
-        getattr(part.graph, field).extend(news)
-    return part
+    shown = [_output(known, name) for name in names]
+    graph = SimpleNamespace(node=nodes, input=ports, output=shown, initializer=model.graph.initializer)
+    return Part(graph, model.opset_import)
 
 
-def _output(known: dict[str, Any], name: str) -> Any:
+def _output(known: Mapping[str, Any], name: str) -> Any:
     import onnx
 
     return known.get(name) or onnx.helper.make_tensor_value_info(name, onnx.TensorProto.UNDEFINED, None)
@@ -88,7 +97,7 @@ def read_names(node: Any) -> set[str]:
     return names
 
 
-def _told_values(model: Any) -> dict[str, Any]:
+def told_values(model: Any) -> dict[str, Any]:
     """Types and shapes of values by name, as far as the file or the rules of its operators tell them."""
     import onnx
 

@@ -108,7 +108,7 @@ class Reader:
             except errors.FastGRUError as error:
                 pieces = {name for name in node.input if isinstance(self._values.get(name), Unfinished)}
                 raise Refused(error, {_known_by(node)} | pieces) from error
-            self._values.update(zip(node.output, results, strict=False))
+            self._values.update((name, one) for name, one in zip(node.output, results, strict=False) if name)
 
     def _input(self, given: Any) -> Any:
         import onnx
@@ -160,7 +160,7 @@ class Reader:
                 raise errors.cannot_convert(where, f"the input {name!r}, which nothing before it computes")
         given = [self._values[name] for name in node.input]
         if not _is_plain(node):
-            raise errors.cannot_convert(where, f"an operator of the domain {node.domain}")
+            raise errors.onnx_operator_of_others(where, node.domain)
         if node.op_type == "If":
             return self._branch(node, where, given)
         if node.op_type == "Constant" or (node.op_type != "GRU" and all(_is_constant(one) for one in given)):
@@ -265,7 +265,7 @@ def _name_of(node: Any) -> str:
     scopes = re.findall(r"'([^']*)'", told or "")
     if scopes:
         return str(([scope for scope in scopes[:-1] if scope] or scopes)[-1])
-    return str(node.name or node.output[0]).strip("/").replace("/", ".")
+    return str(node.name or _known_by(node)).strip("/").replace("/", ".")
 
 
 def _attributes(node: Any) -> Mapping[str, Any]:

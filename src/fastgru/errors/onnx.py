@@ -23,6 +23,12 @@ def unknown_onnx_operator(where: str, kind: str) -> ConversionError:
     return cannot_convert(where, what)
 
 
+def onnx_operator_of_others(where: str, domain: str) -> ConversionError:
+    """For an operator that ONNX does not have."""
+    hint = ". Convert the model as it was before ONNX Runtime optimized it" if "microsoft" in domain else ""
+    return cannot_convert(where, f"an operator of the domain {domain}{hint}")
+
+
 def with_advice(error: FastGRUError, cut: tuple[Sequence[str], Sequence[str]] | None) -> FastGRUError:
     """The same error with what can be converted instead; the general advice gives way to it."""
     if cut is None:

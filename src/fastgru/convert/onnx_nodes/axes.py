@@ -18,6 +18,14 @@ def _same(op: Operation) -> Any:
     return op.inputs[0]
 
 
+def _dropout(op: Operation) -> Any:
+    """Nothing, unless the file asks for it when the model is used."""
+    training = op.constant(2)
+    if training is not None and bool(training.array.reshape(())):
+        raise op.refuse("a Dropout in training mode")
+    return op.inputs[0]
+
+
 def _cast(op: Operation) -> Any:
     """The same numbers in another type, unless that changes them."""
     value = op.inputs[0]
@@ -139,6 +147,6 @@ AXES: Mapping[str, Callable[[Operation], Any]] = {
     "Flatten": _flatten,
     "Expand": _expand,
     "Identity": _same,
-    "Dropout": _same,
+    "Dropout": _dropout,
     "Cast": _cast,
 }

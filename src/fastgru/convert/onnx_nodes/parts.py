@@ -114,7 +114,9 @@ def _sliced(op: Operation, value: Traced, axis: int, part: slice) -> Traced:
     if role is Role.TIME and part == slice(0, 1, 1):
         first = _first_step(op, op.whole(value), axis)
         return op.tracer.unsqueezed(first.value if isinstance(first, Unfinished) else first, axis)
-    if size.names or part.step != 1:
+    if part.step != 1:
+        raise op.refuse("every second or further element of an axis, or elements in reverse")
+    if size.names:
         raise op.refuse("a part of the steps or rows")
     limits = range(size.number)[part]
     if len(limits) == size.number:

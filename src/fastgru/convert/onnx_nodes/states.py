@@ -242,7 +242,6 @@ _HANDLERS: Mapping[str, Handler] = {
     "ReduceSum": _sum,
     "ReduceMean": _sum,
     "Identity": lambda op, states: states,
-    "Dropout": lambda op, states: states,
     "Expand": lambda op, states: _only_shown(states),
     "Cast": _cast,
 }
