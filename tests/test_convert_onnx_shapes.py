@@ -214,9 +214,10 @@ def test_features_whose_number_has_a_name_in_the_file(tmp_path):
     assert graph.inputs[0].size == 5
 
 
-def test_features_whose_number_nothing_tells(tmp_path):
+@pytest.mark.parametrize(("kind", "attributes"), [("Softmax", {"axis": -1}), ("Tanh", {})])
+def test_features_whose_number_nothing_tells(kind, attributes, tmp_path):
     drawn = Drawn()
-    total = drawn.add("Softmax", ["x"], axis=-1)
+    total = drawn.add(kind, ["x"], **attributes)
     port = ("x", FLOAT, ["steps", "batch", "features"])
     path = drawn.save(tmp_path / "m.onnx", [port], [(total, FLOAT, None)])
     with pytest.raises(

@@ -65,9 +65,10 @@ class Reader:
         self._check_operators()
         self._read_nodes(self._nodes)
         outputs = self._outputs()
-        for name, value in given:
-            self._check_features(name, value)
-        return self._tracer.graph(outputs)
+        self._check_features(given)
+        graph = self._tracer.graph(outputs)
+        self._check_features(given)  # of axes that nothing told but the order of an input's
+        return graph
 
     def _read_constants(self, graph: Any) -> None:
         import onnx.numpy_helper
@@ -190,16 +191,17 @@ class Reader:
         self._read_nodes(graph.node)
         return [self._values[port.name] for port in graph.output]
 
-    def _check_features(self, name: str, value: Any) -> None:
+    def _check_features(self, given: Sequence[tuple[str, Any]]) -> None:
         """Raises where the size of an input's vectors is not fixed, or the program has inserted their axis."""
-        if not isinstance(value, Traced) or value.is_index:
-            return
-        for axis in value.axes:
-            if axis.role is Role.FEATURES and axis.size.names:
-                raise errors.features_not_fixed(name, axis.size.names[0])
-        added = {node.output[0] for node, _ in self._users.get(name, ()) if node.op_type == "Unsqueeze"}
-        if added and all(axis.role in (Role.TIME, Role.BATCH, Role.UNIT) for axis in value.axes):
-            raise Refused(errors.features_inserted(name), added)
+        for name, value in given:
+            if not isinstance(value, Traced) or value.is_index:
+                continue
+            for axis in value.axes:
+                if axis.role is Role.FEATURES and axis.size.names:
+                    raise errors.features_not_fixed(name, axis.size.names[0])
+            added = {node.output[0] for node, _ in self._users.get(name, ()) if node.op_type == "Unsqueeze"}
+            if added and all(axis.role in (Role.TIME, Role.BATCH, Role.UNIT) for axis in value.axes):
+                raise Refused(errors.features_inserted(name), added)
 
     def _outputs(self) -> list[tuple[str, Traced]]:
         found: dict[str, Traced] = {}
