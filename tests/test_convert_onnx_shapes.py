@@ -55,7 +55,14 @@ def twice_the_centred(drawn, y):
     return drawn.add("Mul", [centred, drawn.constant(np.float32(2))])
 
 
+def by_another_mean(drawn, y):
+    other = drawn.add("Sub", [drawn.add("Abs", [y]), drawn.add("ReduceMean", [y], axes=[-1])])
+    variance = drawn.add("ReduceMean", [drawn.add("Mul", [other, other])], axes=[-1])
+    return drawn.add("Div", [other, drawn.add("Sqrt", [variance])])
+
+
 PIECES = {
+    "a mean of another value": by_another_mean,
     "the mean of something else": other_mean,
     "twice what is left of the mean": twice_the_centred,
     "the variance": lambda d, y: d.add(
@@ -298,6 +305,10 @@ OTHERS = {
         "Where of values. Multiply by a mask of numbers",
     ),
     "a half": (lambda d, y: d.add("Cast", [y], to=int(TensorProto.FLOAT16)), "a Cast to FLOAT16"),
+    "sizes as a matrix": (
+        lambda d, y: d.add("Expand", [y, d.add("Reshape", [d.add("Shape", [y]), numbers(d, 3, 1)])]),
+        "a reshape of sizes to more than one axis",
+    ),
     "the number of steps": (
         lambda d, y: d.add("Div", [y, d.add("Cast", [d.add("Shape", [y], end=1)], to=int(FLOAT))]),
         "a number that depends on the sizes of the call",

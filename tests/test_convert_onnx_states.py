@@ -75,13 +75,17 @@ def test_a_linear_layer_reads_the_only_state(tmp_path):
     assert graph.outputs[0].axes == "1BF"
 
 
+def merged(drawn, y):
+    """The outputs of both directions side by side."""
+    return drawn.add("Reshape", [drawn.add("Transpose", [y], perm=[0, 2, 1, 3]), numbers(drawn, 0, 0, -1)])
+
+
 def first_of_reverse(drawn, y, features_first):
     """output[0, :, 6:], of a bidirectional layer (T, D, B, H)."""
-    merged = drawn.add("Reshape", [drawn.add("Transpose", [y], perm=[0, 2, 1, 3]), numbers(drawn, 0, 0, -1)])
-    steps = [merged, drawn.constant(np.array(0))]
+    steps = [merged(drawn, y), drawn.constant(np.array(0))]
     part = [numbers(drawn, 6), numbers(drawn, 2**31 - 1)]
     if features_first:
-        half = drawn.add("Slice", [merged, *part, numbers(drawn, 2)])
+        half = drawn.add("Slice", [steps[0], *part, numbers(drawn, 2)])
         return drawn.add("Gather", [half, drawn.constant(np.array(0))], axis=0)
     return drawn.add("Slice", [drawn.add("Gather", steps, axis=0), *part, numbers(drawn, 1)])
 
@@ -179,6 +183,20 @@ REFUSED = {
     "the first step": (
         lambda d, y, h: d.add("Gather", [d.add("Split", [y], 2, axis=1)[0], d.constant(np.array(0))], axis=0),
         "Gather_2.*the first step",
+    ),
+    "the first step of the first direction": (
+        lambda d, y, h: d.add(
+            "Slice",
+            [
+                d.add("Gather", [merged(d, y), d.constant(np.array(0))], axis=0),
+                *(numbers(d, n) for n in (0, 6, 1)),
+            ],
+        ),
+        "Slice_4.*the first step",
+    ),
+    "one direction of rows side by side": (
+        lambda d, y, h: d.add("Split", [d.add("Reshape", [y, numbers(d, 0, 0, -1)])], 2, axis=1)[0],
+        "Split_2.*one of several groups",
     ),
     "a decoder of another size": (
         lambda d, y, h: d.gru("x", 5, 6, start=h)[0],

@@ -80,7 +80,9 @@ def direction(op: Operation, x: Traced, axis: int, index: int) -> Traced:
     directions = x.axes[axis].size.number
     if directions == 1:
         return op.tracer.squeezed(op.where, x, [axis])
-    features = next(place for place, one in enumerate(x.axes) if one.role is Role.FEATURES)
+    features = next((place for place, one in enumerate(x.axes) if one.role is Role.FEATURES), None)
+    if features is None:
+        raise op.refuse("one of several groups of numbers")
     size, number = x.axes[features].size.number, range(directions)[index]
     place = axis % len(x.axes)
     whole = replace(x, axes=tuple(one for at, one in enumerate(x.axes) if at != place))
