@@ -144,6 +144,23 @@ def test_a_layer_of_ours_is_reset_to_what_it_begins_with(tmp_path):
     np.testing.assert_allclose(output, wanted, rtol=0, atol=1e-12)
 
 
+def test_a_state_that_is_returned_beside_what_is_computed_of_it(tmp_path):
+    """A head may have as many features as the state."""
+
+    def function(m, row, h):
+        h = m.cell(row, h)
+        return m.fc(h), h
+
+    model, row = Model(function).double(), torch.randn(3, 4).double()
+    fastgru.save(model, tmp_path / "m.safetensors", args=(row, torch.zeros(3, 6).double()))
+    found, state, h = runtime.load(tmp_path / "m.safetensors"), None, torch.zeros(3, 6).double()
+    for _ in range(3):
+        output, state = found.run(row.numpy(), state)
+        wanted, h = model(row, h)
+        np.testing.assert_allclose(output, wanted.detach().numpy(), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(state["cell"][0], h.detach().numpy(), rtol=0, atol=1e-12)
+
+
 C, Y, X, H = torch.randn(2, 6), torch.randn(2, 5, 4), torch.randn(2, 5, 3), torch.zeros(1, 2, 6)
 REFUSED = {
     "resets to zeros": ({}, lambda m, c, y, r: m.decoder(y, m.fc(c)[None], reset=r)[0], [C, Y, torch.zeros(2, 5, dtype=torch.bool)], "with resets to None. Expected what it begins with"),
@@ -152,6 +169,8 @@ REFUSED = {
     "layers for rows": (TWO, lambda m, c, y: m.decoder(y, m.doubled(c).view(-1, 2, 6))[0], [C, Y], "begins with values for several layers"),
     "steps": ({}, lambda m, x, y: m.one(y, m.encoder(x)[0])[0], [torch.randn(1, 5, 3), torch.randn(5, 5, 4)], "is that of|begins with"),
     "a state from layer to layer": ({}, lambda m, y, h: m.decoder(y, m.one(y.transpose(0, 1), h)[1])[0], [Y, H], "decoder: the layer begins with what another one has made of a state"),
+    "a state that is returned changed": ({}, lambda m, row, h: (m.cell(row, h) * 0.5).relu(), [torch.randn(2, 4), torch.zeros(2, 6)], "takes the state 'args_1' and returns 'relu', which is computed of the layer's next state"),
+    "states that are returned changed": ({}, lambda m, y, h: (lambda o, n: (o, n / 2))(*m.decoder(y, h)), [Y, H], "takes the state 'args_1' and returns 'div'"),
     "cells one after the other": ({}, lambda m, row, h: m.cell(row, m.cell(row, h)), [torch.randn(2, 4), torch.zeros(2, 6)], "cell_1: the layer begins with what another"),
     "values for several layers": (TWO, lambda m, x, y: (m.encoder(x)[0], m.fc(m.encoder(x)[1])), [X, Y], "output 1: values for several layers and directions. Return them one by one"),
 }  # fmt: skip

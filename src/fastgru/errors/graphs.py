@@ -262,6 +262,15 @@ def changes_in_place(where: str, operation: str, what: str) -> ConversionError:
     )
 
 
+def returns_changed_state(source: str, name: str) -> ConversionError:
+    """For a model that takes a state and returns what it has computed of the next one, instead of that."""
+    return ConversionError(
+        f"the model takes the state {source!r} and returns {name!r}, which is computed of the layer's next state and "
+        "could be taken for it. The runtime hands on the layer's own. Return that (`h_n`) too, or let the model take "
+        "no state."
+    )
+
+
 def state_read_elsewhere(where: str, source: str) -> ConversionError:
     """For a state that something else than a recurrent layer reads."""
     return ConversionError(

@@ -15,6 +15,7 @@ from fastgru.graph.traced import States, Traced
 from fastgru.graph.tracing import GraphTracer
 from fastgru.integrations.exported.advice import advice
 from fastgru.integrations.exported.axes import AXES
+from fastgru.integrations.exported.carried import Taken, check_carried
 from fastgru.integrations.exported.cells import over_cells, readable
 from fastgru.integrations.exported.functions import FUNCTIONS
 from fastgru.integrations.exported.in_place import VIEWS, name_of, out_of_place
@@ -46,7 +47,7 @@ class Reader:
         self.values: dict[fx.Node, Any] = {}
         self.inputs: dict[str, tuple[Axis, ...]] = {}
         self._program = program
-        self._carried: set[str] = set()  # results of layers that begin with a state that comes in
+        self._taken: list[Taken] = []
         self._has_states = False  # whether states are inputs: then states among the outputs are those to go on from
         self._users = {node: list(node.users) for node in program.graph.nodes}
 
@@ -58,14 +59,15 @@ class Reader:
             GraphError: something does not fit together.
         """
         outputs: list[tuple[str, Traced]] = []
+        returned: Any = ()
         self._read_placeholders()
         for node in self._program.graph.nodes:
             if node.op == "call_function":
                 self.values[node] = self._call(node)
             elif node.op == "output":
-                outputs = self._outputs(node)
+                outputs, returned = self._outputs(node), self._resolved(node.args[0])
         graph = self.tracer.graph(outputs)
-        _check_carried(graph, self._carried)
+        check_carried(graph, self._taken, returned)
         return graph
 
     def _read_placeholders(self) -> None:
@@ -125,7 +127,7 @@ class Reader:
             return over_cells(op, handler)
         result = handler(op)
         if name == "fastgru.forward" and isinstance(args[1], States) and args[1].cells is None:
-            self._carried |= {result[0].name, *result[1].cells}
+            self._taken.append(Taken(args[1].source, len(args[1].axes), result[0].name, result[1].cells))
         return result
 
     def _resolved(self, value: Any) -> Any:
@@ -183,19 +185,6 @@ def _keeps_rows(node: fx.Node) -> bool:
     axis = node.args[place] if place < len(node.args) else node.kwargs.get("dim", 0)
     rank = len(node.args[0].meta["val"].shape)  # type: ignore[union-attr]
     return bool(axis == 0 or (axis in (-1, rank - 1) and name not in ("select", "unbind")))
-
-
-def _check_carried(graph: Graph, carried: set[str]) -> None:
-    """Raises where a layer begins with what came of a state that the model takes.
-
-    Such a model hands a state from layer to layer in one call. The runtime lets each layer go on from its own.
-    """
-    reached = set(carried)
-    for node in graph.nodes:
-        if node.name in graph.begun and reached & set(node.inputs[1:]):
-            raise errors.hands_states_on(node.name)
-        if reached & set(node.inputs):
-            reached |= set(node.outputs)
 
 
 def place_of(node: fx.Node) -> str:
