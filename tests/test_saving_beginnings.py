@@ -151,14 +151,29 @@ def test_a_state_that_is_returned_beside_what_is_computed_of_it(tmp_path):
         h = m.cell(row, h)
         return m.fc(h), h
 
-    model, row = Model(function).double(), torch.randn(3, 4).double()
-    fastgru.save(model, tmp_path / "m.safetensors", args=(row, torch.zeros(3, 6).double()))
-    found, state, h = runtime.load(tmp_path / "m.safetensors"), None, torch.zeros(3, 6).double()
+    assert_goes_on(Model(function).double(), torch.zeros(3, 6).double(), tmp_path)
+
+
+def test_states_of_two_cells_in_one_vector(tmp_path):
+    def function(m, row, h):
+        first = m.cell(row, h[:, :6])
+        second = m.cell(row * 2, h[:, 6:])
+        return m.fc(second + first), torch.cat([first, second], -1)
+
+    assert_goes_on(Model(function).double(), torch.zeros(3, 12).double(), tmp_path)
+
+
+def assert_goes_on(model, h, tmp_path):
+    """Three calls with the state handed on, by torch and by the runtime."""
+    row, state = torch.randn(3, 4).double(), None
+    fastgru.save(model, tmp_path / "m.safetensors", args=(row, h))
+    found = runtime.load(tmp_path / "m.safetensors")
     for _ in range(3):
         output, state = found.run(row.numpy(), state)
         wanted, h = model(row, h)
+        output = next(iter(output.values())) if isinstance(output, dict) else output
         np.testing.assert_allclose(output, wanted.detach().numpy(), rtol=0, atol=1e-12)
-    np.testing.assert_allclose(state["cell"][0], h.detach().numpy(), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(np.concatenate([*state.values()], -1)[0], h.detach().numpy(), rtol=0, atol=1e-12)
 
 
 C, Y, X, H = torch.randn(2, 6), torch.randn(2, 5, 4), torch.randn(2, 5, 3), torch.zeros(1, 2, 6)

@@ -53,10 +53,13 @@ def _reached(graph: Graph, names: Iterable[str]) -> set[str]:
 
 def _is_returned(graph: Graph, one: Taken, outputs: Sequence[Any]) -> bool:
     """Whether the model returns the layer's state as it is, perhaps among others."""
-    reached = _reached(graph, one.cells)
+    whole = set(one.cells)
+    for node in graph.nodes:
+        if node.operator == "Concat" and whole & set(node.inputs):
+            whole |= set(node.outputs)
     shown = [value for value in outputs if isinstance(value, States) and value.cells is not None]
-    names = {value.name for value in outputs if isinstance(value, Traced) and value.is_state}
-    return any(not value.cells or set(one.cells) & set(value.cells) for value in shown) or bool(names & reached)
+    names = {value.name for value in outputs if isinstance(value, Traced)}
+    return any(not value.cells or set(one.cells) & set(value.cells) for value in shown) or bool(names & whole)
 
 
 def _changed(graph: Graph, one: Taken, outputs: Sequence[Any]) -> str | None:
