@@ -161,6 +161,35 @@ def test_a_decoder_begins_with_a_computed_vector(tmp_path):
     close(np.concatenate([first, second]), wanted)
 
 
+def test_the_last_step_of_an_input_is_a_beginning_and_no_state(tmp_path):
+    drawn = Drawn()
+    start = drawn.add("Gather", ["before", drawn.constant(np.array([-1]))], axis=0)
+    y, _ = drawn.gru("x", 5, 6, start=start)
+    ports = [X, ("before", FLOAT, ["steps2", "batch", 6])]
+    path = drawn.save(tmp_path / "m.onnx", ports, [(drawn.add("Squeeze", [y, numbers(drawn, 1)]), FLOAT, None)])
+    same_as_onnx_runtime(path, *({**call, "before": input_of(*call["x"].shape[:2], 6)} for call in CALLS))
+
+
+@pytest.mark.parametrize("by", ["Slice", "Split", "Gather"])
+def test_an_input_with_the_states_of_two_layers_is_a_state(by, tmp_path):
+    drawn, x = Drawn(), "x"
+    parts = drawn.add("Split", ["h_0"], 2, axis=0) if by == "Split" else [None, None]
+    for layer, own in enumerate(parts):
+        if by == "Slice":
+            own = drawn.add("Slice", ["h_0", *(numbers(drawn, n) for n in (layer, layer + 1, 0))])
+        elif by == "Gather":
+            own = drawn.add("Gather", ["h_0", numbers(drawn, layer)], axis=0)
+        y, _ = drawn.gru(x, 5 if layer == 0 else 6, 6, start=own)
+        x = drawn.add("Squeeze", [y, numbers(drawn, 1)])
+    path = drawn.save(tmp_path / "m.onnx", [X, ("h_0", FLOAT, [2, "batch", 6])], [(x, FLOAT, None)])
+    given, start = input_of(7, 3, 5), input_of(2, 3, 6)
+    model = Model(read_onnx(path))
+    state = model.initial_state(3)
+    for name, rows in zip(state, start, strict=True):
+        state[name][0] = rows
+    close(model.run(given, state)[0], by_onnx_runtime(path, {"x": given, "h_0": start})[0])
+
+
 REFUSED = {
     "all at once": (lambda d, y, h: d.add("Tanh", [h]), "Tanh_1.*several layers or directions at once"),
     "a part of the features": (

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from fastgru import errors
 from fastgru.convert.onnx_folding import folded, widened
+from fastgru.convert.onnx_inputs import VIEWS, is_lengths, is_state, users_of
 from fastgru.convert.onnx_nodes import KNOWN, handle
 from fastgru.convert.onnx_nodes.operation import Constant, Lengths, Notes, Operation, Repeated, Unfinished
 from fastgru.convert.onnx_parts import needed, read_names
@@ -20,7 +21,6 @@ from fastgru.graph.tracing import GraphTracer
 
 # What reading a malformed node raises: it may have too few inputs, attributes of other types, or impossible sizes.
 MALFORMED = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, AssertionError, StopIteration)
-_VIEWS = {"Cast", "Squeeze", "Unsqueeze", "Transpose", "Reshape", "Slice", "Split", "Identity", "Gather", "Expand"}
 _LOOPS = {"Loop", "Scan", "If"}
 
 
@@ -49,10 +49,7 @@ class Reader:
         self._notes = Notes()
         self._read_constants(model.graph)
         self._nodes, _ = needed(model.graph, set(), [port.name for port in model.graph.output])
-        self._users: dict[str, list[tuple[Any, int]]] = {}
-        for node in _all_nodes(self._nodes):
-            for place, name in enumerate(node.input):
-                self._users.setdefault(name, []).append((node, place))
+        self._users = users_of(self._nodes)
 
     def graph(self) -> Graph:
         """The graph.
@@ -124,35 +121,12 @@ class Reader:
             for place, dim in enumerate(kind.shape.dim)
         ]
         axes = tuple(Axis(size) for size in sizes)
-        if self._only_feeds(given.name, 5):
+        if is_state(self._users, given.name, [None if size.names else size.number for size in sizes]):
             return States(None, axes, given.name)
-        if self._is_lengths(given.name):
+        if is_lengths(self._users, given.name):
             return Lengths(axes)
         is_index = kind.elem_type in (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
         return self._tracer.input(given.name, axes, is_index=is_index)
-
-    def _only_feeds(self, name: str, place: int) -> bool:
-        """Whether a value goes, perhaps by way of views, into this input of GRU nodes and nowhere else."""
-        users = self._users.get(name, [])
-        found = False
-        for node, at in users:
-            if (node.op_type == "GRU" and at == place) or (
-                node.op_type in _VIEWS and at == 0 and self._only_feeds(node.output[0], place)
-            ):
-                found = True
-            elif node.op_type == "Shape":
-                continue
-            else:
-                return False
-        return found
-
-    def _is_lengths(self, name: str) -> bool:
-        """Whether a value goes into the lengths of a GRU node."""
-        users = self._users.get(name, [])
-        return any(
-            (node.op_type == "GRU" and place == 4) or (node.op_type == "Cast" and self._is_lengths(node.output[0]))
-            for node, place in users
-        )
 
     def _results(self, node: Any) -> Sequence[Any]:
         where = _place(node)
@@ -166,7 +140,7 @@ class Reader:
             return self._branch(node, where, given)
         if node.op_type == "Constant" or (node.op_type != "GRU" and all(_is_constant(one) for one in given)):
             return folded(self._model, node, where, given)
-        if node.op_type in _VIEWS and isinstance(given[0], Repeated) and all(map(_is_constant, given[1:])):
+        if node.op_type in VIEWS and isinstance(given[0], Repeated) and all(map(_is_constant, given[1:])):
             return [Repeated(one) for one in folded(self._model, node, where, [given[0].constant, *given[1:]])]
         if node.op_type not in KNOWN:
             raise errors.unknown_onnx_operator(where, node.op_type)
@@ -233,15 +207,6 @@ class Reader:
         raise errors.cannot_convert(
             "the model", f"no output but states of layers, which the runtime returns ({advice})"
         )
-
-
-def _all_nodes(nodes: Iterable[Any]) -> Iterator[Any]:
-    """Nodes and those of the branches in them."""
-    for node in nodes:
-        yield node
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                yield from _all_nodes(attribute.g.node)
 
 
 def _known_by(node: Any) -> str:
