@@ -282,6 +282,15 @@ def test_a_gru_whose_outputs_are_not_all_named(tmp_path):
     same_as_onnx_runtime(drawn.save(tmp_path / "m.onnx", [X], [(y, FLOAT, None)]), *CALLS)
 
 
+@pytest.mark.parametrize(("kind", "opset"), [("RandomNormalLike", 17), ("Softmax", 12)])
+def test_constants_that_would_be_computed_otherwise_are_refused(kind, opset, tmp_path):
+    drawn = Drawn()
+    x = drawn.add("MatMul", ["x", drawn.add(kind, [drawn.weight(5, 5)])])
+    path = drawn.save(tmp_path / "m.onnx", [X], [(x, FLOAT, None)], opset=opset)
+    with pytest.raises(errors.ConversionError, match=rf"{kind}_0' \({kind}\): {kind} of constants"):
+        read_onnx(path)
+
+
 OTHERS = {
     "dropout in training": (
         lambda d, y: d.add("Dropout", [y, d.constant(np.float32(0.5)), d.constant(np.array(True))]),

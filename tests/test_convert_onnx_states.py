@@ -227,6 +227,11 @@ REFUSED = {
         lambda d, y, h: d.add("Split", [d.add("Reshape", [y, numbers(d, 0, 0, -1)])], 2, axis=1)[0],
         "Split_2.*one of several groups",
     ),
+    "sizes of a part of the rows": (
+        lambda d, y, h: d.add("Shape", [d.add("Slice", [h, *(numbers(d, n) for n in (0, 1, 1))])]),
+        "Shape_2.*the sizes of",
+    ),
+    "two states at more steps": (lambda d, y, h: d.add("Expand", [h, d.add("Shape", [y])]), "Expand_2.*at once"),
     "a decoder of another size": (
         lambda d, y, h: d.gru("x", 5, 6, start=h)[0],
         "GRU_1.*another number of layers or directions",

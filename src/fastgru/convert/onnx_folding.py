@@ -12,6 +12,9 @@ from fastgru.convert.onnx_nodes.operation import Constant
 
 _FOLDED_BYTES = 2**28  # of one constant that is computed: more is no weight of a model that a GRU belongs to
 
+_RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}
+_OTHER_BEFORE_13 = {"Softmax", "LogSoftmax", "Hardmax"}  # the reference computes what they are from then on
+
 
 def widened(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Numbers of 16 bits as float32, which is exact."""
@@ -27,6 +30,9 @@ def folded(model: Any, node: Any, where: str, given: Sequence[Constant | None]) 
     import onnx
     from onnx.reference import ReferenceEvaluator
 
+    version = next((one.version for one in model.opset_import if one.domain in ("", "ai.onnx")), 1)
+    if node.op_type in _RANDOM or (node.op_type in _OTHER_BEFORE_13 and version < 13):
+        raise errors.cannot_convert(where, f"{node.op_type} of constants")
     names = [name for name in node.input if name]
     ports = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.UNDEFINED, None) for name in names]
     results = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.UNDEFINED, None) for name in node.output]

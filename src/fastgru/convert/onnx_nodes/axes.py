@@ -11,7 +11,7 @@ import numpy as np
 from fastgru.convert.onnx_nodes.operation import Constant, Lengths, Operation, Shape, Unfinished, Zeros
 from fastgru.convert.onnx_nodes.sizes import repeated
 from fastgru.graph.axes import Axis, Role, Size, flattened, is_unit, unit
-from fastgru.graph.traced import Traced
+from fastgru.graph.traced import States, Traced
 
 
 def _same(op: Operation) -> Any:
@@ -126,7 +126,7 @@ def _flatten(op: Operation) -> Traced:
 def _expand(op: Operation) -> Any:
     """A value at more steps, or for more rows: it is the same at all of them. A single feature is repeated by ones."""
     value = op.inputs[0]
-    if isinstance(value, Zeros):
+    if isinstance(value, Zeros) or (isinstance(value, States) and value.cells is None):
         return value
     if isinstance(value, Constant):
         return repeated(op, value, op.sizes(1))

@@ -40,7 +40,7 @@ def _shape(op: Operation) -> Any:
     value = op.inputs[0]
     if isinstance(value, Shape):
         return Constant(op.name, np.array([] if value.is_scalar else [len(value.sizes)], np.int64))
-    if not isinstance(value, (Traced, States, Lengths)):
+    if not isinstance(value, (Traced, States, Lengths)) or (isinstance(value, States) and value.cells == ()):
         raise op.refuse(f"the sizes of {described(value)}")
     sizes = tuple(axis.size for axis in value.axes)
     return _known(op, sizes[op.attributes.get("start", 0) : op.attributes.get("end")])

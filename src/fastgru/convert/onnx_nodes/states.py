@@ -242,7 +242,6 @@ _HANDLERS: Mapping[str, Handler] = {
     "ReduceSum": _sum,
     "ReduceMean": _sum,
     "Identity": lambda op, states: states,
-    "Expand": lambda op, states: _only_shown(states),
     "Cast": _cast,
 }
 
@@ -252,6 +251,8 @@ def handle_states(op: Operation) -> Any:
     states = op.inputs[0]
     if states.cells is None:
         return (states,) * op.outputs if op.kind == "Split" else states
+    if not states.cells:
+        raise op.refuse(f"{op.kind} of a part of the states along rows or features")
     return _HANDLERS[op.kind](op, states)
 
 
