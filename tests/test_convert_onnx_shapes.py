@@ -291,7 +291,15 @@ def test_constants_that_would_be_computed_otherwise_are_refused(kind, opset, tmp
         read_onnx(path)
 
 
+def test_old_opsets_are_refused(tmp_path):
+    drawn = Drawn()
+    path = drawn.save(tmp_path / "m.onnx", [X], [(drawn.gru("x", 5, 6)[0], FLOAT, None)], opset=6)
+    with pytest.raises(errors.ConversionError, match=r"the model is of opset 6\. Expected at least 7"):
+        read_onnx(path)
+
+
 OTHERS = {
+    "selu with another slope": (lambda d, y: d.add("Selu", [y], alpha=1.0), r"a Selu with alpha=1\.0"),
     "dropout in training": (
         lambda d, y: d.add("Dropout", [y, d.constant(np.float32(0.5)), d.constant(np.array(True))]),
         "a Dropout in training mode",

@@ -42,7 +42,8 @@ def folded(model: Any, node: Any, where: str, given: Sequence[Constant | None]) 
     if sum(array.nbytes for array in feeds.values()) > _FOLDED_BYTES:
         raise errors.cannot_convert(where, "a constant of more than 256 MB")
     try:
-        arrays = ReferenceEvaluator(alone).run(None, feeds)
+        with np.errstate(all="ignore"):  # sizes may be divided by 0; what comes of it is checked where it is used
+            arrays = ReferenceEvaluator(alone).run(None, feeds)
     except Exception as error:
         raise errors.cannot_convert(where, f"a constant that cannot be computed ({error})") from error
     return [Constant(name, widened(np.asarray(array))) for name, array in zip(node.output, arrays, strict=False)]

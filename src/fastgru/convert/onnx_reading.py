@@ -22,6 +22,7 @@ from fastgru.graph.tracing import GraphTracer
 # What reading a malformed node raises: it may have too few inputs, attributes of other types, or impossible sizes.
 MALFORMED = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, AssertionError, StopIteration)
 _LOOPS = {"Loop", "Scan", "If"}
+_OLDEST = 7  # opset: before it, sums and products match their axes by an attribute
 
 
 class Refused(Exception):  # noqa: N818  (it carries an error to where advice is added)
@@ -58,6 +59,8 @@ class Reader:
             Refused: a node cannot be converted.
             ConversionError: an input or an output cannot be.
         """
+        if self._opset < _OLDEST:
+            raise errors.old_opset(self._opset, _OLDEST)
         given = [self._given(port) for port in self._model.graph.input if port.name not in self._values]
         self._check_operators()
         self._read_nodes(self._nodes)

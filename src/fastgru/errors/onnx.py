@@ -29,6 +29,14 @@ def onnx_operator_of_others(where: str, domain: str) -> ConversionError:
     return cannot_convert(where, f"an operator of the domain {domain}{hint}")
 
 
+def old_opset(version: int, oldest: int) -> ConversionError:
+    """For a file of operators whose meaning has changed since."""
+    return ConversionError(
+        f"the model is of opset {version}. Expected at least {oldest}: sums had another meaning before. Convert it "
+        "first, with onnx.version_converter.convert_version."
+    )
+
+
 def with_advice(error: FastGRUError, cut: tuple[Sequence[str], Sequence[str]] | None) -> FastGRUError:
     """The same error with what can be converted instead; the general advice gives way to it."""
     if cut is None:

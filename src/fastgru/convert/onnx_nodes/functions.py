@@ -27,6 +27,13 @@ def _gelu(op: Operation) -> Traced:
     return op.tracer.function(op.name, "GELU", op.parts(), approximate=name)
 
 
+def _selu(op: Operation) -> Traced:
+    for name, usual in (("alpha", 1.6732632), ("gamma", 1.0507010)):
+        if abs(op.attributes.get(name, usual) - usual) > 1e-6:
+            raise op.refuse(f"a Selu with {name}={op.attributes[name]}. Expected {usual}")
+    return op.tracer.function(op.name, "SELU", op.parts())
+
+
 def _clip(op: Operation) -> Traced:
     limits = {}
     for place, name in ((1, "min"), (2, "max")):
@@ -189,7 +196,7 @@ FUNCTIONS: Mapping[str, Callable[[Operation], Any]] = {
     "LeakyRelu": _function("LeakyReLU", negative_slope=("alpha", 0.01)),
     "PRelu": _prelu,
     "Elu": _function("ELU", alpha=("alpha", 1.0)),
-    "Selu": _function("SELU"),
+    "Selu": _selu,
     "Gelu": _gelu,
     "Sigmoid": _function("Sigmoid"),
     "Tanh": _function("Tanh"),
