@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastgru import errors
-from fastgru.convert.onnx_nodes.operation import Constant
+from fastgru.convert.onnx_nodes.values import Constant
 
 _FOLDED_BYTES = 2**28  # of one constant that is computed: more is no weight of a model that a GRU belongs to
 

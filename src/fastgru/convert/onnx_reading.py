@@ -12,7 +12,8 @@ from fastgru import errors
 from fastgru.convert.onnx_folding import folded, widened
 from fastgru.convert.onnx_inputs import VIEWS, is_lengths, is_state, users_of
 from fastgru.convert.onnx_nodes import KNOWN, handle
-from fastgru.convert.onnx_nodes.operation import Constant, Lengths, Notes, Operation, Repeated, Unfinished
+from fastgru.convert.onnx_nodes.operation import Operation
+from fastgru.convert.onnx_nodes.values import Constant, Lengths, Notes, Repeated, Unfinished
 from fastgru.convert.onnx_parts import needed, read_names
 from fastgru.graph import Graph
 from fastgru.graph.axes import Axis, Role, Size

@@ -9,12 +9,13 @@ from fastgru.convert.onnx_nodes.axes import AXES
 from fastgru.convert.onnx_nodes.conditions import CONDITIONS
 from fastgru.convert.onnx_nodes.functions import FUNCTIONS
 from fastgru.convert.onnx_nodes.layers import LAYERS
-from fastgru.convert.onnx_nodes.operation import Constant, Operation, Shape
+from fastgru.convert.onnx_nodes.operation import Operation
 from fastgru.convert.onnx_nodes.parts import PARTS
 from fastgru.convert.onnx_nodes.recurrent import gru
 from fastgru.convert.onnx_nodes.reductions import REDUCTIONS, unfinished
 from fastgru.convert.onnx_nodes.sizes import OF_SIZES, SIZES
 from fastgru.convert.onnx_nodes.states import STATES, handle_states
+from fastgru.convert.onnx_nodes.values import Constant, Shape
 from fastgru.graph.traced import States
 
 HANDLERS: Mapping[str, Callable[[Operation], Any]] = {

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from fastgru.convert.onnx_nodes.operation import Constant, Lengths, Operation, Shape, Unfinished, Zeros
+from fastgru.convert.onnx_nodes.operation import Operation
 from fastgru.convert.onnx_nodes.sizes import repeated
+from fastgru.convert.onnx_nodes.values import Constant, Lengths, Shape, Unfinished, Zeros
 from fastgru.graph.axes import Axis, Role, Size, flattened, is_unit, unit
 from fastgru.graph.traced import States, Traced
 

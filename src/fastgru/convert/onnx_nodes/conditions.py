@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from fastgru.convert.onnx_nodes.operation import Constant, Lengths, Operation, Unfinished
+from fastgru.convert.onnx_nodes.operation import Operation
+from fastgru.convert.onnx_nodes.values import Constant, Lengths, Unfinished
 from fastgru.graph.traced import States, Traced
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fastgru.convert.onnx_nodes.operation import Constant, Operation, Shape
+from fastgru.convert.onnx_nodes.operation import Operation
+from fastgru.convert.onnx_nodes.values import Constant, Shape
 from fastgru.graph.traced import Traced
 
 

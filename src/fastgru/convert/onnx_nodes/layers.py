@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fastgru.convert.onnx_nodes.operation import Operation, key_and_array
+from fastgru.convert.onnx_nodes.operation import Operation
+from fastgru.convert.onnx_nodes.values import key_and_array
 from fastgru.graph.traced import Traced
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from fastgru.convert.onnx_nodes.operation import Constant, Operation, Unfinished, Zeros
+from fastgru.convert.onnx_nodes.operation import Operation
+from fastgru.convert.onnx_nodes.values import Constant, Unfinished, Zeros
 from fastgru.graph.axes import Axis, Role, Size, is_unit
 from fastgru.graph.traced import States, Traced
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from fastgru.convert.gate_order import reorder_gates
-from fastgru.convert.onnx_nodes.operation import Array, Constant, Lengths, Operation, Repeated, Reverse, Zeros
+from fastgru.convert.onnx_nodes.operation import Operation
+from fastgru.convert.onnx_nodes.values import Array, Constant, Lengths, Repeated, Reverse, Zeros
 from fastgru.graph.axes import Axis, Role, Size
 from fastgru.graph.traced import Recurrence, States, Traced
 from fastgru.spec import GRUSpec

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from fastgru.convert.onnx_nodes.operation import Constant, Operation, Unfinished
+from fastgru.convert.onnx_nodes.operation import Operation
 from fastgru.convert.onnx_nodes.parts import direction
+from fastgru.convert.onnx_nodes.values import Constant, Unfinished
 from fastgru.graph.axes import Role, Size
 from fastgru.graph.traced import Traced
 

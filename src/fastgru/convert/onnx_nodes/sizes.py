@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fastgru.convert.onnx_nodes.operation import Array, Constant, Lengths, Operation, Repeated, Shape, Zeros, described
+from fastgru.convert.onnx_nodes.operation import Operation
+from fastgru.convert.onnx_nodes.values import Array, Constant, Lengths, Repeated, Shape, Zeros, described
 from fastgru.graph.axes import Size, is_unit
 from fastgru.graph.traced import States, Traced
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fastgru.convert.onnx_nodes.operation import Constant, Operation, Shape, value_of_states
+from fastgru.convert.onnx_nodes.operation import Operation, value_of_states
+from fastgru.convert.onnx_nodes.values import Constant, Shape
 from fastgru.graph.axes import Axis, Role, Size, flattened, is_unit, reshaped, unit
 from fastgru.graph.traced import States, Traced
 
