@@ -11,7 +11,7 @@ import numpy as np
 from fastgru.convert.onnx_nodes.operation import Operation
 from fastgru.convert.onnx_nodes.sizes import repeated
 from fastgru.convert.onnx_nodes.values import Constant, Lengths, Shape, Unfinished, Zeros
-from fastgru.graph.axes import Axis, Role, Size, flattened, is_unit, unit
+from fastgru.graph.axes import Axis, Role, Size, flattened, is_unit, reshaped, unit
 from fastgru.graph.traced import States, Traced
 
 
@@ -71,15 +71,19 @@ def _reshape(op: Operation) -> Any:
 def _check_names(op: Operation, x: Traced, asked: list[Size | None]) -> None:
     """Raises for a number in the place of a size with a name: torch's exporter leaves that of its example there."""
     kept = [axis for axis in flattened(x.axes) if not is_unit(axis)]
-    for axis, size in zip(kept, asked, strict=False):
-        if size != axis.size and axis.size.names and size is not None and not size.names and size.number > 1:
-            raise op.refuse(
-                f"a reshape to {size.number} where the inputs have a size with a name, {axis.size.names[0]!r}. The "
-                "exporter left the number of its example there. Export the model anew, for example with batch_first or "
-                "dynamo=False; or give the input that number in the file"
-            )
-        if size != axis.size:
+    for place, (axis, size) in enumerate(zip(kept, asked, strict=False)):
+        if size == axis.size:
+            continue
+        if size is None or size.names or size.number < 2 or not axis.size.names:
             return
+        meant = [*asked[:place], axis.size, *asked[place + 1 :]]
+        if reshaped(x.axes, meant) is not None:
+            raise op.refuse(
+                f"a reshape to {size.number} where the inputs have the size "
+                f"{axis.size.names[0]!r}. The exporter left the number of its example there. Export anew, for "
+                "example with batch_first or dynamo=False; or give the input that number in the file"
+            )
+        return
 
 
 def _asked(op: Operation, x: Traced) -> list[Size | None]:

@@ -33,7 +33,7 @@ def _reduce(op: Operation) -> Any:
     is_features = x.axes[axis].role is Role.FEATURES or (x.axes[axis].role is None and not x.axes[axis].size.names)
     if axis != len(x.axes) - 1 or not is_features:
         raise op.refuse(f"{op.kind} over another axis than that of the features or directions")
-    keeps = bool(op.attributes.get("keepdims", 1))
+    keeps = op.attributes.get("keepdims", 1) == 1
     piece = _piece(op) if op.kind == "ReduceMean" and keeps else None
     if piece is not None:
         return piece
@@ -50,7 +50,7 @@ def _over_directions(op: Operation, x: Traced, axis: int) -> Traced:
         total = op.tracer.operation(op.name, "Add", total, direction(op, x, axis, one))
     if op.kind == "ReduceMean":
         total = op.tracer.operation(op.name, "Divide", total, np.asarray(float(count)))
-    return op.tracer.unsqueezed(total, axis) if op.attributes.get("keepdims", 1) else total
+    return op.tracer.unsqueezed(total, axis) if op.attributes.get("keepdims", 1) == 1 else total
 
 
 def _over_features(op: Operation) -> Traced:

@@ -214,7 +214,7 @@ def _sum(op: Operation, states: States) -> Any:
     if axes is None or len(axes) != 1 or _number(states, axes[0]) is None:
         raise op.refuse(f"{op.kind} of states along another axis than that of layers and directions")
     count = states.axes[axes[0]].size.number
-    kept = bool(op.attributes.get("keepdims", 1))
+    kept = op.attributes.get("keepdims", 1) == 1
     values = [_taken(op, states, axes[0], place) for place in range(count)]
     values = [value_of_states(op, one) if isinstance(one, States) else one for one in values]
     total = values[0]
