@@ -190,6 +190,33 @@ def test_an_input_with_the_states_of_two_layers_is_a_state(by, tmp_path):
     close(model.run(given, state)[0], by_onnx_runtime(path, {"x": given, "h_0": start})[0])
 
 
+def changed(drawn):
+    """The next state is half of what the GRU makes of the one before."""
+    y, h = drawn.gru("x", 5, 6, start="h_0")
+    return [y, drawn.add("Mul", [h, drawn.constant(np.float32(0.5))])]
+
+
+def handed_on(drawn):
+    """A decoder that begins in each call with what an encoder has made of a state."""
+    y, h = drawn.gru("x", 5, 6, start="h_0")
+    return [y, drawn.gru("x", 5, 6, start=h)[0]]
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (changed, "takes the state 'h_0' and returns 'Mul_1'"),
+        (handed_on, "GRU_1: the layer begins with what another one"),
+    ],
+)
+def test_states_that_the_runtime_would_hand_on_otherwise(build, message, tmp_path):
+    drawn = Drawn()
+    shown = [(name, FLOAT, None) for name in build(drawn)]
+    path = drawn.save(tmp_path / "m.onnx", [X, ("h_0", FLOAT, [1, "batch", 6])], shown)
+    with pytest.raises(errors.ConversionError, match=message):
+        read_onnx(path)
+
+
 REFUSED = {
     "all at once": (lambda d, y, h: d.add("Tanh", [h]), "Tanh_1.*several layers or directions at once"),
     "a part of the features": (

@@ -17,6 +17,7 @@ from fastgru.convert.onnx_nodes.values import Constant, Lengths, Notes, Repeated
 from fastgru.convert.onnx_parts import needed, read_names
 from fastgru.graph import Graph
 from fastgru.graph.axes import Axis, Role, Size
+from fastgru.graph.carried import check_carried
 from fastgru.graph.traced import States, Traced
 from fastgru.graph.tracing import GraphTracer
 
@@ -69,6 +70,7 @@ class Reader:
         self._check_features(given)
         graph = self._tracer.graph(outputs)
         self._check_features(given)  # of axes that nothing told but the order of an input's
+        check_carried(graph, self._notes.taken, [self._values[port.name] for port in self._model.graph.output])
         return graph
 
     def _read_constants(self, graph: Any) -> None:

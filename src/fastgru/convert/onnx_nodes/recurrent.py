@@ -11,6 +11,7 @@ from fastgru.convert.gate_order import reorder_gates
 from fastgru.convert.onnx_nodes.operation import Operation
 from fastgru.convert.onnx_nodes.values import Array, Constant, Lengths, Repeated, Reverse, Zeros
 from fastgru.graph.axes import Axis, Role, Size
+from fastgru.graph.carried import Taken
 from fastgru.graph.traced import Recurrence, States, Traced
 from fastgru.spec import GRUSpec
 
@@ -27,6 +28,9 @@ def gru(op: Operation) -> tuple[Any, ...]:
     output, states = op.tracer.gru(op.name, x, layer, time, batch, begins)
     hidden = layer.attributes["hidden_size"]
     directions = 2 if layer.attributes["bidirectional"] else 1
+    start = op.input(5)
+    if isinstance(start, States) and start.cells is None:
+        op.notes.taken.append(Taken(start.source, len(start.axes), output.name, states.cells or ()))
     if directions == 2 and states.cells:
         op.notes.reverse[output.name] = Reverse(hidden, 2 * hidden, states.cells[1])
     if is_reverse:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastgru.graph.axes import Axis, Size
+from fastgru.graph.carried import Taken
 from fastgru.graph.traced import Traced
 
 Array = np.ndarray[Any, Any]
@@ -92,11 +93,13 @@ class Notes:
         reverse: values with outputs of the second direction of a GRU.
         products: values that are another one times a number.
         softplus: values that are softplus of another one, divided by a number.
+        taken: GRU nodes that begin with states that come in.
     """
 
     reverse: dict[str, Reverse] = field(default_factory=dict)
     products: dict[str, tuple[str, float]] = field(default_factory=dict)
     softplus: dict[str, tuple[str, float]] = field(default_factory=dict)
+    taken: list[Taken] = field(default_factory=list)
 
 
 def described(value: Any) -> str:

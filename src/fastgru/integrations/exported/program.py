@@ -11,11 +11,11 @@ from torch.export import ExportedProgram
 from fastgru import errors
 from fastgru.graph import Graph
 from fastgru.graph.axes import Axis
+from fastgru.graph.carried import Taken, check_carried
 from fastgru.graph.traced import States, Traced
 from fastgru.graph.tracing import GraphTracer
 from fastgru.integrations.exported.advice import advice
 from fastgru.integrations.exported.axes import AXES
-from fastgru.integrations.exported.carried import Taken, check_carried
 from fastgru.integrations.exported.cells import over_cells, readable
 from fastgru.integrations.exported.functions import FUNCTIONS
 from fastgru.integrations.exported.in_place import VIEWS, name_of, out_of_place
