@@ -267,7 +267,7 @@ def test_probabilities_do_not_depend_on_company_or_padding(trained):
         ("d.csv", "series,label,f\n1,x,1.5\n,x,2\n", "line 3: the series is missing in column 'series'"),
         ("d.csv", "series,label\n1,x\n", "has no columns of numbers"),
         ("d.csv", "series,label,f\n1,x,1e300\n", "line 2, column 'f': 1e\\+300 is not a finite number"),
-        ("d.csv", "text,label\nabc,x,1\n", "lines have more fields than the first line has names"),
+        ("d.csv", "text,label\nabc,x,1\n", "line 2 has 3 fields, more than the first line has names"),
         ("d.csv", "text,label,label\nabc,x,1\n", "two columns 'label'"),
         ("d.csv", "text,label\nabc,x\n\nabc,y\n", "line 3 is empty"),
         ("d.csv", 'text,label\n"a\nc",x\nabd,\n', "line 4: the label is missing"),

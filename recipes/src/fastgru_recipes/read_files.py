@@ -1,36 +1,40 @@
-"""Reading of users' files. Errors name the file, the line or column, and what to do."""
+"""Reading of users' files as bytes, texts, lines and JSON. Errors name the file and the line, and what to do.
+
+The path "-" is the standard input. It is read once, so that several readers get the same bytes. Tables are in
+`read_table.py`.
+"""
 
 from __future__ import annotations
 
 import bz2
-import csv
+import codecs
 import gzip
 import hashlib
-import io
 import json
 import lzma
-import re
-import warnings
+import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
 
 from fastgru_recipes.errors import DataError
 
+STDIN = "-"
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 TABLES = (*SEPARATORS, ".parquet")
-QUOTED = re.compile(r'(?:^|(?<=[,\n]))"((?:[^"]+|"")*)("?)([^,\n]?)')  # a quoted field, and the characters after it
 JSON_LINES = (".jsonl", ".ndjson")
 COMPRESSED: dict[str, Callable[[bytes], bytes]] = {
     ".gz": gzip.decompress,
     ".xz": lzma.decompress,
     ".bz2": bz2.decompress,
 }
+MAGIC = {b"\x1f\x8b": ".gz", b"\xfd7zXZ\0": ".xz", b"BZh": ".bz2"}  # the first bytes of compressed data
 
 
 @contextmanager
@@ -39,63 +43,103 @@ def about(place: object) -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        if str(error).startswith(str(place)):
+        said = str(error) if str(error).startswith(str(place)) else f"{place}: {error}"
+        if str(place) == STDIN:
+            said = f"standard input{said.removeprefix(STDIN)}"
+        if said == str(error):
             raise
-        raise DataError(f"{place}: {error}") from error
+        raise DataError(said) from error
+
+
+def is_stdin(path: Path | str) -> bool:
+    """Whether a path means the standard input."""
+    return str(path) == STDIN
 
 
 def kind(path: Path | str) -> str:
-    """The file extension that gives the format, in lower case: `.csv` for DATA.CSV.gz."""
+    """The file extension that gives the format, in lower case: `.csv` for DATA.CSV.gz.
+
+    Of the standard input, Parquet and JSON lines are known by their first bytes; other formats are "".
+    """
+    if is_stdin(path):
+        start = raw(path)[:64].removeprefix(codecs.BOM_UTF8).lstrip()
+        return ".parquet" if start[:4] == b"PAR1" else JSON_LINES[0] if start[:1] == b"{" else ""
     endings = [ending.lower() for ending in Path(path).suffixes if ending.lower() not in COMPRESSED]
     return endings[-1] if endings else ""
 
 
 def raw(path: Path | str) -> bytes:
-    """The bytes of a file, decompressed if its extension says that it is compressed."""
+    """The bytes of a file, decompressed if its extension says that it is compressed; of "-", the standard input."""
+    if is_stdin(path):
+        packed = _read_once(sys.stdin.buffer)
+        return _unpacked(path, packed, next((MAGIC[start] for start in MAGIC if packed.startswith(start)), ""))
     path = Path(path)
     if not path.exists():
         raise DataError(f"{path} does not exist. Check the spelling; the current directory is {Path.cwd()}.")
     if path.is_dir():
         raise DataError(f"{path} is a directory. Give one file.")
-    packed = path.read_bytes()
-    unpack = COMPRESSED.get(path.suffix.lower(), bytes)
+    return _unpacked(path, path.read_bytes(), path.suffix)
+
+
+@lru_cache(maxsize=1)
+def _read_once(stream: BinaryIO) -> bytes:
+    return stream.read()
+
+
+def _unpacked(path: Path | str, packed: bytes, ending: str) -> bytes:
     try:
-        return unpack(packed)
+        return COMPRESSED.get(ending.lower(), bytes)(packed)
     except (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
-        raise DataError(f"{path} is damaged, or is not a {path.suffix} file: {error}. Get it again.") from error
+        raise DataError(f"{path} is damaged, or is not a {ending} file: {error}. Get it again.") from error
 
 
-def text(path: Path | str) -> str:
-    """The text of a UTF-8 file, without a byte order mark, with newlines as line endings."""
-    found = raw(path)
+def text(path: Path | str, encoding: str = "utf-8") -> str:
+    """The text of a file, without a byte order mark, with newlines as line endings.
+
+    Raises:
+        DataError: for a file that is missing or empty, an encoding that Python does not know, and bytes that are not
+            of that encoding, with their line.
+    """
     try:
-        content = found.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        if found[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            raise DataError(f"{path} is UTF-16. Convert it, for example with iconv -f utf-16 -t utf-8.") from error
-        line = found.count(b"\n", 0, error.start) + 1
+        name = codecs.lookup(encoding).name
+        codec = "utf-8-sig" if name == "utf-8" else name
+        found = raw(path)
+        content = found.decode(codec)
+    except LookupError as error:
         raise DataError(
-            f"{path}, line {line}: byte {found[error.start]:#04x} is not UTF-8. Convert the file, for example with "
-            f"iconv -f latin1 -t utf-8."
+            f"encoding {encoding!r} is unknown. Give one such as utf-8, cp1252, latin-1 or utf-16."
         ) from error
+    except UnicodeDecodeError as error:
+        raise _of_another_encoding(path, found, error, encoding) from error
     content = content.replace("\r\n", "\n").replace("\r", "\n")
     if not content.strip():
         raise DataError(f"{path} is empty. Give a file with text.")
     return content
 
 
-def lines(path: Path | str) -> Iterator[tuple[int, str]]:
-    """The lines of a UTF-8 file with their numbers, from 1. An empty line is an error, except at the end."""
-    content = text(path).rstrip("\n").split("\n")
+def _of_another_encoding(path: Path | str, found: bytes, error: UnicodeDecodeError, encoding: str) -> DataError:
+    if found[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return DataError(f"{path} is UTF-16. Give the encoding utf-16 (--encoding utf-16).")
+    line = found.count(b"\n", 0, error.start) + 1
+    what = f"{path}, line {line}: byte {found[error.start]:#04x} is not {encoding.upper()}."
+    if error.encoding not in ("utf-8", "utf-8-sig", "utf_8"):
+        return DataError(f"{what} Give the encoding of the file, such as utf-8.")
+    # Letters of Western Europe; Windows has more characters than Latin-1, and the same ones where both have one.
+    return DataError(f"{what} The file is probably Latin-1 or Windows-1252: give that encoding (--encoding cp1252).")
+
+
+def lines(path: Path | str, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
+    """The lines of a text file with their numbers, from 1. An empty line is an error, except at the end."""
+    content = text(path, encoding).rstrip("\n").split("\n")
     for number, line in enumerate(content, start=1):
         if not line.strip():
             raise DataError(f"{path}, line {number} is empty. Remove it.")
         yield number, line
 
 
-def json_lines(path: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
+def json_lines(path: Path | str, encoding: str = "utf-8") -> Iterator[tuple[int, dict[str, Any]]]:
     """The objects of a file with one JSON object on each line, with their line numbers."""
-    for number, line in lines(path):
+    for number, line in lines(path, encoding):
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
@@ -108,101 +152,6 @@ def json_lines(path: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
             if isinstance(value, str):
                 require_letters(value, f"{path}, line {number}: {key!r}")
         yield number, row
-
-
-def table(path: Path | str, texts: Sequence[str] = ()) -> pd.DataFrame:
-    """Reads a CSV, TSV or Parquet file, possibly compressed (`.gz`, `.xz`, `.bz2`).
-
-    In CSV a field may be in quotes, with "" for each quote inside; in TSV quotes are ordinary characters.
-
-    Args:
-        path: the file.
-        texts: columns to be read as text: 01 stays "01". In no column is "NA" a missing value.
-
-    Returns:
-        The table. Its index has the line numbers of a text file, or is the index of a Parquet file.
-    """
-    if (ending := kind(path)) not in TABLES:
-        raise DataError(f"{path} ends in {ending or 'nothing'}: cannot tell its format. Use .csv, .tsv or .parquet.")
-    if ending in SEPARATORS:
-        return _separated(path, SEPARATORS[ending], texts)
-    try:
-        found = pd.read_parquet(io.BytesIO(raw(path)))
-    except (OSError, ValueError, KeyError) as error:  # pyarrow's errors derive from the first two
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise DataError(f"{path} cannot be read as Parquet: {reason}. Get it again, or write it as CSV.") from error
-    found = one_level(path, found)
-    return found.astype({name: str for name in texts if name in found and found[name].notna().all()})
-
-
-def _separated(path: Path | str, separator: str, texts: Sequence[str]) -> pd.DataFrame:
-    content = text(path).rstrip("\n") + "\n"
-    if separator == ",":
-        _require_whole_quotes(content, path)
-    how: dict[str, Any] = {"sep": separator, "quoting": csv.QUOTE_MINIMAL if separator == "," else csv.QUOTE_NONE}
-    try:
-        names = pd.read_csv(io.StringIO(content), header=None, nrows=1, dtype=str, **how).iloc[0]
-        how |= {"keep_default_na": False, "na_values": [""], "index_col": False, "skip_blank_lines": False}
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # for lines with more fields than the header
-            found = pd.read_csv(io.StringIO(content), dtype=dict.fromkeys(texts, str), **how)
-    except pd.errors.ParserWarning as error:
-        raise DataError(f"{path}: lines have more fields than the first line has names. Check separators.") from error
-    except pd.errors.ParserError as error:
-        raise DataError(f"{path} is not a table: {str(error).strip()}. Check quotes and separators.") from error
-    if (twice := names[names.duplicated()]).size:
-        raise DataError(f"{path} has two columns {twice.iloc[0]!r}. Rename or remove one.")
-    if separator == "\t" and names.str.fullmatch(r'".*"').all():
-        raise DataError(
-            f"{path} has column names in quotes, {', '.join(names)}; in TSV quotes are part of the text. Write it "
-            "without quotes, or as CSV."
-        )
-    return _numbered(found, path)
-
-
-def _require_whole_quotes(content: str, path: Path | str) -> None:
-    """Raises if a field of CSV begins with a quote and does not end with one: parsers would drop it or join lines."""
-    for field in QUOTED.finditer(content):
-        _, closing, rest = field.groups()
-        if rest or not closing:
-            wrong = "goes on after the closing one" if closing else "is never closed"
-            shown = content[field.start() :].split("\n", 1)[0][:60]
-            raise DataError(
-                f"{path}, line {content.count(chr(10), 0, field.start()) + 1}: a field begins with a quote that "
-                f'{wrong}: {shown!r}. Put the whole field into quotes, with "" for each quote in it, or write TSV.'
-            )
-
-
-def _numbered(found: pd.DataFrame, path: Path | str) -> pd.DataFrame:
-    """The table with the line numbers of the file as index."""
-    texts = [found[name].str for name in found if found[name].dtype in ("str", "object")]
-    breaks = sum((each.count("\n").fillna(0).astype(int) for each in texts), start=pd.Series(0, found.index))
-    found = found.set_axis([2 + row + before for row, before in enumerate((breaks.cumsum() - breaks).tolist())])
-    if (empty := found.index[found.isna().all(axis=1)]).size:
-        raise DataError(f"{path}, line {empty[0]} is empty. Remove it.")
-    return found
-
-
-def one_level(path: Path | str, found: pd.DataFrame) -> pd.DataFrame:
-    """The table with a single level of column names. Raises if there are several levels."""
-    if found.columns.nlevels > 1:
-        raise DataError(
-            f"{path} has columns of {found.columns.nlevels} levels, such as {found.columns[0]}. Give each column one "
-            "name: table.columns = ['_'.join(map(str, names)) for names in table.columns]."
-        )
-    return found.set_axis(found.columns.get_level_values(0), axis=1)
-
-
-def require_columns(path: Path | str, found: pd.DataFrame, needed: list[str]) -> None:
-    """Raises if a column is missing or appears twice."""
-    if not found.columns.is_unique:
-        raise DataError(f"{path} has two columns {found.columns[found.columns.duplicated()][0]!r}. Rename one.")
-    missing = [column for column in needed if column not in found.columns]
-    if missing:
-        raise DataError(
-            f"{path} has no column {', '.join(map(repr, missing))}. Its columns are "
-            f"{', '.join(map(repr, found.columns))}."
-        )
 
 
 def column(given: Any, what: str) -> Any:
@@ -244,8 +193,10 @@ def require_letters(found: str, what: str) -> None:
 
 
 def fingerprint(path: Path) -> str:
-    """SHA-256 of a file, or of all files in a directory and their names."""
+    """SHA-256 of a file, of the standard input, or of all files in a directory and their names."""
     digest = hashlib.sha256()
+    if is_stdin(path):
+        return hashlib.sha256(_read_once(sys.stdin.buffer)).hexdigest()
     for file in [path] if path.is_file() else sorted(path.rglob("*")):
         if file.is_file():
             digest.update(file.relative_to(path).as_posix().encode() + b"\0" + file.read_bytes())

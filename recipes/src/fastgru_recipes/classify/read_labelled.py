@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fastgru_recipes import read_files
+from fastgru_recipes import numerals, read_files, read_table
 from fastgru_recipes.errors import DataError
+from fastgru_recipes.read_table import USUAL, TableFormat
 
 Label = str | int | float | bool
 UNNAMED = re.compile(r"Unnamed: \d+(_level_\d+)?$")
@@ -28,11 +29,13 @@ class Labelled:
         sequences: texts, or arrays (T, F).
         labels: one for each sequence; None for prediction.
         features: names of the F columns; empty if arrays have none.
+        keys: (N, K), what tells the sequences apart in their file: names of series, or columns beside texts and labels.
     """
 
     sequences: Sequence[str] | Sequence[NDArray[np.floating[Any]]]
     labels: Sequence[Label] | None
     features: tuple[str, ...] = ()
+    keys: pd.DataFrame | None = field(default=None, compare=False)
 
     @property
     def is_text(self) -> bool:
@@ -43,7 +46,8 @@ class Labelled:
         """The sequences and labels at `indices`."""
         labels = None if self.labels is None else [self.labels[index] for index in indices]
         sequences: list[Any] = [self.sequences[index] for index in indices]
-        return replace(self, sequences=sequences, labels=labels)
+        keys = None if self.keys is None else self.keys.iloc[list(indices)].reset_index(drop=True)
+        return replace(self, sequences=sequences, labels=labels, keys=keys)
 
 
 @dataclass(frozen=True)
@@ -55,19 +59,15 @@ class LabelledColumns:
     series: str
 
 
-def read(path: Path | str, columns: LabelledColumns, with_labels: bool) -> Labelled:
+def read(path: Path | str, columns: LabelledColumns, with_labels: bool, how: TableFormat = USUAL) -> Labelled:
     """Reads texts from JSON lines or a table, or series from a long table or a folder LABEL/SERIES.csv.
 
     Raises:
         DataError: for data that cannot be used, with the file and the line or column.
     """
     if Path(path).is_dir():
-        return _read_folder(Path(path))
-    if read_files.kind(path) in read_files.JSON_LINES:
-        numbers, rows = zip(*read_files.json_lines(path), strict=True)
-        table = pd.DataFrame(rows, index=numbers)
-    else:
-        table = read_files.table(path, texts=(columns.text, columns.label))
+        return _read_folder(Path(path), how)
+    table = read_table.table(path, how, texts=(columns.text, columns.label, columns.series))
     if read_files.kind(path) == ".parquet":
         if both := {*table.index.names} & {*table.columns}:
             raise DataError(f"{path} has {both.pop()!r} as a column and as an index. Rename or remove one.")
@@ -79,11 +79,12 @@ def _from_table(table: pd.DataFrame, columns: LabelledColumns, with_labels: bool
     is_text = columns.text in table.columns
     if not is_text and columns.series not in table.columns:
         raise DataError(
-            f"{path} has no column {columns.text!r} of texts, nor {columns.series!r} of series. Its columns are "
-            f"{', '.join(map(repr, table.columns))}."
+            f"{path} has no column {columns.text!r} of texts, nor {columns.series!r} of series."
+            f"{read_table.did_you_mean((columns.text, columns.series), table.columns)} Its columns are "
+            f"{', '.join(map(repr, table.columns))}. Name one with --text-column or --series-column."
         )
     key = columns.text if is_text else columns.series
-    read_files.require_columns(path, table, [key] + [columns.label] * with_labels)
+    read_table.require_columns(path, table, [key] + [columns.label] * with_labels)
     if not len(table):
         raise DataError(f"{path} has no rows. Give at least one sequence for each label.")
     if is_text and columns.series in table.columns:
@@ -94,7 +95,8 @@ def _from_table(table: pd.DataFrame, columns: LabelledColumns, with_labels: bool
     for line, text in zip(table.index, table[key], strict=True):
         if not isinstance(text, str) or not text.strip():
             raise DataError(f"{path}, line {line}: the text is empty, or is not a text. Remove the line.")
-    return Labelled(list(table[key]), labels)
+    keys = table.drop(columns=[key, columns.label], errors="ignore").reset_index(drop=True)
+    return Labelled(list(table[key]), labels, keys=keys)
 
 
 def _labels(table: pd.DataFrame, column: str, path: Path | str) -> list[str]:
@@ -103,7 +105,7 @@ def _labels(table: pd.DataFrame, column: str, path: Path | str) -> list[str]:
             raise DataError(f"{path}, line {line}: the label is {label!r}. Give one text or number.")
         if pd.isna(label) or not str(label).strip():
             raise DataError(f"{path}, line {line}: the label is missing. Fill it in or remove the line.")
-    return [str(label) for label in table[column]]
+    return [str(label).strip() for label in table[column]]
 
 
 def _from_long(
@@ -114,22 +116,24 @@ def _from_long(
     features = table.drop(columns=[columns.series, columns.label], errors="ignore")
     _require_names(features, path)
     named = None if labels is None else pd.Series(labels, table.index)
-    sequences, found = [], []
+    sequences, found, names = [], [], []
     for name, rows in table.groupby(table[columns.series].astype(str), sort=False):
         sequences.append(_numbers(features.loc[rows.index], path))
+        names.append(name)
         if named is not None:
             kinds = named[rows.index].unique()
             if len(kinds) > 1:
                 raise DataError(f"{path}: series {name} has the labels {', '.join(kinds)}. Give it one.")
             found.append(kinds[0])
-    return Labelled(sequences, None if named is None else found, tuple(map(str, features.columns)))
+    keys = pd.DataFrame({columns.series: names})
+    return Labelled(sequences, None if named is None else found, tuple(map(str, features.columns)), keys)
 
 
-def _read_folder(path: Path) -> Labelled:
+def _read_folder(path: Path, how: TableFormat) -> Labelled:
     files = sorted(file for file in path.rglob("*") if read_files.kind(file) in read_files.TABLES)
     if not files:
         raise DataError(f"{path} holds no .csv, .tsv or .parquet files. Lay the series out as LABEL/SERIES.csv.")
-    tables = [read_files.table(file) for file in files]
+    tables = [read_table.table(file, how) for file in files]
     _require_names(tables[0], files[0])
     for file, table in zip(files, tables, strict=True):
         if file.parent.parent != path:
@@ -140,7 +144,8 @@ def _read_folder(path: Path) -> Labelled:
                 f"{', '.join(tables[0].columns)}. All series need the same ones."
             )
     sequences = [_numbers(table, file) for file, table in zip(files, tables, strict=True)]
-    return Labelled(sequences, [file.parent.name for file in files], tuple(map(str, tables[0].columns)))
+    keys = pd.DataFrame({"file": [file.relative_to(path).as_posix() for file in files]})
+    return Labelled(sequences, [file.parent.name for file in files], tuple(map(str, tables[0].columns)), keys)
 
 
 def _require_no_numbers(table: pd.DataFrame, columns: LabelledColumns, path: Path | str) -> None:
@@ -173,7 +178,7 @@ def _numbers(table: pd.DataFrame, path: Path | str) -> NDArray[np.float64]:
         if bad.size:
             raise DataError(
                 f"{path}, line {bad[0]}, column {column!r}: {_shown(table[column].loc[bad[0]])} is not a finite "
-                "number. Fill it in, or leave the series out."
+                f"number. Fill it in, or leave the series out.{numerals.remedy(table[column].loc[bad[0]])}"
             )
     array: NDArray[np.float64] = table.to_numpy(np.float64)
     return array

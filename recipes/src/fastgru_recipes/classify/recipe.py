@@ -20,11 +20,12 @@ from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix, multiclass_f1_score
 
 from fastgru.errors import ArgumentError
-from fastgru_recipes import plots, scaling
+from fastgru_recipes import plots, read_table, scaling
 from fastgru_recipes.classify import read_labelled
 from fastgru_recipes.classify.network import ClassifyNetwork
 from fastgru_recipes.classify.read_labelled import Labelled
 from fastgru_recipes.errors import DataError
+from fastgru_recipes.file_options import TableOptions
 from fastgru_recipes.recipe import Batch, Example, Loss, Recipe, State, option
 from fastgru_recipes.text import vocabulary
 from fastgru_recipes.training.batching import answers, cut, padded
@@ -37,7 +38,7 @@ ANSWER = "label"  # the first column of predictions
 
 
 @dataclass(frozen=True, kw_only=True)
-class Classify(Recipe[Labelled]):
+class Classify(TableOptions, Recipe[Labelled]):
     """A label for each text or multivariate series."""
 
     name: ClassVar[str] = "classify"
@@ -62,10 +63,10 @@ class Classify(Recipe[Labelled]):
             raise ArgumentError(f"text_column, label_column and series_column are {named}: name three columns.")
 
     def read(self, path: Path | str) -> Labelled:
-        return read_labelled.read(path, self._columns, with_labels=True)
+        return read_labelled.read(path, self._columns, True, self.table_format)
 
     def read_inputs(self, path: Path | str) -> Labelled:
-        return read_labelled.read(path, self._columns, with_labels=False)
+        return read_labelled.read(path, self._columns, False, self.table_format)
 
     @property
     def _columns(self) -> read_labelled.LabelledColumns:
@@ -168,12 +169,12 @@ class Classify(Recipe[Labelled]):
         }
 
     def predict(self, model: nn.Module, state: State, data: Labelled) -> pd.DataFrame:
-        """A column `label` with the most probable label, and one column with the probability of each label."""
+        """The keys of the data, a column `label` with the most probable label, and the probability of each label."""
         probabilities, _ = self._probabilities(model, state, replace(data, labels=None))
         likeliest = [state["labels"][index] for index in probabilities.argmax(-1).tolist()]
         table = pd.DataFrame(probabilities.numpy(), columns=_columns(state["labels"]))
         table.insert(0, ANSWER, likeliest)
-        return table
+        return read_table.beside(data.keys, table)
 
     def plots(self, model: nn.Module, state: State, data: Labelled) -> dict[str, Figure]:
         probabilities, labels = self._probabilities(model, state, data)

@@ -15,7 +15,7 @@ from fastgru_recipes import read_files
 from fastgru_recipes.classify.read_labelled import LARGEST_NUMBER, Label, Labelled
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.tag.read_tagged import Tagged
-from fastgru_recipes.translate.recipe import Pairs
+from fastgru_recipes.translate.read_pairs import Pairs
 
 SequencesLike = Iterable[str] | Iterable[NDArray[Any]] | NDArray[Any]  # or tables, which have no type hints
 

@@ -11,9 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import is_datetime64_any_dtype, is_float_dtype, is_integer_dtype
 
-from fastgru_recipes import read_files
+from fastgru_recipes import numerals, read_table
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.forecast import calendars
+from fastgru_recipes.read_table import USUAL, TableFormat
 
 VALUE = "value"  # the default column of values
 SERIES = "series"  # the default column of names, which is optional
@@ -89,13 +90,14 @@ class Panel:
         return calendars.season(self.frequency)
 
 
-def read(path: Path | str, columns: SeriesColumns) -> Panel:
-    """Reads series from a CSV, TSV or Parquet file.
+def read(path: Path | str, columns: SeriesColumns, how: TableFormat = USUAL) -> Panel:
+    """Reads series from a CSV, TSV, JSON lines or Parquet file.
 
     Raises:
         DataError: for columns, times or values that cannot be used, with file, line and column.
     """
-    return from_table(_flat(read_files.table(path), columns), columns, str(path))
+    table = read_table.table(path, how, texts=[columns.series], as_written=[columns.time])
+    return from_table(_flat(table, columns), columns, str(path))
 
 
 def from_frame(table: pd.DataFrame, columns: SeriesColumns) -> Panel:
@@ -105,7 +107,7 @@ def from_frame(table: pd.DataFrame, columns: SeriesColumns) -> Panel:
         DataError: like `read`, with row numbers from 1.
     """
     try:
-        table = read_files.one_level("the table", table)
+        table = read_table.one_level("the table", table)
         flat = _flat(table, columns)
         if table.shape[1] == 1 and columns.time in flat and columns.time not in table and columns.targets == (VALUE,):
             flat = flat.rename(columns={table.columns[0]: VALUE})  # the only other column, whatever its name
@@ -132,9 +134,9 @@ def _flat(table: pd.DataFrame, columns: SeriesColumns) -> pd.DataFrame:
 
 def from_table(table: pd.DataFrame, columns: SeriesColumns, where: str) -> Panel:
     """Reads series from a table whose index has the line numbers."""
-    read_files.require_columns(where, table, [columns.time, *columns.targets, *columns.covariates, *columns.known])
+    read_table.require_columns(where, table, [columns.time, *columns.targets, *columns.covariates, *columns.known])
     if columns.series not in table.columns and columns.series not in ("", SERIES):
-        read_files.require_columns(where, table, [columns.series])
+        read_table.require_columns(where, table, [columns.series])
     if not len(table):
         raise DataError(f"{where} has no rows. Give at least one series.")
     table = table.copy(deep=False)
@@ -321,7 +323,10 @@ def _numbers(rows: pd.DataFrame, column: str, where: str) -> NDArray[np.float64]
         raise DataError(f"{where}, column {column!r} holds {rows[column].dtype}. Give real numbers.")
     numbers = pd.to_numeric(rows[column], errors="coerce")
     if (bad := rows.index[numbers.isna() & rows[column].notna()]).size:
-        raise DataError(f"{where}, line {bad[0]}, column {column!r}: {rows[column].loc[bad[0]]!r} is not a number.")
+        found = rows[column].loc[bad[0]]
+        raise DataError(
+            f"{where}, line {bad[0]}, column {column!r}: {found!r} is not a number.{numerals.remedy(found)}"
+        )
     array: NDArray[np.float64] = numbers.to_numpy(np.float64)
     return array
 

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from fastgru.errors import ArgumentError
 from fastgru_recipes import plots, scaling
 from fastgru_recipes.errors import DataError
+from fastgru_recipes.file_options import TableOptions
 from fastgru_recipes.forecast import features, read_series
 from fastgru_recipes.forecast.network import ForecastNetwork
 from fastgru_recipes.forecast.quantiles import pinball, recalibrated
@@ -52,7 +53,7 @@ class ForecastWindow(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Forecast(Recipe[Panel]):
+class Forecast(TableOptions, Recipe[Panel]):
     """Forecasts of one or many time series, with quantiles."""
 
     name: ClassVar[str] = "forecast"
@@ -105,7 +106,7 @@ class Forecast(Recipe[Panel]):
         return read_series.SeriesColumns(self.time, series, self.target, self.covariates, self.known)
 
     def read(self, path: Path | str) -> Panel:
-        return read_series.read(path, self.columns)
+        return read_series.read(path, self.columns, self.table_format)
 
     def split(self, data: Panel) -> tuple[Panel, Panel]:
         """Holds out the end of each series; the rest is the training part."""

@@ -21,9 +21,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastgru.errors import ArgumentError
-from fastgru_recipes import interruption, plots, read_files
+from fastgru_recipes import interruption, plots, read_files, read_table
 from fastgru_recipes.errors import DataError
+from fastgru_recipes.file_options import TextOptions
 from fastgru_recipes.generate.network import GenerateNetwork
+from fastgru_recipes.read_table import TableFormat
 from fastgru_recipes.recipe import Batch, Example, Loss, Recipe, State, option
 from fastgru_recipes.text import vocabulary
 from fastgru_recipes.text.vocabulary import PAD_ID, START_ID, UNKNOWN_ID
@@ -37,7 +39,7 @@ PIECE = 2048  # tokens in one call of the layer when a text is scored or read
 
 
 @dataclass(frozen=True, kw_only=True)
-class Generate(Recipe[str]):
+class Generate(TextOptions, Recipe[str]):
     """Text in the style of a file."""
 
     name: ClassVar[str] = "generate"
@@ -49,9 +51,16 @@ class Generate(Recipe[str]):
     embedding: int = option(128, "Size of a token's vector.", least=1)
     window: int = option(128, "Number of tokens in a training example.", least=2)
     hidden: int = option(384, "Size of the GRU's state.", least=1)
+    text_column: str = option("text", "Key of the text in JSON lines.")
 
     def read(self, path: Path | str) -> str:
-        return read_files.text(path)
+        """Reads a text file as it is. Of JSON lines it reads the texts, each followed by a newline."""
+        if read_files.kind(path) not in read_files.JSON_LINES:
+            return read_files.text(path, self.encoding)
+        found = read_table.table(path, TableFormat(encoding=self.encoding), texts=(self.text_column,))
+        read_table.require_columns(path, found, [self.text_column], "Name it with --text-column.")
+        with read_files.about(path):
+            return "\n".join([*read_files.require_texts(found[self.text_column], "text"), ""])
 
     def split(self, data: str) -> tuple[str, str]:
         """Holds out the end of the text, from the start of a line if there is one."""

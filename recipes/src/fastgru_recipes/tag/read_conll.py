@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +12,8 @@ from fastgru_recipes import read_files
 from fastgru_recipes.errors import DataError
 
 DOCUMENT = "-DOCSTART-"  # in the place of a token, it marks the start of a document
-UNIVERSAL = 10  # columns of CoNLL-U: ID, FORM, LEMMA, UPOS and six more
+FIELDS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")  # the columns of CoNLL-U
+UNIVERSAL = len(FIELDS)
 NUMBER = re.compile(r"\d+([-.]\d+)?")  # IDs of CoNLL-U: 1 of a word, 1-2 of a multiword token, 1.1 of an empty node
 COMMENTS = ("# ", "#begin document", "#end document")  # starts of lines that may not be tokens
 
@@ -27,32 +29,68 @@ class Line(NamedTuple):
 Sentences = list[list[Line]]
 
 
-def read(path: Path | str, with_tags: bool) -> tuple[list[list[str]], list[list[str]] | None]:
+def read(
+    path: Path | str, with_tags: bool, columns: Sequence[str] = (), encoding: str = "utf-8"
+) -> tuple[list[list[str]], list[list[str]] | None]:
     """Reads tokens and tags of sentences: the first and the last column, or FORM and UPOS of CoNLL-U.
 
     Lines that start a document are skipped. Of CoNLL-U, comments, multiword tokens (1-2) and empty nodes (1.1) are
     skipped too.
 
+    Args:
+        path: the file.
+        with_tags: whether tags are needed.
+        columns: the columns of tokens and of tags, by number from 1, from the end by -1 and so on, or by the names of
+            CoNLL-U. Empty for the columns above.
+        encoding: of the file.
+
     Raises:
         DataError: for columns that are missing, empty or not tokens, with the line.
     """
-    sentences = _sentences(read_files.text(path))
-    token, tag = 0, -1
+    sentences = _sentences(read_files.text(path, encoding))
     if _is_universal(sentences, path):
-        token, tag = 1, 3
+        token, tag = _places(columns or ("form", "upos"), is_universal=True)
         sentences = _words(sentences, path)
     else:
+        token, tag = _places(columns or ("1", "-1"), is_universal=False)
         _require_columns(sentences, path, with_tags)
-        _require_tokens(sentences, path)
+        if columns:
+            _require_places(sentences, path, (token, tag) if with_tags else (token,))
+        else:
+            _require_tokens(sentences, path)
     sentences = [sentence for sentence in sentences if sentence]
     if not sentences:
         raise DataError(f"{path} has no tokens. Write each token on its own line, followed by its tag.")
-    tags = [[line.columns[tag] for line in sentence] for sentence in sentences]
-    if with_tags and tag == 3 and {each for sentence in tags for each in sentence} == {"_"}:
+    tags = [[line.columns[tag] for line in sentence] for sentence in sentences] if with_tags else None
+    if tags is not None and tag == FIELDS.index("upos") and {each for sentence in tags for each in sentence} == {"_"}:
         raise DataError(
-            f"{path} has no part-of-speech tags in column 4. Select tokens and tags, for example with cut -f 2,5."
+            f"{path} has no part-of-speech tags in column 4. Name the columns of tokens and tags, for example with "
+            "--columns form,xpos or --columns 2,5."
         )
-    return [[line.columns[token] for line in sentence] for sentence in sentences], tags if with_tags else None
+    return [[line.columns[token] for line in sentence] for sentence in sentences], tags
+
+
+def _places(columns: Sequence[str], is_universal: bool) -> tuple[int, int]:
+    """The indices of two columns from their numbers or names."""
+    found = []
+    for column in columns:
+        if column.lower() in FIELDS and is_universal:
+            found.append(FIELDS.index(column.lower()))
+        elif re.fullmatch(r"-?[1-9]\d*", column):
+            found.append(int(column) - (int(column) > 0))
+        else:
+            known = f"a name of CoNLL-U ({', '.join(FIELDS)}), or a number" if is_universal else "a number"
+            raise DataError(f"column {column!r} is not {known} such as 1, or -1 for the last column.")
+    return found[0], found[1]
+
+
+def _require_places(sentences: Sentences, path: Path | str, places: Sequence[int]) -> None:
+    line = next((line for sentence in sentences for line in sentence), None)
+    if line is not None and not all(-len(line.columns) <= place < len(line.columns) for place in places):
+        raise DataError(
+            f"{path}, line {line.number} has {len(line.columns)} columns: {line.text[:60]!r}. Give --columns that it "
+            "has."
+        )
 
 
 def _sentences(text: str) -> Sentences:
@@ -146,8 +184,8 @@ def _require_tokens(sentences: Sentences, path: Path | str) -> None:
     if what:
         raise DataError(
             f"{path}, line {lines[0].number}: the first column {what}, and would be learned in the place of words: "
-            f"{lines[0].text[:60]!r}. Select columns so that the token is the first and its tag the last, for example "
-            "with cut -f 2,4. CoNLL-U itself, ten columns separated by tabs, is read as it is."
+            f"{lines[0].text[:60]!r}. Name the columns of tokens and tags, for example with --columns 2,4. CoNLL-U "
+            "itself, ten columns separated by tabs, is read as it is."
         )
 
 

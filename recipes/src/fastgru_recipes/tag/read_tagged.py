@@ -86,19 +86,50 @@ def split(data: Tagged, share: float) -> tuple[Tagged, Tagged]:
     return data.part([i for i in range(len(data.tokens)) if i not in chosen]), data.part(held_out)
 
 
-def read(path: Path | str, with_tags: bool) -> Tagged:
-    """Reads a `.txt` file as running text with paragraphs, and any other file as columns with `read_conll.read`.
+def read(path: Path | str, with_tags: bool, columns: Sequence[str] = (), encoding: str = "utf-8") -> Tagged:
+    """Reads a `.txt` file as running text with paragraphs, JSON lines, or any other file as columns.
+
+    Args:
+        path: the file.
+        with_tags: whether tags are needed.
+        columns: the columns of tokens and tags, as in `read_conll.read`; of JSON lines their keys, which hold lists of
+            texts, by default "tokens" and "tags".
+        encoding: of the file.
 
     Raises:
         DataError: for a file that cannot be used, with the line.
     """
-    if read_files.kind(path) == ".txt":
-        return _read_text(path, with_tags)
-    return Tagged(*read_conll.read(path, with_tags))
+    if read_files.kind(path) in read_files.JSON_LINES:
+        return _read_lists(path, with_tags, columns or ("tokens", "tags"), encoding)
+    if read_files.kind(path) == ".txt" and not columns:
+        return _read_text(path, with_tags, encoding)
+    return Tagged(*read_conll.read(path, with_tags, columns, encoding))
 
 
-def _read_text(path: Path | str, with_tags: bool) -> Tagged:
-    data = from_text(re.split(r"\n\s*\n", read_files.text(path)), with_tags).filled()
+def _read_lists(path: Path | str, with_tags: bool, columns: Sequence[str], encoding: str) -> Tagged:
+    found: list[list[list[str]]] = [[], []] if with_tags else [[]]
+    for line, row in read_files.json_lines(path, encoding):
+        sides = []
+        for name in columns[: len(found)]:
+            if not isinstance(row.get(name), list):
+                what = f"{name!r} is {type(row[name]).__name__}" if name in row else f"there is no {name!r}"
+                raise DataError(
+                    f'{path}, line {line}: {what}; a list of texts was expected, such as {{"{name}": [...]}}. Name '
+                    "the keys with --columns tokens,tags."
+                )
+            with read_files.about(f"{path}, line {line}"):
+                sides.append(read_files.require_texts(row[name], name.removesuffix("s")))
+        if len({*map(len, sides)}) > 1:
+            raise DataError(f"{path}, line {line} has {len(sides[0])} tokens and {len(sides[1])} tags. Give as many.")
+        for side, texts in zip(found, sides, strict=True):
+            side.append(texts)
+    if not any(found[0]):
+        raise DataError(f"{path} has no tokens. Give a list of tokens on each line.")
+    return Tagged(found[0], found[1] if with_tags else None).filled()
+
+
+def _read_text(path: Path | str, with_tags: bool, encoding: str) -> Tagged:
+    data = from_text(re.split(r"\n\s*\n", read_files.text(path, encoding)), with_tags).filled()
     if not data.tokens:
         raise DataError(f"{path} has no words. Give a file with text.")
     if data.tags is not None and all(tag == PLAIN_TAG for tags in data.tags for tag in tags):

@@ -24,9 +24,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_confusion_matrix, multiclass_f1_score
 
+from fastgru.errors import ArgumentError
 from fastgru_recipes import plots
 from fastgru_recipes.errors import DataError
-from fastgru_recipes.recipe import Batch, Loss, Recipe, State, option
+from fastgru_recipes.file_options import TextOptions
+from fastgru_recipes.recipe import Batch, Loss, Recipe, State, option, several
 from fastgru_recipes.tag import read_tagged
 from fastgru_recipes.tag.network import TagNetwork
 from fastgru_recipes.tag.read_tagged import Tagged
@@ -60,7 +62,7 @@ class TagWindow(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tag(Recipe[Tagged]):
+class Tag(TextOptions, Recipe[Tagged]):
     """A tag for each token of a text."""
 
     name: ClassVar[str] = "tag"
@@ -77,11 +79,21 @@ class Tag(Recipe[Tagged]):
     dropout: float = option(0.3, "Probability of zeroing an element of the inputs and outputs.", least=0, most=1)
     plain: str = option("", "The tag that F1 does not count. Default: the most frequent tag.")
 
+    columns: tuple[str, ...] = option(
+        (), "Columns of tokens and tags, by number from 1 (-1 is the last one), or by CoNLL-U's name: form,xpos."
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "columns", several(self.columns, "columns", str))
+        if len(self.columns) not in (0, 2) or len({*self.columns}) < len(self.columns):
+            raise ArgumentError(f"columns={self.columns} are not two columns, such as 1,4 or form,xpos.")
+
     def read(self, path: Path | str) -> Tagged:
-        return read_tagged.read(path, with_tags=True)
+        return read_tagged.read(path, True, self.columns, self.encoding)
 
     def read_inputs(self, path: Path | str) -> Tagged:
-        return read_tagged.read(path, with_tags=False)
+        return read_tagged.read(path, False, self.columns, self.encoding)
 
     def split(self, data: Tagged) -> tuple[Tagged, Tagged]:
         return read_tagged.split(data, self.validation)

@@ -7,7 +7,7 @@ from collections import Counter
 
 from dateutil import parser
 
-from fastgru_recipes.translate.recipe import Pairs
+from fastgru_recipes.translate.read_pairs import Pairs
 
 TOKEN = re.compile(r"\w+|[^\w\s]")
 

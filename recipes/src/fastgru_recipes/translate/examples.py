@@ -14,7 +14,8 @@ import numpy as np
 from fastgru_recipes.example_sets import ExampleSet, Parts, installed
 from fastgru_recipes.recipe import Recipe
 from fastgru_recipes.translate import baselines
-from fastgru_recipes.translate.recipe import Pairs, judged, part
+from fastgru_recipes.translate.read_pairs import Pairs
+from fastgru_recipes.translate.recipe import judged, part
 
 # Not Croatian: its "listopad" is October, in Czech and Polish it is November, and nothing else distinguishes them.
 LOCALES = (

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -24,29 +24,26 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from torch import Tensor, nn
 
-from fastgru_recipes import plots, read_files
+from fastgru.errors import ArgumentError
+from fastgru_recipes import plots
 from fastgru_recipes.errors import DataError
-from fastgru_recipes.recipe import Batch, Example, Loss, Recipe, State, option
+from fastgru_recipes.file_options import TableOptions
+from fastgru_recipes.recipe import Batch, Example, Loss, Recipe, State, option, several
 from fastgru_recipes.recurrent_layers import HiddenState, selected
 from fastgru_recipes.text import vocabulary
 from fastgru_recipes.text.beam_search import search
 from fastgru_recipes.text.vocabulary import END_ID, PAD_ID, START_ID, UNKNOWN_ID
 from fastgru_recipes.training.batching import answers, cut, padded
+from fastgru_recipes.translate import read_pairs
 from fastgru_recipes.translate.network import Memory, TranslateNetwork
+from fastgru_recipes.translate.read_pairs import Pairs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class Pairs(NamedTuple):
-    """Sentences and their translations; `targets` is None for prediction."""
-
-    sources: Sequence[str]
-    targets: Sequence[str] | None
-
-
 @dataclass(frozen=True, kw_only=True)
-class Translate(Recipe[Pairs]):
+class Translate(TableOptions, Recipe[Pairs]):
     """Translation of sentences, learned from pairs."""
 
     name: ClassVar[str] = "translate"
@@ -64,27 +61,21 @@ class Translate(Recipe[Pairs]):
     beam: int = option(4, "Number of candidates of the beam search.", least=1)
     steps: int = option(1000, "Largest number of tokens that are read; a warning reports longer sentences.", least=1)
     longest: int = option(200, "Largest number of tokens of a translation.", least=1)
+    columns: tuple[str, ...] = option(
+        (), "Columns of the sentence and its translation in a table, by name or by number from 1: source,target."
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "columns", several(self.columns, "columns", str))
+        if len(self.columns) not in (0, 2) or len({*self.columns}) < len(self.columns):
+            raise ArgumentError(f"columns={self.columns} are not two columns, such as source,target.")
 
     def read(self, path: Path | str) -> Pairs:
-        sources, targets = [], []
-        for number, line in read_files.lines(path):
-            parts = line.split("\t")
-            if len(parts) != 2 or not all(part.strip() for part in parts):
-                found = "no tab" if len(parts) == 1 else f"{len(parts) - 1} tabs" if len(parts) > 2 else "an empty side"
-                raise DataError(
-                    f"{path}, line {number} has {found}: {line[:60]!r}. Each line must be a sentence, one tab, and its "
-                    "translation."
-                )
-            sources.append(parts[0].strip())
-            targets.append(parts[1].strip())
-        return Pairs(sources, targets)
+        return read_pairs.read(path, self.columns, True, self.table_format)
 
     def read_inputs(self, path: Path | str) -> Pairs:
-        """A sentence on each line; text after a tab is ignored."""
-        sentences = [line.split("\t")[0].strip() for _, line in read_files.lines(path)]
-        if "" in sentences:
-            raise DataError(f"{path}, line {sentences.index('') + 1} has no sentence before the tab. Remove it.")
-        return Pairs(sentences, None)
+        return read_pairs.read(path, self.columns, False, self.table_format)
 
     def split(self, data: Pairs) -> tuple[Pairs, Pairs]:
         order = np.random.default_rng(self.seed).permutation(len(data.sources)).tolist()
