@@ -34,3 +34,7 @@ class RunWarning(UserWarning):
 
 class CutWarning(UserWarning):
     """Sequences that are too long and were truncated."""
+
+
+class FilledWarning(UserWarning):
+    """Missing values of series that were filled on request."""

@@ -86,7 +86,7 @@ def bars(values: NDArray[np.float64], names: Sequence[str], label: str) -> Figur
     return figure
 
 
-def bands(times: pd.DatetimeIndex, values: NDArray[np.float64], forecast: pd.DataFrame, name: str) -> Figure:
+def bands(times: pd.Index, values: NDArray[np.float64], forecast: pd.DataFrame, name: str) -> Figure:
     """Plots a series and its forecast, with a band between each pair of quantiles.
 
     Args:
@@ -105,8 +105,9 @@ def bands(times: pd.DatetimeIndex, values: NDArray[np.float64], forecast: pd.Dat
             forecast["time"], forecast[low], forecast[high], color="C0", alpha=0.25, linewidth=0, label=label
         )
     axes.plot(forecast["time"], forecast["q0.5"], color="C0", label="median")
-    locator = AutoDateLocator()  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    if isinstance(times, pd.DatetimeIndex):  # others are numbers
+        locator = AutoDateLocator()  # type: ignore[no-untyped-call]
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", frameon=False, ncols=4)
     return figure

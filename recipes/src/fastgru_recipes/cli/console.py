@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from fastgru.cli import console
-from fastgru_recipes.errors import CutWarning, RunWarning
+from fastgru_recipes.errors import CutWarning, FilledWarning, RunWarning
 
 # Requirement -> the packages that it installs, like `fastgru.cli.console.EXTRAS`.
 PACKAGE, EXAMPLES, SKTIME = "fastgru-recipes", "fastgru-recipes[examples]", "fastgru-recipes[sktime]"
@@ -49,7 +49,7 @@ def _short_warnings(console: Console) -> Iterator[None]:
     show = warnings.showwarning
 
     def shown(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-        if issubclass(category, (CutWarning, RunWarning)):
+        if issubclass(category, (CutWarning, FilledWarning, RunWarning)):
             console.print(f"warning: {message}", style="yellow", markup=False, soft_wrap=True)
         else:
             show(message, category, *place, **more)

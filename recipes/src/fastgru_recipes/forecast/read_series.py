@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,37 +11,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pandas.api.types import is_datetime64_any_dtype, is_float_dtype, is_integer_dtype
+from pandas.api.types import is_integer_dtype
 
 from fastgru_recipes import numerals, read_table
-from fastgru_recipes.errors import DataError
-from fastgru_recipes.forecast import calendars
+from fastgru_recipes.errors import DataError, FilledWarning
+from fastgru_recipes.forecast import calendars, counts, read_times, regular_times, time_zones, wide_tables
+from fastgru_recipes.forecast.series_columns import SeriesColumns
 from fastgru_recipes.read_table import USUAL, TableFormat
 
 VALUE = "value"  # the default column of values
 SERIES = "series"  # the default column of names, which is optional
+TIME_HINT = "Name the column of times with --time, and that of values with --target; --time '' numbers the rows."
 LARGEST_VALUE = 1e30  # of values: squares of larger ones overflow float32
-NUMBERS = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d"}  # formats of times that are integers, by their number of digits
-OFFSET = r"[T ]\d\d.*(?:Z|UTC|GMT|[+\-]\d\d(?::?\d\d)?)$"  # the end of a time with a zone
-
-
-@dataclass(frozen=True)
-class SeriesColumns:
-    """Names of the columns with a meaning.
-
-    Attributes:
-        time: the column of times.
-        series: the column of series names in a long table, which is optional; empty if that name means something else.
-        targets: the column of values, or several columns of a wide table.
-        covariates: columns known up to the present.
-        known: columns known in advance.
-    """
-
-    time: str
-    series: str
-    targets: tuple[str, ...]
-    covariates: tuple[str, ...]
-    known: tuple[str, ...]
+STEP = "step"  # the column of rows that were numbered
 
 
 @dataclass(frozen=True)
@@ -73,7 +57,7 @@ class Series:
         )
 
     def ahead(self, steps: int, frequency: str) -> pd.DatetimeIndex:
-        """The times of the next `steps` values."""
+        """The times of the next `steps` values; `counts.shown` makes them those that users know."""
         return calendars.steps(self.times[len(self.values) - 1], steps + 1, frequency)[1:]
 
 
@@ -111,7 +95,10 @@ def from_frame(table: pd.DataFrame, columns: SeriesColumns) -> Panel:
         flat = _flat(table, columns)
         if table.shape[1] == 1 and columns.time in flat and columns.time not in table and columns.targets == (VALUE,):
             flat = flat.rename(columns={table.columns[0]: VALUE})  # the only other column, whatever its name
-        return from_table(flat.set_axis(range(1, len(flat) + 1)), columns, "the table")
+        flat, columns = wide_tables.long(flat.set_axis(range(1, len(flat) + 1)), columns, "the table")
+        if is_integer_dtype(table.index.dtype):
+            flat, columns = _with_times(flat, columns, table.index.to_numpy())
+        return from_table(flat, columns, "the table")
     except DataError as error:
         raise DataError(str(error).replace(", line ", ", row ").replace(" from line ", " from row ")) from error
 
@@ -134,188 +121,102 @@ def _flat(table: pd.DataFrame, columns: SeriesColumns) -> pd.DataFrame:
 
 def from_table(table: pd.DataFrame, columns: SeriesColumns, where: str) -> Panel:
     """Reads series from a table whose index has the line numbers."""
-    read_table.require_columns(where, table, [columns.time, *columns.targets, *columns.covariates, *columns.known])
+    table, columns = wide_tables.long(table, columns, where)
+    table, columns = _with_times(table, columns)
+    read_table.require_columns(where, table, [columns.time, *columns.values], TIME_HINT)
     if columns.series not in table.columns and columns.series not in ("", SERIES):
         read_table.require_columns(where, table, [columns.series])
     if not len(table):
         raise DataError(f"{where} has no rows. Give at least one series.")
     table = table.copy(deep=False)
-    table[columns.time] = _times(table[columns.time], where)
     if columns.series in table.columns and (bad := table.index[table[columns.series].isna()]).size:
         raise DataError(f"{where}, line {bad[0]}, column {columns.series!r}: the name of the series is missing.")
-    groups: list[tuple[Any, pd.DataFrame]] = [(None, table)]
-    if columns.series in table.columns:
-        groups = list(table.groupby(table[columns.series].astype(str), sort=False))
+    names = table[columns.series].astype(str) if columns.series in table.columns else None
+    times = read_times.read(table[columns.time], where)
+    table[columns.time] = time_zones.localized(times, names, columns.zone, where) if columns.zone else times
+    return _panel([(None, table)] if names is None else list(table.groupby(names, sort=False)), columns, where)
+
+
+def _with_times(
+    table: pd.DataFrame, columns: SeriesColumns, numbers: NDArray[np.int64] | None = None
+) -> tuple[pd.DataFrame, SeriesColumns]:
+    """The table with numbers as times, by default those of rows, if no other column may hold its times."""
+    if columns.time in table.columns:
+        return table, columns
+    named = {columns.series, *columns.values}
+    if columns.time and not ({*table.columns} <= named and {*columns.targets} <= {*table.columns}):
+        return table, columns
+    if numbers is None:
+        groups = table[columns.series].astype(str) if columns.series in table.columns else [0] * len(table)
+        numbers = table.groupby(groups, sort=False).cumcount().to_numpy()
+    name = STEP
+    while name in table.columns:
+        name = f"{name} "
+    table = table.copy(deep=False)
+    table[name] = numbers
+    return table, replace(columns, time=name)
+
+
+def _panel(groups: Sequence[tuple[Any, pd.DataFrame]], columns: SeriesColumns, where: str) -> Panel:
     longest, rows = max(groups, key=lambda group: len(group[1]))
-    frequency = _frequency(rows, columns.time, where if longest is None else f"{where}, series {longest}")
+    place = where if longest is None else f"{where}, series {longest}"
+    frequency = regular_times.frequency(rows, columns.time, place, columns.fill != "none")
     several = len(columns.targets) > 1
-    series = []
+    series, filled = [], 0
     for name, rows in groups:
         for target in columns.targets:
             parts = [str(part) for part in (name, target if several else None) if part is not None]
             label = " ".join(parts) or target
             place = f"{where}, series {label}" if parts else where
-            series.append(_series(label, rows, target, columns, frequency, place))
+            whole, count = _whole(rows, target, columns, frequency, place)
+            series.append(_series(label, whole, target, columns, place))
+            filled += count
     names = [each.name for each in series]
     if twice := [name for name in names if names.count(name) > 1]:
         raise DataError(f"{where} has two series {twice[0]!r}, from their names and columns. Rename one.")
+    if filled:
+        warnings.warn(
+            FilledWarning(f"{where}: values that were missing and are filled ({columns.fill}): {filled}."), stacklevel=4
+        )
     return Panel(tuple(series), frequency)
 
 
-def _times(column: pd.Series, where: str) -> pd.Series:
-    """Converts times, periods, texts, and integers such as 2024, 202401 and 20240131 to times."""
-    if isinstance(column.dtype, pd.PeriodDtype):
-        return column.dt.to_timestamp()
-    if is_datetime64_any_dtype(column):
-        times = column
-    elif is_integer_dtype(column):
-        texts = column.astype(str)
-        forms = [form for size, form in NUMBERS.items() if texts.str.fullmatch(rf"\d{{{size}}}").all()]
-        times = pd.to_datetime(texts, format=forms[0], errors="coerce") if forms else pd.Series(pd.NaT, column.index)
-    elif is_float_dtype(column) and column.notna().any():
-        times = pd.Series(pd.NaT, column.index)
-    else:
-        times = _written(column, where)
-    if (bad := column.index[times.isna()]).size:
-        found = column.loc[bad[0]]
-        shown = "an empty field" if pd.isna(found) else repr(found) if isinstance(found, str) else found
-        raise DataError(
-            f"{where}, line {bad[0]}, column {column.name!r}: {shown} is not a time such as 2024-01-31 17:00."
-        )
-    return times
-
-
-def _written(column: pd.Series, where: str) -> pd.Series:
-    """Parses texts, with one order of day and month for all of them; NaT for texts that are not times."""
-    texts = column.astype("str").str.strip()
-    found = pd.to_datetime(texts, errors="coerce", format="ISO8601", utc=True)
-    if (rest := texts[found.isna()]).size:
-        found = found.where(found.notna(), _ordered(rest, where).reindex(found.index))
-    tells = texts[found.notna()].str.contains(OFFSET)
-    if tells.any() and not tells.all():
-        line = tells.index[tells != tells.iloc[0]][0]
-        raise DataError(
-            f"{where}, line {line}, column {column.name!r}: of {texts.loc[line]!r} and {texts.loc[tells.index[0]]!r} "
-            "before it one has a time zone, and the other does not. Write all times in UTC, such as 2024-01-31T17:00Z."
-        )
-    return found if tells.any() else found.dt.tz_localize(None)
-
-
-def _ordered(texts: pd.Series, where: str) -> pd.Series:
-    """Parses texts that are not ISO 8601, with the one order of day and month that fits all of them."""
-    day_first, month_first = (
-        pd.to_datetime(texts, errors="coerce", format="mixed", dayfirst=dayfirst, utc=True)
-        for dayfirst in (True, False)
-    )
-    pairs = texts.str.extract(r"^(\d{1,2})[./\- ](\d{1,2})[./\- ]\d").astype(float)
-    is_day_first, is_month_first = (bool((pairs[side] > 12).any()) for side in (0, 1))
-    unclear = texts.index[(day_first != month_first) & day_first.notna()]
-    if unclear.size and is_day_first == is_month_first:
-        raise DataError(
-            f"{where}, line {unclear[0]}, column {texts.name!r}: {texts.loc[unclear[0]]!r} is ambiguous: the day or "
-            "the month may come first. Write 2024-01-31."
-        )
-    no_date = ~texts.str.contains(
-        r"\d{4}|\d+\D+\d+\D+\d", na=False
-    )  # 17:00 or Jan would be completed with today's date
-    return (day_first if is_day_first else month_first).mask(no_date)
-
-
-def _frequency(rows: pd.DataFrame, column: str, where: str) -> str:
-    times = pd.DatetimeIndex(rows[column])
-    _check_order(rows, times, where)
-    if len(times) < 3:
-        raise DataError(f"{where}: {len(times)} rows are too few to infer the frequency. Give three or more.")
-    # If there is a gap, a part without one shows the frequency. The gap is reported when times are compared.
-    for part in (times, *(some for count in (24, 12, 6, 3) for some in (times[:count], times[-count:]))):
-        if found := calendars.find_frequency(part):
-            return found
-    steps = np.diff(times.asi8)
-    index = int(np.flatnonzero(steps != steps[0])[0]) + 1
-    _check_clocks(rows, times, where)
-    shown = ", ".join(str(time) for time in times[max(0, index - 2) : index + 2])
-    raise DataError(
-        f"{where}, line {rows.index[index]}: times are not regular: {shown}. Give one row for each hour or day, "
-        "or for the same day of each month."
-    )
-
-
-def _check_order(rows: pd.DataFrame, times: pd.DatetimeIndex, where: str) -> None:
-    step = np.diff(times.asi8)
-    if not (wrong := np.flatnonzero(step <= 0)).size:
-        return
-    index = int(wrong[0]) + 1
-    _check_clocks(rows, times, where)
-    is_twice = times[index] == times[index - 1]
-    kind = "appears twice" if is_twice else f"comes after {times[index - 1]}"
-    remedy = "keep one row, or their mean" if is_twice else "sort the rows by time"
-    raise DataError(
-        f"{where}, line {rows.index[index]}: {times[index]} {kind}. If the rows belong to several series, name the "
-        f"column of series names; else {remedy}."
-    )
-
-
-def _check_clocks(rows: pd.DataFrame, times: pd.DatetimeIndex, where: str) -> None:
-    """Raises if local times cross a change of clocks: then no row is extra, and none is missing."""
-    if (found := calendars.change_of_clocks(times)) is None:
-        return
-    before, after = times[found.after - 1], times[found.after]
-    local = after.tz_localize(found.zone, ambiguous=False)
-    what, remedy, other = (
-        ("repeat an hour", "Keep both rows", "extra") if found.is_back else ("skip an hour", "Add no row", "missing")
-    )
-    raise DataError(
-        f"{where}, line {rows.index[found.after]}: {after} follows {before}, as at a change of clocks (for example in "
-        f"{found.zone}), where local times {what}. {remedy}: write all times in UTC, such as "
-        f"{local.tz_convert('UTC').isoformat()}, or with their offset, {local.isoformat()}; in pandas "
-        f"times.dt.tz_localize({found.zone!r}, ambiguous='infer'). If these are not local times, a row is {other}."
-    )
+def _whole(
+    rows: pd.DataFrame, target: str, columns: SeriesColumns, frequency: str, where: str
+) -> tuple[pd.DataFrame, int]:
+    """The rows of a series, checked, with numbers in its columns of numbers; and how many of them were filled."""
+    needed = [target, *columns.covariates, *columns.known]
+    regular_times.check_order(rows, columns.time, where)
+    if columns.fill == "none":
+        regular_times.check_steps(rows, columns.time, frequency, where)
+    rows = rows.assign(**{column: _numbers(rows, column, where) for column in needed})
+    if columns.fill == "none":
+        return rows, 0
+    return regular_times.filled(rows, columns.time, needed, frequency, columns.fill, where)
 
 
 def require_frequency(each: Series, frequency: str) -> None:
     """Raises if a series has another frequency than the training data. A few business days may look like any days."""
     if not calendars.has(frequency, each.times):
         raise DataError(
-            f"series {each.name} goes from {each.times[0]} to {each.times[1]}; training had a row each {frequency}. "
+            f"series {each.name} goes from {counts.told(each.times[0])} to {counts.told(each.times[1])}; training had "
+            f"a row each {counts.told_step(frequency)}. "
             "Convert it to the same frequency, for example with DataFrame.resample."
         )
 
 
-def _series(name: str, rows: pd.DataFrame, target: str, columns: SeriesColumns, frequency: str, where: str) -> Series:
+def _series(name: str, rows: pd.DataFrame, target: str, columns: SeriesColumns, where: str) -> Series:
     times = pd.DatetimeIndex(rows[columns.time])
-    _check_order(rows, times, where)
-    _check_steps(rows, times, frequency, where)
-    values = _numbers(rows, target, where)
+    values = rows[target].to_numpy(np.float64)
     count = len(values)
     if columns.known:  # rows without a value at the end give the known future
         count = int(np.flatnonzero(~np.isnan(values)).max(initial=-1)) + 1
-    for column, array in [(target, values[:count])] + [
-        (c, _numbers(rows, c, where)[:count]) for c in columns.covariates
-    ]:
-        _require_finite(rows, column, array, where)
+    for column in (target, *columns.covariates):
+        _require_finite(rows[:count], column, where)
     for column in columns.known:
-        _require_finite(rows, column, _numbers(rows, column, where), where)
+        _require_finite(rows, column, where)
     covariates = rows[list(columns.covariates)].to_numpy(np.float64)[:count]
     return Series(name, times, values[:count], covariates, rows[list(columns.known)].to_numpy(np.float64))
-
-
-def _check_steps(rows: pd.DataFrame, times: pd.DatetimeIndex, frequency: str, where: str) -> None:
-    """Raises for the first time that does not follow the frequency."""
-    expected = calendars.steps(times[0], len(times), frequency)
-    if not (wrong := np.flatnonzero(expected != times)).size:
-        return
-    index = int(wrong[0])
-    _check_clocks(rows, times, where)
-    if times[index] not in calendars.steps(expected[index], 1000, frequency):
-        remedy = "Write the time of each row like the others, or convert all to equal steps with DataFrame.resample"
-    elif calendars.is_of_pandas(frequency):
-        remedy = "Fill the gap, for example with DataFrame.asfreq and interpolate"
-    else:
-        remedy = "Fill the gap: add a row for each time that is missing"
-    raise DataError(
-        f"{where}, line {rows.index[index]}: {times[index]} was found where {expected[index]} was expected (a row each "
-        f"{frequency}). {remedy}."
-    )
 
 
 def _numbers(rows: pd.DataFrame, column: str, where: str) -> NDArray[np.float64]:
@@ -331,12 +232,13 @@ def _numbers(rows: pd.DataFrame, column: str, where: str) -> NDArray[np.float64]
     return array
 
 
-def _require_finite(rows: pd.DataFrame, column: str, values: NDArray[np.float64], where: str) -> None:
+def _require_finite(rows: pd.DataFrame, column: str, where: str) -> None:
+    values = rows[column].to_numpy(np.float64)
     if (bad := np.flatnonzero(~(np.abs(values) < LARGEST_VALUE))).size:
         what = "is missing" if np.isnan(values[bad[0]]) else f"is larger than {LARGEST_VALUE:g}"
         raise DataError(
             f"{where}, line {rows.index[bad[0]]}, column {column!r}: the value {what}. Fill it in, for example with "
-            "DataFrame.interpolate."
+            "DataFrame.interpolate, or let gaps be filled: fill='linear' (--fill linear)."
         )
 
 

@@ -26,9 +26,13 @@ from fastgru_recipes import plots, scaling
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.file_options import TableOptions
 from fastgru_recipes.forecast import features, read_series
+from fastgru_recipes.forecast.counts import shown
 from fastgru_recipes.forecast.network import ForecastNetwork
 from fastgru_recipes.forecast.quantiles import pinball, recalibrated
 from fastgru_recipes.forecast.read_series import Panel, Series
+from fastgru_recipes.forecast.regular_times import Fill
+from fastgru_recipes.forecast.series_columns import SeriesColumns
+from fastgru_recipes.forecast.time_zones import require_zone
 from fastgru_recipes.recipe import Batch, Loss, Recipe, State, option, several
 from fastgru_recipes.training.batching import answers
 
@@ -72,7 +76,12 @@ class Forecast(TableOptions, Recipe[Panel]):
     recent: int = option(20, "Number of past horizons whose errors recalibrate the quantiles; 0 disables it.", least=0)
     width: int = option(32, "Size of the vector of each future step.", least=1)
     embedding: int = option(0, "Size of the learned embedding of each series; 0 for none.", least=0)
-    time: str = option("time", "Column of times.")
+    time: str = option("time", "Column of times; an empty name numbers the rows.")
+    zone: str = option("", "Time zone of times that have none, such as Europe/Berlin, whose clocks change.")
+    fill: Fill = option(
+        "none",
+        "What takes the place of missing rows and values: the previous value, a line, or zero. Default: an error.",
+    )
     target: tuple[str, ...] = option(
         (read_series.VALUE,), "Column of values; several columns of a wide table, separated by commas."
     )
@@ -92,18 +101,21 @@ class Forecast(TableOptions, Recipe[Panel]):
             object.__setattr__(self, name, several(getattr(self, name), name, kind))
         if [*self.quantiles] != (shares := sorted({*self.quantiles, 0.5})) or not 0 < shares[0] <= shares[-1] < 1:
             raise ArgumentError(f"quantiles={self.quantiles} must increase, lie between 0 and 1, and include 0.5.")
-        named = [self.time, self.columns.series, *self.target, *self.covariates, *self.known]
+        named = [each for each in (self.time, self.columns.series) if each] + self.columns.values
+        if self.zone:
+            require_zone(self.zone)
         if not self.target or len({*named}) < len(named):
             raise ArgumentError(
                 f"time, series, target, covariates and known name {named}: a column twice, or no target."
             )
 
     @property
-    def columns(self) -> read_series.SeriesColumns:
+    def columns(self) -> SeriesColumns:
         """The meaning of the columns of a table."""
         others = (self.time, *self.target, *self.covariates, *self.known)
         series = "" if self.series == read_series.SERIES and self.series in others else self.series
-        return read_series.SeriesColumns(self.time, series, self.target, self.covariates, self.known)
+        meaning = (self.time, series, self.target, self.covariates, self.known)
+        return SeriesColumns(*meaning, self.zone, self.fill)
 
     def read(self, path: Path | str) -> Panel:
         return read_series.read(path, self.columns, self.table_format)
@@ -243,7 +255,7 @@ class Forecast(TableOptions, Recipe[Panel]):
             scaled = self._quantiles(model, each, state, end, end + 1)[0, :steps]
             forecast = features.untransformed(scaled, features.known_scale(each, state, self.transform), self.transform)
             table = pd.DataFrame(forecast.numpy(), columns=[f"q{share}" for share in self.quantiles])
-            table.insert(0, "time", each.ahead(steps, state["frequency"]))
+            table.insert(0, "time", shown(each.ahead(steps, state["frequency"])))
             table.insert(0, "series", each.name)
             tables.append(table)
         return pd.concat(tables, ignore_index=True)
@@ -252,8 +264,8 @@ class Forecast(TableOptions, Recipe[Panel]):
         each = data.series[0]
         cut = replace(each.until(len(each.values) - self.horizon), known=each.known)
         table = self.predict(model, state, replace(data, series=(cut,)))
-        shown, times = min(len(each.values), 2 * self.context + self.horizon), each.times[: len(each.values)]
-        return {"forecast": plots.bands(times[-shown:], each.values[-shown:], table, each.name)}
+        last, times = min(len(each.values), 2 * self.context + self.horizon), shown(each.times[: len(each.values)])
+        return {"forecast": plots.bands(times[-last:], each.values[-last:], table, each.name)}
 
 
 def _mean(figures: Sequence[float]) -> float:
