@@ -26,7 +26,7 @@ def test_an_output_that_nobody_reads_ends_quietly():
     os.close(reading)
     done = processes.run([sys.executable, "-m", "fastgru", "info", "--json"], stdout=writing)
     os.close(writing)
-    assert (done.returncode, done.stderr) == (1, "")
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EFBIG])

@@ -134,9 +134,9 @@ def judged(status, said, out):
         return f"half a file: {left}"
     for path in out.rglob("*.ckpt"):
         torch.load(path, weights_only=True)
-    if status == 1 and said.count("--resume to continue") == 1:
+    if status in (128 + signal.SIGINT, 128 + signal.SIGTERM) and said.count("--resume to continue") == 1:
         return "with its sentence"
-    if status in (-signal.SIGINT, -signal.SIGTERM) and "Epoch" not in said:
+    if status in (-signal.SIGINT, -signal.SIGTERM) and not [*out.rglob("*.ckpt")]:
         return "at once, before training"
     return f"status {status}: {said[-2000:]}"
 

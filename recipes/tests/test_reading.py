@@ -313,8 +313,8 @@ def test_columns_of_other_files_are_chosen(file):
 
 def test_keys_of_rows_are_kept(file):
     texts = Classify().read_inputs(file("t.csv", "id,text,label,x\n7,ab,y,1\n8,ba,y,2\n"))
-    assert texts.keys.to_dict("list") == {"id": [7, 8], "x": [1, 2]}
-    assert texts.part([1]).keys.to_dict("list") == {"id": [8], "x": [2]}
+    assert texts.keys.to_dict("list") == {"id": ["7", "8"], "x": ["1", "2"]}
+    assert texts.part([1]).keys.to_dict("list") == {"id": ["8"], "x": ["2"]}
     series = Classify().read_inputs(file("s.csv", "series,f\n01,1\n01,2\nb,3\n"))
     assert series.keys.to_dict("list") == {"series": ["01", "b"]}
     answers = pd.DataFrame({"label": ["y"], "x": [0.5]})

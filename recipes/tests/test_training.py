@@ -203,7 +203,7 @@ def test_ctrl_c_on_the_command_line_leaves_a_checkpoint_that_goes_on(tmp_path):
         processes.wait_for((out / "checkpoints/best.ckpt").exists, process)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
-    assert process.returncode == 1
+    assert process.returncode == 128 + signal.SIGINT
     assert "Stopping after this batch. Press Ctrl-C again to stop at once." in said
     assert "--resume to continue" in said
     assert "Traceback" not in said
@@ -367,7 +367,7 @@ def test_two_processes_end_together(tmp_path, ending):
             process.send_signal(ending)
         _, said = process.communicate(timeout=60)
         _, alive = psutil.wait_procs(others, timeout=10)
-    assert process.returncode == 1
+    assert process.returncode == 128 + ending
     assert said.count("--resume to continue") == 1
     assert "Traceback" not in said
     assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []  # whoever collects them

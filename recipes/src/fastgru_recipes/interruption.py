@@ -24,7 +24,8 @@ class _Noting:
         self.before = handlers()
 
     def __call__(self, number: int, frame: FrameType | None = None) -> None:
-        self.is_asked = True
+        global _last
+        self.is_asked, _last = True, number
         self.install()
         if self.before[signal.Signals(number)] is end and is_first_process():
             os.write(
@@ -36,6 +37,7 @@ class _Noting:
 
 
 _noting: _Noting | None = None
+_last: int = signal.SIGINT
 
 
 @contextmanager
@@ -66,6 +68,11 @@ def is_asked() -> bool:
     """Whether a signal was noted. Always False outside the main thread."""
     in_main = threading.current_thread() is threading.main_thread()
     return in_main and _noting is not None and _noting.is_asked
+
+
+def last_signal() -> int:
+    """The number of the last signal that was noted; SIGINT if there was none."""
+    return int(_last)
 
 
 def check() -> None:

@@ -113,6 +113,10 @@ class Recipe(ABC, Generic[Data]):
         """Reads a file for prediction, in which answers may be missing."""
         return self.read(path)
 
+    def from_text(self, text: str, state: State) -> Data:
+        """The data of one text for prediction. Raises ArgumentError for a recipe that does not read texts."""
+        raise ArgumentError(f"a run of {self.name} does not take a text: give --data FILE.")
+
     @abstractmethod
     def split(self, data: Data) -> tuple[Data, Data]:
         """Splits data into a training and a validation part, in the same way for the same seed."""

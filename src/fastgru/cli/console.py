@@ -29,7 +29,7 @@ __all__ = ["EXTRAS", "need", "one_sentence"]
 
 # The package of the recipes' commands, whether it is installed or not.
 RECIPES_PACKAGE = "fastgru-recipes"
-RECIPE_COMMANDS = ("train", "predict", "generate", "evaluate", "example", "examples", "compare")
+RECIPE_COMMANDS = ("train", "predict", "generate", "evaluate", "example", "examples", "compare", "runs")
 
 # Requirement -> the packages that it installs, by their import names.
 EXTRAS = {
@@ -52,13 +52,21 @@ class _Commands(TyperGroup):
                 need(RECIPES_PACKAGE, f"fastgru {cmd_name}")
         return found
 
+    def make_context(self, *arguments: Any, **more: Any) -> Any:  # which prints the help
+        with _ends_with_reader():
+            return super().make_context(*arguments, **more)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _ends_with_reader():
+            return super().invoke(ctx)
+
 
 app = typer.Typer(
     name="fastgru",
     cls=_Commands,
     help="A drop-in replacement for PyTorch's GRU layer, several times faster on a CPU.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 
@@ -118,7 +126,7 @@ def one_sentence() -> Iterator[Console]:
         console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from error
     except BrokenPipeError:
-        raise  # the reader of the output, such as head, has ended: Typer exits quietly
+        raise  # which the group of commands handles
     except OSError as error:
         console.print(f"error: {_told(error)}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from error
@@ -134,9 +142,26 @@ def _told(error: OSError) -> str:
     if error.errno is None:
         return f"{error}"
     if error.filename is None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # otherwise Python would try again to write the rest
+        _drop_output()
         return str(cannot_write("the standard output", error))
     return f"{error.filename}: {error.strerror}. {remedy(error)}"
+
+
+@contextmanager
+def _ends_with_reader() -> Iterator[None]:
+    """Ends the command quietly if the reader of its output has ended, such as head."""
+    try:
+        yield
+    except (BrokenPipeError, SystemExit) as error:
+        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+            raise  # rich makes this SystemExit of the other error
+        _drop_output()
+        raise typer.Exit(128 + 13) from error  # the status that shells give to a program that SIGPIPE ended
+
+
+def _drop_output() -> None:
+    """Sends what is still to be written to nowhere; otherwise Python would try again to write it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def need(requirement: str, purpose: str) -> None:

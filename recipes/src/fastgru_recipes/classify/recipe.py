@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix, multiclass_f1_score
 
 from fastgru.errors import ArgumentError
-from fastgru_recipes import plots, read_table, scaling
+from fastgru_recipes import plots, read_files, read_table, scaling
 from fastgru_recipes.classify import read_labelled
 from fastgru_recipes.classify.network import ClassifyNetwork
 from fastgru_recipes.classify.read_labelled import Labelled
@@ -67,6 +67,9 @@ class Classify(TableOptions, Recipe[Labelled]):
 
     def read_inputs(self, path: Path | str) -> Labelled:
         return read_labelled.read(path, self._columns, False, self.table_format)
+
+    def from_text(self, text: str, state: State) -> Labelled:
+        return Labelled(read_files.require_texts([text], "text"), None)
 
     @property
     def _columns(self) -> read_labelled.LabelledColumns:

@@ -1,17 +1,26 @@
-"""Common code of the recipes' commands: requirements, short errors and warnings, printing of texts."""
+"""Common code of the recipes' commands: requirements, common options, short errors and warnings, printing."""
 
 from __future__ import annotations
 
+import json
+import math
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 
-from fastgru.cli import console
-from fastgru_recipes.errors import CutWarning, FilledWarning, RunWarning
+from fastgru.cli import console, interruption
+from fastgru_recipes.errors import CutWarning, FilledWarning, RunWarning, TrainingInterrupted
+from fastgru_recipes.interruption import last_signal
+
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print the result alone: no progress bars, no warnings.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 # Requirement -> the packages that it installs, like `fastgru.cli.console.EXTRAS`.
 PACKAGE, EXAMPLES, SKTIME = "fastgru-recipes", "fastgru-recipes[examples]", "fastgru-recipes[sktime]"
@@ -37,20 +46,52 @@ EXTRAS = {
 
 
 @contextmanager
-def one_sentence() -> Iterator[None]:
-    """Prints errors and our own warnings as one sentence."""
-    with console.one_sentence() as errors, _short_warnings(errors):
-        yield
+def one_sentence(quiet: bool = False) -> Iterator[None]:
+    """Prints errors and our own warnings as one sentence, or errors alone.
+
+    A training that a signal has interrupted ends with the status that shells give to such a program, 128 and the
+    number of the signal.
+    """
+    with console.one_sentence() as errors, _short_warnings(errors, quiet):
+        try:
+            yield
+        except TrainingInterrupted as error:
+            errors.print(f"{error}", style="yellow", markup=False, soft_wrap=True)
+            raise typer.Exit(128 + last_signal()) from error
+
+
+def examples_text(lines: Sequence[str]) -> str:
+    """The text below the help of a command, with examples that can be copied."""
+    return "\n\n".join(["Examples:", *(f"  {line}" for line in lines)])
+
+
+def shows_progress(quiet: bool) -> bool:
+    """Whether to show progress bars: on a terminal, and by the first of several processes."""
+    return not quiet and sys.stderr.isatty() and interruption.is_first_process()
+
+
+def print_json(facts: Any) -> None:
+    """Prints JSON that any program can read: NaN, which JSON does not have, is null."""
+    write(json.dumps(_defined(facts), indent=2, ensure_ascii=False) + "\n")
+
+
+def _defined(facts: Any) -> Any:
+    if isinstance(facts, dict):
+        return {name: _defined(value) for name, value in facts.items()}
+    if isinstance(facts, (list, tuple)):
+        return [_defined(value) for value in facts]
+    return None if isinstance(facts, float) and not math.isfinite(facts) else facts
 
 
 @contextmanager
-def _short_warnings(console: Console) -> Iterator[None]:
+def _short_warnings(console: Console, quiet: bool) -> Iterator[None]:
     """Prints our own warnings without file and line, which do not help on the command line."""
     show = warnings.showwarning
 
     def shown(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
         if issubclass(category, (CutWarning, FilledWarning, RunWarning)):
-            console.print(f"warning: {message}", style="yellow", markup=False, soft_wrap=True)
+            if not quiet:
+                console.print(f"warning: {message}", style="yellow", markup=False, soft_wrap=True)
         else:
             show(message, category, *place, **more)
 

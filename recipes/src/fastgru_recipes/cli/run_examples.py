@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -130,3 +130,15 @@ def run_example(
         result, _ = train_once(replace(recipe, layer=layer), parts, metric, place, progress)  # type: ignore[arg-type]
         results.append(result)
     return Outcome(recipe, example.name, metric, example.baselines(recipe, parts), tuple(results))
+
+
+def facts(outcome: Outcome) -> dict[str, Any]:
+    """The result of an example as JSON can hold it."""
+    return {
+        "recipe": outcome.recipe.name,
+        "data": outcome.data,
+        "metric": outcome.metric,
+        "baselines": {name: dict(scores) for name, scores in outcome.baselines.items()},
+        "runs": [asdict(result) for result in outcome.results],
+        "beats_baselines": outcome.beats_baselines,
+    }

@@ -62,6 +62,9 @@ class Generate(TextOptions, Recipe[str]):
         with read_files.about(path):
             return "\n".join([*read_files.require_texts(found[self.text_column], "text"), ""])
 
+    def from_text(self, text: str, state: State) -> str:
+        return read_files.require_texts([text], "text")[0]
+
     def split(self, data: str) -> tuple[str, str]:
         """Holds out the end of the text, from the start of a line if there is one."""
         held_out = int(len(data) * self.validation)

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_confusion_matrix, multiclass_f1_score
 
 from fastgru.errors import ArgumentError
-from fastgru_recipes import plots
+from fastgru_recipes import plots, read_files
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.file_options import TextOptions
 from fastgru_recipes.recipe import Batch, Loss, Recipe, State, option, several
@@ -94,6 +94,11 @@ class Tag(TextOptions, Recipe[Tagged]):
 
     def read_inputs(self, path: Path | str) -> Tagged:
         return read_tagged.read(path, False, self.columns, self.encoding)
+
+    def from_text(self, text: str, state: State) -> Tagged:
+        """A sentence: running text for a run that learned it, and else tokens separated by spaces."""
+        text = read_files.require_texts([text], "text")[0]
+        return read_tagged.from_text([text], with_tags=False) if state["is_text"] else Tagged([text.split()], None)
 
     def split(self, data: Tagged) -> tuple[Tagged, Tagged]:
         return read_tagged.split(data, self.validation)

@@ -25,7 +25,7 @@ from sacrebleu.metrics.chrf import CHRF
 from torch import Tensor, nn
 
 from fastgru.errors import ArgumentError
-from fastgru_recipes import plots
+from fastgru_recipes import plots, read_files
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.file_options import TableOptions
 from fastgru_recipes.recipe import Batch, Example, Loss, Recipe, State, option, several
@@ -76,6 +76,9 @@ class Translate(TableOptions, Recipe[Pairs]):
 
     def read_inputs(self, path: Path | str) -> Pairs:
         return read_pairs.read(path, self.columns, False, self.table_format)
+
+    def from_text(self, text: str, state: State) -> Pairs:
+        return Pairs(read_files.require_texts([text], "text"), None)
 
     def split(self, data: Pairs) -> tuple[Pairs, Pairs]:
         order = np.random.default_rng(self.seed).permutation(len(data.sources)).tolist()

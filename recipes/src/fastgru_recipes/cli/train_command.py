@@ -1,0 +1,186 @@
+"""The command `train`: one command for each recipe, with an option for each field of its dataclass."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from fastgru.cli import interruption
+from fastgru.cli.console import need
+from fastgru.errors import ArgumentError
+from fastgru_recipes import RECIPES, recipe_class
+from fastgru_recipes.cli.console import (
+    PACKAGE,
+    JsonOption,
+    QuietOption,
+    examples_text,
+    one_sentence,
+    print_json,
+    shows_progress,
+)
+from fastgru_recipes.cli.declared_options import DeclaredOption, declared
+from fastgru_recipes.errors import TrainingInterrupted
+
+if TYPE_CHECKING:
+    from fastgru_recipes.recipe import Recipe
+
+RUN, FILES, TRAINING = "Data and run", "Format of the files", "Network and training"
+PANELS = {"TextOptions": FILES, "TableOptions": FILES, "Recipe": TRAINING}  # of the classes that declare options
+EXAMPLES = {
+    "forecast": (
+        "--data sales.csv --context 56 --horizon 14 --out run",
+        "--data umsatz.csv --separator ';' --decimal , --out run",
+    ),
+    "generate": ("--data shakespeare.txt --out run", "--data posts.jsonl --text-column body --unit bpe --out run"),
+    "translate": ("--data pairs.tsv --out run", "--data table.csv --columns de,en --out run"),
+    "classify": ("--data reviews.csv --out run", "--data - --out run < reviews.jsonl"),
+    "tag": ("--data names.conll --out run", "--data corpus.conllu --columns form,xpos --out run"),
+}
+
+
+class _Recipes(TyperGroup):
+    """One command for each recipe, made when it is needed."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(RECIPES)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in RECIPES:
+            return None
+        with one_sentence():
+            need(PACKAGE, f"fastgru train {cmd_name}")
+        single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        lines = [f"fastgru train {cmd_name} {each}" for each in EXAMPLES[cmd_name]]
+        about = f"{RECIPES[cmd_name][1].capitalize()}."
+        single.command(cmd_name, help=about, epilog=examples_text(lines))(_command(cmd_name))
+        return typer.main.get_command(single)
+
+
+app = typer.Typer(
+    cls=_Recipes,
+    no_args_is_help=True,
+    help="Train a recipe on your data: train RECIPE --help.",
+    rich_help_panel="Recipes",
+    epilog=examples_text([f"fastgru train {name} {lines[0]}" for name, lines in EXAMPLES.items()]),
+)
+
+
+def _command(recipe: str) -> Callable[..., None]:
+    """A function with one keyword for each field of the recipe. Typer makes the options from its signature."""
+
+    def command(
+        data: Annotated[
+            Path, typer.Option(rich_help_panel=RUN, help="File with the training data, or - (docs/files.md).")
+        ],
+        out: Annotated[Path, typer.Option(rich_help_panel=RUN, file_okay=False, help="Run directory to create.")],
+        validation_data: Annotated[
+            Path | None,
+            typer.Option(rich_help_panel=RUN, help="File that chooses the best epoch. Default: a fraction of --data."),
+        ] = None,
+        test_data: Annotated[
+            Path | None, typer.Option(rich_help_panel=RUN, help="File that is scored once, at the end.")
+        ] = None,
+        resume: Annotated[
+            bool, typer.Option("--resume", rich_help_panel=RUN, help="Continue the interrupted run in --out.")
+        ] = False,
+        devices: Annotated[int, typer.Option(min=1, rich_help_panel=RUN, help="Processes that share each batch.")] = 1,
+        tensorboard: Annotated[
+            bool, typer.Option("--tensorboard", rich_help_panel=RUN, help="Write logs for TensorBoard to --out.")
+        ] = False,
+        as_json: JsonOption = False,
+        quiet: QuietOption = False,
+        **options: Any,
+    ) -> None:
+        with one_sentence(quiet), _beside_the_first():
+            files = {"data": data, "validation_data": validation_data, "test_data": test_data}
+            _require_one_stdin(files, devices)
+            more = {"devices": devices, "tensorboard": tensorboard, "progress": shows_progress(quiet)}
+            _train(recipe_class(recipe)(**options), files, out, resume, as_json, **more)
+
+    own = [each for each in inspect.signature(command).parameters.values() if each.kind is not each.VAR_KEYWORD]
+    hints = get_type_hints(command, include_extras=True)
+    flags = sorted((_flag(each, recipe) for each in declared(recipe)), key=lambda pair: pair[0])
+    parameters = [each.replace(annotation=hints[each.name], kind=each.KEYWORD_ONLY) for each in own]
+    parameters += [flag for _, flag in flags]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+    return command
+
+
+def _flag(each: DeclaredOption, recipe: str) -> tuple[int, inspect.Parameter]:
+    """The place of an option's panel, and the option."""
+    panel = PANELS.get(each.owner, recipe.capitalize())
+    default = each.default
+    kind: Any = each.kind
+    if kind is tuple:  # as one comma-separated string
+        kind, default = str, ",".join(map(str, default))
+    bounds: dict[str, Any] = (
+        {"min": each.least, "max": each.most} if kind in (int, float, int | None, float | None) else {}
+    )
+    described: Any = Annotated[kind, typer.Option(help=each.help, rich_help_panel=panel, **bounds)]
+    place = [recipe.capitalize(), FILES, TRAINING].index(panel)
+    return place, inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=described)
+
+
+def _require_one_stdin(files: dict[str, Path | None], devices: int) -> None:
+    """Raises if the standard input would be read for two files, or by a second process, which gets nothing of it."""
+    from fastgru_recipes.read_files import is_stdin
+
+    if files["data"] is not None and is_stdin(files["data"]) and devices > 1:
+        raise ArgumentError("the standard input, -, can be read by one process only. Write it to a file first.")
+    if sum(path is not None and is_stdin(path) for path in files.values()) > 1:
+        raise ArgumentError("only one of --data, --validation-data and --test-data can be the standard input, -.")
+
+
+@contextmanager
+def _beside_the_first() -> Iterator[None]:
+    """If the first of several processes ends, the others end with it, and only the first one prints the reason."""
+    if interruption.is_first_process():
+        yield
+        return
+    try:
+        yield
+    except TrainingInterrupted as error:
+        raise typer.Exit from error  # without an error, because on an error Lightning kills the first process
+    except RuntimeError:
+        time.sleep(2)  # if the first process has ended, this one is ended before that
+        raise
+
+
+def _train(
+    recipe: Recipe[Any], files: dict[str, Path | None], out: Path, resume: bool, as_json: bool, **options: Any
+) -> None:
+    from fastgru_recipes import read_files
+    from fastgru_recipes.cli import tables
+    from fastgru_recipes.training.train import check_directory, train
+
+    check_directory(out, resume)
+    parts = {}
+    for name, path in files.items():
+        with read_files.about(path):
+            parts[name] = None if path is None else recipe.read(path)
+    facts = {name: {"path": str(path), "sha256": read_files.fingerprint(path)} for name, path in files.items() if path}
+    trained = train(
+        recipe,
+        parts["data"],
+        validation=parts["validation_data"],
+        test=parts["test_data"],
+        directory=out,
+        resume=resume,
+        facts=facts,
+        **options,
+    )
+    if not interruption.is_first_process():
+        return
+    if as_json:
+        print_json({"run": str(out), "recipe": recipe.name, "epochs": len(trained.history), **trained.metrics})
+        return
+    Console().print(tables.run_table(trained, str(out)))

@@ -1,0 +1,156 @@
+"""The commands that use a finished run: `predict`, `generate` and `evaluate`."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+
+from fastgru.cli.console import need
+from fastgru.errors import ArgumentError
+from fastgru_recipes.cli.console import PACKAGE, JsonOption, QuietOption, one_sentence, print_json, write
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fastgru_recipes.training.run_directory import Trained
+
+RunDirectory = Annotated[Path, typer.Argument(help="A run directory made by fastgru train.")]
+FILES = "Format of the file, if not that of the training data"
+SeparatorOption = Annotated[str | None, typer.Option(rich_help_panel=FILES, help="Separator of the columns.")]
+DecimalOption = Annotated[Literal[".", ","] | None, typer.Option(rich_help_panel=FILES, help="Decimal separator.")]
+EncodingOption = Annotated[str | None, typer.Option(rich_help_panel=FILES, help="Encoding of the characters.")]
+
+
+def predict(
+    directory: RunDirectory,
+    text: Annotated[str | None, typer.Argument(help="One text, in the place of a file.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="File in the format of the training data, or -; answers may be missing.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(dir_okay=False, help="CSV file. Default: standard output.")] = None,
+    horizon: Annotated[
+        int | None, typer.Option(min=1, help="Steps to forecast, at most the learned ones, which are the default.")
+    ] = None,
+    separator: SeparatorOption = None,
+    decimal: DecimalOption = None,
+    encoding: EncodingOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON lines instead of CSV.")] = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Predict with a trained recipe, and write CSV. Names, numbers and times of the input are in the first columns."""
+    with one_sentence(quiet):
+        if (text is None) == (data is None):
+            raise ArgumentError("give either a text or --data FILE; --data - is the standard input.")
+        need(PACKAGE, "fastgru predict")
+        from fastgru_recipes.training.run_directory import Trained
+
+        trained = _read_as(Trained.load(directory), {"separator": separator, "decimal": decimal, "encoding": encoding})
+        _write_table(_answers(trained, text, data, horizon), out, as_json)
+
+
+def _read_as(trained: Trained, formats: dict[str, str | None]) -> Trained:
+    """The run with a recipe that reads files in another format."""
+    given: dict[str, Any] = {name: value for name, value in formats.items() if value is not None}
+    known = {each.name for each in fields(trained.recipe)}
+    if wrong := [name for name in given if name not in known]:
+        raise ArgumentError(f"a run of {trained.recipe.name} does not read tables: leave out --{wrong[0]}.")
+    return replace(trained, recipe=replace(trained.recipe, **given))
+
+
+def _answers(trained: Trained, text: str | None, data: Path | None, horizon: int | None) -> pd.DataFrame:
+    from fastgru_recipes import read_files
+
+    recipe, more = trained.recipe, {}
+    if horizon is not None:
+        if not hasattr(recipe, "horizon"):
+            raise ArgumentError(f"a run of {recipe.name} has no horizon: leave out --horizon.")
+        if horizon > recipe.horizon:
+            raise ArgumentError(f"--horizon {horizon} is more than {recipe.horizon}, the learned horizon.")
+        more["horizon"] = horizon
+    with read_files.about(data or "the text"):
+        inputs = recipe.read_inputs(data) if data is not None else recipe.from_text(text or "", trained.state)
+        return recipe.predict(trained.model, trained.state, inputs, **more)
+
+
+def _write_table(table: pd.DataFrame, out: Path | None, as_json: bool) -> None:
+    from fastgru.atomic_files import atomic_write
+
+    options: dict[str, Any] = {"orient": "records", "lines": True, "force_ascii": False, "date_format": "iso"}
+    content = table.to_json(**options) if as_json else table.to_csv(index=False)
+    if out is None:
+        write(content)
+        return
+    with atomic_write(out) as partial:
+        partial.write_text(content, encoding="utf-8", newline="")
+
+
+def generate(
+    directory: RunDirectory,
+    prompt: Annotated[str, typer.Option(help="Text to continue.")] = "",
+    length: Annotated[int, typer.Option(min=1, help="Number of tokens to generate.")] = 500,
+    temperature: Annotated[
+        float, typer.Option(min=0, help="0 takes the most probable token; 1 draws from the learned distribution.")
+    ] = 0.8,
+    top_k: Annotated[int, typer.Option(min=0, help="Draw from this many of the most probable tokens; 0 for all.")] = 0,
+    top_p: Annotated[
+        float, typer.Option(min=0, max=1, help="Draw from the fewest tokens with this total probability.")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 0,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Generate text with a trained recipe `generate`, and print it piece by piece."""
+    with one_sentence(quiet):
+        need(PACKAGE, "fastgru generate")
+        from fastgru_recipes.generate.recipe import Generate
+        from fastgru_recipes.training.run_directory import Trained
+
+        trained = Trained.load(directory)
+        if not isinstance(trained.recipe, Generate):
+            raise ArgumentError(
+                f"{directory} is a run of {trained.recipe.name}; only a run of generate can generate text."
+            )
+        drawn: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+        pieces = trained.recipe.sample(trained.model, trained.state, prompt, length, **drawn)
+        if as_json:
+            print_json({"prompt": prompt, "text": "".join(pieces), **drawn})
+            return
+        write(prompt)
+        for piece in pieces:
+            write(piece)
+        write("\n")
+
+
+def evaluate(
+    directory: RunDirectory,
+    data: Annotated[Path, typer.Option(help="File in the format of the training data, with answers, or -.")],
+    plots: Annotated[Path | None, typer.Option(file_okay=False, help="Directory for the recipe's plots.")] = None,
+    separator: SeparatorOption = None,
+    decimal: DecimalOption = None,
+    encoding: EncodingOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Score a trained recipe on other data."""
+    with one_sentence(quiet):
+        need(PACKAGE, "fastgru evaluate")
+        from fastgru_recipes import read_files
+        from fastgru_recipes.cli import tables
+        from fastgru_recipes.training.run_directory import Trained
+
+        trained = _read_as(Trained.load(directory), {"separator": separator, "decimal": decimal, "encoding": encoding})
+        with read_files.about(data):
+            found = trained.recipe.read(data)
+            scores = trained.recipe.score(trained.model, trained.state, found)
+        if plots is not None:
+            from fastgru_recipes.training.train import save_plots
+
+            save_plots(trained, found, plots)
+        if as_json:
+            print_json(scores)
+        else:
+            Console().print(tables.scores_table(scores, str(data)))

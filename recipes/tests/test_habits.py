@@ -1,0 +1,245 @@
+"""Habits of a command line: help, completion, streams, exit statuses, texts as arguments, keys of the input."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import sys
+from dataclasses import fields
+from typing import get_origin, get_type_hints
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import processes
+from fastgru.cli.commands import app  # with all commands
+from fastgru_recipes import RECIPES, recipe_class
+from fastgru_recipes.classify import Classify
+from fastgru_recipes.classify.read_labelled import Labelled
+from fastgru_recipes.cli import console, runs_command
+from fastgru_recipes.cli.declared_options import constant, declared
+from fastgru_recipes.forecast import Forecast
+from fastgru_recipes.training.run_directory import Trained
+from fastgru_recipes.training.train import train
+from tiny_data import CLASSIFIER, wave_table
+
+COMMANDS = ("train", "predict", "generate", "evaluate", "example", "examples", "compare", "runs")
+FASTGRU = [sys.executable, "-m", "fastgru"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished run of classify."""
+    data = Labelled([f"{letter}{number}" for number in range(16) for letter in "ab"], ["a", "b"] * 16)
+    directory = tmp_path_factory.mktemp("runs") / "letters"
+    train(Classify(**{**CLASSIFIER, "epochs": 1}), data, directory=directory)
+    return directory
+
+
+def fastgru(*arguments, **more):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], **more)
+
+
+# ---- help and completion
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_options_are_declared_as_the_dataclass_has_them(recipe):
+    kind = recipe_class(recipe)
+    hints, found = get_type_hints(kind), declared(recipe)
+    expected = [
+        (each.name, each.default, *(each.metadata[key] for key in ("help", "least", "most"))) for each in fields(kind)
+    ]
+    assert [(each.name, each.default, each.help, each.least, each.most) for each in found] == expected
+    assert [get_origin(hints[each.name]) if each.kind is tuple else hints[each.name] for each in found] == [
+        each.kind for each in found
+    ]
+    assert (constant(recipe, "metric"), constant(recipe, "higher_is_better")) == (kind.metric, kind.higher_is_better)
+    assert {each.owner for each in found} >= {"Recipe", kind.__name__}
+
+
+LIGHT = """
+import sys
+from typer.testing import CliRunner
+from fastgru.cli.commands import app
+for arguments in (["-h"], ["train", "-h"], ["train", "forecast", "-h"], ["predict", "-h"], ["runs", "."]):
+    CliRunner().invoke(app, arguments)
+print(sorted({"torch", "lightning", "pandas", "sklearn", "matplotlib"} & {*sys.modules}))
+"""
+
+
+def test_help_imports_neither_torch_nor_lightning():
+    done = processes.run([sys.executable, "-c", LIGHT])
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+
+
+@pytest.mark.parametrize("command", [*((each,) for each in COMMANDS), *(("train", each) for each in RECIPES)])
+def test_help_has_examples_and_fits(monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+    short, long = (fastgru(*command, flag) for flag in ("-h", "--help"))
+    assert (short.exit_code, short.output) == (0, long.output)
+    assert "Examples:" in long.output
+    assert f"fastgru {' '.join(command)} " in long.output
+    assert max(map(len, long.output.splitlines())) <= 80
+    if len(command) == 2:
+        assert "Format of the files" in long.output
+        assert "Network and training" in long.output
+    if command != ("train",):
+        assert "--json" in long.output
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [("fastgru tr", "train"), ("fastgru train cl", "classify"), ("fastgru train tag --ov", "--overlap")],
+)
+def test_shells_complete(words, found):
+    asked = {"_FASTGRU_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+    named = "import sys; sys.argv[0] = 'fastgru'; from fastgru.cli import main; main()"
+    done = processes.run([sys.executable, "-c", named], env={**os.environ, **asked})
+    assert done.stdout.split() == [found], done.stderr
+
+
+# ---- predictions
+
+
+def test_one_text_is_an_argument(run):
+    found = fastgru("predict", run, "a1")
+    assert (found.exit_code, len(found.stdout.splitlines())) == (0, 2)
+    assert found.stdout.startswith("label,a,b\n")
+    row = json.loads(fastgru("predict", run, "a1", "--json").stdout)
+    assert row["label"] in ("a", "b")
+    assert row["a"] + row["b"] == pytest.approx(1)
+
+
+def test_predictions_carry_the_keys_of_their_input(run, tmp_path):
+    (tmp_path / "d.csv").write_text("id;text;b\n007;a1;x\n8;b2;y\n")
+    found = pd.read_csv(io.StringIO(fastgru("predict", run, "--data", tmp_path / "d.csv").stdout), dtype=str)
+    assert found.columns.tolist() == ["id", "input b", "label", "a", "b"]
+    assert (found["id"].tolist(), found["input b"].tolist()) == (["007", "8"], ["x", "y"])
+
+
+def test_the_standard_input_and_other_formats_are_read(run, tmp_path):
+    rows = '{"id": 1, "text": "a1"}\n{"id": 2, "text": "b2"}\n'
+    found = fastgru("predict", run, "--data", "-", "--json", input=rows)
+    assert [json.loads(line)["id"] for line in found.stdout.splitlines()] == [1, 2]
+    (tmp_path / "d.csv").write_bytes("text|label\na\xe9|a\n".encode("latin-1"))
+    others = ("--data", tmp_path / "d.csv", "--separator", "|", "--encoding", "latin-1")
+    assert fastgru("predict", run, *others).exit_code == 0
+    assert set(json.loads(fastgru("evaluate", run, *others, "--json").stdout)) == {
+        "accuracy",
+        "macro_f1",
+        "cross_entropy",
+    }
+    assert Trained.load(run).recipe.encoding == "utf-8"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "give either a text or --data FILE"),
+        (("a", "--data", "-"), "give either a text or --data FILE"),
+        ((" ",), "text 1 is empty"),
+        (("a", "--horizon", "3"), "a run of classify has no horizon"),
+        (("--data", "-"), "standard input, line 2: the text is empty"),
+    ],
+)
+def test_mistakes_of_predict_are_one_sentence(run, arguments, words):
+    found = fastgru("predict", run, *arguments, input="text,id\n,1\n")
+    assert found.exit_code == 1
+    assert words in found.stderr
+    assert "Traceback" not in found.output
+
+
+def test_a_horizon_may_be_shorter(tmp_path):
+    table = wave_table(120)
+    recipe = Forecast(context=12, horizon=6, hidden=4, epochs=1, validation=0.0)
+    table.to_csv(tmp_path / "d.csv", index=False)
+    train(recipe, recipe.read(tmp_path / "d.csv"), directory=tmp_path / "run")
+    given = ("predict", tmp_path / "run", "--data", tmp_path / "d.csv")
+    assert len(fastgru(*given, "--horizon", 2).stdout.splitlines()) == 3
+    assert "--horizon 7 is more than 6, the learned horizon" in fastgru(*given, "--horizon", 7).stderr
+    assert "does not take a text" in fastgru("predict", tmp_path / "run", "tomorrow").stderr
+
+
+# ---- streams and statuses
+
+
+def test_training_prints_json_alone_where_there_is_no_terminal(tmp_path):
+    (tmp_path / "d.csv").write_text("text,label\n" + "ab,x\nba,y\n" * 10)
+    asked = ("--data", tmp_path / "d.csv", "--epochs", 1, "--hidden", 4, "--json")
+    done = fastgru("train", "classify", *asked, "--out", tmp_path / "run")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["scores"]["accuracy"] >= 0
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stream", "quiet", "shown"), [(Terminal(), False, True), (Terminal(), True, False), (io.StringIO(), False, False)]
+)
+def test_progress_is_for_terminals(monkeypatch, stream, quiet, shown):
+    monkeypatch.setattr(sys, "stderr", stream)
+    assert console.shows_progress(quiet) is shown
+
+
+@pytest.mark.filterwarnings("always")
+def test_quiet_leaves_out_warnings(run, tmp_path):
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in run.iterdir():
+        if path.is_file():
+            (copy / path.name).write_bytes(path.read_bytes())
+    (copy / "metrics.json").write_text("{")
+    assert "metrics.json is damaged" in fastgru("predict", copy, "a").stderr
+    assert fastgru("predict", copy, "a", "--quiet").stderr == ""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_full_disks_and_pipes_without_readers(run):
+    with open("/dev/full", "w") as full:
+        done = processes.run([*FASTGRU, "runs", str(run)], stdout=full)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("error: the standard output cannot be written: No space left on device.")
+    named = fastgru("predict", run, "a1", "--out", "/dev/full")
+    assert (named.exit_code, named.stderr.split(":")[1]) == (1, " /dev/full cannot be written")
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = processes.run([*FASTGRU, "train", "--help"], stdout=writing)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
+
+
+# ---- runs
+
+
+def test_runs_are_compared(run, tmp_path):
+    for name, score in (("worse", 0.5), ("better", 0.75)):
+        place = tmp_path / "runs" / "letters" / name
+        place.mkdir(parents=True)
+        (place / "config.json").write_text('{"recipe": "classify", "options": {}}')
+        baselines = {"majority": {"accuracy": 0.6}, "nothing": {"accuracy": 0.1}}
+        facts = {"scores": {"accuracy": score}, "training_seconds": 2, "steps": 1040, "baselines": baselines}
+        (place / "metrics.json").write_text(json.dumps(facts))
+        (place / "metrics.csv").write_text("epoch,seconds\n1,1\n2,1\n")
+    begun = tmp_path / "runs" / "begun"
+    begun.mkdir()
+    (begun / "config.json").write_text('{"recipe": "classify", "options": {}}')
+    (tmp_path / "runs" / "config.json").write_text("[]")  # of something else
+    found = runs_command.find_runs(tmp_path / "runs")
+    assert [each.name for each in found] == ["letters/better", "letters/worse", "begun"]
+    assert found[0] == ("letters/better", "classify", "accuracy", 0.75, 0.6, 1040, 2, 2)
+    printed = fastgru("runs", tmp_path / "runs")
+    assert "unfinished" in printed.stdout
+    assert json.loads(fastgru("runs", run.parent, "--json").stdout)[0]["metric"] == "accuracy"
+
+
+def test_mistakes_of_runs_are_one_sentence(tmp_path):
+    assert "holds no run directories" in fastgru("runs", tmp_path).stderr
+    assert "is not a directory" in fastgru("runs", tmp_path / "none").stderr
