@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -140,12 +142,30 @@ def test_a_finished_run_without_its_weights_has_those_of_its_checkpoint(recipe, 
     finished = train(recipe, texts(), directory=tmp_path / "run")
     (tmp_path / "run/weights.safetensors").unlink()
     kept = "best.ckpt" if validation else "last.ckpt"
-    with pytest.warns(errors.RunWarning, match=rf"weights.safetensors is missing; .*{kept}, which has"):
+    with pytest.warns(
+        errors.RunWarning, match=rf"weights.safetensors was missing. It is restored from .*{kept}, which"
+    ):
         loaded = run_directory.Trained.load(tmp_path / "run")
     assert same_weights(loaded.model, finished.model)
+    assert same_weights(run_directory.Trained.load(tmp_path / "run").model, finished.model)  # without a warning
+    (tmp_path / "run/weights.safetensors").unlink()
     resumed = train(recipe, texts(), directory=tmp_path / "run", resume=True)
     assert same_weights(resumed.model, finished.model)
     assert same_weights(run_directory.Trained.load(tmp_path / "run").model, finished.model)
+
+
+def test_a_checkpoint_serves_where_weights_cannot_be_written(finished, tmp_path, monkeypatch):
+    (tmp_path / "run/weights.safetensors").unlink()
+
+    @contextmanager
+    def refused(path):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+        yield
+
+    monkeypatch.setattr(run_directory, "atomic_write", refused)
+    with pytest.warns(errors.RunWarning, match=r"cannot be written \(Read-only file system\)\. .*best.ckpt, which"):
+        loaded = run_directory.Trained.load(tmp_path / "run")
+    assert same_weights(loaded.model, finished.model)
 
 
 @pytest.mark.parametrize("left", [[], ["last.ckpt"]])
@@ -164,7 +184,7 @@ def test_damaged_weights_name_the_checkpoint_that_serves(finished, tmp_path):
     with pytest.raises(errors.RunError, match=r"is damaged .*Remove it to use .*best.ckpt instead"):
         run_directory.Trained.load(tmp_path / "run")
     path.unlink()
-    with pytest.warns(errors.RunWarning, match="is used instead"):
+    with pytest.warns(errors.RunWarning, match="is restored from"):
         assert same_weights(run_directory.Trained.load(tmp_path / "run").model, finished.model)
 
 

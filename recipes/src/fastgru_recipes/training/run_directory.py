@@ -55,9 +55,7 @@ class Trained:
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         write_config(directory, self.recipe, self.state)
-        with atomic_write(directory / WEIGHTS) as partial:
-            weights = {name: value.contiguous() for name, value in self.model.state_dict().items()}
-            partial.write_bytes(serialized(weights, {"state": digest(self.state)}))
+        _write_weights(directory / WEIGHTS, self.model, self.state)
         with atomic_write(directory / HISTORY) as partial:
             self.history.to_csv(partial, index=False)
         save(learning_curve(self.history), directory / PLOTS / "learning.png")
@@ -75,12 +73,13 @@ class Trained:
             RunError: if a file is missing, damaged, or from another run.
 
         Warns:
-            RunWarning: if the figures of the training are damaged, or if the weights are taken from a checkpoint.
+            RunWarning: if the figures of the training are damaged, or if the weights are restored from a checkpoint.
         """
         directory = Path(directory)
         recipe, state = read_config(directory, kind)
         path = directory / WEIGHTS
-        weights = _weights(path, directory / recipe.state_file, state) if path.is_file() else _best(directory)
+        is_whole = path.is_file()
+        weights, kept = (_weights(path, directory / recipe.state_file, state), path) if is_whole else _best(directory)
         if not all(value.isfinite().all() for value in weights.values()):
             raise RunError(f"{path} contains NaN or infinity. Train again with a smaller rate.")
         try:
@@ -91,6 +90,8 @@ class Trained:
                 f"{path} does not fit {recipe.state_file} and {CONFIG} next to it: they are from different runs. "
                 "Restore the files of one run."
             ) from error
+        if not is_whole:
+            _restore(path, model, state, kept)
         return cls(recipe, state, model.eval(), _history(directory), _metrics(directory))
 
 
@@ -108,8 +109,26 @@ def _weights(path: Path, state_file: Path, state: State) -> dict[str, Tensor]:
     return weights
 
 
-def _best(directory: Path) -> dict[str, Tensor]:
-    """The weights of the best epoch from its checkpoint, for a finished run without a weights file."""
+def _write_weights(path: Path, model: nn.Module, state: State) -> None:
+    with atomic_write(path) as partial:
+        weights = {name: value.contiguous() for name, value in model.state_dict().items()}
+        partial.write_bytes(serialized(weights, {"state": digest(state)}))
+
+
+def _restore(path: Path, model: nn.Module, state: State, kept: Path) -> None:
+    """Writes the weights of a checkpoint to the weights file, which was lost. They serve without it, too."""
+    try:
+        _write_weights(path, model, state)
+        said = f"{path} was missing. It is restored from {kept}, which has the same weights."
+    except OSError as error:
+        said = (
+            f"{path} is missing, and cannot be written ({error.strerror}). {kept}, which has the same weights, serves."
+        )
+    warnings.warn(RunWarning(said), stacklevel=3)
+
+
+def _best(directory: Path) -> tuple[dict[str, Tensor], Path]:
+    """The weights of a finished run without a weights file, and the checkpoint of its best epoch that has them."""
     path, place = directory / WEIGHTS, directory / checkpoints.DIRECTORY
     if not (directory / METRICS).exists():
         raise RunError(f"{path} is missing: this run is not finished. Continue it with fastgru train … --resume.")
@@ -121,8 +140,8 @@ def _best(directory: Path) -> dict[str, Tensor]:
             f"{path} is missing, and {place / checkpoints.BEST} too. Restore one of them from a copy, or train "
             "again with another --out."
         )
-    warnings.warn(RunWarning(f"{path} is missing; {kept}, which has the same weights, is used instead."), stacklevel=3)
-    return {name.removeprefix("model."): value for name, value in found["state_dict"].items() if name[:6] == "model."}
+    states = found["state_dict"]
+    return {name.removeprefix("model."): states[name] for name in states if name.startswith("model.")}, kept
 
 
 def _history(directory: Path) -> pd.DataFrame:
