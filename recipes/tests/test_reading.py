@@ -132,6 +132,20 @@ def test_names_of_columns_may_have_spaces(file):
         Classify().read(file("u.csv", "text,label,a, a\nx,y,1,2\n"))
 
 
+def test_the_first_line_of_a_spreadsheet_may_name_the_separator(file):
+    path = file("d.csv", "sep=|\ntext|label\na,b;c|x\n|y\n")
+    with pytest.raises(DataError, match="line 4: the text is empty"):
+        Classify().read(path)
+    assert Classify().read(file("d.csv", '"sep=|"\r\ntext|label\r\na,b;c|x\r\n')).sequences == ["a,b;c"]
+
+
+def test_zero_bytes_are_no_text(file):
+    for encoding in ("utf-16-le", "utf-8"):
+        path = file("d.csv", "text,label\na\0,x\n", encoding)
+        with pytest.raises(DataError, match=r"line \d has a zero byte: .*--encoding"):
+            Classify().read(path)
+
+
 def test_a_line_with_too_many_fields_is_named(file):
     path = file("d.csv", 'text,label\n"a\nb",x\nso, so,y\n')
     with pytest.raises(DataError, match=r"d.csv, line 4 has 3 fields, more than the first line has names \(2\)"):

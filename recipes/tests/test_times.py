@@ -51,6 +51,12 @@ def names(form, count=12):
         (names(lambda n: 202101 + n), "MS", "2021-01-01", 12),
         (names(lambda n: 20210101 + n), "D", "2021-01-01", 7),
         (names(lambda n: 1_600_000_000 + 3600 * n), "h", "2020-09-13 12:26:40+00:00", 24),
+        (names(lambda n: 2024010100 + n), "h", "2024-01-01", 24),
+        (names(lambda n: f"20240101{n:02}00"), "h", "2024-01-01", 24),
+        (names(lambda n: f"20240101{n:02}0000"), "h", "2024-01-01", 24),
+        (names(lambda n: f"{1_600_000_000 + 3600 * n}.0"), "h", "2020-09-13 12:26:40+00:00", 24),
+        (names(lambda n: f"{1_600_000_000 + n / 2}"), "500ms", "2020-09-13 12:26:40+00:00", 1),
+        (names(lambda n: 1_600_000_000 + n / 2), "500ms", "2020-09-13 12:26:40+00:00", 1),
         (names(lambda n: str(1_600_000_000 + 3600 * n)), "h", "2020-09-13 12:26:40+00:00", 24),
         (names(lambda n: 1_600_000_000_000 + 60_000 * n), "min", "2020-09-13 12:26:40+00:00", 1440),
         (names(lambda n: str(1_600_000_000_000_000_000 + 1_000_000_000 * n)), "s", "2020-09-13 12:26:40+00:00", 86400),
@@ -175,6 +181,11 @@ def test_a_missing_hour_of_autumn_is_a_gap_and_one_of_spring_is_no_time():
         panel(spring, zone="Europe/Berlin")
 
 
+def test_numbers_that_count_have_no_zone():
+    with pytest.raises(DataError, match="numbers that count, and have no zone"):
+        panel(range(12), zone="Europe/Berlin")
+
+
 def test_times_with_a_zone_are_converted():
     found = panel(names(lambda n: 1_600_000_000 + 3600 * n), zone="America/New_York")
     assert str(found.series[0].times[0]) == "2020-09-13 08:26:40-04:00"
@@ -205,6 +216,14 @@ def test_nothing_is_filled_where_nothing_is_missing():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert panel(HOURS, fill="linear").series[0].values.tolist() == VALUES
+
+
+def test_words_for_nothing_are_missing_values(tmp_path):
+    rows = "".join(f"{day},{'n/a' if n == 3 else n}\n" for n, day in enumerate(HOURS.astype(str)))
+    with pytest.raises(DataError, match="line 5, column 'value': the value is missing"):
+        written(tmp_path, f"time,value\n{rows}")
+    with pytest.warns(FilledWarning):
+        assert written(tmp_path, f"time,value\n{rows}", fill="linear").series[0].values.tolist() == VALUES
 
 
 def test_ends_are_not_filled():
@@ -289,6 +308,7 @@ def test_months_and_quarters_as_columns_are_read(tmp_path, months):
             {"known": "shop"},
             "has times as columns, such as '2020-01', .*no cov",
         ),
+        ("year,Q1,Q2,Q3,Q4,total\n2019,1,2,3,4,10\n2020,1,2,3,5,11\n", {}, "'total' holds numbers but is not a time"),
         ("shop,2020-01,2020-02\na,1,2\n", {}, "no column 'time', 'value'"),
     ],
 )

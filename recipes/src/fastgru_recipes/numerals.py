@@ -11,6 +11,7 @@ from pandas.api.types import is_numeric_dtype
 
 Decimal = Literal[".", ","]
 SPACES = " \u00a0\u2009\u202f"  # also the thin and the non-breaking ones that French spreadsheets write
+MISSING = ("", "na", "n/a", "nan", "null", "none", "-", "?")  # in small letters
 MINUS = "\u2212"  # a typographic minus
 GROUPED = r"[+-]?\d{{1,3}}(?P<mark>[{marks}])\d{{3}}(?:(?P=mark)\d{{3}})*(?:{point}\d*)?"
 BOTH = re.compile(r"[+-]?\d{1,3}(,\d{3})+\.\d+")
@@ -54,6 +55,19 @@ def parsed(column: pd.Series, decimal: Decimal) -> pd.Series:
     if (column.isna() | is_number).all():
         return found
     return found.astype(object).where(is_number, column.astype(object))
+
+
+def is_missing(column: pd.Series) -> pd.Series:
+    """Which values of a column of numbers are missing: those that pandas has no value for, and texts that say so.
+
+    Example:
+        >>> import pandas as pd
+        >>> from fastgru_recipes.numerals import is_missing
+        >>> is_missing(pd.Series([1.0, None, "N/A", "x"])).tolist()
+        [False, True, True, False]
+    """
+    said = [isinstance(value, str) and value.strip(SPACES).casefold() in MISSING for value in column]
+    return column.isna() | pd.Series(said, column.index, dtype=bool)
 
 
 def remedy(text: object) -> str:

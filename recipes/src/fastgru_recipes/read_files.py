@@ -111,6 +111,9 @@ def text(path: Path | str, encoding: str = "utf-8") -> str:
         ) from error
     except UnicodeDecodeError as error:
         raise _of_another_encoding(path, found, error, encoding) from error
+    if "\0" in content:
+        line = content.count("\n", 0, content.index("\0")) + 1
+        raise DataError(f"{path}, line {line} has a zero byte: it is not a text, or has another encoding (--encoding).")
     content = content.replace("\r\n", "\n").replace("\r", "\n")
     if not content.strip():
         raise DataError(f"{path} is empty. Give a file with text.")

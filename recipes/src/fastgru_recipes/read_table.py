@@ -73,15 +73,17 @@ def table(
         raise DataError(f"{path} is a spreadsheet. Save it as CSV, and give that file.")
     if not (ending in read_files.SEPARATORS or how.separator or read_files.is_stdin(path)):
         raise DataError(
-            f"{path} ends in {ending or 'nothing'}: cannot tell its format. Use .csv, .tsv, .jsonl or .parquet, or "
-            "give the separator of its columns (--separator)."
+            f"{path} ends in {ending or 'nothing'}: cannot tell its format. Use .csv, .tsv, .jsonl (an object on each "
+            "line) or .parquet, or give the separator of its columns (--separator)."
         )
     content = read_files.text(path, how.encoding).rstrip("\n") + "\n"
-    separator = separated.named(how.separator) or separated.separator(content, read_files.SEPARATORS.get(ending, ","))
+    hint, content = separated.hinted(content)
+    usual = read_files.SEPARATORS.get(ending, ",")
+    separator = separated.named(how.separator) or hint or separated.separator(content, usual)
     kept = [*texts, *as_written]
     # With a decimal comma, pandas would read 1.234 as a number near one.
     found = separated.table(path, content, separator, None if how.decimal == "," else kept)
-    return _with_numbers(_numbered(found, path), how, kept)
+    return _with_numbers(_numbered(found, path, 3 if hint else 2), how, kept)
 
 
 def _parquet(path: Path | str, texts: Sequence[str]) -> pd.DataFrame:
@@ -102,11 +104,11 @@ def _with_numbers(found: pd.DataFrame, how: TableFormat, kept: Sequence[str]) ->
     return found
 
 
-def _numbered(found: pd.DataFrame, path: Path | str) -> pd.DataFrame:
-    """The table with the line numbers of the file as index."""
+def _numbered(found: pd.DataFrame, path: Path | str, first: int) -> pd.DataFrame:
+    """The table with the line numbers of the file as index; `first` is that of the first row."""
     texts = [found[name].str for name in found if found[name].dtype in ("str", "object")]
     breaks = sum((each.count("\n").fillna(0).astype(int) for each in texts), start=pd.Series(0, found.index))
-    found = found.set_axis([2 + row + before for row, before in enumerate((breaks.cumsum() - breaks).tolist())])
+    found = found.set_axis([first + row + before for row, before in enumerate((breaks.cumsum() - breaks).tolist())])
     if (empty := found.index[found.isna().all(axis=1)]).size:
         raise DataError(f"{path}, line {empty[0]} is empty. Remove it.")
     return found

@@ -32,6 +32,18 @@ def named(separator: str) -> str:
     return found
 
 
+def hinted(content: str) -> tuple[str, str]:
+    r"""The separator in a first line such as "sep=;", which spreadsheets write, and the content after it; "" if none.
+
+    Example:
+        >>> from fastgru_recipes.separated import hinted
+        >>> hinted("sep=;\na;b\n")
+        (';', 'a;b\n')
+    """
+    found = re.match(r'"?sep=([^"\n])"?\n', content)
+    return (found[1], content[found.end() :]) if found else ("", content)
+
+
 def separator(content: str, default: str) -> str:
     r"""The separator of a table: the default, unless only another one divides all lines into as many columns.
 

@@ -133,6 +133,8 @@ def from_table(table: pd.DataFrame, columns: SeriesColumns, where: str) -> Panel
         raise DataError(f"{where}, line {bad[0]}, column {columns.series!r}: the name of the series is missing.")
     names = table[columns.series].astype(str) if columns.series in table.columns else None
     times = read_times.read(table[columns.time], where)
+    if columns.zone and len(times) and counts.is_count(times.iloc[0]):
+        raise DataError(f"{where}: times are numbers that count, and have no zone. Leave out the zone.")
     table[columns.time] = time_zones.localized(times, names, columns.zone, where) if columns.zone else times
     return _panel([(None, table)] if names is None else list(table.groupby(names, sort=False)), columns, where)
 
@@ -223,7 +225,7 @@ def _numbers(rows: pd.DataFrame, column: str, where: str) -> NDArray[np.float64]
     if rows[column].dtype.kind in "cmM":
         raise DataError(f"{where}, column {column!r} holds {rows[column].dtype}. Give real numbers.")
     numbers = pd.to_numeric(rows[column], errors="coerce")
-    if (bad := rows.index[numbers.isna() & rows[column].notna()]).size:
+    if (bad := rows.index[numbers.isna() & ~numerals.is_missing(rows[column])]).size:
         found = rows[column].loc[bad[0]]
         raise DataError(
             f"{where}, line {bad[0]}, column {column!r}: {found!r} is not a number.{numerals.remedy(found)}"

@@ -11,7 +11,9 @@ from pandas.api.types import is_datetime64_any_dtype, is_float_dtype, is_integer
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.forecast import counts
 
-NUMBERS = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d"}  # formats of times that are integers, by their number of digits
+# Formats of times that are integers, by their number of digits.
+NUMBERS = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+SECONDS = re.compile(r"\d{9,10}\.\d+")  # since 1970, with a fraction
 YEARS = range(1500, 2201)  # of such times; others count
 # Times since 1970 by their number of digits: the times from 1973 to 2286, which 8 and fewer digits do not reach.
 EPOCHS = {9: "s", 10: "s", 12: "ms", 13: "ms", 15: "us", 16: "us", 18: "ns", 19: "ns"}
@@ -45,6 +47,8 @@ def read(column: pd.Series, where: str) -> pd.Series:
         return column
     if (numbers := _whole(column)) is not None:
         times = _of_numbers(numbers)
+    elif all(SECONDS.fullmatch(text) for text in column.astype("str")):
+        times = pd.to_datetime((column.astype("float64") * 1e6).round().astype("int64"), unit="us", utc=True)
     elif is_float_dtype(column):
         times = pd.Series(pd.NaT, column.index)
     else:
@@ -72,21 +76,22 @@ def _whole(column: pd.Series) -> pd.Series | None:
     if is_float_dtype(column):
         return column.astype("int64") if ((column % 1 == 0) & (column.abs() < 2**53)).all() else None
     texts = column.astype("str").str.strip()
-    if not len(texts) or not texts.str.fullmatch(r"-?\d{1,19}").all():
+    if not len(texts) or not texts.str.fullmatch(r"-?\d{1,19}(\.0+)?").all():
         return None
+    texts = texts.str.replace(r"\.0+$", "", regex=True)
     return pd.Series([min(int(text), 2**63 - 1) for text in texts], column.index, dtype="int64", name=column.name)
 
 
 def _of_numbers(numbers: pd.Series) -> pd.Series:
     size = len(str(numbers.iloc[0])) if len(numbers) else 0
-    if size in EPOCHS and numbers.min() > 0 and numbers.astype(str).str.len().isin([size, size + 1]).all():
-        return pd.to_datetime(numbers, unit=EPOCHS[size], utc=True)
+    texts = numbers.astype(str)
     if size in NUMBERS:
-        texts = numbers.astype(str)
         dates = pd.to_datetime(texts, format=NUMBERS[size], errors="coerce")
         dates = dates.where((texts.str.len() == size) & dates.dt.year.isin(YEARS))
         if 2 * dates.notna().sum() > len(dates):  # of numbers that count, few are dates
             return dates
+    if size in EPOCHS and numbers.min() > 0 and texts.str.len().isin([size, size + 1]).all():
+        return pd.to_datetime(numbers, unit=EPOCHS[size], utc=True)
     return counts.counts(numbers)
 
 

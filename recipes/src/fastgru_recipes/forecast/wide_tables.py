@@ -45,16 +45,29 @@ def long(table: pd.DataFrame, columns: SeriesColumns, where: str) -> tuple[pd.Da
         return table, columns
     year, times = parts
     others = [name for name in names if name not in times and name != year]
+    others = [columns.series] if columns.series in others else others
     if len(columns.targets) > 1 or columns.covariates or columns.known:
         raise DataError(
             f"{where} has times as columns, such as {', '.join(map(repr, list(times)[:3]))}: it holds one value for "
             "each, and no covariates. Give a table with a row for each time."
         )
+    _require_names(table, others, columns.series, may_be_whole=year is None, where=where)
     rows = [_melted(table, name, year, time, columns, others, where) for name, time in times.items()]
     found = pd.concat(rows, ignore_index=True)
     found["order"] = pd.factorize(found[NAME])[0] if others else 0
     found = found.sort_values(["order", TIME], kind="stable").set_index("place")
     return _without_ends(found, columns.targets[0]), replace(columns, time=TIME, series=NAME if others else "")
+
+
+def _require_names(table: pd.DataFrame, others: list[str], series: str, may_be_whole: bool, where: str) -> None:
+    """Raises for a column of numbers that would name series, such as the total of a year."""
+    for name in others:
+        kind = table[name].dtype.kind
+        if name != series and (kind == "f" or (kind in "iu" and not may_be_whole)):
+            raise DataError(
+                f"{where} has times as columns, and {name!r} holds numbers but is not a time. Remove it, or name the "
+                "column of series names with --series."
+            )
 
 
 def _of_years(names: dict[str, str], columns: SeriesColumns) -> tuple[str | None, dict[str, pd.DateOffset]] | None:

@@ -12,6 +12,7 @@ from fastgru_recipes import read_files, read_table, separated
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.read_table import USUAL, TableFormat
 
+HINT = "Name the two with --columns source,target; without names in the file by number, --columns 1,2."
 COLUMNS = ("source", "target")  # of a table, if no others are named
 
 
@@ -48,7 +49,7 @@ def _named(path: Path | str, columns: Sequence[str], with_targets: bool, how: Ta
         how = TableFormat("tab", how.decimal, how.encoding)
     table = read_table.table(path, how, texts=columns)
     needed = list(columns) if with_targets else [columns[0]]
-    read_table.require_columns(path, table, needed, "Name the two with --columns source,target.")
+    read_table.require_columns(path, table, needed, HINT)
     for column in needed:
         for line, text in zip(table.index, table[column], strict=True):
             if not isinstance(text, str) or not text.strip():
