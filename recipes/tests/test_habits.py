@@ -22,8 +22,11 @@ from fastgru_recipes.classify.read_labelled import Labelled
 from fastgru_recipes.cli import console, runs_command
 from fastgru_recipes.cli.declared_options import constant, declared
 from fastgru_recipes.forecast import Forecast
+from fastgru_recipes.tag import Tag
+from fastgru_recipes.tag.read_tagged import Tagged
 from fastgru_recipes.training.run_directory import Trained
 from fastgru_recipes.training.train import train
+from fastgru_recipes.translate import Pairs, Translate
 from tiny_data import CLASSIFIER, wave_table
 
 COMMANDS = ("train", "predict", "generate", "evaluate", "example", "examples", "compare", "runs")
@@ -143,7 +146,9 @@ def test_the_standard_input_and_other_formats_are_read(run, tmp_path):
         ((), "give either a text or --data FILE"),
         (("a", "--data", "-"), "give either a text or --data FILE"),
         ((" ",), "text 1 is empty"),
-        (("a", "--horizon", "3"), "a run of classify has no horizon"),
+        (("a", "--horizon", "3"), "a run of classify cannot predict with --horizon"),
+        (("a", "--best", "2"), "a run of classify cannot predict with --best"),
+        (("a", "--probabilities"), "a run of classify cannot predict with --probabilities"),
         (("--data", "-"), "standard input, line 2: the text is empty"),
     ],
 )
@@ -161,8 +166,44 @@ def test_a_horizon_may_be_shorter(tmp_path):
     train(recipe, recipe.read(tmp_path / "d.csv"), directory=tmp_path / "run")
     given = ("predict", tmp_path / "run", "--data", tmp_path / "d.csv")
     assert len(fastgru(*given, "--horizon", 2).stdout.splitlines()) == 3
-    assert "--horizon 7 is more than 6, the learned horizon" in fastgru(*given, "--horizon", 7).stderr
+    assert "horizon=7 is more than 6, the learned horizon" in fastgru(*given, "--horizon", 7).stderr
     assert "does not take a text" in fastgru("predict", tmp_path / "run", "tomorrow").stderr
+
+
+def test_several_translations_are_told_with_their_probabilities(tmp_path):
+    pairs = [f"{a}{b}" for a in "abc" for b in "xyz"] * 3
+    recipe = Translate(unit="characters", hidden=8, embedding=4, epochs=1, validation=0.0, longest=4, beam=3)
+    trained = train(recipe, Pairs(pairs, [text.upper() for text in pairs]), directory=tmp_path / "run")
+    first = fastgru("predict", tmp_path / "run", "ax", "--json").stdout
+    rows = [
+        json.loads(line)
+        for line in fastgru("predict", tmp_path / "run", "ax", "--best", 3, "--json").stdout.splitlines()
+    ]
+    assert [row["rank"] for row in rows] == [1, 2, 3]
+    assert rows[0]["translation"] == json.loads(first)["translation"]
+    assert len({row["translation"] for row in rows}) == 3
+    assert 1 >= rows[0]["probability"] >= rows[1]["probability"] >= rows[2]["probability"] > 0
+    model, batch = (
+        trained.model,
+        recipe.collate(recipe.examples(Pairs(["ax"], [rows[0]["translation"]]), trained.state)),
+    )
+    memory, start = model.encode(batch["sources"], batch["lengths"])
+    tokens = batch["targets"][0, : recipe.longest + 1]  # as many as the search writes
+    scores, _, _ = model.decode(tokens[None, :-1], start, memory)
+    of_tokens = scores[0].log_softmax(-1)[range(len(tokens) - 1), tokens[1:]]
+    assert rows[0]["probability"] == pytest.approx(of_tokens.mean().exp().item(), rel=1e-4)
+    assert "best=4 is more than the 3 candidates" in fastgru("predict", tmp_path / "run", "ax", "--best", 4).stderr
+
+
+def test_tags_have_probabilities(tmp_path):
+    data = Tagged([["a", "tag"], ["the", "tag"]] * 4, [["D", "tag"], ["D", "tag"]] * 4)
+    recipe = Tag(hidden=4, embedding=4, spelling=2, epochs=1, validation=0.0)
+    train(recipe, data, directory=tmp_path / "run")
+    found = pd.read_csv(io.StringIO(fastgru("predict", tmp_path / "run", "the  tag", "--probabilities").stdout))
+    assert found.columns.tolist() == ["sentence", "token", "tag", "D", "probability of tag"]
+    shares = found[["D", "probability of tag"]]
+    assert shares.sum(axis=1).tolist() == pytest.approx([1, 1])
+    assert found["tag"].tolist() == [["D", "tag"][index] for index in shares.to_numpy().argmax(1)]
 
 
 # ---- streams and statuses

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -35,6 +36,12 @@ def predict(
     horizon: Annotated[
         int | None, typer.Option(min=1, help="Steps to forecast, at most the learned ones, which are the default.")
     ] = None,
+    best: Annotated[
+        int | None, typer.Option(min=1, help="Translations of each sentence, with their probabilities.")
+    ] = None,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Of all tags; classify writes those of all labels in any case.")
+    ] = False,
     separator: SeparatorOption = None,
     decimal: DecimalOption = None,
     encoding: EncodingOption = None,
@@ -49,7 +56,8 @@ def predict(
         from fastgru_recipes.training.run_directory import Trained
 
         trained = _read_as(Trained.load(directory), {"separator": separator, "decimal": decimal, "encoding": encoding})
-        _write_table(_answers(trained, text, data, horizon), out, as_json)
+        wishes = {"horizon": horizon, "best": best, "probabilities": probabilities or None}
+        _write_table(_answers(trained, text, data, wishes), out, as_json)
 
 
 def _read_as(trained: Trained, formats: dict[str, str | None]) -> Trained:
@@ -61,19 +69,17 @@ def _read_as(trained: Trained, formats: dict[str, str | None]) -> Trained:
     return replace(trained, recipe=replace(trained.recipe, **given))
 
 
-def _answers(trained: Trained, text: str | None, data: Path | None, horizon: int | None) -> pd.DataFrame:
+def _answers(trained: Trained, text: str | None, data: Path | None, wishes: dict[str, Any]) -> pd.DataFrame:
     from fastgru_recipes import read_files
 
-    recipe, more = trained.recipe, {}
-    if horizon is not None:
-        if not hasattr(recipe, "horizon"):
-            raise ArgumentError(f"a run of {recipe.name} has no horizon: leave out --horizon.")
-        if horizon > recipe.horizon:
-            raise ArgumentError(f"--horizon {horizon} is more than {recipe.horizon}, the learned horizon.")
-        more["horizon"] = horizon
+    recipe = trained.recipe
+    wishes = {name: value for name, value in wishes.items() if value is not None}
+    known = inspect.signature(recipe.predict).parameters
+    if wrong := [name for name in wishes if name not in known]:
+        raise ArgumentError(f"a run of {recipe.name} cannot predict with --{wrong[0]}. Leave it out.")
     with read_files.about(data or "the text"):
         inputs = recipe.read_inputs(data) if data is not None else recipe.from_text(text or "", trained.state)
-        return recipe.predict(trained.model, trained.state, inputs, **more)
+        return recipe.predict(trained.model, trained.state, inputs, **wishes)
 
 
 def _write_table(table: pd.DataFrame, out: Path | None, as_json: bool) -> None:

@@ -246,6 +246,8 @@ class Forecast(TableOptions, Recipe[Panel]):
     def predict(self, model: nn.Module, state: State, data: Panel, horizon: int | None = None) -> pd.DataFrame:
         """Forecasts after the end of each series, for the learned horizon or a shorter one."""
         steps, tables = horizon or self.horizon, []
+        if steps > self.horizon:
+            raise ArgumentError(f"horizon={steps} is more than {self.horizon}, the learned horizon.")
         for each in data.series:
             if len(each.values) < self.context:
                 raise DataError(f"series {each.name} has {len(each.values)} values; the context needs {self.context}.")

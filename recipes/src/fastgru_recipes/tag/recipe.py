@@ -205,8 +205,23 @@ class Tag(TextOptions, Recipe[Tagged]):
             "accuracy": float((found == right).double().mean()),
         }
 
-    def predict(self, model: nn.Module, state: State, data: Tagged) -> pd.DataFrame:
-        """A table with one row for each token."""
+    def _probabilities(self, model: nn.Module, state: State, data: Tagged) -> Tensor:
+        """The probabilities (N, K) of the tags, for all tokens of all sentences."""
+        windows = self.examples(data, state)
+        rows = answers(self, windows, lambda batch: model(batch).softmax(-1))
+        own = [row[window.own] for row, window in zip(rows, windows, strict=True)]
+        return torch.cat([torch.zeros(0, len(state["tags"]), dtype=self.dtype), *own])
+
+    def predict(self, model: nn.Module, state: State, data: Tagged, probabilities: bool = False) -> pd.DataFrame:
+        """A table with one row for each token; with `probabilities` also with a column for each tag."""
+        table = self._table(model, state, data)
+        if not probabilities:
+            return table
+        shares = self._probabilities(model, state, Tagged(data.tokens, None, data.is_text))
+        names = [f"probability of {tag}" if tag in table else tag for tag in state["tags"]]
+        return pd.concat([table, pd.DataFrame(shares.float().numpy(), columns=names)], axis=1)
+
+    def _table(self, model: nn.Module, state: State, data: Tagged) -> pd.DataFrame:
         rows = zip(data.tokens, self._tags(model, state, Tagged(data.tokens, None, data.is_text)), strict=True)
         return pd.DataFrame(
             [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,8 +15,15 @@ from fastgru_recipes.text.vocabulary import END_ID, PAD_ID, START_ID, UNKNOWN_ID
 Step = Callable[[Tensor, HiddenState], tuple[Tensor, HiddenState]]
 
 
-def search(step: Step, state: HiddenState, batch: int, beam: int, longest: int) -> list[list[int]]:
-    """The best sequence of tokens for each sentence of a batch, by mean log probability.
+class Candidate(NamedTuple):
+    """A sequence of tokens, without start, end and padding, and the mean of the logarithms of their probabilities."""
+
+    tokens: list[int]
+    score: float
+
+
+def search(step: Step, state: HiddenState, batch: int, beam: int, longest: int) -> list[list[Candidate]]:
+    """The best sequences of tokens for each sentence of a batch, by mean log probability.
 
     Args:
         step: maps the last tokens (B * beam,) and a state to scores (B * beam, V) and the next state.
@@ -25,7 +33,7 @@ def search(step: Step, state: HiddenState, batch: int, beam: int, longest: int) 
         longest: the largest number of steps.
 
     Returns:
-        For each sentence its tokens, without start, end and padding.
+        For each sentence its candidates, the best one first.
     """
     tokens = torch.full((batch * beam, 1), START_ID)
     total = torch.full((batch, beam), float("-inf"))
@@ -47,5 +55,11 @@ def search(step: Step, state: HiddenState, batch: int, beam: int, longest: int) 
         if ended.all():
             break
     written = ((tokens != PAD_ID).sum(1) - 1).view(batch, beam)
-    winners = (first[:, 0] + (total / written).argmax(1)).tolist()
-    return [[token for token in tokens[row, 1:].tolist() if token not in (PAD_ID, END_ID)] for row in winners]
+    ranked, order = (total / written).sort(dim=1, descending=True, stable=True)
+    return [
+        [
+            Candidate([token for token in tokens[row, 1:].tolist() if token not in (PAD_ID, END_ID)], score)
+            for row, score in zip(rows, scores, strict=True)
+        ]
+        for rows, scores in zip((first + order).tolist(), ranked.tolist(), strict=True)
+    ]

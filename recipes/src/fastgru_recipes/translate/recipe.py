@@ -11,6 +11,7 @@ and gradients vanish.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,10 +139,17 @@ class Translate(TableOptions, Recipe[Pairs]):
 
     def translations(self, model: nn.Module, state: State, sources: Sequence[str]) -> list[str]:
         """The best translation of each sentence that beam search finds."""
+        return [found[0][0] for found in self.candidates(model, state, sources)]
+
+    def candidates(self, model: nn.Module, state: State, sources: Sequence[str]) -> list[list[tuple[str, float]]]:
+        """The translations of each sentence that beam search finds, and their mean log probabilities, best first.
+
+        They are at most `beam`, and fewer if different tokens spell the same text.
+        """
         assert isinstance(model, TranslateNetwork)
         tokenizer = vocabulary.from_state(state["target"])
 
-        def write(batch: Batch) -> list[str]:
+        def write(batch: Batch) -> list[list[tuple[str, float]]]:
             memory, start = model.encode(batch["sources"], batch["lengths"])
             rows = torch.arange(len(batch["lengths"])).repeat_interleave(self.beam)
             seen = Memory(*(each[rows] for each in memory))
@@ -151,7 +159,8 @@ class Translate(TableOptions, Recipe[Pairs]):
                 return scores[:, 0], hidden
 
             found = search(step, selected(start, rows), len(batch["lengths"]), self.beam, self.longest)
-            return [str(tokenizer.decode(ids)) for ids in found]
+            texts = [[(str(tokenizer.decode(each.tokens)), each.score) for each in ranked] for ranked in found]
+            return [list({text: (text, score) for text, score in reversed(each)}.values())[::-1] for each in texts]
 
         return answers(self, self.examples(Pairs(sources, None), state), write)
 
@@ -159,11 +168,25 @@ class Translate(TableOptions, Recipe[Pairs]):
         targets = list(data.targets or ())
         return judged(self.translations(model, state, data.sources), targets)
 
-    def predict(self, model: nn.Module, state: State, data: Pairs) -> pd.DataFrame:
-        """A table with the translation of each sentence."""
-        return pd.DataFrame(
-            {"source": list(data.sources), "translation": self.translations(model, state, data.sources)}
-        )
+    def predict(self, model: nn.Module, state: State, data: Pairs, best: int = 0) -> pd.DataFrame:
+        """A table with the translation of each sentence; or, with `best`, with that many and their probabilities.
+
+        The probability is the geometric mean of those of the tokens, so that long sentences compare with short ones.
+
+        Raises:
+            ArgumentError: for more translations than the beam has candidates.
+        """
+        if best > self.beam:
+            raise ArgumentError(f"best={best} is more than the {self.beam} candidates of the beam search.")
+        found = self.candidates(model, state, data.sources)
+        if not best:
+            return pd.DataFrame({"source": list(data.sources), "translation": [each[0][0] for each in found]})
+        rows = [
+            (source, rank, text, math.exp(score))
+            for source, each in zip(data.sources, found, strict=True)
+            for rank, (text, score) in enumerate(each[:best], start=1)
+        ]
+        return pd.DataFrame(rows, columns=["source", "rank", "translation", "probability"])
 
     @torch.inference_mode()
     def attention(
