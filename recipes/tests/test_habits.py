@@ -97,7 +97,12 @@ def test_help_has_examples_and_fits(monkeypatch, command):
 
 @pytest.mark.parametrize(
     ("words", "found"),
-    [("fastgru tr", "train"), ("fastgru train cl", "classify"), ("fastgru train tag --ov", "--overlap")],
+    [
+        ("fastgru tr", "train"),
+        ("fastgru train cl", "classify"),
+        ("fastgru example tr", "translate"),
+        ("fastgru train tag --ov", "--overlap"),
+    ],
 )
 def test_shells_complete(words, found):
     asked = {"_FASTGRU_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}

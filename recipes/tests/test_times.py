@@ -317,6 +317,13 @@ def test_mistakes_in_tables_of_columns_are_explained(tmp_path, content, options,
         written(tmp_path, content, **options)
 
 
+def test_twelve_columns_beside_times_are_no_months():
+    frame = pd.DataFrame({str(number): VALUES for number in range(1, 13)}, index=HOURS)
+    with pytest.raises(DataError, match="no column 'value'"):
+        from_frame(frame, Forecast().columns)
+    assert len(from_frame(frame, Forecast(target=("1", "2")).columns).series) == 2
+
+
 def test_a_frame_with_times_as_columns_is_read():
     months = pd.date_range("2020-01-01", periods=6, freq="MS")
     frame = pd.DataFrame([[1, 2, 3, 4, 5, 6]], columns=months).assign(shop="a")

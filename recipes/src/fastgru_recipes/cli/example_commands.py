@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def example(
-    recipe: Annotated[str, typer.Argument(help=f"One of {', '.join(RECIPES)}.")],
+    recipe: Annotated[str, typer.Argument(help=f"One of {', '.join(RECIPES)}.", autocompletion=lambda: [*RECIPES])],
     name: Annotated[str | None, typer.Argument(help="Name of the example data. Default: the recipe's first.")] = None,
     out: Annotated[
         Path | None, typer.Option(file_okay=False, help="Run directory. Default: example-RECIPE-NAME.")
@@ -107,7 +107,7 @@ def _judge(outcomes: Sequence[Outcome]) -> None:
 
 def compare(
     other: Annotated[Literal["lstm", "torch"], typer.Argument(help="torch.nn.LSTM, or torch.nn.GRU.")],
-    recipe: Annotated[str, typer.Option(help=f"One of {', '.join(RECIPES)}.")],
+    recipe: Annotated[str, typer.Option(help=f"One of {', '.join(RECIPES)}.", autocompletion=lambda: [*RECIPES])],
     data: Annotated[Path | None, typer.Option(help="Your file. Default: the recipe's example data.")] = None,
     test_data: Annotated[
         Path | None, typer.Option(help="File that is scored at the end. Default: a fraction of --data.")

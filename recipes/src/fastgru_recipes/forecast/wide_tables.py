@@ -40,7 +40,7 @@ def long(table: pd.DataFrame, columns: SeriesColumns, where: str) -> tuple[pd.Da
     if columns.targets[0] in table.columns:
         return table, columns
     names = {name: str(name).strip() for name in table.columns}
-    parts = _of_years(names, columns) or _of_times(names, columns)
+    parts = _of_years(table, names, columns) or _of_times(names, columns)
     if parts is None:
         return table, columns
     year, times = parts
@@ -70,12 +70,16 @@ def _require_names(table: pd.DataFrame, others: list[str], series: str, may_be_w
             )
 
 
-def _of_years(names: dict[str, str], columns: SeriesColumns) -> tuple[str | None, dict[str, pd.DateOffset]] | None:
+def _of_years(
+    table: pd.DataFrame, names: dict[str, str], columns: SeriesColumns
+) -> tuple[str | None, dict[str, pd.DateOffset]] | None:
     """The column of years, and the months that other columns stand for."""
     year = next((name for name, text in names.items() if name == columns.time or text.casefold() == "year"), None)
+    if year is None or not table[year].astype("str").str.fullmatch(r"\d{4}(\.0)?").all():
+        return None
     for known in (*MONTHS, *QUARTERS):
         found = {name: known[text.casefold()] for name, text in names.items() if text.casefold() in known}
-        if year is not None and len(found) == len(known):
+        if len(found) == len(known):
             return year, {name: pd.DateOffset(months=month - 1) for name, month in found.items()}
     return None
 
