@@ -52,16 +52,16 @@ def typed(monkeypatch):
 @pytest.mark.parametrize(
     ("separator", "decimal", "texts"),
     [
-        (";", ".", [str(value) for value in VALUES]),
-        ("\t", ".", [str(value) for value in VALUES]),
-        ("|", ".", [str(value) for value in VALUES]),
-        (", ", ".", [str(value) for value in VALUES]),
+        (";", "auto", [str(value) for value in VALUES]),
+        ("\t", "auto", [str(value) for value in VALUES]),
+        ("|", "auto", [str(value) for value in VALUES]),
+        (", ", "auto", [str(value) for value in VALUES]),
         (";", ",", ["10,025", "1.234,5", "11,628", "-12,142", "0,5", "12,97"]),
         (";", ",", ["10,025", "1\u202f234,5", "11,628", "\u221212,142", ",5", "12,97"]),
         (";", ",", ["10,025", "1\u00a0234,50", "11,628", "-12,142", "0,5", "12,97"]),
         (";", ",", ["10,025", "1 234,5", "11,628", "-12,142", "5e-1", "12,97"]),
-        (";", ".", ["10.025", "1'234.5", "11.628", "-12.142", "0.5", "12.97"]),
-        (",", ".", ["10.025", '"1,234.5"', "11.628", "-12.142", ".5", "12.97"]),
+        (";", "auto", ["10.025", "1'234.5", "11.628", "-12.142", "0.5", "12.97"]),
+        (",", "auto", ["10.025", '"1,234.5"', "11.628", "-12.142", ".5", "12.97"]),
         (",", ",", ['"10,025"', '"1.234,5"', '"11,628"', '"-12,142"', '"0,5"', '"12,97"']),
     ],
 )
@@ -114,9 +114,35 @@ def test_a_number_with_the_wrong_decimal_separator_is_explained(file):
         Forecast(decimal=",").read(wrong)
 
 
+@pytest.mark.parametrize(
+    ("separator", "values", "is_in_doubt"),
+    [
+        (";", ["1.234", "987", "12.000"], True),
+        (";", ["1.234", "2.345", "3.456"], True),
+        ("\t", ["1.234", "987", "12.000"], True),
+        ("\t", ["1.234", "2.345", "3.456"], False),
+        (",", ["1.234", "987", "12.000"], False),
+        (";", ["1.234", "0.987", "2.000"], False),
+        (";", ["1.234", "987.5", "2.000"], False),
+        (";", ["1.234", "1987", "2.000"], False),
+    ],
+)
+def test_a_point_that_may_group_thousands_is_refused(file, separator, values, is_in_doubt):
+    rows = [("time", "value"), *zip(HOURS, values, strict=False)]
+    path = file("d.tsv" if separator == "\t" else "d.csv", "".join(separator.join(row) + "\n" for row in rows))
+    if is_in_doubt:
+        with pytest.raises(DataError, match=r"line 2, column 'value': '1.234' may be a thousand or .*--decimal \."):
+            Forecast().read(path)
+        assert Forecast(decimal=",").read(path).series[0].values[0] == 1234
+    else:
+        assert Forecast().read(path).series[0].values[0] == 1.234
+    assert Forecast(decimal=".").read(path).series[0].values[0] == 1.234
+
+
 def test_one_thousand_or_one_is_not_guessed():
-    alone = numerals.parsed(pd.Series(["1,234", "5,678"]), ".")
+    alone = numerals.parsed(pd.Series(["1,234", "5,678"]), "auto")
     assert alone.tolist() == ["1,234", "5,678"]
+    assert numerals.parsed(pd.Series(["1,234", "5,678"]), ".").tolist() == [1234, 5678]
     assert numerals.parsed(pd.Series(["1.234", "31.12.2024"]), ",").tolist() == [1234.0, "31.12.2024"]
     assert numerals.parsed(pd.Series(["1.23.456", "12 34"]), ",").tolist() == ["1.23.456", "12 34"]
 
@@ -333,6 +359,11 @@ def test_keys_of_rows_are_kept(file):
     assert series.keys.to_dict("list") == {"series": ["01", "b"]}
     answers = pd.DataFrame({"label": ["y"], "x": [0.5]})
     assert read_table.beside(texts.part([0]).keys, answers).columns.tolist() == ["id", "input x", "label", "x"]
+
+
+def test_keys_that_look_like_numbers_are_not_in_doubt(file):
+    path = file("d.csv", "version;text;label\n1.234;ab;x\n987;ba;y\n")
+    assert Classify().read(path).keys["version"].tolist() == ["1.234", "987"]
 
 
 def test_texts_stay_as_they_are(file):

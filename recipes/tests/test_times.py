@@ -309,6 +309,7 @@ def test_months_and_quarters_as_columns_are_read(tmp_path, months):
             "has times as columns, such as '2020-01', .*no cov",
         ),
         ("year,Q1,Q2,Q3,Q4,total\n2019,1,2,3,4,10\n2020,1,2,3,5,11\n", {}, "'total' holds numbers but is not a time"),
+        ("shop,2020-01,2020-02,2020-03,share\na,1,2,3,0.5\n", {}, "'share' holds numbers but is not a time"),
         ("shop,2020-01,2020-02\na,1,2\n", {}, "no column 'time', 'value'"),
     ],
 )

@@ -21,7 +21,9 @@ class TableOptions(TextOptions):
     """The options of recipes that read tables."""
 
     separator: str = option("", "Separator of columns, such as ';', tab or space. Default: found from the file.")
-    decimal: Decimal = option(".", "Decimal separator of numbers: a point, or a comma as in 1.234,5 and 1 234,5.")
+    decimal: Decimal = option(
+        "auto", "Decimal separator: a comma, as in 1.234,5 and 1 234,5, or a point. Default: a point, if not in doubt."
+    )
 
     @property
     def table_format(self) -> TableFormat:

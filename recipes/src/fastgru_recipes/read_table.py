@@ -25,12 +25,12 @@ class TableFormat:
 
     Attributes:
         separator: of the columns; "tab" and "space" are known by name, and "" is found from the file.
-        decimal: the decimal separator of numbers.
+        decimal: the decimal separator of numbers; "auto" is a point, and an error where that is in doubt.
         encoding: of the characters.
     """
 
     separator: str = ""
-    decimal: numerals.Decimal = "."
+    decimal: numerals.Decimal = "auto"
     encoding: str = "utf-8"
 
 
@@ -43,7 +43,11 @@ def is_table(path: Path | str) -> bool:
 
 
 def table(
-    path: Path | str, how: TableFormat = USUAL, texts: Sequence[str] = (), as_written: Sequence[str] = ()
+    path: Path | str,
+    how: TableFormat = USUAL,
+    texts: Sequence[str] = (),
+    as_written: Sequence[str] = (),
+    beside: str = "",
 ) -> pd.DataFrame:
     """Reads a CSV, TSV, JSON lines or Parquet file, possibly compressed (`.gz`, `.xz`, `.bz2`), or "-".
 
@@ -55,6 +59,7 @@ def table(
         how: its separators and its encoding. A file with a separator given may have any extension.
         texts: columns to be read as text: 01 stays "01". In no column is "NA" a missing value.
         as_written: columns whose texts are not converted to numbers, such as times.
+        beside: a column; if the table has it, no texts of the others are converted to numbers, either.
 
     Returns:
         The table. Its index has the line numbers of a text file, or is the index of a Parquet file.
@@ -65,10 +70,11 @@ def table(
     ending = read_files.kind(path)
     if ending == ".parquet":
         return _parquet(path, texts)
+    kept = [*texts, *as_written]
     if ending in read_files.JSON_LINES:
         numbers, rows = zip(*read_files.json_lines(path, how.encoding), strict=True)
         found = pd.DataFrame(rows, index=numbers)
-        return _with_numbers(found, how, [*texts, *as_written])
+        return _with_numbers(found, how, [*found.columns] if beside in found else kept)
     if ending in SPREADSHEETS:
         raise DataError(f"{path} is a spreadsheet. Save it as CSV, and give that file.")
     if not (ending in read_files.SEPARATORS or how.separator or read_files.is_stdin(path)):
@@ -76,14 +82,21 @@ def table(
             f"{path} ends in {ending or 'nothing'}: cannot tell its format. Use .csv, .tsv, .jsonl (an object on each "
             "line) or .parquet, or give the separator of its columns (--separator)."
         )
+    return _separated(path, how, kept, beside, read_files.SEPARATORS.get(ending, ","))
+
+
+def _separated(path: Path | str, how: TableFormat, kept: Sequence[str], beside: str, usual: str) -> pd.DataFrame:
     content = read_files.text(path, how.encoding).rstrip("\n") + "\n"
     hint, content = separated.hinted(content)
-    usual = read_files.SEPARATORS.get(ending, ",")
-    separator = separated.named(how.separator) or hint or separated.separator(content, usual)
-    kept = [*texts, *as_written]
-    # With a decimal comma, pandas would read 1.234 as a number near one.
-    found = separated.table(path, content, separator, None if how.decimal == "," else kept)
-    return _with_numbers(_numbered(found, path, 3 if hint else 2), how, kept)
+    mark = separated.named(how.separator) or hint or separated.separator(content, usual)
+    # pandas would read 1.234 as a number near one. Spreadsheets with decimal commas write semicolons, or copy tabs.
+    is_point = how.decimal == "." or (how.decimal == "auto" and mark not in (";", "\t"))
+    found = separated.table(path, content, mark, kept if is_point else None, beside)
+    found = _numbered(found, path, first=3 if hint else 2)
+    kept = [*found.columns] if beside in found else kept
+    if how.decimal == "auto" and not is_point:
+        _require_no_doubt(path, found, kept, may_be_fixed=mark == "\t")
+    return _with_numbers(found, how, kept)
 
 
 def _parquet(path: Path | str, texts: Sequence[str]) -> pd.DataFrame:
@@ -102,6 +115,15 @@ def _with_numbers(found: pd.DataFrame, how: TableFormat, kept: Sequence[str]) ->
     for name in [name for name in found if name not in kept and found[name].dtype in ("str", "object")]:
         found[name] = numerals.parsed(found[name], how.decimal)
     return found
+
+
+def _require_no_doubt(path: Path | str, found: pd.DataFrame, kept: Sequence[str], may_be_fixed: bool) -> None:
+    for name in [name for name in found if name not in kept]:
+        if (place := numerals.in_doubt(found[name], may_be_fixed)) is not None:
+            raise DataError(
+                f"{path}, line {found.index[place]}, column {name!r}: {found[name].iloc[place]!r} may be a thousand or "
+                "a number near one. Give the decimal separator (--decimal , or --decimal .)."
+            )
 
 
 def _numbered(found: pd.DataFrame, path: Path | str, first: int) -> pd.DataFrame:

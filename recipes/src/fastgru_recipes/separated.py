@@ -75,7 +75,7 @@ def _quoting(mark: str) -> Any:
     return csv.QUOTE_NONE if mark == "\t" else csv.QUOTE_MINIMAL
 
 
-def table(path: Path | str, content: str, mark: str, texts: Sequence[str] | None) -> pd.DataFrame:
+def table(path: Path | str, content: str, mark: str, texts: Sequence[str] | None, beside: str = "") -> pd.DataFrame:
     """Reads a table whose columns are separated by `mark`.
 
     Args:
@@ -83,6 +83,7 @@ def table(path: Path | str, content: str, mark: str, texts: Sequence[str] | None
         content: its text.
         mark: the separator. Several spaces in a row are one separator.
         texts: columns to be read as texts; None for all.
+        beside: a column; if the table has it, all columns are read as texts.
 
     Raises:
         DataError: for quotes that are not closed, lines with more fields than names, and names that occur twice.
@@ -94,7 +95,8 @@ def table(path: Path | str, content: str, mark: str, texts: Sequence[str] | None
     how |= {"skipinitialspace": is_spaced}
     try:
         names = pd.read_csv(io.StringIO(content), header=None, nrows=1, dtype=str, **how).iloc[0]
-        kinds = str if texts is None else {name: str for name in names.dropna() if name.strip() in texts}
+        all_texts = texts is None or beside in [*names.dropna().str.strip()]
+        kinds = str if all_texts else {name: str for name in names.dropna() if name.strip() in (texts or ())}
         how |= {"keep_default_na": False, "na_values": [""], "index_col": False, "skip_blank_lines": False}
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # for lines with more fields than the header

@@ -67,9 +67,9 @@ def read(path: Path | str, columns: LabelledColumns, with_labels: bool, how: Tab
     """
     if Path(path).is_dir():
         return _read_folder(Path(path), how)
-    table = read_table.table(path, how, texts=(columns.text, columns.label, columns.series))
-    if columns.text in table.columns:  # other columns are keys, in which 007 is no number
-        table = read_table.table(path, how, texts=(columns.text, columns.label), as_written=list(table.columns))
+    # Beside texts there are only keys, in which 007 is no number.
+    texts = (columns.text, columns.label, columns.series)
+    table = read_table.table(path, how, texts=texts, beside=columns.text)
     if read_files.kind(path) == ".parquet":
         if both := {*table.index.names} & {*table.columns}:
             raise DataError(f"{path} has {both.pop()!r} as a column and as an index. Rename or remove one.")
