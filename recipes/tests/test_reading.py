@@ -294,6 +294,8 @@ def test_pairs_are_read_from_any_columns(file):
     bare = file("d.tsv", content.partition("\n")[2])
     assert Translate(columns="2,3").read(bare) == expected
     assert Translate(columns="3,2").read_inputs(bare) == Pairs(["yes", "no"], None)
+    assert Translate(columns="2,3").read_inputs(file("half.tsv", "1\tja\n2\tnein\n")) == Pairs(["ja", "nein"], None)
+    assert Translate(columns="de,en").read_inputs(file("half.csv", "de\nja\n")) == Pairs(["ja"], None)
     assert Translate(columns="de,en").read(file("d.csv", content.replace("\t", ";"))) == expected
     table = pd.DataFrame({"source": ["ja"], "target": ["yes"]})
     table.to_parquet(bare.with_suffix(".parquet"))
