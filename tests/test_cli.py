@@ -286,6 +286,15 @@ def test_demo_fails_when_the_gru_loses(run, monkeypatch):
     assert "does not beat the naive forecasts" in result.output
 
 
+def test_demo_prints_json_alone(run, monkeypatch):
+    monkeypatch.setattr("fastgru.cli.demo._naive_errors", lambda series: (9.0, 8.0))
+    result = run("demo", "--epochs", "1", "--hidden", "4", "--stride", "60", "--json")
+    facts = json.loads(result.stdout)
+    assert {*facts["runs"]} == {"torch.nn.GRU", "fastgru.GRU"}
+    assert len(facts["runs"]["fastgru.GRU"]["losses"]) == 1
+    assert (facts["naive_errors"]["as yesterday"], facts["agrees"]) == (9.0, True)
+
+
 @pytest.mark.parametrize(("share", "is_noted"), [(0.6, True), (1.0, False)])
 def test_demo_says_when_other_programs_ran(share, is_noted):
     from fastgru.cli.demo import Settings, compare

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import numpy as np
@@ -68,6 +69,9 @@ def test_on_the_command_line(recognizer, tmp_path):
     result = CliRunner().invoke(commands.app, given)
     assert result.exit_code == 0, result.output
     assert f"input {front}: (batch, 4, steps)" in result.output
+    facts = json.loads(CliRunner().invoke(commands.app, [*given, "--json"]).stdout)
+    assert facts["inputs"] == {front: "(batch, 4, steps)"}
+    assert {*facts} == {"file", "inputs", "outputs", "states", "nodes", "bytes"}
 
 
 def test_inputs_of_the_model_that_a_part_needs_remain(tmp_path):

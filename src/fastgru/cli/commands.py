@@ -46,6 +46,7 @@ def demo(
     # torch.nn.GRU took 236 s instead of 14 s.
     threads: Annotated[int, typer.Option(min=1, max=CORES, help="Threads of both runs.")] = 1,
     out: Annotated[Path, typer.Option(file_okay=False, help="Directory for the plot.")] = Path("demo-output"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Train a forecaster with torch.nn.GRU, replace the layer in one line, train again and compare."""
     with one_sentence():
@@ -63,10 +64,13 @@ def demo(
             comparison = demonstration.compare(settings, lambda name: bars.advance(tasks[name]))
         path = out / "forecast.png"
         demonstration.plot(comparison, path)
-    console = Console()
-    console.print(_demo_table(comparison))
-    console.print(f"Threads: {torch.get_num_threads()}. Forecast plot: {path}", soft_wrap=True)
-    _print_verdict(comparison, console)
+    if as_json:
+        typer.echo(json.dumps({**comparison.facts(), "threads": torch.get_num_threads(), "plot": str(path)}, indent=2))
+    else:
+        console = Console()
+        console.print(_demo_table(comparison))
+        console.print(f"Threads: {torch.get_num_threads()}. Forecast plot: {path}", soft_wrap=True)
+        _print_verdict(comparison, console)
     if not (comparison.agrees and comparison.wins):
         raise typer.Exit(1)
 
@@ -272,6 +276,7 @@ def convert(
     outputs: Annotated[
         list[str] | None, typer.Option(help="Of an ONNX file: a value that is to be computed. Once for each.")
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Convert a trained model to a file that runs without its framework and without PyTorch."""
     with one_sentence():
@@ -279,13 +284,20 @@ def convert(
 
         part = {"inputs": inputs or None, "outputs": outputs or None}
         graph = convert_file(source, target, framework=framework, reset_after=reset_after, **part)
-    for port in graph.inputs:
-        typer.echo(f"input {port.name}: {_told_axes(port.axes, port.size)}")
-    for result in graph.outputs:
-        typer.echo(f"output {result.name}: {_told_axes(result.axes, graph.values[result.value].size)}")
-    for name, (rows, size) in graph.recurrent.items():
-        typer.echo(f"state {name}: ({rows}, batch, {size})")
-    typer.echo(f"{target}: {len(graph.nodes)} nodes, {target.stat().st_size / 2**20:.1f} MB")
+    shapes = {
+        "input": {port.name: _told_axes(port.axes, port.size) for port in graph.inputs},
+        "output": {each.name: _told_axes(each.axes, graph.values[each.value].size) for each in graph.outputs},
+        "state": {name: f"({rows}, batch, {size})" for name, (rows, size) in graph.recurrent.items()},
+    }
+    size = target.stat().st_size
+    if as_json:
+        facts = {f"{kind}s": found for kind, found in shapes.items()}
+        typer.echo(json.dumps({"file": str(target), **facts, "nodes": len(graph.nodes), "bytes": size}, indent=2))
+        return
+    for kind, found in shapes.items():
+        for name, shape in found.items():
+            typer.echo(f"{kind} {name}: {shape}")
+    typer.echo(f"{target}: {len(graph.nodes)} nodes, {size / 2**20:.1f} MB")
 
 
 def _told_axes(axes: str, size: int | None) -> str:

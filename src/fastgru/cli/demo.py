@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -161,6 +161,14 @@ class Comparison:
     def wins(self) -> bool:
         """Whether both runs beat both naive forecasts."""
         return max(self.stock.error, self.swapped.error) < min(self.daily_naive, self.last_naive)
+
+    def facts(self) -> dict[str, Any]:
+        """All figures, by name, as JSON can hold them."""
+        pairs = zip(NAMES, (self.stock, self.swapped), strict=True)
+        runs = {name: {"losses": run.losses, "error": run.error, "seconds": run.seconds} for name, run in pairs}
+        naive = {"as yesterday": self.daily_naive, "as the last hour": self.last_naive}
+        verdict = {"agrees": self.agrees, "wins": self.wins, "is_undisturbed": self.is_undisturbed}
+        return {"runs": runs, "naive_errors": naive, "ratio": self.ratio, **verdict}
 
     @property
     def is_undisturbed(self) -> bool:
