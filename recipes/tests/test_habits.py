@@ -12,14 +12,16 @@ from typing import get_origin, get_type_hints
 
 import pandas as pd
 import pytest
+import torch
 from typer.testing import CliRunner
 
 import processes
 from fastgru.cli.commands import app  # with all commands
+from fastgru.errors import ArgumentError
 from fastgru_recipes import RECIPES, recipe_class
 from fastgru_recipes.classify import Classify
 from fastgru_recipes.classify.read_labelled import Labelled
-from fastgru_recipes.cli import console, runs_command
+from fastgru_recipes.cli import console, runs_command, use_commands
 from fastgru_recipes.cli.declared_options import constant, declared
 from fastgru_recipes.forecast import Forecast
 from fastgru_recipes.tag import Tag
@@ -93,6 +95,7 @@ def test_help_has_examples_and_fits(monkeypatch, command):
         assert "Network and training" in long.output
     if command != ("train",):
         assert "--json" in long.output
+        assert "--quiet" in long.output
 
 
 @pytest.mark.parametrize(
@@ -162,6 +165,28 @@ def test_mistakes_of_predict_are_one_sentence(run, arguments, words):
     assert found.exit_code == 1
     assert words in found.stderr
     assert "Traceback" not in found.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--data", "-", "--devices", 2), "the standard input, -, can be read by one process only"),
+        (("--data", "-", "--test-data", "-"), "only one of --data, --validation-data and --test-data"),
+        (("--data", "-", "--decimal", ";"), "Invalid value for '--decimal'"),
+    ],
+)
+def test_the_standard_input_is_for_one_file_and_process(tmp_path, arguments, words):
+    found = fastgru("train", "classify", *arguments, "--out", tmp_path / "run", input="text,label\na,x\n")
+    assert found.exit_code in (1, 2)
+    assert words in " ".join(found.stderr.split())
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_format_that_a_recipe_does_not_read_is_refused():
+    tagger = Trained(Tag(), {}, torch.nn.Identity(), pd.DataFrame())
+    assert use_commands._read_as(tagger, {"encoding": "cp1252", "separator": None}).recipe.encoding == "cp1252"
+    with pytest.raises(ArgumentError, match="a run of tag does not read tables: leave out --separator"):
+        use_commands._read_as(tagger, {"separator": ";"})
 
 
 def test_a_horizon_may_be_shorter(tmp_path):

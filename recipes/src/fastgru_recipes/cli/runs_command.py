@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fastgru_recipes import RECIPES
-from fastgru_recipes.cli.console import JsonOption, one_sentence, print_json
+from fastgru_recipes.cli.console import JsonOption, QuietOption, one_sentence, print_json
 from fastgru_recipes.cli.declared_options import constant
 from fastgru_recipes.errors import RunError
 
@@ -46,9 +46,10 @@ class RunFacts(NamedTuple):
 def runs(
     directory: Annotated[Path, typer.Argument(help="A directory with run directories at any depth.")],
     as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Compare the runs in a directory: recipe, score, best baseline, steps, epochs, seconds."""
-    with one_sentence():
+    with one_sentence(quiet):
         found = find_runs(directory)
         if as_json:
             print_json([each._asdict() for each in found])
