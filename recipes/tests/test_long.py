@@ -49,7 +49,7 @@ def test_a_forecasts_example_counts_its_context():
 
 
 def test_of_a_long_text_the_beginning_is_read_and_that_is_told():
-    recipe = Classify(**CLASSIFIER, steps=6)
+    recipe = Classify(**CLASSIFIER, longest=6)
     data = texts()
     state = recipe.learn_state(data)
     long = Labelled(["ab" * 500_000, "ba"], None)
@@ -61,7 +61,7 @@ def test_of_a_long_text_the_beginning_is_read_and_that_is_told():
 
 
 def test_of_a_long_series_too():
-    recipe = Classify(**CLASSIFIER, steps=50)
+    recipe = Classify(**CLASSIFIER, longest=50)
     data = Labelled([np.ones((60, 2)), np.zeros((50, 2))], ["a", "b"])
     with pytest.warns(errors.CutWarning, match="1 of 2 series have more than 50 steps, the longest 60"):
         examples = recipe.examples(data, recipe.learn_state(data))
@@ -69,7 +69,7 @@ def test_of_a_long_series_too():
 
 
 def test_of_long_sentences_and_translations_too():
-    recipe = Translate(unit="characters", steps=10)
+    recipe = Translate(unit="characters", longest_source=10)
     data = Pairs(["ab" * 20, "ab"], ["ab", "ab" * 30])
     with pytest.warns(errors.CutWarning, match="1 of 2 (sentences|translations) have more than 10 steps") as told:
         examples = recipe.examples(data, recipe.learn_state(data))

@@ -41,15 +41,17 @@ TINY = {
         "to be or not to be\n" * 60,
     ),
     "translate": (
-        Translate(unit="characters", hidden=32, embedding=16, epochs=25, rate=0.02, beam=2, dropout=0.0, longest=12),
+        Translate(
+            unit="characters", hidden=32, embedding=16, epochs=25, batch=32, rate=0.02, beam=2, dropout=0.0, longest=12
+        ),
         words(),
     ),
     "classify": (
-        Classify(hidden=12, embedding=8, epochs=8, rate=0.02),
+        Classify(hidden=12, embedding=8, epochs=8, batch=32, rate=0.02),
         Labelled(["abab", "bb", "aab", "bba", "ab", "ba"] * 20, ["a", "b", "a", "b", "a", "b"] * 20),
     ),
     "tag": (
-        Tag(hidden=12, embedding=8, spelling=4, epochs=8, rate=0.02, least=1),
+        Tag(hidden=12, embedding=8, spelling=4, epochs=8, batch=32, rate=0.02, least=1),
         Tagged(
             [["the", "cat"], ["a", "dog", "ran"], ["cats", "ran"]] * 20, [["D", "N"], ["D", "N", "V"], ["N", "V"]] * 20
         ),

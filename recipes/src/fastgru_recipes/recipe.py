@@ -80,8 +80,15 @@ class Recipe(ABC, Generic[Data]):
     layer: LayerName = option(
         "fastgru", "The recurrent layer: fastgru.GRU, torch.nn.GRU, or torch.nn.LSTM of the same size, for comparison."
     )
-    epochs: int = option(10, "Passes over the training data.", least=1)
-    batch: int = option(32, "Examples per optimizer step; fewer if they are very long.", least=1)
+    steps: int = option(
+        0, "Optimizer steps; 0: as many as suit the data, at least 1,000. Not together with epochs.", least=0
+    )
+    epochs: int = option(0, "Passes over the training data, instead of steps; 0: by the number of steps.", least=0)
+    batch: int = option(
+        0,
+        "Examples per optimizer step, fewer if they are very long; 0: 8 to 64, by their number, or 32 with epochs.",
+        least=0,
+    )
     rate: float = option(3e-3, "Initial learning rate of Adam; it decays to zero along a cosine.", least=0)
     clip: float = option(1.0, "Largest norm of the gradient; 0 disables clipping.", least=0)
     patience: int = option(
@@ -100,6 +107,12 @@ class Recipe(ABC, Generic[Data]):
             if isinstance(value, np.generic):  # from a grid of NumPy values
                 object.__setattr__(self, each.name, value := value.item())
             _check(type(self).__name__, each, hints[each.name], value)
+        if self.steps and self.epochs:
+            raise ArgumentError(f"steps={self.steps} and epochs={self.epochs} are both given. Give one of them.")
+
+    def resolved(self, data: Data) -> Recipe[Data]:
+        """The recipe with the options that depend on the training data, where they were left to it."""
+        return self
 
     @abstractmethod
     def read(self, path: Path | str) -> Data:
@@ -144,6 +157,12 @@ class Recipe(ABC, Generic[Data]):
     @abstractmethod
     def build(self, state: State) -> nn.Module:
         """The network, with newly initialized weights."""
+
+    def start(self, model: nn.Module, state: State, data: Data) -> None:  # most recipes begin at random
+        """Sets weights that need no training, from the training part."""
+
+    def finish(self, model: nn.Module, state: State, data: Data, validation: Data | None) -> None:
+        """Sets weights after training, from the training part and the part that chose the best epoch."""
 
     @property
     def recurrent(self) -> RecurrentOptions:

@@ -48,7 +48,7 @@ class Classify(TableOptions, Recipe[Labelled]):
     unit: vocabulary.Unit = option("characters", "Unit of the tokens of a text.")
     tokens: int = option(8000, "Largest size of the vocabulary.", least=5)
     embedding: int = option(48, "Size of a token's vector.", least=1)
-    steps: int = option(
+    longest: int = option(
         10_000, "Largest number of steps that are read; a warning reports longer texts and series.", least=1
     )
     text_column: str = option("text", "Column or key of the text.")
@@ -126,7 +126,7 @@ class Classify(TableOptions, Recipe[Labelled]):
         if data.is_text:
             tokenizer = vocabulary.from_state(state["tokenizer"])
             encodings = tokenizer.encode_batch(list(data.sequences))
-            return [torch.tensor(ids or [1]) for ids in cut([each.ids for each in encodings], self.steps, "texts")]
+            return [torch.tensor(ids or [1]) for ids in cut([each.ids for each in encodings], self.longest, "texts")]
         mean, deviation = np.array(state["mean"]), np.array(state["deviation"])
         order = _order(data.features, state["features"])
         for sequence in data.sequences:
@@ -136,7 +136,7 @@ class Classify(TableOptions, Recipe[Labelled]):
                 )
         scaled = (
             (np.asarray(sequence)[:, order] - mean) / deviation
-            for sequence in cut(data.sequences, self.steps, "series")
+            for sequence in cut(data.sequences, self.longest, "series")
         )
         return [torch.from_numpy(sequence).to(self.dtype) for sequence in scaled]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -36,21 +37,37 @@ class Batches(Sampler[list[int]]):
         shuffle: whether each epoch has another order.
         numbers: how many numbers training keeps for each example. Padding makes all examples of a batch as large as the
             largest one. A batch that would be larger than `LARGEST_BATCH` is halved until it fits or has one example.
+        steps: the number of batches of an epoch, which then has several passes over the examples, or a part of one.
+            0: one pass.
     """
 
     def __init__(
-        self, lengths: Sequence[int], size: int, seed: int, shuffle: bool, numbers: Sequence[int] | None = None
+        self,
+        lengths: Sequence[int],
+        size: int,
+        seed: int,
+        shuffle: bool,
+        numbers: Sequence[int] | None = None,
+        steps: int = 0,
     ) -> None:
         self.lengths, self.size, self.seed, self.shuffle = torch.as_tensor(lengths), size, seed, shuffle
         self.numbers = torch.as_tensor([0] * len(lengths) if numbers is None else numbers)
-        self.epoch = 0
+        self.steps, self.epoch = steps, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Lightning calls this at the start of each epoch."""
         self.epoch = epoch
 
     def _order(self) -> list[Tensor]:
+        """The batches of this epoch."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        batches = self._pass(generator)
+        while len(batches) < self.steps:
+            batches += self._pass(generator)
+        return batches[: self.steps or None]
+
+    def _pass(self, generator: torch.Generator) -> list[Tensor]:
+        """Batches that have each example once."""
         count = len(self.lengths)
         order = torch.randperm(count, generator=generator) if self.shuffle else torch.arange(count)
         pools: tuple[Tensor, ...] = torch.split(order, self.size * POOL)
@@ -106,10 +123,19 @@ class _Collated(Dataset[Batch]):
         return batch if indices else {**batch, EMPTY: True}
 
 
-def loader(recipe: Recipe[Data], examples: Sequence[Any], shuffle: bool = False) -> DataLoader[Batch]:
-    """A loader of batches of `recipe.batch` examples, or of fewer if they are long."""
+def batch_size(recipe: Recipe[Any], count: int) -> int:
+    """The examples of a batch: `recipe.batch`, or 32 with epochs, or about a fortieth of the examples, from 8 to 64."""
+    by_count = min(64, max(8, 2 ** round(math.log2(max(1, count / 40)))))
+    return recipe.batch or (32 if recipe.epochs else by_count)
+
+
+def loader(recipe: Recipe[Data], examples: Sequence[Any], shuffle: bool = False, steps: int = 0) -> DataLoader[Batch]:
+    """A loader of batches of `recipe.batch` examples, or of fewer if they are long.
+
+    `steps` batches are an epoch; 0: all examples are.
+    """
     lengths, numbers = ([of(example) for example in examples] for of in (recipe.length, recipe.size))
-    batches = Batches(lengths, recipe.batch, recipe.seed, shuffle, numbers)
+    batches = Batches(lengths, batch_size(recipe, len(examples)), recipe.seed, shuffle, numbers, steps)
     # With its own generator: iterating would otherwise draw from torch's default one, which dropout uses.
     return DataLoader(_Collated(recipe, examples), batch_size=None, sampler=batches, generator=torch.Generator())
 
@@ -134,11 +160,11 @@ def padded(sequences: Sequence[Tensor], value: float = 0) -> tuple[Tensor, Tenso
     return pad_sequence(list(sequences), batch_first=True, padding_value=value), lengths
 
 
-def cut(sequences: Sequence[Any], steps: int, what: str) -> list[Any]:
-    """The first `steps` steps of each sequence, with a `CutWarning` if some are longer."""
+def cut(sequences: Sequence[Any], steps: int, what: str, option: str = "longest") -> list[Any]:
+    """The first `steps` steps of each sequence, with a `CutWarning` that names the `option` if some are longer."""
     if long := [len(sequence) for sequence in sequences if len(sequence) > steps]:
         said = (
             f"{len(long)} of {len(sequences)} {what} have more than {steps} steps, the longest {max(long)}: the rest "
         )
-        warnings.warn(CutWarning(said + "is not read. To read more, train with a larger steps."), stacklevel=2)
+        warnings.warn(CutWarning(f"{said}is not read. To read more, train with a larger {option}."), stacklevel=2)
     return [sequence[:steps] for sequence in sequences]

@@ -29,6 +29,9 @@ from fastgru_recipes.errors import TrainingDiverged, TrainingInterrupted
 from fastgru_recipes.recipe import Batch, Data, Example, Loss, Recipe, State
 from fastgru_recipes.training import checkpoints
 from fastgru_recipes.training.batching import counts, loader
+from fastgru_recipes.training.budget import Budget, budget
+
+WARMUP = 5  # the first steps take longer; as many again tell how long all of them take
 
 
 class Learner(L.LightningModule):
@@ -133,10 +136,21 @@ class History(Callback):
 
 
 class _Bar(RichProgressBar):
-    """A progress bar on the error stream, so that a pipe gets only results."""
+    """A progress bar on the error stream, so that a pipe gets only results. It says first how long training takes."""
 
-    def __init__(self) -> None:
+    def __init__(self, length: Budget) -> None:
         super().__init__(console_kwargs={"stderr": True})
+        self.length = length
+        self.timed_from = (0, 0.0)
+
+    def on_train_batch_end(self, trainer: L.Trainer, *arguments: Any, **named: Any) -> None:
+        super().on_train_batch_end(trainer, *arguments, **named)
+        done, total = trainer.global_step, self.length.total
+        if done == WARMUP and done < total:
+            self.timed_from = (done, time.perf_counter())
+        if done == 2 * WARMUP and self.timed_from[0] and self._console is not None:
+            seconds = (time.perf_counter() - self.timed_from[1]) / WARMUP * total
+            self._console.print(f"{self.length}, about {max(1, round(seconds))} s")
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         super().teardown(trainer, pl_module, stage)
@@ -216,8 +230,9 @@ def fit(
         had_others = distributed.is_available() and distributed.is_initialized()
         torch.manual_seed(recipe.seed)
         learner, history = Learner(recipe, model), History()
-        trainer = _trainer(recipe, place, history, len(validation) > 0, devices, tensorboard, progress)
-        batches = loader(recipe, training, shuffle=True)
+        length = budget(recipe, training)
+        trainer = _trainer(recipe, length, place, history, len(validation) > 0, devices, tensorboard, progress)
+        batches = loader(recipe, training, shuffle=True, steps=0 if recipe.epochs else length.steps)
         held_out = loader(recipe, validation) if len(validation) else None
         last = place / checkpoints.DIRECTORY / checkpoints.LAST
         goes_on = resume and checkpoints.is_begun(place)
@@ -227,7 +242,7 @@ def fit(
             except (SystemExit, RuntimeError) as error:  # Lightning ends a run with the first on Ctrl-C
                 if isinstance(error, RuntimeError) and not interruption.is_asked():
                     raise
-                raise _interrupted(recipe, history, directory) from error
+                raise _interrupted(length, history, directory) from error
         if distributed.is_initialized() and not had_others:
             distributed.destroy_process_group()  # the processes do not work together after this
         if len(validation) and trainer.is_global_zero:
@@ -246,10 +261,10 @@ def _has_stopped(last: Path, recipe: Recipe[Any], history: History, batches: Dat
     return bool(stopped)
 
 
-def _interrupted(recipe: Recipe[Any], history: History, directory: Path | None) -> TrainingInterrupted:
+def _interrupted(length: Budget, history: History, directory: Path | None) -> TrainingInterrupted:
     remedy = f"Run the same command with --resume to continue in {directory}." if directory else "Nothing was kept."
     return TrainingInterrupted(
-        f"Training was interrupted after {len(history.rows)} of {recipe.epochs} epochs. {remedy}"
+        f"Training was interrupted after {len(history.rows)} of {length.epochs} epochs. {remedy}"
     )
 
 
@@ -259,6 +274,7 @@ def _stopper(recipe: Recipe[Any]) -> EarlyStopping:
 
 def _trainer(
     recipe: Recipe[Any],
+    length: Budget,
     place: Path,
     history: History,
     validated: bool,
@@ -275,10 +291,10 @@ def _trainer(
     if validated and recipe.patience:
         callbacks.append(_stopper(recipe))
     if progress:
-        callbacks.append(_Bar())
+        callbacks.append(_Bar(length))
     return L.Trainer(
         **_processes(devices),
-        max_epochs=recipe.epochs,
+        max_epochs=length.epochs,
         precision=recipe.precision,
         gradient_clip_val=recipe.clip or None,
         callbacks=callbacks,

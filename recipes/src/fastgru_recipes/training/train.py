@@ -62,10 +62,12 @@ def train(
     with read_files.about(_place("training", facts)):
         if validation is None and recipe.validation:
             learned, held_out = recipe.split(data)
+        recipe = recipe.resolved(learned)
         state = recipe.learn_state(learned)
     parts = {"training": learned, "validation": held_out, "test": test}
     examples = {name: _examples(recipe, state, name, part, facts) for name, part in parts.items()}
     model = fresh(recipe, state)
+    recipe.start(model, state, learned)
     scored = {name: part for name, part in parts.items() if part is not None}
     with interruption.noted():
         if directory is not None and is_first_process():

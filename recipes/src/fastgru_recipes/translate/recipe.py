@@ -60,7 +60,9 @@ class Translate(TableOptions, Recipe[Pairs]):
         0.1, "Label smoothing: fraction of the target distribution spread over all tokens.", least=0, most=0.9
     )
     beam: int = option(4, "Number of candidates of the beam search.", least=1)
-    steps: int = option(1000, "Largest number of tokens that are read; a warning reports longer sentences.", least=1)
+    longest_source: int = option(
+        1000, "Largest number of tokens that are read; a warning reports longer sentences.", least=1
+    )
     longest: int = option(200, "Largest number of tokens of a translation.", least=1)
     columns: tuple[str, ...] = option(
         (), "Columns of the sentence and its translation in a table, by name or by number from 1: source,target."
@@ -100,8 +102,8 @@ class Translate(TableOptions, Recipe[Pairs]):
         return [
             (torch.tensor(source or [UNKNOWN_ID]), torch.tensor([START_ID, *target, END_ID]))
             for source, target in zip(
-                cut([each.ids for each in sources], self.steps, "sentences"),
-                cut([each.ids for each in encoded], self.steps, "translations"),
+                cut([each.ids for each in sources], self.longest_source, "sentences", "longest_source"),
+                cut([each.ids for each in encoded], self.longest_source, "translations", "longest_source"),
                 strict=True,
             )
         ]
