@@ -53,7 +53,7 @@ from tiny_data import HOURS, wave_table
         (lambda t: t.assign(time=t.index - 40.5), "line 2, column 'time': '-40.5' is not a time"),
         (lambda t: t.assign(value=t.value * 1e300), "line 2, column 'value': the value is larger than 1e\\+30"),
         (lambda t: t.iloc[:2], "2 rows are too few to infer the frequency"),
-        (lambda t: t.iloc[:20], "has 17 values to learn from; a context of 24"),
+        (lambda t: t.iloc[:20], "has 11 values to learn from; a context of 24"),
         (lambda t: t.iloc[:0], "has no rows"),
     ],
 )

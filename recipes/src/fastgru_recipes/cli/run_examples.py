@@ -123,6 +123,7 @@ def run_example(
         progress: show progress bars.
     """
     parts = example.load(recipe, full)
+    recipe = recipe.resolved(parts.training)
     metric = example.metric or recipe.metric
     results = []
     for layer in layers:

@@ -128,7 +128,7 @@ class GRUForecaster(BaseForecaster):  # type: ignore[misc]  # sktime has no type
 
     def _forecast(self, fh: Any, X: pd.DataFrame | None) -> tuple[pd.Index, NDArray[np.float64]]:
         """The index of the forecasts, and the quantiles (instances * steps, variables, Q)."""
-        steps, horizon = fh.to_relative(self.cutoff).to_numpy().astype(int), self.forecaster_.horizon
+        steps, horizon = fh.to_relative(self.cutoff).to_numpy().astype(int), self.forecaster_.trained_.recipe.horizon
         if steps.max() > horizon:
             raise ArgumentError(f"fh goes {steps.max()} steps ahead; {horizon} were learned. Give that fh to `fit`.")
         ahead = None

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -15,7 +16,7 @@ from fastgru_recipes.forecast.read_series import Panel, Series
 from fastgru_recipes.recipe import State
 from fastgru_recipes.scaling import ROUNDING, deviation
 
-Transform = Literal["none", "sqrt", "log"]
+Transform = Literal["auto", "none", "sqrt", "log"]
 
 NOTHING = 1e-6  # relative to a series' standard deviation: smaller seasonal errors are rounding
 
@@ -28,8 +29,8 @@ CYCLES = {
 }
 
 
-def transformed(each: Series, transform: Transform) -> NDArray[np.float64]:
-    """The values of a series, transformed."""
+def transformed(each: Series, transform: Transform, unit: float = 1.0) -> NDArray[np.float64]:
+    """The values of a series, transformed; log is that of 1 + value / unit."""
     if transform == "none":
         return each.values
     if (least := each.values.min()) < 0:
@@ -37,26 +38,45 @@ def transformed(each: Series, transform: Transform) -> NDArray[np.float64]:
             f"series {each.name} has the value {least:g}: {transform} is for values that are not negative. "
             "Choose transform none."
         )
-    values: NDArray[np.float64] = np.sqrt(each.values) if transform == "sqrt" else np.log1p(each.values)
+    values: NDArray[np.float64] = np.sqrt(each.values) if transform == "sqrt" else np.log1p(each.values / unit)
     return values
 
 
 def untransformed(scaled: Tensor, scale: dict[str, float], transform: Transform) -> Tensor:
     """The outputs of the network in the units of the series."""
-    values = scaled.double() * scale["deviation"] + scale["mean"]
+    return torch.from_numpy(untransformed_values(scaled.double().numpy(), scale, transform))
+
+
+def untransformed_values(
+    scaled: NDArray[np.float64], scale: dict[str, float], transform: Transform
+) -> NDArray[np.float64]:
+    """The inverse of `standardized`."""
+    values: NDArray[np.float64] = scaled * scale["deviation"] + scale["mean"]
     if transform == "none":
         return values
-    return values.clamp(min=0) ** 2 if transform == "sqrt" else values.expm1().clamp(min=0)
+    if transform == "sqrt":
+        return np.maximum(values, 0) ** 2
+    with np.errstate(over="ignore"):  # infinity is what it is
+        return np.maximum(np.expm1(values), 0) * scale.get("unit", 1.0)
 
 
 def scale(each: Series, transform: Transform, season: int) -> dict[str, float]:
     """Mean and standard deviation of the transformed history, and the seasonal naive error of its values."""
-    history, values = transformed(each, transform)[: each.start], each.values[: each.start]
+    values = each.values[: each.start]
+    unit = min(1.0, float(np.abs(values).mean()) / 10) or 1.0  # of the logarithm: small numbers have no log near 0
+    history = transformed(each, transform, unit)[: each.start]
     return {
+        "unit": unit,
         "mean": float(history.mean()),
         "deviation": float(deviation(history[:, None])[0]),
         "seasonal_error": seasonal_error(values, season),
     }
+
+
+def standardized(each: Series, scale: dict[str, float], transform: Transform) -> NDArray[np.float64]:
+    """The transformed values of a series (T,), of mean 0 and deviation 1 in its history."""
+    values: NDArray[np.float64] = transformed(each, transform, scale.get("unit", 1.0)) - scale["mean"]
+    return values / scale["deviation"]
 
 
 def seasonal_error(values: NDArray[np.float64], season: int) -> float:

@@ -1,4 +1,12 @@
-"""The network of `forecast`: it maps past (B, T, F) and future (B, horizon, K) to quantiles (B, horizon, Q)."""
+"""The network of `forecast`: it maps past (B, T, F) and future (B, horizon, K) to quantiles (B, horizon, Q).
+
+    values (B, T) -> a fixed weighted sum -> forecast (B, horizon)                                the linear path
+    the same, minus mean and divided by deviation of the window, and the other features
+        -> GRU -> h_n, mean, deviation -> one vector per future step -> with its calendar -> changes of each quantile
+
+The changes are in deviations of the window, and 0 at first: the network starts where the linear path is. Windows are
+normalized one by one (RevIN, Kim et al. 2022, without learned scales), so that levels may drift.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +15,20 @@ from torch import Tensor, nn
 
 from fastgru_recipes.recurrent_layers import RecurrentOptions, recurrent, summary
 
+LEAST_DEVIATION = 0.05  # of a window, in deviations of its series: flat windows would divide by 0
+
 
 class ForecastNetwork(nn.Module):
-    """An encoder of the past, and a head that writes the horizon.
+    """A linear path, and a GRU whose head writes changes of its forecast.
+
+    Attributes:
+        linear: the linear path: weights (horizon, context), which training does not change.
+        share: how much of the GRU's changes counts, from 0 to 1.
+        spread: (horizon, Q), the quantiles of the errors of the linear path.
 
     Args:
         layer: options of the recurrent layer.
+        context: past steps, T.
         past: features of each past step, F.
         future: features of each future step, K.
         series: number of series that may have an embedding.
@@ -26,6 +42,7 @@ class ForecastNetwork(nn.Module):
         self,
         layer: RecurrentOptions,
         *,
+        context: int,
         past: int,
         future: int,
         series: int,
@@ -36,11 +53,16 @@ class ForecastNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.horizon = horizon
+        self.linear = nn.Linear(context, horizon, bias=False).requires_grad_(False)
         self.gru = recurrent(layer, past)
         self.dropout = nn.Dropout(layer.dropout)
         self.series = nn.Embedding(series + 1, embedding, padding_idx=0) if embedding else None
-        self.ahead = nn.Linear(layer.hidden + embedding, horizon * width)
+        self.ahead = nn.Linear(layer.hidden + 2 + embedding, horizon * width)
         self.head = nn.Sequential(nn.Linear(width + future, width), nn.ReLU(), nn.Linear(width, quantiles))
+        self.register_buffer("spread", torch.zeros(horizon, quantiles))
+        self.register_buffer("share", torch.ones(()))
+        nn.init.zeros_(self.head[-1].weight)
+        nn.init.zeros_(self.head[-1].bias)
 
     def forward(self, past: Tensor, future: Tensor, numbers: Tensor) -> Tensor:
         """Quantiles (B, horizon, Q), sorted along the last dimension.
@@ -50,11 +72,19 @@ class ForecastNetwork(nn.Module):
             future: (B, horizon, K).
             numbers: (B,), the number of each series.
         """
-        _, state = self.gru(past)
-        vector = self.dropout(summary(state))
+        mean, deviation = moments(past[..., 0])
+        normalized = torch.cat([(past[..., :1] - mean[:, None]) / deviation[:, None], past[..., 1:]], -1)
+        _, state = self.gru(normalized)
+        parts = [self.dropout(summary(state)), mean, deviation.log()]
         if self.series is not None:
-            vector = torch.cat([vector, self.series(numbers)], -1)
-        steps = self.ahead(vector).unflatten(1, (self.horizon, -1)).relu()
-        changes: Tensor = self.head(torch.cat([steps, future], -1))
+            parts.append(self.series(numbers))
+        steps = self.ahead(torch.cat(parts, -1)).unflatten(1, (self.horizon, -1)).relu()
+        changes: Tensor = self.share * self.head(torch.cat([steps, future], -1)) + self.spread
         # Sorted, so that quantiles never cross.
-        return past[:, -1, :1, None] + changes.sort(-1).values
+        return self.linear(past[..., 0])[..., None] + deviation[..., None] * changes.sort(-1).values
+
+
+def moments(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each window (B, T): (B, 1) and (B, 1)."""
+    deviation = values.std(1, correction=0, keepdim=True).clamp_min(LEAST_DEVIATION)
+    return values.mean(1, keepdim=True), deviation

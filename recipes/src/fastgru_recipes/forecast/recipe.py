@@ -1,12 +1,15 @@
-"""Time-series forecasting with quantiles: a GRU reads the past, and a head writes all steps of the horizon at once.
+"""Time-series forecasting with quantiles: a linear path of the past values, and a GRU that writes changes of it.
 
-    past (B, T, features) -> GRU -> h_n -> one vector per future step -> with that step's calendar -> quantiles
+    past (B, T, features) -> weights of past values, from ridge regression and exponential smoothing -> forecast
+                          -> GRU -> h_n -> one vector per future step -> with that step's calendar -> changes
 
-Each future step has its own outputs ("direct" forecasting), so errors do not accumulate. The head writes changes from
-the last value, in units of the standard deviation of the series, so that one network fits series of any scale. The loss
-is the pinball loss (Koenker and Bassett 1978), whose minimum at level q is the q-quantile.
+Each future step has its own outputs ("direct" forecasting), so errors do not accumulate. The loss is the pinball loss
+(Koenker and Bassett 1978), whose minimum at level q is the q-quantile. The validation part decides how much of the
+GRU's changes counts: where they do not help, the forecast is that of the linear path.
 
-`quantiles.py` has the loss, `read_series.py` reads tables, and `features.py` computes the inputs of the network.
+`network.py` has both paths, `linear_path.py` finds the weights, `fitted.py` sets them, `defaults.py` has what is left
+to the data, `quantiles.py` has the loss, `read_series.py` reads tables, and `features.py` computes what the network
+reads.
 """
 
 from __future__ import annotations
@@ -19,13 +22,14 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fastgru.errors import ArgumentError
 from fastgru_recipes import plots, scaling
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.file_options import TableOptions
-from fastgru_recipes.forecast import features, read_series
+from fastgru_recipes.forecast import defaults, features, fitted, read_series
 from fastgru_recipes.forecast.counts import shown
 from fastgru_recipes.forecast.network import ForecastNetwork
 from fastgru_recipes.forecast.quantiles import pinball, recalibrated
@@ -65,13 +69,17 @@ class Forecast(TableOptions, Recipe[Panel]):
     higher_is_better: ClassVar[bool] = False
     state_file: ClassVar[str] = "scaler.json"
 
-    context: int = option(96, "Number of past steps that the network reads.", least=2)
-    horizon: int = option(24, "Number of steps to forecast.", least=1)
+    context: int = option(
+        0, "Number of past steps that the network reads, at least 2; 0: up to four seasons, or 30 steps.", least=0
+    )
+    horizon: int = option(
+        0, "Number of steps to forecast; 0: by the frequency, such as 24 hours, 14 days, 12 months.", least=0
+    )
     quantiles: tuple[float, ...] = option((0.1, 0.5, 0.9), "Quantile levels between 0 and 1; 0.5 must be one of them.")
     stride: int = option(1, "Steps between the starts of training windows.", least=1)
     season: int = option(0, "Season length in steps, for MASE; 0 derives it from the frequency.", least=0)
     transform: features.Transform = option(
-        "none", "Transform of the values; sqrt and log suit counts, whose variance grows with the mean."
+        "auto", "Transform of the values: none, log or sqrt, for variance that grows with the mean; auto: none or log."
     )
     recent: int = option(20, "Number of past horizons whose errors recalibrate the quantiles; 0 disables it.", least=0)
     width: int = option(32, "Size of the vector of each future step.", least=1)
@@ -90,6 +98,9 @@ class Forecast(TableOptions, Recipe[Panel]):
     known: tuple[str, ...] = option(
         (), "Columns known in advance, separated by commas; rows without a value at the end give the future."
     )
+    patience: int = option(
+        5, "Epochs without a better validation loss after which training stops; 0 disables early stopping.", least=0
+    )
     dropout: float = option(0.1, "Probability of zeroing an element of the final state.", least=0, most=1)
     validation: float = option(
         0.15, "Fraction of each series, at its end, that chooses the best epoch.", least=0, most=0.9
@@ -101,6 +112,8 @@ class Forecast(TableOptions, Recipe[Panel]):
             object.__setattr__(self, name, several(getattr(self, name), name, kind))
         if [*self.quantiles] != (shares := sorted({*self.quantiles, 0.5})) or not 0 < shares[0] <= shares[-1] < 1:
             raise ArgumentError(f"quantiles={self.quantiles} must increase, lie between 0 and 1, and include 0.5.")
+        if self.context == 1:
+            raise ArgumentError("context=1 is too small: the smallest allowed value is 2, or 0 for the default.")
         named = [each for each in (self.time, self.columns.series) if each] + self.columns.values
         if self.zone:
             require_zone(self.zone)
@@ -120,9 +133,26 @@ class Forecast(TableOptions, Recipe[Panel]):
     def read(self, path: Path | str) -> Panel:
         return read_series.read(path, self.columns, self.table_format)
 
+    def resolved(self, data: Panel) -> Forecast:
+        """Fills in horizon, context and transform from the data, of which the end may be held out."""
+        season = self.season or data.season
+        horizon = self.horizon or defaults.horizon(season)
+        kept = min(len(each.values) - self._held_out(len(each.values), horizon) for each in data.series)
+        context = self.context or defaults.context(season, horizon, kept)
+        transform = self.transform
+        if transform == "auto":
+            known = [each.until(each.start or len(each.values)) for each in data.series]
+            fits = min(len(each.values) for each in known) >= context + horizon
+            transform = defaults.transform(known, context, horizon, season) if fits else "none"
+        return replace(self, horizon=horizon, context=context, transform=transform)
+
+    def _held_out(self, count: int, horizon: int) -> int:
+        """How many of `count` values choose the best epoch: enough for a forecast."""
+        return max(int(count * self.validation), horizon + horizon // 2) if self.validation else 0
+
     def split(self, data: Panel) -> tuple[Panel, Panel]:
         """Holds out the end of each series; the rest is the training part."""
-        cuts = [len(each.values) - int(len(each.values) * self.validation) for each in data.series]
+        cuts = [len(each.values) - self._held_out(len(each.values), self.horizon) for each in data.series]
         training = [each.until(cut) for each, cut in zip(data.series, cuts, strict=True)]
         held_out = [replace(each, start=cut) for each, cut in zip(data.series, cuts, strict=True)]
         return replace(data, series=tuple(training)), replace(data, series=tuple(held_out))
@@ -149,7 +179,7 @@ class Forecast(TableOptions, Recipe[Panel]):
         """The features of a series, with its end as origin."""
         read_series.require_frequency(each, state["frequency"])
         scale, count = features.known_scale(each, state, self.transform), len(each.values)
-        values = (features.transformed(each, self.transform) - scale["mean"]) / scale["deviation"]
+        values = features.standardized(each, scale, self.transform)
         times = each.times[:count].append(each.ahead(self.horizon, state["frequency"]))
         known = scaling.standardized(each.known[: count + self.horizon], state["known"])
         known = np.pad(
@@ -187,6 +217,7 @@ class Forecast(TableOptions, Recipe[Panel]):
         future = 2 * len(state["calendar"]) + len(self.known)
         return ForecastNetwork(
             self.recurrent,
+            context=self.context,
             past=1 + len(self.covariates) + future,
             future=future,
             series=len(state["scales"]),
@@ -195,6 +226,37 @@ class Forecast(TableOptions, Recipe[Panel]):
             width=self.width,
             quantiles=len(self.quantiles),
         )
+
+    def start(self, model: nn.Module, state: State, data: Panel) -> None:
+        """Sets the linear path, and the quantiles of its errors."""
+        fitted.start(model, self._standardized(state, data), state["season"], self.quantiles)
+
+    def finish(self, model: nn.Module, state: State, data: Panel, validation: Panel | None) -> None:
+        """Keeps as much of the GRU's changes as helps on validation data, and fits the linear path to all values."""
+        if validation is None:
+            return
+        windows = self.examples(validation, state)
+        values = self._values(windows)
+        middle = self.quantiles.index(0.5)
+
+        def error(share: float) -> float:
+            fitted.set_share(model, share)
+            forecast = torch.stack(answers(self, windows, lambda batch: self._call(model, batch)))
+            return float((forecast[..., middle] - values).abs().mean())
+
+        fitted.choose_share(model, error)
+        longest = {each.name: each for each in data.series}
+        for each in validation.series:
+            if each.name not in longest or len(each.values) > len(longest[each.name].values):
+                longest[each.name] = each
+        everything = replace(data, series=tuple(longest.values()))
+        fitted.set_linear_path(model, self._standardized(state, everything), state["season"])
+
+    def _standardized(self, state: State, data: Panel) -> list[NDArray[np.float64]]:
+        return [
+            features.standardized(each, features.known_scale(each, state, self.transform), self.transform)
+            for each in data.series
+        ]
 
     def _call(self, model: nn.Module, batch: Batch) -> Tensor:
         quantiles: Tensor = model(batch["past"], batch["future"], batch["numbers"])

@@ -60,9 +60,9 @@ def train(
     facts = facts or {}
     learned, held_out = data, validation
     with read_files.about(_place("training", facts)):
+        recipe = recipe.resolved(data)
         if validation is None and recipe.validation:
             learned, held_out = recipe.split(data)
-        recipe = recipe.resolved(learned)
         state = recipe.learn_state(learned)
     parts = {"training": learned, "validation": held_out, "test": test}
     examples = {name: _examples(recipe, state, name, part, facts) for name, part in parts.items()}
@@ -74,8 +74,9 @@ def train(
             _claim(directory, recipe, state, facts)
         with _can_go_on(directory):
             both = examples["training"], examples["validation"]
-            fitted = fit(recipe, model, *both, directory, resume=resume, **options)
-            return _finished(recipe, state, *fitted, scored, directory)
+            best, history = fit(recipe, model, *both, directory, resume=resume, **options)
+            recipe.finish(best, state, learned, held_out)
+            return _finished(recipe, state, best, history, scored, directory)
 
 
 @contextmanager

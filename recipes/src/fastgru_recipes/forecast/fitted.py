@@ -1,0 +1,51 @@
+"""Weights of the forecaster that are computed and not trained: the linear path, its quantiles, the share of the GRU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from fastgru_recipes.forecast import linear_path
+from fastgru_recipes.forecast.network import ForecastNetwork, moments
+
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the GRU's changes
+WORTH = 0.99  # the error relative to that of the linear path at which the GRU's changes count
+
+
+def start(model: nn.Module, series: Sequence[NDArray[np.float64]], season: int, quantiles: Sequence[float]) -> None:
+    """Sets the linear path, and the quantiles of its errors in deviations of the window."""
+    assert isinstance(model, ForecastNetwork)
+    set_linear_path(model, series, season)
+    context, horizon = model.linear.in_features, model.horizon
+    known = linear_path.windows(series, context, horizon, linear_path.ALL, 0, linear_path.MOST_WINDOWS)
+    past, ahead = (torch.from_numpy(each).to(model.spread.dtype) for each in known)
+    with torch.no_grad():
+        errors = (ahead - model.linear(past)) / moments(past)[1]
+        shares = torch.tensor(quantiles, dtype=errors.dtype)
+        model.spread.copy_(torch.quantile(errors, shares, 0).T)
+        model.spread[:, list(quantiles).index(0.5)] = 0
+
+
+def set_linear_path(model: nn.Module, series: Sequence[NDArray[np.float64]], season: int) -> None:
+    """Fits the linear path to these values, each (T_i,), scaled as the network reads them."""
+    assert isinstance(model, ForecastNetwork)
+    weights = linear_path.fitted(series, model.linear.in_features, model.horizon, season)
+    with torch.no_grad():
+        model.linear.weight.copy_(torch.from_numpy(weights.T))
+
+
+def set_share(model: nn.Module, share: float) -> None:
+    """Sets how much of the GRU's changes counts."""
+    assert isinstance(model, ForecastNetwork)
+    model.share.fill_(share)
+
+
+def choose_share(model: nn.Module, error: Callable[[float], float]) -> None:
+    """Sets the share of the least error; 0 unless another one is better by a hundredth."""
+    errors = {share: error(share) for share in SHARES}
+    best = min(errors, key=lambda share: errors[share])
+    set_share(model, best if errors[best] < WORTH * errors[0.0] else 0.0)
