@@ -423,10 +423,8 @@ def hourly(values):
     ],
 )
 def test_mase_of_a_series_that_repeats_is_undefined(values, is_defined):
-    scale = features.scale(from_frame(hourly(values).to_frame("value"), Forecast().columns).series[0], "none", 24)
-    assert (scale["seasonal_error"] > 0) == is_defined
-    assert np.isfinite(features.by_seasonal_error(1.0, scale, values)) == is_defined
-    assert np.isnan(features.by_seasonal_error(1.0, {"seasonal_error": 1e-16}, WAVE))  # of an earlier version
+    (each,) = from_frame(hourly(values).to_frame("value"), Forecast().columns).series
+    assert (features.seasonal_error(each.values, 24) > 0) == is_defined
 
 
 def test_scores_leave_out_what_is_undefined_and_say_so():

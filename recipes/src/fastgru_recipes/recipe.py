@@ -64,6 +64,7 @@ class Recipe(ABC, Generic[Data]):
         metric: the score that examples and comparisons use, a key of the result of `score`.
         higher_is_better: whether a higher `metric` is better.
         state_file: the file of a run directory that holds the state.
+        advice: what to try if the network does not beat its baselines.
 
     Raises:
         ArgumentError: a ValueError, for an option outside its bounds or of the wrong type.
@@ -73,6 +74,7 @@ class Recipe(ABC, Generic[Data]):
     metric: ClassVar[str]
     higher_is_better: ClassVar[bool]
     state_file: ClassVar[str] = "vocabulary.json"
+    advice: ClassVar[str] = "Try more steps, a smaller rate, or more data."
 
     hidden: int = option(64, "Size of the GRU's state.", least=1)
     layers: int = option(1, "Number of stacked GRU layers.", least=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,22 @@ from sklearn.naive_bayes import MultinomialNB
 from sklearn.pipeline import make_pipeline
 
 from fastgru_recipes.classify.read_labelled import Labelled
+
+if TYPE_CHECKING:
+    from fastgru_recipes.classify.recipe import Classify
+
+
+MOST_CELLS = 2**31  # of all tables of 1-NN: about a minute
+
+
+def compared(recipe: Classify, training: Labelled, test: Labelled) -> dict[str, dict[str, float]]:
+    """Accuracy of each baseline that suits the data; 1-NN only if it takes no longer than about a minute."""
+    found = {"majority": majority(training, test)}
+    if training.is_text:
+        found["naive Bayes"] = naive_bayes(training, test)
+    elif sum(map(len, training.sequences)) * sum(map(len, test.sequences)) <= MOST_CELLS:
+        found["1-NN, DTW"] = nearest(training, test)
+    return {name: {"accuracy": score} for name, score in found.items()}
 
 
 def accuracy(predicted: Sequence[object], data: Labelled) -> float:

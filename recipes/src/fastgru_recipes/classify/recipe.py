@@ -44,6 +44,9 @@ class Classify(TableOptions, Recipe[Labelled]):
     name: ClassVar[str] = "classify"
     metric: ClassVar[str] = "accuracy"
     higher_is_better: ClassVar[bool] = True
+    advice: ClassVar[str] = (
+        "Try more steps, a smaller hidden size with more dropout, or more examples; or use the baseline."
+    )
 
     unit: vocabulary.Unit = option("characters", "Unit of the tokens of a text.")
     tokens: int = option(8000, "Largest size of the vocabulary.", least=5)

@@ -41,6 +41,8 @@ def run_table(trained: Trained, directory: str) -> Table:
     table = scores_table(
         metrics["scores"], f"on the {metrics['scored_on']} part", f"{trained.recipe.name} in {directory}"
     )
+    for name, scores in metrics.get("baselines", {}).items():
+        table.add_row(f"{trained.recipe.metric} of {name}", f"{scores[trained.recipe.metric]:.4g}")
     table.add_section()
     table.add_row("epochs", str(len(trained.history)))
     table.add_row("parameters", f"{metrics['parameters']:,}")

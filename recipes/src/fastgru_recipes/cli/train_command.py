@@ -160,6 +160,7 @@ def _train(
 ) -> None:
     from fastgru_recipes import read_files
     from fastgru_recipes.cli import tables
+    from fastgru_recipes.judgement import verdict
     from fastgru_recipes.training.train import check_directory, train
 
     check_directory(out, resume)
@@ -176,6 +177,7 @@ def _train(
         directory=out,
         resume=resume,
         facts=facts,
+        baselines=True,
         **options,
     )
     if not interruption.is_first_process():
@@ -184,3 +186,5 @@ def _train(
         print_json({"run": str(out), "recipe": recipe.name, "epochs": len(trained.history), **trained.metrics})
         return
     Console().print(tables.run_table(trained, str(out)))
+    if said := verdict(trained.recipe, trained.metrics["scores"], trained.metrics.get("baselines", {})):
+        Console().print(said)

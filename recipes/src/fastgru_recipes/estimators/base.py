@@ -11,8 +11,10 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from fastgru.errors import ArgumentError
 from fastgru_recipes import recipe_class
 from fastgru_recipes.errors import RunError, TrainingInterrupted
+from fastgru_recipes.judgement import baseline_scores
 from fastgru_recipes.recipe import Recipe
 from fastgru_recipes.training.run_directory import Trained
 from fastgru_recipes.training.train import check_directory, train
@@ -43,7 +45,21 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
             self.trained_ = train(self.recipe(**self.get_params()), data, directory=place, progress=progress)
         except TrainingInterrupted as error:  # a search continues after an error, but must stop on Ctrl-C
             raise KeyboardInterrupt(str(error)) from error
+        self._training = data
         return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the training data, which only `score_table` needs."""
+        state: dict[str, Any] = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "_training"}
+
+    def _table(self, test: Any) -> pd.DataFrame:
+        """The scores of the network and of its baselines on data with answers."""
+        recipe, model, state = self._parts()
+        if not hasattr(self, "_training"):
+            raise ArgumentError("a loaded estimator has no training data, which the baselines need: fit it here.")
+        found = {type(self).__name__: recipe.score(model, state, test)}
+        return pd.DataFrame(found | baseline_scores(recipe, self._training, test)).T
 
     def _parts(self) -> tuple[Any, Any, Any]:
         """Recipe, network and state. Raises NotFittedError before `fit`."""

@@ -11,7 +11,7 @@ import pandas as pd
 from fastgru.errors import ArgumentError
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.estimators.base import Scored
-from fastgru_recipes.forecast.read_series import Panel, from_frame
+from fastgru_recipes.forecast.read_series import Panel, begun, from_frame
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -86,6 +86,25 @@ class Forecaster(Scored, recipe="forecast"):
     def score(self, X: Any, y: None = None) -> float:
         """Minus the MASE of a rolling backtest. The first `context` values of each series are history."""
         return self._score(self._panel(X))
+
+    def score_table(self, X: Any) -> pd.DataFrame:
+        """The scores of the forecaster and of simple baselines in a rolling backtest, a row each.
+
+        Args:
+            X: the data to score, in a form that `fit` takes. The first `context` values of each series are history.
+
+        Example:
+            >>> import numpy as np, pandas as pd
+            >>> from fastgru_recipes import Forecaster
+            >>> hours = pd.date_range("2024-01-01", periods=240, freq="h")
+            >>> noise = np.random.default_rng(0).normal(size=240)
+            >>> wave = pd.Series(np.sin(np.arange(240) * np.pi / 12) + 0.1 * noise, hours)
+            >>> forecaster = Forecaster(context=24, horizon=6, hidden=8, steps=20).fit(wave[:180])
+            >>> forecaster.score_table(wave).index[:3].tolist()
+            ['Forecaster', 'seasonal naive', 'last value']
+        """
+        panel = self._panel(X)
+        return self._table(begun(panel, self._parts()[0].context, self._parts()[0].horizon))
 
     def _panel(self, table: Any) -> Panel:
         columns = self.recipe(**self.get_params()).columns  # type: ignore[attr-defined]

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from fastgru_recipes import read_files
 from fastgru_recipes.estimators import inputs
 from fastgru_recipes.estimators.base import Scored
@@ -70,3 +72,7 @@ class Generator(Scored, recipe="generate"):
     def score(self, X: str | Sequence[str], y: None = None) -> float:
         """Minus the bits per character of a text."""
         return self._score(inputs.one_text(X))
+
+    def score_table(self, X: str | Sequence[str]) -> pd.DataFrame:
+        """The scores of the generator and of simple baselines, a row each."""
+        return self._table(inputs.one_text(X))

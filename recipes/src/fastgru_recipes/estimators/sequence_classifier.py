@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import validate_data
@@ -63,6 +64,15 @@ class SequenceClassifier(ClassifierMixin, Estimator, recipe="classify"):  # type
         self._fit(data, directory, progress)
         self._restore()
         return self
+
+    def score_table(self, X: SequencesLike, y: Any) -> pd.DataFrame:
+        """The scores of the classifier and of simple baselines, a row each.
+
+        Args:
+            X: N sequences, in a form that `fit` takes.
+            y: (N,), their labels.
+        """
+        return self._table(self._data(X, inputs.labels(y)))
 
     def _restore(self) -> None:
         self.classes_ = np.array(self.trained_.state["labels"])

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from fastgru_recipes.estimators import inputs
 from fastgru_recipes.estimators.base import Scored
 
@@ -53,3 +55,7 @@ class Tagger(Scored, recipe="tag"):
     def score(self, X: Sequence[Sequence[str]], y: Sequence[Sequence[str]]) -> float:
         """Micro-F1 of all tags except the plain one."""
         return self._score(inputs.tagged(X, y))
+
+    def score_table(self, X: Sequence[Sequence[str]], y: Sequence[Sequence[str]]) -> pd.DataFrame:
+        """The scores of the tagger and of simple baselines on sentences and their tags, a row each."""
+        return self._table(inputs.tagged(X, y))

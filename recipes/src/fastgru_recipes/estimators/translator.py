@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from fastgru_recipes import read_files
 from fastgru_recipes.estimators import inputs
 from fastgru_recipes.estimators.base import Scored
@@ -55,3 +57,7 @@ class Translator(Scored, recipe="translate"):
     def score(self, X: Sequence[str], y: Sequence[str]) -> float:
         """The chrF score, from 0 to 100."""
         return self._score(inputs.pairs(X, y))
+
+    def score_table(self, X: Sequence[str], y: Sequence[str]) -> pd.DataFrame:
+        """The scores of the translator and of simple baselines, a row each."""
+        return self._table(inputs.pairs(X, y))

@@ -33,18 +33,12 @@ def sunspots(recipe: Recipe[Any], full: bool) -> Parts:
 
 
 def forecast_baselines(recipe: Recipe[Any], parts: Parts) -> Mapping[str, Mapping[str, float]]:
-    """Naive forecasts and exponential smoothing, from the same origins."""
+    """The baselines of the recipe, and exponential smoothing without a season."""
     season, horizon = recipe.season or parts.training.season, recipe.horizon  # type: ignore[attr-defined]
-    named: dict[str, baselines.Method] = {
-        "seasonal naive": baselines.naive(season, horizon),
-        "last value": baselines.naive(1, horizon),
-        "ETS": baselines.ExponentialSmoothing(season, horizon, trend=False),
-        "ETS, damped trend": baselines.ExponentialSmoothing(season, horizon, trend=True),
-        "ETS, no season": baselines.ExponentialSmoothing(1, horizon, trend=True),
-    }
+    plain = baselines.ExponentialSmoothing(1, horizon, trend=True)
     return {
-        name: {"MASE": baselines.rolling_mase(parts.training, parts.test, horizon, season, method)}
-        for name, method in named.items()
+        **baselines.compared(recipe, parts.training, parts.test),  # type: ignore[arg-type]
+        "ETS, no season": {"MASE": baselines.rolling_mase(parts.training, parts.test, horizon, season, plain)},
     }
 
 

@@ -60,8 +60,8 @@ def untransformed_values(
         return np.maximum(np.expm1(values), 0) * scale.get("unit", 1.0)
 
 
-def scale(each: Series, transform: Transform, season: int) -> dict[str, float]:
-    """Mean and standard deviation of the transformed history, and the seasonal naive error of its values."""
+def scale(each: Series, transform: Transform) -> dict[str, float]:
+    """Mean and standard deviation of the transformed history, and the unit of its logarithm."""
     values = each.values[: each.start]
     unit = min(1.0, float(np.abs(values).mean()) / 10) or 1.0  # of the logarithm: small numbers have no log near 0
     history = transformed(each, transform, unit)[: each.start]
@@ -69,7 +69,6 @@ def scale(each: Series, transform: Transform, season: int) -> dict[str, float]:
         "unit": unit,
         "mean": float(history.mean()),
         "deviation": float(deviation(history[:, None])[0]),
-        "seasonal_error": seasonal_error(values, season),
     }
 
 
@@ -85,16 +84,10 @@ def seasonal_error(values: NDArray[np.float64], season: int) -> float:
     return error if error > max(NOTHING * values.std(), ROUNDING * np.abs(values).max()) else 0.0
 
 
-def by_seasonal_error(error: float, scale: dict[str, float], history: NDArray[np.float64]) -> float:
-    """An error divided by the seasonal naive error; NaN if that is 0, for a history that repeats."""
-    unit = scale["seasonal_error"]  # in a run of an earlier version it may be rounding
-    return error / unit if unit > NOTHING * history.std() else float("nan")
-
-
 def known_scale(each: Series, state: State, transform: Transform) -> dict[str, float]:
     """The learned scale of a series; the scale of its own history if it is new."""
     learned: dict[str, float] | None = state["scales"].get(each.name)
-    return learned or scale(each, transform, state["season"])
+    return learned or scale(each, transform)
 
 
 def calendar(times: pd.DatetimeIndex, names: Sequence[str]) -> NDArray[np.float64]:

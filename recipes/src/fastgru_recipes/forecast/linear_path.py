@@ -110,8 +110,8 @@ def _averaged(errors: dict[Name, float], candidates: dict[Name, Matrix]) -> Matr
             best[group] = name
     least = max(1e-12, min(errors[name] for name in best.values()))
     shares = {name: (least / max(errors[name], 1e-12)) ** SHARPNESS for name in best.values()}
-    total: Matrix = sum(share * candidates[name] for name, share in shares.items()) / sum(shares.values())
-    return total
+    weighted = np.stack([share * candidates[name] for name, share in shares.items()])
+    return np.asarray(weighted.sum(0) / sum(shares.values()))
 
 
 def _candidates(
@@ -127,11 +127,11 @@ def _candidates(
             priors["season"] = _seasonal_means(steps, horizon, season)
         elif season <= 1:
             priors["mean"] = np.full((steps, horizon), 1 / steps)
-        for name, prior in priors.items():
+        for kind, prior in priors.items():
             known = windows(series, len(prior), horizon, ALL, before, MOST_WINDOWS)
             if len(known.past) >= LEAST_WINDOWS:
                 for penalty, weights in zip(PENALTIES, _ridge(known, prior, steps), strict=True):
-                    yield (name, steps, float(penalty)), _padded(weights, context)
+                    yield (kind, steps, float(penalty)), _padded(weights, context)
 
 
 def _padded(weights: Matrix, context: int) -> Matrix:

@@ -38,6 +38,9 @@ class ForecastNetwork(nn.Module):
         quantiles: how many quantiles to write, Q.
     """
 
+    spread: Tensor
+    share: Tensor
+
     def __init__(
         self,
         layer: RecurrentOptions,
@@ -58,11 +61,12 @@ class ForecastNetwork(nn.Module):
         self.dropout = nn.Dropout(layer.dropout)
         self.series = nn.Embedding(series + 1, embedding, padding_idx=0) if embedding else None
         self.ahead = nn.Linear(layer.hidden + 2 + embedding, horizon * width)
-        self.head = nn.Sequential(nn.Linear(width + future, width), nn.ReLU(), nn.Linear(width, quantiles))
+        last = nn.Linear(width, quantiles)
+        self.head = nn.Sequential(nn.Linear(width + future, width), nn.ReLU(), last)
         self.register_buffer("spread", torch.zeros(horizon, quantiles))
         self.register_buffer("share", torch.ones(()))
-        nn.init.zeros_(self.head[-1].weight)
-        nn.init.zeros_(self.head[-1].bias)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
 
     def forward(self, past: Tensor, future: Tensor, numbers: Tensor) -> Tensor:
         """Quantiles (B, horizon, Q), sorted along the last dimension.
@@ -81,7 +85,8 @@ class ForecastNetwork(nn.Module):
         steps = self.ahead(torch.cat(parts, -1)).unflatten(1, (self.horizon, -1)).relu()
         changes: Tensor = self.share * self.head(torch.cat([steps, future], -1)) + self.spread
         # Sorted, so that quantiles never cross.
-        return self.linear(past[..., 0])[..., None] + deviation[..., None] * changes.sort(-1).values
+        forecast: Tensor = self.linear(past[..., 0])[..., None]
+        return forecast + deviation[..., None] * changes.sort(-1).values
 
 
 def moments(values: Tensor) -> tuple[Tensor, Tensor]:

@@ -68,6 +68,9 @@ class Forecast(TableOptions, Recipe[Panel]):
     metric: ClassVar[str] = "MASE"
     higher_is_better: ClassVar[bool] = False
     state_file: ClassVar[str] = "scaler.json"
+    advice: ClassVar[str] = (
+        "Try another context, the columns that are known in advance, or more history; or use the baseline."
+    )
 
     context: int = option(
         0, "Number of past steps that the network reads, at least 2; 0: up to four seasons, or 30 steps.", least=0
@@ -77,7 +80,9 @@ class Forecast(TableOptions, Recipe[Panel]):
     )
     quantiles: tuple[float, ...] = option((0.1, 0.5, 0.9), "Quantile levels between 0 and 1; 0.5 must be one of them.")
     stride: int = option(1, "Steps between the starts of training windows.", least=1)
-    season: int = option(0, "Season length in steps, for MASE; 0 derives it from the frequency.", least=0)
+    season: int = option(
+        0, "Season length in steps; 0: by the frequency, such as 24 hours, 7 days, 12 months.", least=0
+    )
     transform: features.Transform = option(
         "auto", "Transform of the values: none, log or sqrt, for variance that grows with the mean; auto: none or log."
     )
@@ -170,7 +175,7 @@ class Forecast(TableOptions, Recipe[Panel]):
             "frequency": data.frequency,
             "season": season,
             "calendar": features.cycles(data),
-            "scales": {each.name: features.scale(each, self.transform, season) for each in data.series},
+            "scales": {each.name: features.scale(each, self.transform) for each in data.series},
             "covariates": scaling.moments([each.covariates for each in data.series]),
             "known": scaling.moments([each.known for each in data.series]),
         }
@@ -283,6 +288,9 @@ class Forecast(TableOptions, Recipe[Panel]):
     def score(self, model: nn.Module, state: State, data: Panel) -> dict[str, float]:
         """A rolling backtest: one forecast from each origin, with errors averaged over origins, steps and series.
 
+        MASE and scaled_pinball are in units of the error of the seasonal naive forecast in all values before the first
+        origin (Hyndman and Koehler 2006).
+
         MASE and scaled_pinball are undefined for a series that repeats exactly. Their means exclude these series, which
         are counted, and are NaN if all series repeat.
         """
@@ -294,9 +302,10 @@ class Forecast(TableOptions, Recipe[Panel]):
             values = torch.tensor(each.values).unfold(0, self.horizon, 1)[start:]
             median = forecast[..., self.quantiles.index(0.5)]
             error, loss = (median - values).abs().mean(), pinball(forecast, values, self.quantiles).mean()
-            errors.append(features.by_seasonal_error(float(error), scale, each.values[:start]))
+            unit = features.seasonal_error(each.values[:start], state["season"]) or float("nan")
+            errors.append(float(error) / unit)
             inside.append(float(((values >= forecast[..., 0]) & (values <= forecast[..., -1])).double().mean()))
-            losses.append(features.by_seasonal_error(float(loss), scale, each.values[:start]))
+            losses.append(float(loss) / unit)
         return {
             "MASE": _mean(errors),
             "coverage": float(np.mean(inside)),

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from fastgru_recipes.tag.read_tagged import Tagged
-from fastgru_recipes.tag.recipe import micro_f1
+from fastgru_recipes.tag.recipe import Tag, micro_f1
 
 BEFORE_FIRST = ""  # the word before a sentence
 
@@ -15,6 +15,11 @@ def _steps(data: Tagged) -> Iterator[tuple[str, str, str]]:
     """Previous word, word and tag of each token."""
     for tokens, tags in zip(data.tokens, data.tags or (), strict=True):
         yield from zip([BEFORE_FIRST, *tokens[:-1]], tokens, tags, strict=True)
+
+
+def compared(recipe: Tag, training: Tagged, test: Tagged) -> dict[str, dict[str, float]]:
+    """Micro-F1 of each baseline."""
+    return {name: {recipe.metric: score} for name, score in scores(training, test).items()}
 
 
 def scores(training: Tagged, test: Tagged) -> dict[str, float]:

@@ -68,6 +68,7 @@ class Tag(TextOptions, Recipe[Tagged]):
     name: ClassVar[str] = "tag"
     metric: ClassVar[str] = "micro_f1"
     higher_is_better: ClassVar[bool] = True
+    advice: ClassVar[str] = "Try more steps, more dropout, or more sentences; or use the baseline."
 
     tokens: int = option(20000, "Largest number of words with an embedding.", least=1)
     least: int = option(2, "How often a word must occur to have an embedding.", least=1)

@@ -16,6 +16,7 @@ from fastgru.cli.interruption import is_first_process
 from fastgru.errors import WriteError
 from fastgru_recipes import interruption, plots, read_files, recurrent_layers
 from fastgru_recipes.errors import DataError, RunError, TrainingInterrupted
+from fastgru_recipes.judgement import baseline_scores
 from fastgru_recipes.recipe import Data, Example, Recipe, State
 from fastgru_recipes.training import run_directory
 from fastgru_recipes.training.learner import History, fit, fresh, own_random_numbers
@@ -31,6 +32,7 @@ def train(
     directory: Path | str | None = None,
     resume: bool = False,
     facts: dict[str, Any] | None = None,
+    baselines: bool = False,
     **options: Any,
 ) -> run_directory.Trained:
     """Trains a recipe.
@@ -44,6 +46,7 @@ def train(
         directory: the run directory to make. Default: nothing is kept.
         resume: continue the interrupted run in `directory`.
         facts: entries for config.json, compared when a run is resumed.
+        baselines: score the recipe's baselines too, unless the training part is all that there is to score.
         **options: `devices`, `tensorboard` and `progress` of `fit`.
 
     Returns:
@@ -76,7 +79,7 @@ def train(
             both = examples["training"], examples["validation"]
             best, history = fit(recipe, model, *both, directory, resume=resume, **options)
             recipe.finish(best, state, learned, held_out)
-            return _finished(recipe, state, best, history, scored, directory)
+            return _finished(recipe, state, best, history, scored, directory, baselines)
 
 
 @contextmanager
@@ -97,13 +100,14 @@ def _finished(
     history: History,
     parts: dict[str, Any],
     directory: Path | None,
+    with_baselines: bool,
 ) -> run_directory.Trained:
     """Scores the trained recipe, and writes plots and files. Raises if a signal was noted."""
     trained = run_directory.Trained(recipe, state, model, pd.DataFrame(history.rows), _metrics(model, history.seconds))
     if not is_first_process():
         return trained
     try:
-        _score(trained, parts, directory)
+        _score(trained, parts, directory, with_baselines)
     except KeyboardInterrupt as error:
         remedy = f" Run the same command with --resume to do so in {directory}." if directory else ""
         raise TrainingInterrupted(f"Training has ended, but its result was not scored.{remedy}") from error
@@ -135,7 +139,7 @@ def _examples(
     return found
 
 
-def _score(trained: run_directory.Trained, parts: dict[str, Any], directory: Path | None) -> None:
+def _score(trained: run_directory.Trained, parts: dict[str, Any], directory: Path | None, with_baselines: bool) -> None:
     """Scores the test part, or else the validation part, or else the training part."""
     interruption.check()  # some recipes score in one step
     name, part = list(parts.items())[-1]
@@ -143,6 +147,8 @@ def _score(trained: run_directory.Trained, parts: dict[str, Any], directory: Pat
     trained.metrics["scores"] = trained.recipe.score(trained.model, trained.state, part)
     trained.metrics["scored_on"] = name
     trained.metrics["scoring_seconds"] = time.perf_counter() - since
+    if with_baselines and name != "training":
+        trained.metrics["baselines"] = baseline_scores(trained.recipe, parts["training"], part)
     if directory is not None:
         save_plots(trained, part, directory)
         trained.save(directory)

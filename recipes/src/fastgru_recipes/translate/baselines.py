@@ -8,8 +8,15 @@ from collections import Counter
 from dateutil import parser
 
 from fastgru_recipes.translate.read_pairs import Pairs
+from fastgru_recipes.translate.recipe import Translate, judged
 
 TOKEN = re.compile(r"\w+|[^\w\s]")
+
+
+def compared(recipe: Translate, training: Pairs, test: Pairs) -> dict[str, dict[str, float]]:
+    """The scores of each baseline."""
+    found = {"copy": copied(test), "word by word": word_by_word(training, test)}
+    return {name: judged(each, test.targets or ()) for name, each in found.items()}
 
 
 def copied(test: Pairs) -> list[str]:

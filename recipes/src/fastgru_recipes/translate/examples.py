@@ -73,7 +73,8 @@ def _pairs(pairs: list[tuple[str, str]]) -> Pairs:
 
 def date_baselines(recipe: Recipe[Any], parts: Parts) -> Mapping[str, Mapping[str, float]]:
     """Copies of the dates, a dictionary of words, and dateutil's parser."""
-    return {**verse_baselines(recipe, parts), "dateutil": judged(baselines.parsed(parts.test), parts.test.targets)}
+    simple = baselines.compared(recipe, parts.training, parts.test)  # type: ignore[arg-type]
+    return {**simple, "dateutil": judged(baselines.parsed(parts.test), parts.test.targets)}
 
 
 def verses(recipe: Recipe[Any], full: bool) -> Parts:
@@ -132,8 +133,7 @@ def _clean(verse: str) -> str:
 
 def verse_baselines(recipe: Recipe[Any], parts: Parts) -> Mapping[str, Mapping[str, float]]:
     """A copy of the English text, and a dictionary."""
-    found = {"copy": baselines.copied(parts.test), "word by word": baselines.word_by_word(parts.training, parts.test)}
-    return {name: judged(each, parts.test.targets) for name, each in found.items()}
+    return baselines.compared(recipe, parts.training, parts.test)  # type: ignore[arg-type]
 
 
 SETS = (
