@@ -54,7 +54,7 @@ def declared(recipe: str) -> list[DeclaredOption]:
     Example:
         >>> from fastgru_recipes.cli.declared_options import declared
         >>> next(each for each in declared("forecast") if each.name == "horizon").default
-        24
+        0
     """
     found: dict[str, DeclaredOption] = {}
     for option in _of_class(_module(f"{PACKAGE}.{recipe}.recipe"), RECIPES[recipe][0]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -13,7 +14,7 @@ from fastgru_recipes.forecast import linear_path
 from fastgru_recipes.forecast.network import ForecastNetwork, moments
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the GRU's changes
-WORTH = 0.99  # the error relative to that of the linear path at which the GRU's changes count
+DOUBT = 0.3  # of the gain on one horizon of validation data; on n of them it is 1 / sqrt(n) of that
 
 
 def start(model: nn.Module, series: Sequence[NDArray[np.float64]], season: int, quantiles: Sequence[float]) -> None:
@@ -44,8 +45,16 @@ def set_share(model: nn.Module, share: float) -> None:
     model.share.fill_(share)
 
 
-def choose_share(model: nn.Module, error: Callable[[float], float]) -> None:
-    """Sets the share of the least error; 0 unless another one is better by a hundredth."""
+def choose_share(model: nn.Module, error: Callable[[float], float], horizons: float) -> None:
+    """Sets the share of the least error on validation data; 0 unless the gain is larger than chance makes it.
+
+    Args:
+        model: the network.
+        error: the error on validation data with a share.
+        horizons: how many horizons the validation data have, without overlap. The same data have chosen the best epoch,
+            so a gain on few of them says little.
+    """
     errors = {share: error(share) for share in SHARES}
     best = min(errors, key=lambda share: errors[share])
-    set_share(model, best if errors[best] < WORTH * errors[0.0] else 0.0)
+    worth = 1 - DOUBT / math.sqrt(max(1.0, horizons))
+    set_share(model, best if errors[best] < worth * errors[0.0] else 0.0)

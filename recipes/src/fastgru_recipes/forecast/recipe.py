@@ -249,7 +249,7 @@ class Forecast(TableOptions, Recipe[Panel]):
             forecast = torch.stack(answers(self, windows, lambda batch: self._call(model, batch)))
             return float((forecast[..., middle] - values).abs().mean())
 
-        fitted.choose_share(model, error)
+        fitted.choose_share(model, error, len(windows) * self.stride / self.horizon)
         longest = {each.name: each for each in data.series}
         for each in validation.series:
             if each.name not in longest or len(each.values) > len(longest[each.name].values):
