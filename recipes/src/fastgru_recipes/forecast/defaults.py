@@ -12,9 +12,10 @@ from fastgru_recipes.forecast.read_series import Series
 # Season -> the horizon that is usual for it: six years, eight quarters, a year of months, 13 weeks, 14 days.
 HORIZONS = {1: 6, 4: 8, 5: 10, 7: 14, 12: 12, 24: 24, 52: 13}
 LONGEST_HORIZON = 48
-SEASONS_READ = (2, 3, 4)
+SEASONS_READ = (2, 3, 4, 6, 8)
+SHORT = 56  # values: of more than that no more than four seasons are read
 STEPS_READ = (8, 16, 30)  # where there is no season
-SHARE_READ = 0.6  # of the values before the first horizon: the rest is what training windows begin at
+SHARE_READ = 0.45  # of the values before the first horizon: the rest is what training windows begin at
 
 
 def horizon(season: int) -> int:
@@ -24,8 +25,9 @@ def horizon(season: int) -> int:
 
 def context(season: int, horizon: int, values: int) -> int:
     """The number of past steps to read: several seasons, if there are so many values."""
-    named = [count * season for count in SEASONS_READ] if season > 1 else [*STEPS_READ]
-    named = named[:2] if season > linear_path.LONG_SEASON else named
+    counts = [each for each in SEASONS_READ if each * season <= max(4 * season, SHORT)]
+    counts = counts[:2] if season > linear_path.LONG_SEASON else counts
+    named = [count * season for count in counts] if season > 1 else [*STEPS_READ]
     room = values - horizon
     fitting = [each for each in named if each <= SHARE_READ * room]
     if fitting:

@@ -14,7 +14,8 @@ from fastgru_recipes.forecast import linear_path
 from fastgru_recipes.forecast.network import ForecastNetwork, moments
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the GRU's changes
-DOUBT = 0.3  # of the gain on one horizon of validation data; on n of them it is 1 / sqrt(n) of that
+FEW = 2.0  # horizons of validation data on which the share is halved
+DOUBT = 0.5  # of the gain on one horizon of validation data; on n of them it is 1 / sqrt(n) of that
 
 
 def start(model: nn.Module, series: Sequence[NDArray[np.float64]], season: int, quantiles: Sequence[float]) -> None:
@@ -46,7 +47,9 @@ def set_share(model: nn.Module, share: float) -> None:
 
 
 def choose_share(model: nn.Module, error: Callable[[float], float], horizons: float) -> None:
-    """Sets the share of the least error on validation data; 0 unless the gain is larger than chance makes it.
+    """Sets the share of the least error on validation data, reduced where these are few.
+
+    It is 0 unless the gain is larger than chance makes it.
 
     Args:
         model: the network.
@@ -57,4 +60,4 @@ def choose_share(model: nn.Module, error: Callable[[float], float], horizons: fl
     errors = {share: error(share) for share in SHARES}
     best = min(errors, key=lambda share: errors[share])
     worth = 1 - DOUBT / math.sqrt(max(1.0, horizons))
-    set_share(model, best if errors[best] < worth * errors[0.0] else 0.0)
+    set_share(model, best * horizons / (horizons + FEW) if errors[best] < worth * errors[0.0] else 0.0)

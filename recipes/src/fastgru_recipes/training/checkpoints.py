@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch import nn
 
 from fastgru.atomic_files import atomic_write
 from fastgru_recipes.errors import RunError
@@ -58,3 +59,12 @@ def read_checkpoint(path: Path, *parts: str) -> dict[str, Any]:
     if not isinstance(found, dict) or any(part not in found for part in parts):
         raise RunError(f"{path} is not a checkpoint of a training. Restore it, or start another run.")
     return found
+
+
+def set_best(directory: Path, model: nn.Module) -> None:
+    """Puts the weights of a finished run, which may differ from those of its best epoch, into the best checkpoint."""
+    path = directory / DIRECTORY / BEST
+    if path.exists():
+        found = read_checkpoint(path, "state_dict")
+        found["state_dict"].update({f"model.{name}": value for name, value in model.state_dict().items()})
+        AtomicCheckpoints().save_checkpoint(found, path)

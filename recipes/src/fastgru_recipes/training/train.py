@@ -18,7 +18,7 @@ from fastgru_recipes import interruption, plots, read_files, recurrent_layers
 from fastgru_recipes.errors import DataError, RunError, TrainingInterrupted
 from fastgru_recipes.judgement import baseline_scores
 from fastgru_recipes.recipe import Data, Example, Recipe, State
-from fastgru_recipes.training import run_directory
+from fastgru_recipes.training import checkpoints, run_directory
 from fastgru_recipes.training.learner import History, fit, fresh, own_random_numbers
 
 
@@ -152,6 +152,7 @@ def _score(trained: run_directory.Trained, parts: dict[str, Any], directory: Pat
     if directory is not None:
         save_plots(trained, part, directory)
         trained.save(directory)
+        checkpoints.set_best(directory, trained.model)
 
 
 def save_plots(trained: run_directory.Trained, data: Any, directory: Path) -> None:
