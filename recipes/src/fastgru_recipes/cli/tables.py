@@ -45,6 +45,7 @@ def run_table(trained: Trained, directory: str) -> Table:
         table.add_row(f"{trained.recipe.metric} of {name}", f"{scores[trained.recipe.metric]:.4g}")
     table.add_section()
     table.add_row("epochs", str(len(trained.history)))
+    table.add_row("optimizer steps", f"{metrics.get('steps', 0):,}")
     table.add_row("parameters", f"{metrics['parameters']:,}")
     table.add_row(f"seconds of training on layer {trained.recipe.layer}", f"{metrics['training_seconds']:.1f}")
     return table

@@ -126,7 +126,8 @@ class History(Callback):
         seconds = time.perf_counter() - self._since
         self.seconds += seconds
         figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        self.rows.append({"epoch": trainer.current_epoch + 1, **dict(sorted(figures.items())), "seconds": seconds})
+        done = {"epoch": trainer.current_epoch + 1, "steps": trainer.global_step}
+        self.rows.append({**done, **dict(sorted(figures.items())), "seconds": seconds})
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows, "seconds": self.seconds}

@@ -103,7 +103,7 @@ def _finished(
     with_baselines: bool,
 ) -> run_directory.Trained:
     """Scores the trained recipe, and writes plots and files. Raises if a signal was noted."""
-    trained = run_directory.Trained(recipe, state, model, pd.DataFrame(history.rows), _metrics(model, history.seconds))
+    trained = run_directory.Trained(recipe, state, model, pd.DataFrame(history.rows), _metrics(model, history))
     if not is_first_process():
         return trained
     try:
@@ -161,11 +161,12 @@ def save_plots(trained: run_directory.Trained, data: Any, directory: Path) -> No
         plots.save(figure, directory / run_directory.PLOTS / f"{name}.png")
 
 
-def _metrics(model: nn.Module, seconds: float) -> dict[str, Any]:
+def _metrics(model: nn.Module, history: History) -> dict[str, Any]:
     return {
+        "steps": history.rows[-1]["steps"] if history.rows else 0,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "recurrent_parameters": recurrent_layers.count(model),
-        "training_seconds": seconds,
+        "training_seconds": history.seconds,
     }
 
 
