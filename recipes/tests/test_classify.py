@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -71,6 +73,16 @@ def test_baselines_by_hand():
     assert baselines.naive_bayes(TEXTS.part([0, 1]), test) == 0.5  # "abab" is a, "bb" is b
     near = Labelled([np.float32([[0], [1]]), np.float32([[5], [9]])], ["a", "b"])
     assert baselines.nearest(near, Labelled([np.float32([[0], [0], [1]])], ["a"])) == 1.0
+
+
+def test_baselines_of_series_by_hand():
+    training = Labelled([np.linspace(0, end, 5)[:, None] for end in (1.0, 2.0, -1.0, -2.0)], ["u", "u", "d", "d"])
+    test = Labelled([np.linspace(0, end, steps)[:, None] for end, steps in ((1.5, 3), (-1.5, 9))], ["u", "d"])
+    for baseline in (baselines.nearest_by_steps, baselines.linear, baselines.forest, baselines.nearest):
+        assert baseline(training, test) == 1.0
+        assert baseline(training, replace(test, labels=["d", "u"])) == 0.0
+    assert baselines.nearest(training, test, steps=2) == 1.0
+    assert baselines._shorter(np.array([[0.0], [2.0], [5.0]]), 2).tolist() == [[1.0], [5.0]]
 
 
 def test_the_vowels_are_the_standard_split():

@@ -25,12 +25,16 @@ from tiny_data import CLASSIFIER, texts
 X, Y = ["aa", "bb", "ab", "ba"] * 8, [1, 2, 1, 2] * 8
 
 
+# A weight of two is two examples only where all of them are one batch.
+NOT_BY_STEPS = {"check_sample_weight_equivalence_on_dense_data": "training goes by batches"}
+
+
 def test_the_classifier_passes_the_checks_of_scikit_learn():
-    classifier = SequenceClassifier(hidden=16, epochs=15, rate=0.02, dropout=0.0, validation=0.0)
+    classifier = SequenceClassifier(hidden=16, filters=8, epochs=15, rate=0.02, dropout=0.0, validation=0.0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # some checks are there to make estimators warn
-        results = estimator_checks.check_estimator(classifier, on_skip=None)
-    assert {each["status"] for each in results} <= {"passed", "skipped"}
+        results = estimator_checks.check_estimator(classifier, on_skip=None, expected_failed_checks=NOT_BY_STEPS)
+    assert {each["status"] for each in results} <= {"passed", "skipped", "xfail"}
     # Array API needs a variable of the environment; the others are for estimators that say they can do more.
     assert sum(each["status"] == "skipped" for each in results) <= 2
 
@@ -97,7 +101,7 @@ def test_a_grid_of_options_is_searched():
 def test_sequences_come_in_several_forms():
     wave = [np.linspace(0, sign, length)[:, None] for sign, length in zip([1, -1] * 8, [5, 6] * 8, strict=True)]
     labels = ["up", "down"] * 8
-    options = {"hidden": 8, "epochs": 10, "rate": 0.03, "validation": 0.0}
+    options = {"hidden": 8, "filters": 8, "epochs": 10, "rate": 0.03, "validation": 0.0}
     assert SequenceClassifier(**options).fit(wave, labels).score(wave, labels) == 1.0
     same = np.stack([each[:5] for each in wave])
     one, other = (SequenceClassifier(**options).fit(form, labels) for form in (same, same[..., 0]))

@@ -99,6 +99,11 @@ def summary(state: HiddenState, directions: int = 1) -> Tensor:
     return torch.cat(tuple(hidden(state)[-directions:]), dim=-1)
 
 
+def valid_steps(steps: int, lengths: Tensor) -> Tensor:
+    """Whether each of `steps` steps is one of a sequence and not padding: (B, T) of lengths (B,)."""
+    return torch.arange(steps, device=lengths.device) < lengths[:, None]
+
+
 def starting(name: str, h_0: Tensor) -> HiddenState:
     """The initial state from h_0 (layers, B, H), for the layer of that name: with zero cells for an LSTM."""
     return (h_0, torch.zeros_like(h_0)) if name == "lstm" else h_0

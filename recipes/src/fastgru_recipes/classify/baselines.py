@@ -1,4 +1,8 @@
-"""Baselines for classification: the most frequent label, the nearest series, naive Bayes on character n-grams."""
+"""Baselines for classification: of any data, of series, of texts.
+
+The most frequent label; the nearest series; a linear model and a random forest on statistics of series; naive Bayes on
+character n-grams.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import MultinomialNB
+from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from fastgru_recipes.classify.read_labelled import Labelled
+from fastgru_recipes.classify.statistics import statistics
 
 if TYPE_CHECKING:
     from fastgru_recipes.classify.recipe import Classify
@@ -42,12 +51,54 @@ def majority(training: Labelled, test: Labelled) -> float:
     return accuracy([most] * len(test.sequences), test)
 
 
-def nearest(training: Labelled, test: Labelled) -> float:
-    """Accuracy of 1-nearest-neighbour classification by dynamic time warping."""
+def nearest(training: Labelled, test: Labelled, steps: int | None = None) -> float:
+    """Accuracy of 1-nearest-neighbour classification by dynamic time warping.
+
+    With `steps`, longer series are averaged to about that many steps first: the time grows with their square.
+    """
     labels = training.labels or ()
-    known: list[NDArray[Any]] = [np.asarray(series) for series in training.sequences]
-    distances = [warped_distances(np.asarray(series), known) for series in test.sequences]
+    known, asked = ([_shorter(np.asarray(series), steps) for series in part.sequences] for part in (training, test))
+    distances = [warped_distances(series, known) for series in asked]
     return accuracy([labels[int(row.argmin())] for row in distances], test)
+
+
+def _shorter(series: NDArray[Any], steps: int | None) -> NDArray[Any]:
+    block = 1 if steps is None else -(-len(series) // steps)
+    starts = np.arange(0, len(series), block)
+    sums: NDArray[Any] = np.add.reduceat(series, starts, axis=0)
+    return sums / np.diff([*starts, len(series)])[:, None]
+
+
+def nearest_by_steps(training: Labelled, test: Labelled) -> float:
+    """Accuracy of 1-nearest-neighbour classification by Euclidean distance, with all series stretched to one length."""
+    labels = training.labels or ()
+    length = max(len(series) for series in training.sequences)
+    known, asked = (
+        np.stack([_stretched(np.asarray(each), length) for each in part.sequences]) for part in (training, test)
+    )
+    found = NearestNeighbors(n_neighbors=1).fit(known).kneighbors(asked, return_distance=False)[:, 0]
+    return accuracy([labels[index] for index in found], test)
+
+
+def _stretched(series: NDArray[Any], length: int) -> NDArray[np.float64]:
+    """The series (T, F) interpolated at `length` steps, as one row."""
+    places = np.linspace(0, len(series) - 1, length)
+    return np.concatenate([np.interp(places, np.arange(len(series)), feature) for feature in series.T])
+
+
+def linear(training: Labelled, test: Labelled) -> float:
+    """Accuracy of logistic regression on the statistics of each series."""
+    return _by_statistics(make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)), training, test)
+
+
+def forest(training: Labelled, test: Labelled) -> float:
+    """Accuracy of a random forest on the statistics of each series."""
+    return _by_statistics(RandomForestClassifier(200, random_state=0), training, test)
+
+
+def _by_statistics(model: Any, training: Labelled, test: Labelled) -> float:
+    known, asked = (np.stack([statistics(np.asarray(each)) for each in part.sequences]) for part in (training, test))
+    return accuracy(list(model.fit(known, training.labels).predict(asked)), test)
 
 
 def warped_distances(series: NDArray[Any], others: Sequence[NDArray[Any]]) -> NDArray[np.float64]:

@@ -30,12 +30,14 @@ class Labelled:
         labels: one for each sequence; None for prediction.
         features: names of the F columns; empty if arrays have none.
         keys: (N, K), what tells the sequences apart in their file: names of series, or columns beside texts and labels.
+        weights: how much each sequence counts in training; None if all count the same.
     """
 
     sequences: Sequence[str] | Sequence[NDArray[np.floating[Any]]]
     labels: Sequence[Label] | None
     features: tuple[str, ...] = ()
     keys: pd.DataFrame | None = field(default=None, compare=False)
+    weights: Sequence[float] | None = None
 
     @property
     def is_text(self) -> bool:
@@ -47,7 +49,8 @@ class Labelled:
         labels = None if self.labels is None else [self.labels[index] for index in indices]
         sequences: list[Any] = [self.sequences[index] for index in indices]
         keys = None if self.keys is None else self.keys.iloc[list(indices)].reset_index(drop=True)
-        return replace(self, sequences=sequences, labels=labels, keys=keys)
+        weights = None if self.weights is None else [self.weights[index] for index in indices]
+        return replace(self, sequences=sequences, labels=labels, keys=keys, weights=weights)
 
 
 @dataclass(frozen=True)

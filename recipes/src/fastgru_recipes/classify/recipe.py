@@ -1,32 +1,38 @@
-"""Classification of texts and multivariate series: a bidirectional GRU, and a linear layer on its final states.
+"""Classification of texts and multivariate series: a bidirectional GRU, and a linear layer on what is pooled of it.
 
-    input (B, T) -> embedding, or (B, T, F) scaled -> bidirectional GRU -> h_n of both directions -> linear -> labels
+    texts (B, T) -> embedding -> bidirectional GRU -> h_n of both directions -> linear -> labels
+    series (B, T, F) -> scaled -> convolutions, which bring hundreds of steps to some tens -> bidirectional GRU
+                     -> h_n, mean and maximum over time, and those of the convolutions -> linear -> labels
+                     -> statistics of each feature (mean, deviation, quartiles, ...) ---^
 
-Sequences of different lengths share a batch: the layer takes `lengths`, and does not read padding.
+Small sets of series are often told apart by their statistics, so the linear layer sees them directly. Sequences of
+different lengths share a batch: no layer reads padding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix, multiclass_f1_score
 
 from fastgru.errors import ArgumentError
-from fastgru_recipes import plots, read_files, read_table, scaling
-from fastgru_recipes.classify import read_labelled
-from fastgru_recipes.classify.network import ClassifyNetwork
+from fastgru_recipes import plots, read_files, read_table
+from fastgru_recipes.classify import read_labelled, statistics, weights
+from fastgru_recipes.classify.front import fitting_stride
+from fastgru_recipes.classify.network import ClassifyNetwork, Inputs, Pooling
 from fastgru_recipes.classify.read_labelled import Labelled
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.file_options import TableOptions
-from fastgru_recipes.recipe import Batch, Example, Loss, Recipe, State, option
+from fastgru_recipes.recipe import Batch, Loss, Recipe, State, option
 from fastgru_recipes.text import vocabulary
 from fastgru_recipes.training.batching import answers, cut, padded
 
@@ -35,6 +41,22 @@ if TYPE_CHECKING:
 
 
 ANSWER = "label"  # the first column of predictions
+
+
+class Example(NamedTuple):
+    """A sequence with its label.
+
+    Attributes:
+        sequence: the numbers of its tokens (T,), or its scaled steps (T, F).
+        label: the number of its label; 0 for prediction.
+        weight: how much it counts in the loss.
+        statistics: (S,) of a series; None for a text.
+    """
+
+    sequence: Tensor
+    label: int
+    weight: float = 1.0
+    statistics: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +79,24 @@ class Classify(TableOptions, Recipe[Labelled]):
     text_column: str = option("text", "Column or key of the text.")
     label_column: str = option("label", "Column or key of the label.")
     series_column: str = option("series", "Column of series names or numbers in a long table.")
-    dropout: float = option(0.2, "Probability of zeroing an element of the inputs and final states.", least=0, most=1)
+    dropout: float = option(0.2, "Probability of zeroing an element of what is pooled.", least=0, most=1)
+    normalize: statistics.Normalize = option(
+        "both", "Scale of series: mean 0 and deviation 1 in the training part, in each series, or both side by side."
+    )
+    filters: int = option(64, "Channels of the convolutions that read series before the GRU; 0: none.", least=0)
+    stride: int = option(
+        0, "Steps of a series that they make one, a power of two; 0: by the longest series, about 50 are left.", least=0
+    )
+    pooling: Pooling = option(
+        "auto", "What is taken of the GRU: last (states), mean, max or all three; auto: all for series, last for texts."
+    )
+    class_weight: str = option("", 'balanced, or labels with their weights in the loss: {"cat": 2.0}.')
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "class_weight", weights.as_option(self.class_weight))  # a dict from Python
         super().__post_init__()
+        if self.stride & (self.stride - 1):
+            raise ArgumentError(f"stride={self.stride} is not a power of two. Give 1, 2, 4, 8 and so on, or 0.")
         named = (self.text_column, self.label_column, self.series_column)
         if len(set(named)) < len(named):
             raise ArgumentError(f"text_column, label_column and series_column are {named}: name three columns.")
@@ -93,77 +129,86 @@ class Classify(TableOptions, Recipe[Labelled]):
         labels = sorted(set(data.labels or ()))
         if len(labels) < 2:
             raise DataError(f"the data have {len(labels)} class: {labels}. A classifier needs two or more.")
+        state: State = {"labels": labels}
+        if self.class_weight:
+            state["weights"] = weights.of_labels(self.class_weight, data, labels)
         if data.is_text:
             tokenizer = vocabulary.learn(data.sequences, self.unit, self.tokens)  # type: ignore[arg-type]
-            return {"labels": labels, "tokenizer": vocabulary.to_state(tokenizer)}
-        if len(widths := sorted({np.shape(series)[1] for series in data.sequences})) > 1:
+            return {**state, "tokenizer": vocabulary.to_state(tokenizer)}
+        series: list[NDArray[Any]] = [np.asarray(each)[: self.longest] for each in data.sequences]
+        if len(widths := sorted({each.shape[1] for each in series})) > 1:
             raise DataError(f"series have {widths} features. Give all the same number.")
-        steps = np.concatenate(data.sequences, dtype=np.float64)  # sums in float32 would drift
-        return {
-            "labels": labels,
-            "features": list(data.features),
-            "mean": steps.mean(0).tolist(),
-            "deviation": scaling.deviation(steps).tolist(),
-        }
+        longest = max(map(len, series))
+        return {**state, "features": list(data.features), "longest": longest, **statistics.learned_scales(series)}
 
     def examples(self, data: Labelled, state: State) -> list[Example]:
-        sequences = self._tensors(data, state)
-        if data.labels is None:
-            return [(sequence, 0) for sequence in sequences]
-        numbers = {label: number for number, label in enumerate(state["labels"])}
-        if unknown := [label for label in data.labels if label not in numbers]:
-            raise DataError(
-                f"label {unknown[0]!r} is not among the learned ones: {', '.join(map(str, numbers))}. "
-                "Train again with it."
-            )
-        return [(sequence, numbers[label]) for sequence, label in zip(sequences, data.labels, strict=True)]
+        self._require_same_kind(data, state)
+        read = self._texts(data, state) if data.is_text else self._series(data, state)
+        labels, shares = _numbers(data, state), state.get("weights")
+        own = [1.0] * len(labels) if data.weights is None else data.weights
+        return [
+            Example(sequence, label, weight * (shares[label] if shares else 1.0), found)
+            for (sequence, found), label, weight in zip(read, labels, own, strict=True)
+        ]
 
-    def _tensors(self, data: Labelled, state: State) -> list[Tensor]:
-        if not len(data.sequences):
-            return []
-        if data.is_text != ("tokenizer" in state):
+    def _require_same_kind(self, data: Labelled, state: State) -> None:
+        if len(data.sequences) and data.is_text != ("tokenizer" in state):
             raise DataError(
                 f"the data are {'texts' if data.is_text else 'series'}, but training was on "
                 f"{'texts' if 'tokenizer' in state else 'series'}. Give the kind of the training data."
             )
-        if data.is_text:
-            tokenizer = vocabulary.from_state(state["tokenizer"])
-            encodings = tokenizer.encode_batch(list(data.sequences))
-            return [torch.tensor(ids or [1]) for ids in cut([each.ids for each in encodings], self.longest, "texts")]
-        mean, deviation = np.array(state["mean"]), np.array(state["deviation"])
-        order = _order(data.features, state["features"])
+
+    def _texts(self, data: Labelled, state: State) -> Iterator[tuple[Tensor, None]]:
+        encodings = vocabulary.from_state(state["tokenizer"]).encode_batch(list(data.sequences))
+        for ids in cut([each.ids for each in encodings], self.longest, "texts"):
+            yield torch.tensor(ids or [1]), None
+
+    def _series(self, data: Labelled, state: State) -> Iterator[tuple[Tensor, Tensor]]:
+        width, order = len(state["mean"]), _order(data.features, state["features"])
         for sequence in data.sequences:
-            if np.shape(sequence)[1:] != mean.shape:
-                raise DataError(
-                    f"a series has {np.shape(sequence)[1]} features; training had {mean.size}. Give the same ones."
-                )
-        scaled = (
-            (np.asarray(sequence)[:, order] - mean) / deviation
-            for sequence in cut(data.sequences, self.longest, "series")
-        )
-        return [torch.from_numpy(sequence).to(self.dtype) for sequence in scaled]
+            if (given := np.shape(sequence)[1]) != width:
+                raise DataError(f"a series has {given} features; training had {width}. Give the same ones.")
+        for sequence in cut(data.sequences, self.longest, "series"):
+            series = np.asarray(sequence)[:, order]
+            steps = statistics.scaled_steps(series, state, self.normalize)
+            whole = statistics.scaled_statistics(series, state["statistics"])
+            yield torch.from_numpy(steps).to(self.dtype), torch.from_numpy(whole).to(self.dtype)
 
     def length(self, example: Example) -> int:
         return len(example[0])
 
     def collate(self, examples: Sequence[Example]) -> Batch:
-        sequences, lengths = padded([sequence for sequence, _ in examples])
-        return {"sequences": sequences, "lengths": lengths, "labels": torch.tensor([label for _, label in examples])}
+        sequences, lengths = padded([example.sequence for example in examples])
+        whole = [example.statistics for example in examples if example.statistics is not None]
+        return {
+            "sequences": sequences,
+            "lengths": lengths,
+            "statistics": torch.stack(whole) if whole else None,
+            "labels": torch.tensor([example.label for example in examples]),
+            "weights": torch.tensor([example.weight for example in examples], dtype=self.dtype),
+        }
 
     def build(self, state: State) -> ClassifyNetwork:
-        tokens = vocabulary.from_state(state["tokenizer"]).get_vocab_size() if "tokenizer" in state else 0
-        inputs = self.embedding if tokens else len(state["mean"])
-        return ClassifyNetwork(self.recurrent, tokens=tokens, inputs=inputs, labels=len(state["labels"]))
+        count = len(state["labels"])
+        if "tokenizer" in state:
+            tokens = vocabulary.from_state(state["tokenizer"]).get_vocab_size()
+            pooling: Pooling = "last" if self.pooling == "auto" else self.pooling
+            return ClassifyNetwork(self.recurrent, Inputs(tokens, self.embedding), count, pooling, 0, 1)
+        width = len(state["mean"]) * statistics.scales(self.normalize)
+        inputs = Inputs(0, width, 2 * len(state["statistics"]["mean"]))
+        pooling = "all" if self.pooling == "auto" else self.pooling
+        stride = self.stride or fitting_stride(state["longest"])
+        return ClassifyNetwork(self.recurrent, inputs, count, pooling, self.filters, stride)
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
-        scores = model(batch["sequences"], batch["lengths"])
-        return Loss(F.cross_entropy(scores, batch["labels"], reduction="sum"), len(scores))
+        losses = F.cross_entropy(_scores(model, batch), batch["labels"], reduction="none")
+        return Loss((losses * batch["weights"]).sum(), len(losses))
 
     def _probabilities(self, model: nn.Module, state: State, data: Labelled) -> tuple[Tensor, Tensor]:
         """The probabilities (N, K) of the labels, and the true labels (N,)."""
         examples = self.examples(data, state)
-        rows = answers(self, examples, lambda batch: model(batch["sequences"], batch["lengths"]).softmax(-1))
-        return torch.stack(rows), torch.tensor([label for _, label in examples])
+        rows = answers(self, examples, lambda batch: _scores(model, batch).softmax(-1))
+        return torch.stack(rows), torch.tensor([example.label for example in examples])
 
     def score(self, model: nn.Module, state: State, data: Labelled) -> dict[str, float]:
         probabilities, labels = self._probabilities(model, state, data)
@@ -187,6 +232,24 @@ class Classify(TableOptions, Recipe[Labelled]):
         names = [str(label) for label in state["labels"]]
         counts = multiclass_confusion_matrix(probabilities, labels, len(state["labels"])).double().numpy()
         return {"confusion": plots.matrix(counts, names, names, ("true label", "predicted label"))}
+
+
+def _scores(model: nn.Module, batch: Batch) -> Tensor:
+    whole = () if batch["statistics"] is None else (batch["statistics"],)  # texts have none
+    scores: Tensor = model(batch["sequences"], batch["lengths"], *whole)
+    return scores
+
+
+def _numbers(data: Labelled, state: State) -> list[int]:
+    """The numbers of the labels; zeros for prediction."""
+    if data.labels is None:
+        return [0] * len(data.sequences)
+    numbers = {label: number for number, label in enumerate(state["labels"])}
+    if unknown := [label for label in data.labels if label not in numbers]:
+        raise DataError(
+            f"label {unknown[0]!r} is not among the learned ones: {', '.join(map(str, numbers))}. Train again with it."
+        )
+    return [numbers[label] for label in data.labels]
 
 
 def _columns(labels: Sequence[read_labelled.Label]) -> list[read_labelled.Label]:

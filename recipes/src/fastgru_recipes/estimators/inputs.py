@@ -105,6 +105,26 @@ def labels(y: Any) -> list[Label]:
     return found
 
 
+def weights(given: Any, count: int) -> list[float]:
+    """The weights of `count` examples, with mean 1.
+
+    Raises:
+        DataError: for weights that are not as many numbers of at least 0, or all 0.
+    """
+    try:
+        found = np.asarray(given, np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"sample_weight does not consist of numbers: {error}.") from error
+    if found.shape != (count,):
+        raise DataError(f"sample_weight has shape {found.shape}; {count} sequences need ({count},).")
+    if (wrong := np.flatnonzero(~((found >= 0) & (found < np.inf)))).size:
+        raise DataError(f"weight {wrong[0] + 1} of sample_weight is {found[wrong[0]]}. Give numbers of at least 0.")
+    if not found.any():
+        raise DataError("all weights of sample_weight are zero: nothing would be learned. Give some that are not.")
+    scaled: list[float] = (found / found.mean()).tolist()
+    return scaled
+
+
 def _require_y(y: Any, kind: str) -> None:
     if y is None:
         raise DataError(f"{kind} requires y to be passed, but the target y is None. Give an answer for each of X.")

@@ -41,7 +41,14 @@ class SequenceClassifier(ClassifierMixin, Estimator, recipe="classify"):  # type
         ['a', 'b']
     """
 
-    def fit(self, X: SequencesLike, y: Any, directory: Path | str | None = None, progress: bool = False) -> Self:
+    def fit(
+        self,
+        X: SequencesLike,
+        y: Any,
+        directory: Path | str | None = None,
+        progress: bool = False,
+        sample_weight: Any = None,
+    ) -> Self:
         """Trains on sequences and labels.
 
         Args:
@@ -49,18 +56,22 @@ class SequenceClassifier(ClassifierMixin, Estimator, recipe="classify"):  # type
             y: (N,), their labels, of at least two classes.
             directory: the run directory to make, for `load` and the commands. Default: nothing is kept.
             progress: show progress bars.
+            sample_weight: (N,), how much each sequence counts in the loss. Only the ratios matter. Default: all the
+                same. The option `class_weight` multiplies them.
 
         Returns:
             The estimator.
 
         Raises:
-            DataError: a ValueError, for sequences or labels that cannot be used.
+            DataError: a ValueError, for sequences, labels or weights that cannot be used.
             ArgumentError: a ValueError, for an option outside its bounds.
             RunError: if the directory exists and is not empty.
         """
         data = self._data(X, inputs.labels(y))
         if len(data.labels or ()) != len(data.sequences):
             raise DataError(f"y has {len(data.labels or ())} labels; {len(data.sequences)} sequences need one each.")
+        if sample_weight is not None:
+            data = replace(data, weights=inputs.weights(sample_weight, len(data.sequences)))
         self._fit(data, directory, progress)
         self._restore()
         return self
