@@ -261,3 +261,6 @@ def test_bigrams_back_off_to_words_and_words_to_the_most_frequent_tag():
     assert baselines.scores(learned, test) == pytest.approx(
         {"majority": 0.0, "majority of the word": 4 / 7, "bigram": 6 / 7}
     )
+    assert baselines.accuracies(learned, test) == pytest.approx(
+        {"majority": 3 / 7, "majority of the word": 5 / 7, "bigram": 6 / 7}
+    )

@@ -35,8 +35,10 @@ def compared(recipe: Classify, training: Labelled, test: Labelled) -> dict[str, 
     found = {"majority": majority(training, test)}
     if training.is_text:
         found["naive Bayes"] = naive_bayes(training, test)
-    elif sum(map(len, training.sequences)) * sum(map(len, test.sequences)) <= MOST_CELLS:
-        found["1-NN, DTW"] = nearest(training, test)
+    else:
+        found["linear, on statistics"] = linear(training, test)
+        if sum(map(len, training.sequences)) * sum(map(len, test.sequences)) <= MOST_CELLS:
+            found["1-NN, DTW"] = nearest(training, test)
     return {name: {"accuracy": score} for name, score in found.items()}
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 import pandas as pd
 
@@ -51,6 +54,16 @@ class Tagger(Scored, recipe="tag"):
         recipe, model, state = self._parts()
         found: list[list[str]] = recipe.tags(model, state, inputs.tokens(X, "token"))
         return found
+
+    def predict_proba(self, X: Sequence[Sequence[str]]) -> list[NDArray[np.float32]]:
+        """The probability of each tag, (T_i, K) for the T_i tokens of each sentence, in the order of `classes_`."""
+        recipe, model, state = self._parts()
+        return [each.numpy() for each in recipe.probabilities(model, state, inputs.tokens(X, "token"))]
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """The K tags. Raises NotFittedError before `fit`."""
+        return np.array(self._parts()[2]["tags"])
 
     def score(self, X: Sequence[Sequence[str]], y: Sequence[Sequence[str]]) -> float:
         """Micro-F1 of all tags except the plain one."""

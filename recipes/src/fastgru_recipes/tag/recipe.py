@@ -1,11 +1,12 @@
 """Sequence tagging: a bidirectional GRU reads a sentence and predicts a tag for each token.
 
     characters of each word -> embedding -> bidirectional GRU -> its final states
-    tokens (B, T) -> embedding, concatenated with them -> bidirectional GRU -> linear -> tags (B, T, K)
+    first and last 2 and 3 characters, shape -> embeddings
+    tokens (B, T) -> embedding, concatenated with both -> bidirectional GRU -> linear -> tags (B, T, K)
 
 The first GRU reads the characters of a word, so that unknown words get a vector from their spelling. It reads every
 distinct word of a batch once. A long text is cut into windows. Each window also reads some tokens of its neighbours, so
-that every tag is learned and predicted with context on both sides.
+that every tag is learned and predicted with context on both sides. With `crf` the tags of a window are scored together.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
@@ -30,17 +31,18 @@ from fastgru_recipes.errors import DataError
 from fastgru_recipes.file_options import TextOptions
 from fastgru_recipes.recipe import Batch, Loss, Recipe, State, option, several
 from fastgru_recipes.tag import read_tagged
+from fastgru_recipes.tag.crf import CRF
+from fastgru_recipes.tag.entities import are_entities, entity_f1
 from fastgru_recipes.tag.network import TagNetwork
 from fastgru_recipes.tag.read_tagged import Tagged
+from fastgru_recipes.tag.spelling import FIRST_ID, SHAPES, Spelling, learned_affixes, spellings
 from fastgru_recipes.text.vocabulary import UNKNOWN_ID
 from fastgru_recipes.training.batching import answers, padded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LONGEST = 32  # characters of a word that are read at most
 NO_TAG = -100  # the target that torch's cross entropy ignores
-FIRST_ID = UNKNOWN_ID + 1  # of the words and characters that were learned
 
 
 class TagWindow(NamedTuple):
@@ -51,14 +53,14 @@ class TagWindow(NamedTuple):
         words: (T,), the numbers of the tokens.
         tags: (T,), the numbers of the true tags; NO_TAG for tokens of the neighbours.
         own: the steps that do not belong to a neighbour.
-        spelled: the character numbers (L,) of each distinct token of the data.
+        spelled: the spelling of each distinct token of the data.
     """
 
     tokens: Sequence[str]
     words: Tensor
     tags: Tensor
     own: slice
-    spelled: Mapping[str, Tensor]
+    spelled: Mapping[str, Spelling]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +76,14 @@ class Tag(TextOptions, Recipe[Tagged]):
     least: int = option(2, "How often a word must occur to have an embedding.", least=1)
     embedding: int = option(96, "Size of a word's vector.", least=1)
     spelling: int = option(32, "Size of a character's vector, and of the state of the GRU over characters.", least=1)
+    affix: int = option(
+        16, "Size of the vectors of a word's first and last 2 and 3 characters, and of its shape; 0: none.", least=0
+    )
+    crf: bool = option(False, "Score tags that follow each other too, with a conditional random field.")
     window: int = option(64, "Number of tokens of the windows into which longer sentences and texts are cut.", least=1)
     overlap: int = option(16, "Number of tokens that a window reads of each neighbour.", least=0)
     hidden: int = option(128, "Size of the GRU's state.", least=1)
-    dropout: float = option(0.3, "Probability of zeroing an element of the inputs and outputs.", least=0, most=1)
+    dropout: float = option(0.5, "Probability of zeroing an element of the inputs and outputs.", least=0, most=1)
     plain: str = option("", "The tag that F1 does not count. Default: the most frequent tag.")
 
     columns: tuple[str, ...] = option(
@@ -116,19 +122,22 @@ class Tag(TextOptions, Recipe[Tagged]):
             tags.update(dict.fromkeys(read_tagged.TEXT_TAGS, 0))
         known = [word for word, count in words.most_common(self.tokens) if count >= self.least]
         letters = sorted({letter for word in words for letter in word})
-        return {"words": known, "characters": letters, "tags": sorted(tags), "plain": plain, "is_text": data.is_text}
+        return {
+            "words": known,
+            "characters": letters,
+            "affixes": learned_affixes(words, self.least),
+            "tags": sorted(tags),
+            "plain": plain,
+            "is_text": data.is_text,
+        }
 
     def examples(self, data: Tagged, state: State) -> list[TagWindow]:
         if data.is_text and not state["is_text"]:
             raise DataError("the data are running text, but training was on columns. Give one token on each line.")
         words = {word: number for number, word in enumerate(state["words"], start=FIRST_ID)}
-        letters = {letter: number for number, letter in enumerate(state["characters"], start=FIRST_ID)}
         tags = {tag: number for number, tag in enumerate(state["tags"])}
         distinct = {token for sentence in data.tokens for token in sentence}
-        spelled = {
-            word: torch.tensor([letters.get(c, UNKNOWN_ID) for c in word[:LONGEST]] or [UNKNOWN_ID])
-            for word in distinct
-        }
+        spelled = spellings(distinct, state["words"], state["characters"], state["affixes"])
         found = []
         for index, sentence in enumerate(data.tokens):
             right = data.tags[index] if data.tags is not None else ()
@@ -150,16 +159,19 @@ class Tag(TextOptions, Recipe[Tagged]):
     def collate(self, examples: Sequence[TagWindow]) -> Batch:
         distinct = dict.fromkeys(token for window in examples for token in window.tokens)
         place = {token: number for number, token in enumerate(distinct)}
-        spellings, spelling_lengths = padded([examples[0].spelled[token] for token in distinct])
+        spelled = [examples[0].spelled[token] for token in distinct]
+        characters, spelling_lengths = padded([each.characters for each in spelled])
         words, lengths = padded([window.words for window in examples])
         which, _ = padded([torch.tensor([place[token] for token in window.tokens]) for window in examples])
         tags, _ = padded([window.tags for window in examples], NO_TAG)
         return {
             "words": words,
             "lengths": lengths,
-            "spellings": spellings,
+            "spellings": characters,
             "spelling_lengths": spelling_lengths,
+            "marks": torch.stack([each.marks for each in spelled]),
             "which": which,
+            "distinct": torch.tensor([each.word for each in spelled]),
             "tags": tags,
         }
 
@@ -171,40 +183,63 @@ class Tag(TextOptions, Recipe[Tagged]):
             tags=len(state["tags"]),
             embedding=self.embedding,
             spelling=self.spelling,
+            marks=[*(len(affixes) + FIRST_ID for affixes in state["affixes"]), len(SHAPES)],
+            affix=self.affix,
+            crf=self.crf,
         )
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
-        scores = model(batch).flatten(0, 1)
-        total = F.cross_entropy(scores, batch["tags"].flatten(), ignore_index=NO_TAG, reduction="sum")
-        return Loss(total, int((batch["tags"] != NO_TAG).sum()))
+        scores, tags = model(batch), batch["tags"]
+        terms = int((tags != NO_TAG).sum())
+        if self.crf:
+            return Loss(_crf(model).loss(scores, tags, batch["lengths"]).sum(), terms)
+        return Loss(F.cross_entropy(scores.flatten(0, 1), tags.flatten(), ignore_index=NO_TAG, reduction="sum"), terms)
+
+    def _likeliest(self, model: nn.Module, batch: Batch) -> Tensor:
+        scores: Tensor = model(batch)
+        return _crf(model).decode(scores, batch["lengths"]) if self.crf else scores.argmax(-1)
+
+    def _shares(self, model: nn.Module, batch: Batch) -> Tensor:
+        scores: Tensor = model(batch)
+        return _crf(model).marginals(scores, batch["lengths"]) if self.crf else scores.softmax(-1)
 
     def _found(self, model: nn.Module, state: State, data: Tagged) -> tuple[Tensor, Tensor]:
         """The numbers of the predicted tags (N,) and of the true tags (N,), for all tokens of all sentences."""
         windows = self.examples(data, state)
-        rows = answers(self, windows, lambda batch: model(batch).argmax(-1))
+        rows = answers(self, windows, lambda batch: self._likeliest(model, batch))
         likeliest = [row[window.own] for row, window in zip(rows, windows, strict=True)]
         nothing = torch.zeros(0, dtype=torch.int64)
         return torch.cat([nothing, *likeliest]), torch.cat([nothing, *(window.tags[window.own] for window in windows)])
-
-    def _tags(self, model: nn.Module, state: State, data: Tagged) -> list[list[str]]:
-        likeliest, _ = self._found(model, state, data)
-        names = iter([state["tags"][number] for number in likeliest.tolist()])
-        return [list(islice(names, len(sentence))) for sentence in data.tokens]
 
     def tags(self, model: nn.Module, state: State, tokens: Sequence[Sequence[str]]) -> list[list[str]]:
         """The predicted tag of each token."""
         return self._tags(model, state, Tagged(tokens, None))
 
+    def _tags(self, model: nn.Module, state: State, data: Tagged) -> list[list[str]]:
+        likeliest, _ = self._found(model, state, data)
+        return _by_sentence([state["tags"][number] for number in likeliest.tolist()], data)
+
+    def probabilities(self, model: nn.Module, state: State, tokens: Sequence[Sequence[str]]) -> list[Tensor]:
+        """The probability (T, K) of each tag, in the order of the state's `tags`, for the tokens of each sentence."""
+        data = Tagged(tokens, None)
+        windows = self.examples(data, state)
+        rows = answers(self, windows, lambda batch: self._shares(model, batch))
+        own = [row[window.own] for row, window in zip(rows, windows, strict=True)]
+        every = torch.cat([torch.zeros(0, len(state["tags"]), dtype=self.dtype), *own])
+        return [*torch.split(every, [len(sentence) for sentence in tokens])]
+
     def score(self, model: nn.Module, state: State, data: Tagged) -> dict[str, float]:
+        """Micro- and macro-F1 of tags and their accuracy, and the F1 of entities where the tags mark entities."""
         found, right = self._found(model, state, data)
-        names = state["tags"]
-        return {
-            "micro_f1": micro_f1(
-                [names[i] for i in found.tolist()], [names[i] for i in right.tolist()], state["plain"]
-            ),
-            "macro_f1": float(multiclass_f1_score(found, right, len(names), average="macro")),
+        ours, theirs = ([state["tags"][number] for number in numbers.tolist()] for numbers in (found, right))
+        scores = {
+            "micro_f1": micro_f1(ours, theirs, state["plain"]),
+            "macro_f1": float(multiclass_f1_score(found, right, len(state["tags"]), average="macro")),
             "accuracy": float((found == right).double().mean()),
         }
+        if are_entities(state["tags"]):
+            scores["entity_f1"] = entity_f1(_by_sentence(ours, data), _by_sentence(theirs, data))
+        return scores
 
     def _probabilities(self, model: nn.Module, state: State, data: Tagged) -> Tensor:
         """The probabilities (N, K) of the tags, for all tokens of all sentences."""
@@ -246,6 +281,17 @@ class Tag(TextOptions, Recipe[Tagged]):
         shares = (counts / counts.sum(1, keepdims=True).clip(1))[met][:, met]
         names = [state["tags"][number] for number in met]
         return {"confusion": plots.matrix(shares, names, names, ("true tag", "predicted tag, share of the true one"))}
+
+
+def _crf(model: nn.Module) -> CRF:
+    field: CRF = model.crf  # type: ignore[assignment]
+    return field
+
+
+def _by_sentence(tags: Sequence[str], data: Tagged) -> list[list[str]]:
+    """The tags of all tokens as one list for each sentence."""
+    ends = [*accumulate(map(len, data.tokens))]
+    return [[*tags[begin:end]] for begin, end in pairwise([0, *ends])]
 
 
 def micro_f1(found: Sequence[str], right: Sequence[str], plain: str) -> float:
