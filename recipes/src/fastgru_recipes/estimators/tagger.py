@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
-
 import pandas as pd
+from numpy.typing import NDArray
 
 from fastgru_recipes.estimators import inputs
 from fastgru_recipes.estimators.base import Scored
