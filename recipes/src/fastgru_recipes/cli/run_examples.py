@@ -15,6 +15,9 @@ from fastgru_recipes.training.run_directory import Trained
 from fastgru_recipes.training.train import train
 
 
+ALLOWANCE = 0.02  # of the score of a baseline: another seed makes as much difference
+
+
 @dataclass(frozen=True)
 class Result:
     """The result of one training run.
@@ -60,6 +63,12 @@ class Outcome:
         choose = max if self.recipe.higher_is_better else min
         judged = {name: scores[self.metric] for name, scores in self.baselines.items()}
         return choose(judged.items(), key=lambda item: item[1])
+
+    @property
+    def keeps_up(self) -> bool:
+        """Whether the first result is better than every baseline, or at most a fiftieth worse."""
+        ours, (_, best) = self.results[0].score, self.best_baseline
+        return self.beats_baselines or abs(ours - best) <= ALLOWANCE * abs(best)
 
     @property
     def beats_baselines(self) -> bool:

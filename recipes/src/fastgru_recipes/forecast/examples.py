@@ -45,19 +45,17 @@ def forecast_baselines(recipe: Recipe[Any], parts: Parts) -> Mapping[str, Mappin
 SETS = (
     ExampleSet(
         "temperature",
-        "hourly air temperature at an airport in New York for one year: the next day from the last four days",
+        "hourly air temperature at an airport in New York for one year: the next day from the last five days",
         temperature,
         forecast_baselines,
         {
             "time": "hour_utc",
             "target": ("celsius",),
-            "context": 96,
-            "epochs": 8,
-            "batch": 64,
-            "stride": 2,
-            "dropout": 0.2,
+            "context": 120,
+            "dropout": 0.4,
+            "rate": 1e-3,
         },
-        {"hidden": 128, "epochs": 30, "stride": 1},
+        {"hidden": 128},
     ),
     ExampleSet(
         "sunspots",
@@ -65,6 +63,6 @@ SETS = (
         sunspots,
         forecast_baselines,
         {"time": "month", "target": ("sunspots",), "context": 264, "horizon": 12, "transform": "sqrt", "hidden": 48},
-        {"hidden": 64, "epochs": 30},
+        {"hidden": 64},
     ),
 )

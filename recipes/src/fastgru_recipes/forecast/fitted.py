@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -15,7 +14,7 @@ from fastgru_recipes.forecast.network import ForecastNetwork, moments
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the GRU's changes
 FEW = 2.0  # horizons of validation data on which the share is halved
-DOUBT = 0.5  # of the gain on one horizon of validation data; on n of them it is 1 / sqrt(n) of that
+DOUBT = 0.5  # of the gain on one horizon of validation data; on n of them it is an nth of that
 
 
 def start(model: nn.Module, series: Sequence[NDArray[np.float64]], season: int, quantiles: Sequence[float]) -> None:
@@ -59,5 +58,5 @@ def choose_share(model: nn.Module, error: Callable[[float], float], horizons: fl
     """
     errors = {share: error(share) for share in SHARES}
     best = min(errors, key=lambda share: errors[share])
-    worth = 1 - DOUBT / math.sqrt(max(1.0, horizons))
+    worth = 1 - DOUBT / max(1.0, horizons)
     set_share(model, best * horizons / (horizons + FEW) if errors[best] < worth * errors[0.0] else 0.0)

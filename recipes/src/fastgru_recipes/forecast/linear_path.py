@@ -1,8 +1,9 @@
 """The linear path of the forecaster: the best weighted sum of past values that short histories can tell.
 
 Candidates are exponential smoothing (`smoothing.py`) and ridge regression that shrinks towards a simple forecast: the
-last value, seasonal means at the present level, or the best smoothing. Each is a matrix (T, H), so their average is one
-too. Their weights come from their errors in the end of the training part, which earlier values forecast.
+last value, seasonal means at the present level, the best smoothing, or the mean of the series, which is 0. Each is a
+matrix (T, H), so their average is one too. Their weights come from their errors in the end of the training part, which
+earlier values forecast.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from fastgru_recipes.forecast import smoothing
 Matrix = NDArray[np.float64]
 
 PENALTIES = np.logspace(-2, 4, 13)  # of ridge regression, for values of deviation 1
-SHARPNESS = 4  # the weight of a candidate is its error to the power of minus this
+SHARPNESS, MOST_SHARPNESS = 4, 32  # the weight of a candidate is its error to the power of minus this
+SHARPER = 1 / 4  # for each horizon that was judged: of many the error says more
 MOST_WINDOWS = 3_000  # of a regression; evenly spaced ones are taken of more
 JUDGED = 300  # windows that choose among the methods of smoothing
 FOLDS = 4  # parts of the end, each forecast from what comes before it
@@ -92,7 +94,8 @@ def fitted(series: Sequence[Matrix], context: int, horizon: int, season: int) ->
         for name, weights in _candidates(series, context, horizon, season, first, before):
             error = float(np.abs(judged.past @ weights - judged.ahead).sum())
             errors[name] = errors.get(name, 0.0) + error
-    return _averaged(errors, dict(_candidates(series, context, horizon, season, 0, known[-1])))
+    sharpness = min(MOST_SHARPNESS, SHARPNESS + SHARPER * end / horizon)
+    return _averaged(errors, dict(_candidates(series, context, horizon, season, 0, known[-1])), sharpness)
 
 
 def smoothed(series: Sequence[Matrix], context: int, horizon: int, season: int) -> Matrix:
@@ -101,7 +104,7 @@ def smoothed(series: Sequence[Matrix], context: int, horizon: int, season: int) 
     return min(found.values(), key=lambda each: each.error).weights
 
 
-def _averaged(errors: dict[Name, float], candidates: dict[Name, Matrix]) -> Matrix:
+def _averaged(errors: dict[Name, float], candidates: dict[Name, Matrix], sharpness: float) -> Matrix:
     """The average of candidates, weighted by their errors; of those that differ in the penalty only, the best one."""
     best: dict[tuple[str, int], Name] = {}
     for name in candidates:
@@ -109,7 +112,7 @@ def _averaged(errors: dict[Name, float], candidates: dict[Name, Matrix]) -> Matr
         if name in errors and (group not in best or errors[name] < errors[best[group]]):
             best[group] = name
     least = max(1e-12, min(errors[name] for name in best.values()))
-    shares = {name: (least / max(errors[name], 1e-12)) ** SHARPNESS for name in best.values()}
+    shares = {name: (least / max(errors[name], 1e-12)) ** sharpness for name in best.values()}
     weighted = np.stack([share * candidates[name] for name, share in shares.items()])
     return np.asarray(weighted.sum(0) / sum(shares.values()))
 
@@ -127,10 +130,12 @@ def _candidates(
             priors["season"] = _seasonal_means(steps, horizon, season)
         elif season <= 1:
             priors["mean"] = np.full((steps, horizon), 1 / steps)
+        priors["series' mean"] = np.zeros((steps, horizon))
         for kind, prior in priors.items():
             known = windows(series, len(prior), horizon, ALL, before, MOST_WINDOWS)
             if len(known.past) >= LEAST_WINDOWS:
-                for penalty, weights in zip(PENALTIES, _ridge(known, prior, steps), strict=True):
+                ridges = _ridge(known, prior, steps, keeps_levels=bool(prior.any()))
+                for penalty, weights in zip(PENALTIES, ridges, strict=True):
                     yield (kind, steps, float(penalty)), _padded(weights, context)
 
 
@@ -168,11 +173,11 @@ def _best_smoothing(known: Sequence[Windows], steps: int, horizon: int, season: 
     return [Smoothed(each[0].error, np.mean([one.weights for one in each], 0)) for each in best]
 
 
-def _ridge(known: Windows, prior: Matrix, steps: int) -> Iterator[Matrix]:
-    """Weights for each penalty, which shrinks them towards `prior`. They add up to those of `prior`."""
+def _ridge(known: Windows, prior: Matrix, steps: int, keeps_levels: bool) -> Iterator[Matrix]:
+    """Weights for each penalty, which shrinks them towards `prior`. They may have to add up to those of `prior`."""
     context = len(prior)
     centred = np.zeros((context, steps))
-    centred[context - steps :] = np.eye(steps) - 1 / steps
+    centred[context - steps :] = np.eye(steps) - (1 / steps if keeps_levels else 0)
     inputs, rest = known.past @ centred, known.ahead - known.past @ prior
     values, vectors = np.linalg.eigh(inputs.T @ inputs)
     projected = vectors.T @ (inputs.T @ rest)

@@ -1,7 +1,7 @@
 """The network of `forecast`: it maps past (B, T, F) and future (B, horizon, K) to quantiles (B, horizon, Q).
 
     values (B, T) -> a fixed weighted sum -> forecast (B, horizon)                                the linear path
-    the same, minus mean and divided by deviation of the window, and the other features
+    the same, also minus mean and divided by deviation of the window, and the other features
         -> GRU -> h_n, mean, deviation -> one vector per future step -> with its calendar -> changes of each quantile
 
 The changes are in deviations of the window, and 0 at first: the network starts where the linear path is. Windows are
@@ -57,7 +57,7 @@ class ForecastNetwork(nn.Module):
         super().__init__()
         self.horizon = horizon
         self.linear = nn.Linear(context, horizon, bias=False).requires_grad_(False)
-        self.gru = recurrent(layer, past)
+        self.gru = recurrent(layer, 1 + past)
         self.dropout = nn.Dropout(layer.dropout)
         self.series = nn.Embedding(series + 1, embedding, padding_idx=0) if embedding else None
         self.ahead = nn.Linear(layer.hidden + 2 + embedding, horizon * width)
@@ -77,7 +77,7 @@ class ForecastNetwork(nn.Module):
             numbers: (B,), the number of each series.
         """
         mean, deviation = moments(past[..., 0])
-        normalized = torch.cat([(past[..., :1] - mean[:, None]) / deviation[:, None], past[..., 1:]], -1)
+        normalized = torch.cat([(past[..., :1] - mean[:, None]) / deviation[:, None], past], -1)
         _, state = self.gru(normalized)
         parts = [self.dropout(summary(state)), mean, deviation.log()]
         if self.series is not None:
