@@ -101,7 +101,10 @@ def test_a_tagger_with_a_field_gives_paths_and_probabilities():
     model.crf.transitions.data = torch.full((3, 3), -50.0)
     model.crf.transitions.data[[2, 0, 1], [0, 1, 0]] = 50.0  # S A B A B A ...
     assert tagger.predict(TURNS.tokens[:1]) == TURNS.tags[:1]
-    np.testing.assert_allclose(tagger.predict_proba(TURNS.tokens[:1])[0].argmax(1), [2, 0, 1, 0, 1, 0, 1, 0])
+    along = tagger.predict_proba(TURNS.tokens[:1])[0]
+    np.testing.assert_allclose(along.argmax(1), [2, 0, 1, 0, 1, 0, 1, 0])
+    table = tagger.trained_.recipe.predict(model, tagger.trained_.state, Tagged(TURNS.tokens[:1], None), True)
+    np.testing.assert_array_equal(table[["A", "B", "S"]].to_numpy(), along)
 
 
 def test_a_tagger_without_a_field_gives_probabilities():

@@ -221,11 +221,7 @@ class Tag(TextOptions, Recipe[Tagged]):
 
     def probabilities(self, model: nn.Module, state: State, tokens: Sequence[Sequence[str]]) -> list[Tensor]:
         """The probability (T, K) of each tag, in the order of the state's `tags`, for the tokens of each sentence."""
-        data = Tagged(tokens, None)
-        windows = self.examples(data, state)
-        rows = answers(self, windows, lambda batch: self._shares(model, batch))
-        own = [row[window.own] for row, window in zip(rows, windows, strict=True)]
-        every = torch.cat([torch.zeros(0, len(state["tags"]), dtype=self.dtype), *own])
+        every = self._probabilities(model, state, Tagged(tokens, None))
         return [*torch.split(every, [len(sentence) for sentence in tokens])]
 
     def score(self, model: nn.Module, state: State, data: Tagged) -> dict[str, float]:
@@ -244,7 +240,7 @@ class Tag(TextOptions, Recipe[Tagged]):
     def _probabilities(self, model: nn.Module, state: State, data: Tagged) -> Tensor:
         """The probabilities (N, K) of the tags, for all tokens of all sentences."""
         windows = self.examples(data, state)
-        rows = answers(self, windows, lambda batch: model(batch).softmax(-1))
+        rows = answers(self, windows, lambda batch: self._shares(model, batch))
         own = [row[window.own] for row, window in zip(rows, windows, strict=True)]
         return torch.cat([torch.zeros(0, len(state["tags"]), dtype=self.dtype), *own])
 
