@@ -85,6 +85,19 @@ def test_baselines_of_series_by_hand():
     assert baselines._shorter(np.array([[0.0], [2.0], [5.0]]), 2).tolist() == [[1.0], [5.0]]
 
 
+def test_warped_distances_are_those_of_the_whole_table():
+    generator = np.random.default_rng(0)
+    series, others = generator.normal(size=(7, 2)), [generator.normal(size=(steps, 2)) for steps in (1, 4, 9, 9)]
+    for other, found in zip(others, baselines.warped_distances(series, others), strict=True):
+        table = np.full((8, len(other) + 1), np.inf)
+        table[0, 0] = 0
+        for i, j in np.ndindex(7, len(other)):
+            table[i + 1, j + 1] = ((series[i] - other[j]) ** 2).sum() + min(
+                table[i, j + 1], table[i + 1, j], table[i, j]
+            )
+        assert found == pytest.approx(table[7, len(other)])
+
+
 def test_the_vowels_are_the_standard_split():
     parts = sets("classify")[0].load(Classify(), False)
     assert (len(parts.training.sequences), len(parts.test.sequences)) == (270, 370)

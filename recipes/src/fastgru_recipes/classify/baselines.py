@@ -107,20 +107,26 @@ def warped_distances(series: NDArray[Any], others: Sequence[NDArray[Any]]) -> ND
     """Dynamic-time-warping distances (N,) between a series (T, F) and each of N series (U_i, F).
 
     The smallest sum of squared distances along a warping path (Sakoe and Chiba 1978), without a window. The cells of an
-    antidiagonal are independent, so each antidiagonal of all N tables is one step.
+    antidiagonal are independent, so each antidiagonal of all N tables is one step, and only the last three are kept.
     """
-    rows, columns = len(series), max(map(len, others))
-    costs = np.full((len(others), rows, columns), np.inf)
-    for row, other in enumerate(others):
-        costs[row, :, : len(other)] = ((series[:, None].astype(np.float64) - other.astype(np.float64)) ** 2).sum(-1)
-    total = np.full((len(others), rows + 1, columns + 1), np.inf)
-    total[:, 0, 0] = 0
+    rows, lengths = len(series), np.array([len(other) for other in others])
+    columns = lengths.max()
+    padded = np.zeros((len(others), columns, series.shape[1]))
+    for row, other in zip(padded, others, strict=True):
+        row[: len(other)] = other
+    found = np.empty(len(others))
+    last = np.full((len(others), rows + 1), np.inf)  # the total at row i of an antidiagonal is at i + 1
+    before_last = last.copy()
+    before_last[:, 0] = 0
     for diagonal in range(rows + columns - 1):
         i = np.arange(max(0, diagonal - columns + 1), min(rows, diagonal + 1))
-        j = diagonal - i
-        before = np.minimum(np.minimum(total[:, i, j + 1], total[:, i + 1, j]), total[:, i, j])
-        total[:, i + 1, j + 1] = costs[:, i, j] + before
-    return np.array([table[rows, len(other)] for table, other in zip(total, others, strict=True)])
+        costs = ((series[i].astype(np.float64) - padded[:, diagonal - i]) ** 2).sum(-1)
+        total = np.full_like(last, np.inf)
+        total[:, i + 1] = costs + np.minimum(np.minimum(last[:, i], last[:, i + 1]), before_last[:, i])
+        ends = lengths + rows - 2 == diagonal
+        found[ends] = total[ends, rows]
+        before_last, last = last, total
+    return found
 
 
 def naive_bayes(training: Labelled, test: Labelled) -> float:
