@@ -14,7 +14,6 @@ from fastgru_recipes.recipe import Recipe
 from fastgru_recipes.training.run_directory import Trained
 from fastgru_recipes.training.train import train
 
-
 ALLOWANCE = 0.02  # of the score of a baseline: another seed makes as much difference
 
 
