@@ -29,6 +29,7 @@ X, Y = ["aa", "bb", "ab", "ba"] * 8, [1, 2, 1, 2] * 8
 NOT_BY_STEPS = {"check_sample_weight_equivalence_on_dense_data": "training goes by batches"}
 
 
+@pytest.mark.slow  # half a minute: some sixty trainings
 def test_the_classifier_passes_the_checks_of_scikit_learn():
     classifier = SequenceClassifier(hidden=16, filters=8, epochs=15, rate=0.02, dropout=0.0, validation=0.0)
     with warnings.catch_warnings():
