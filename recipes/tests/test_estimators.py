@@ -31,7 +31,7 @@ NOT_BY_STEPS = {"check_sample_weight_equivalence_on_dense_data": "training goes 
 
 @pytest.mark.slow  # half a minute: some sixty trainings
 def test_the_classifier_passes_the_checks_of_scikit_learn():
-    classifier = SequenceClassifier(hidden=16, filters=8, epochs=15, rate=0.02, dropout=0.0, validation=0.0)
+    classifier = SequenceClassifier(hidden=16, filters=8, epochs=6, rate=0.02, dropout=0.0, validation=0.0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # some checks are there to make estimators warn
         results = estimator_checks.check_estimator(classifier, on_skip=None, expected_failed_checks=NOT_BY_STEPS)
