@@ -121,7 +121,7 @@ def test_the_share_of_the_gru_is_the_best_one_if_it_is_worth_it():
     try:
         fitted.choose_share(network, lambda share: (share - 0.5) ** 2 + 1, 100)
         fitted.choose_share(network, lambda share: (share - 0.5) ** 2 + 1, 1)
-        fitted.choose_share(network, lambda share: 1 - 0.01 * share, 100)
+        fitted.choose_share(network, lambda share: 1 - 0.001 * share, 100)
     finally:
         fitted.set_share = original
     assert shares == [pytest.approx(0.5 * 100 / 102), 0.0, 0.0]
