@@ -17,7 +17,10 @@ CHECKED = [
 
 
 @pytest.mark.parametrize("one", CHECKED)
-@pytest.mark.parametrize("library", [STOCK, OURS], ids=lambda library: library.name)
+@pytest.mark.parametrize(
+    "library",
+    [pytest.param(STOCK, marks=pytest.mark.slow, id=STOCK.name), pytest.param(OURS, id=OURS.name)],  # torch is pinned
+)
 def test_a_row_is_what_happens(one, library):
     entry = measure(one, library)
     told = committed()[one.title][0 if library is STOCK else 1]

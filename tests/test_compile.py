@@ -232,7 +232,7 @@ def test_torchs_own_checks_of_operators_pass(saves, reset_after):
     )
 
 
-@pytest.mark.parametrize("saves", [False, True])
+@pytest.mark.parametrize("saves", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("reset_after", [True, False])
 def test_operators_have_derivatives_of_second_order(saves, reset_after):
     (x, h_0, anew, weights, *rest), kind = operands(saves, reset_after)

@@ -12,7 +12,7 @@ import pytest
 import processes
 
 ROOT = Path(__file__).parent.parent
-CASES = 4000  # that are the same each time: half a minute
+CASES = 2000  # that are the same each time: a quarter of a minute
 SECONDS = 60  # of those that are not
 LIMIT = 600  # on a machine that does other things too
 PATIENCE = 6  # with a case that hangs on purpose; others take hundredths of a second

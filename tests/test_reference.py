@@ -109,7 +109,9 @@ def test_numpy_sigmoid_does_not_overflow():
     assert got.tolist() == [0, 0, 0.5, 0.5, 1, 1, 0]
 
 
-@pytest.mark.parametrize("spec", [GRUSpec(2, 3), GRUSpec(2, 2, 2, True, True), GRUSpec(3, 2, 2, False)])
+@pytest.mark.parametrize(
+    "spec", [GRUSpec(2, 3), pytest.param(GRUSpec(2, 2, 2, True, True), marks=pytest.mark.slow), GRUSpec(3, 2, 2, False)]
+)
 @pytest.mark.parametrize("own", [None, [2, 4, 0]])
 @pytest.mark.parametrize("resets", [False, True])
 @pytest.mark.parametrize("reset_after", [False, True])

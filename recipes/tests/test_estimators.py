@@ -368,7 +368,7 @@ def test_only_the_steps_that_are_asked_for_must_be_known_ahead():
 
 
 def test_help_tells_the_options():
-    assert "context: Number of past steps that the network reads. Default: 96." in Forecaster.__init__.__doc__
+    assert "context: Number of past steps that the network reads, at least 2;" in Forecaster.__init__.__doc__
     assert {"Forecaster", "Tagger"} <= {*dir(fastgru_recipes)}
     with pytest.raises(NotFittedError):
         _ = Forecaster().history_

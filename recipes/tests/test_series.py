@@ -194,7 +194,7 @@ def test_a_new_series_is_scaled_by_its_history_alone():
         panel = from_frame(
             pd.DataFrame({"time": pd.date_range("2024", periods=150, freq="h"), "value": later}), Forecast().columns
         )
-        scales.append(features.scale(replace(panel.series[0], start=100), "none"))
+        scales.append(features.scale(replace(panel.series[0], start=100), "none", 24))
     assert scales[0] == scales[1]
 
 

@@ -142,6 +142,8 @@ class Classify(TableOptions, Recipe[Labelled]):
         return {**state, "features": list(data.features), "longest": longest, **statistics.learned_scales(series)}
 
     def examples(self, data: Labelled, state: State) -> list[Example]:
+        if not len(data.sequences):
+            return []
         self._require_same_kind(data, state)
         read = self._texts(data, state) if data.is_text else self._series(data, state)
         labels, shares = _numbers(data, state), state.get("weights")

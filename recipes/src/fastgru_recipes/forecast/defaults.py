@@ -47,7 +47,7 @@ def _error(series: Sequence[Series], transform: features.Transform, context: int
     """The error of the best smoothing in the units of the series, relative to their deviations."""
     if transform == "log" and min(each.values.min() for each in series) < 0:
         return float("inf")
-    scales = [features.scale(each, transform) for each in series]
+    scales = [features.scale(each, transform, season) for each in series]
     values = [features.standardized(each, scale, transform) for each, scale in zip(series, scales, strict=True)]
     found = linear_path.smoothed(values, context, horizon, season)
     total = 0.0

@@ -60,12 +60,14 @@ def untransformed_values(
         return np.maximum(np.expm1(values), 0) * scale.get("unit", 1.0)
 
 
-def scale(each: Series, transform: Transform) -> dict[str, float]:
-    """Mean and standard deviation of the transformed history, and the unit of its logarithm."""
+def scale(each: Series, transform: Transform, season: int) -> dict[str, float]:
+    """Of the history: mean and deviation of its transformed values, unit of the logarithm, seasonal naive error."""
     values = each.values[: each.start]
     unit = min(1.0, float(np.abs(values).mean()) / 10) or 1.0  # of the logarithm: small numbers have no log near 0
     history = transformed(each, transform, unit)[: each.start]
     return {
+        "values": len(values),
+        "seasonal_error": seasonal_error(values, season),
         "unit": unit,
         "mean": float(history.mean()),
         "deviation": float(deviation(history[:, None])[0]),
@@ -84,10 +86,20 @@ def seasonal_error(values: NDArray[np.float64], season: int) -> float:
     return error if error > max(NOTHING * values.std(), ROUNDING * np.abs(values).max()) else 0.0
 
 
+def error_unit(history: NDArray[np.float64], scale: dict[str, float], season: int) -> float:
+    """What errors are divided by: the seasonal naive error of the history, or the learned one if that knew more.
+
+    NaN if values repeat exactly.
+    """
+    knows_more = len(history) > scale.get("values", np.inf)
+    error = seasonal_error(history, season) if knows_more else scale["seasonal_error"]
+    return error if error > NOTHING * history.std() else float("nan")
+
+
 def known_scale(each: Series, state: State, transform: Transform) -> dict[str, float]:
     """The learned scale of a series; the scale of its own history if it is new."""
     learned: dict[str, float] | None = state["scales"].get(each.name)
-    return learned or scale(each, transform)
+    return learned or scale(each, transform, state["season"])
 
 
 def calendar(times: pd.DatetimeIndex, names: Sequence[str]) -> NDArray[np.float64]:

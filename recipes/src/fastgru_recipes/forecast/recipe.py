@@ -175,7 +175,7 @@ class Forecast(TableOptions, Recipe[Panel]):
             "frequency": data.frequency,
             "season": season,
             "calendar": features.cycles(data),
-            "scales": {each.name: features.scale(each, self.transform) for each in data.series},
+            "scales": {each.name: features.scale(each, self.transform, season) for each in data.series},
             "covariates": scaling.moments([each.covariates for each in data.series]),
             "known": scaling.moments([each.known for each in data.series]),
         }
@@ -289,7 +289,7 @@ class Forecast(TableOptions, Recipe[Panel]):
         """A rolling backtest: one forecast from each origin, with errors averaged over origins, steps and series.
 
         MASE and scaled_pinball are in units of the error of the seasonal naive forecast in all values before the first
-        origin (Hyndman and Koehler 2006).
+        origin (Hyndman and Koehler 2006), or in the training part if that is longer.
 
         MASE and scaled_pinball are undefined for a series that repeats exactly. Their means exclude these series, which
         are counted, and are NaN if all series repeat.
@@ -302,7 +302,7 @@ class Forecast(TableOptions, Recipe[Panel]):
             values = torch.tensor(each.values).unfold(0, self.horizon, 1)[start:]
             median = forecast[..., self.quantiles.index(0.5)]
             error, loss = (median - values).abs().mean(), pinball(forecast, values, self.quantiles).mean()
-            unit = features.seasonal_error(each.values[:start], state["season"]) or float("nan")
+            unit = features.error_unit(each.values[:start], scale, state["season"])
             errors.append(float(error) / unit)
             inside.append(float(((values >= forecast[..., 0]) & (values <= forecast[..., -1])).double().mean()))
             losses.append(float(loss) / unit)

@@ -37,7 +37,7 @@ def long(table: pd.DataFrame, columns: SeriesColumns, where: str) -> tuple[pd.Da
     Raises:
         DataError: for a table with times as columns and columns that have no place in it.
     """
-    if columns.targets[0] in table.columns:
+    if columns.targets[0] in table.columns or not table.columns.is_unique:  # a column twice is told later
         return table, columns
     names = {name: str(name).strip() for name in table.columns}
     parts = _of_years(table, names, columns) or _of_times(names, columns)
