@@ -72,6 +72,7 @@ def train(
     model = fresh(recipe, state)
     recipe.start(model, state, learned)
     scored = {name: part for name, part in parts.items() if part is not None}
+    known = (data if test is not None else learned) if baselines else None  # by the baselines
     with interruption.noted():
         if directory is not None and is_first_process():
             _claim(directory, recipe, state, facts)
@@ -79,7 +80,7 @@ def train(
             both = examples["training"], examples["validation"]
             best, history = fit(recipe, model, *both, directory, resume=resume, **options)
             recipe.finish(best, state, learned, held_out)
-            return _finished(recipe, state, best, history, scored, directory, baselines)
+            return _finished(recipe, state, best, history, scored, directory, known)
 
 
 @contextmanager
@@ -100,14 +101,14 @@ def _finished(
     history: History,
     parts: dict[str, Any],
     directory: Path | None,
-    with_baselines: bool,
+    known: Any,
 ) -> run_directory.Trained:
     """Scores the trained recipe, and writes plots and files. Raises if a signal was noted."""
     trained = run_directory.Trained(recipe, state, model, pd.DataFrame(history.rows), _metrics(model, history))
     if not is_first_process():
         return trained
     try:
-        _score(trained, parts, directory, with_baselines)
+        _score(trained, parts, directory, known)
     except KeyboardInterrupt as error:
         remedy = f" Run the same command with --resume to do so in {directory}." if directory else ""
         raise TrainingInterrupted(f"Training has ended, but its result was not scored.{remedy}") from error
@@ -139,16 +140,19 @@ def _examples(
     return found
 
 
-def _score(trained: run_directory.Trained, parts: dict[str, Any], directory: Path | None, with_baselines: bool) -> None:
-    """Scores the test part, or else the validation part, or else the training part."""
+def _score(trained: run_directory.Trained, parts: dict[str, Any], directory: Path | None, known: Any) -> None:
+    """Scores the test part, or else the validation part, or else the training part.
+
+    Baselines learn from what is known before it; None: they are not scored.
+    """
     interruption.check()  # some recipes score in one step
     name, part = list(parts.items())[-1]
     since = time.perf_counter()
     trained.metrics["scores"] = trained.recipe.score(trained.model, trained.state, part)
     trained.metrics["scored_on"] = name
     trained.metrics["scoring_seconds"] = time.perf_counter() - since
-    if with_baselines and name != "training":
-        trained.metrics["baselines"] = baseline_scores(trained.recipe, parts["training"], part)
+    if known is not None and name != "training":
+        trained.metrics["baselines"] = baseline_scores(trained.recipe, known, part)
     if directory is not None:
         save_plots(trained, part, directory)
         trained.save(directory)
