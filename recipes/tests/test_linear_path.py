@@ -114,14 +114,10 @@ def test_a_new_network_forecasts_what_the_linear_path_does():
     assert (quantiles.diff(dim=-1) > 0).all()
 
 
-def test_the_share_of_the_gru_is_the_best_one_if_it_is_worth_it():
-    network = torch.nn.Module()
+def test_the_share_of_the_gru_is_the_best_one_if_it_is_worth_it(monkeypatch):
     shares = []
-    original, fitted.set_share = fitted.set_share, lambda model, share: shares.append(share)
-    try:
-        fitted.choose_share(network, lambda share: (share - 0.5) ** 2 + 1, 100)
-        fitted.choose_share(network, lambda share: (share - 0.5) ** 2 + 1, 1)
-        fitted.choose_share(network, lambda share: 1 - 0.001 * share, 100)
-    finally:
-        fitted.set_share = original
+    monkeypatch.setattr(fitted, "set_share", lambda model, share: shares.append(share))
+    fitted.choose_share(torch.nn.Module(), lambda share: (share - 0.5) ** 2 + 1, 100)
+    fitted.choose_share(torch.nn.Module(), lambda share: (share - 0.5) ** 2 + 1, 1)
+    fitted.choose_share(torch.nn.Module(), lambda share: 1 - 0.001 * share, 100)
     assert shares == [pytest.approx(0.5 * 100 / 102), 0.0, 0.0]

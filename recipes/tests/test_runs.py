@@ -92,7 +92,8 @@ def test_bad_data_leave_no_directory(recipe, tmp_path):
     [
         ("config.json", None, "is not a run directory"),
         ("config.json", "{", "is not a valid JSON file"),
-        ("config.json", '{"format": 2}', "newer than this one"),
+        ("config.json", '{"format": 3}', "newer than this one"),
+        ("config.json", '{"format": 1}', "an earlier version, whose networks differ"),
         ("config.json", '{"recipe": "cook"}', "names the recipe 'cook'"),
         ("config.json", '{"recipe": "classify", "options": {"size": 1}}', "options that classify does not have"),
         ("config.json", "[]", "is not a config of a run"),

@@ -93,6 +93,10 @@ class Forecaster(Scored, recipe="forecast"):
         Args:
             X: the data to score, in a form that `fit` takes. The first `context` values of each series are history.
 
+        Raises:
+            NotFittedError: before `fit`.
+            ArgumentError: a ValueError, for a loaded forecaster: the baselines need the training data.
+
         Example:
             >>> import numpy as np, pandas as pd
             >>> from fastgru_recipes import Forecaster

@@ -74,5 +74,13 @@ class Generator(Scored, recipe="generate"):
         return self._score(inputs.one_text(X))
 
     def score_table(self, X: str | Sequence[str]) -> pd.DataFrame:
-        """The scores of the generator and of simple baselines, a row each."""
+        """The scores of the generator and of simple baselines, a row each.
+
+        Args:
+            X: a text, or lines.
+
+        Raises:
+            NotFittedError: before `fit`.
+            ArgumentError: a ValueError, for a loaded generator: the baselines need the training data.
+        """
         return self._table(inputs.one_text(X))

@@ -82,6 +82,10 @@ class SequenceClassifier(ClassifierMixin, Estimator, recipe="classify"):  # type
         Args:
             X: N sequences, in a form that `fit` takes.
             y: (N,), their labels.
+
+        Raises:
+            NotFittedError: before `fit`.
+            ArgumentError: a ValueError, for a loaded classifier: the baselines need the training data.
         """
         return self._table(self._data(X, inputs.labels(y)))
 

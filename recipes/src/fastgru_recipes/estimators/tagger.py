@@ -69,5 +69,14 @@ class Tagger(Scored, recipe="tag"):
         return self._score(inputs.tagged(X, y))
 
     def score_table(self, X: Sequence[Sequence[str]], y: Sequence[Sequence[str]]) -> pd.DataFrame:
-        """The scores of the tagger and of simple baselines on sentences and their tags, a row each."""
+        """The scores of the tagger and of simple baselines, a row each.
+
+        Args:
+            X: N sentences, each a list of tokens.
+            y: N lists of tags, one for each token.
+
+        Raises:
+            NotFittedError: before `fit`.
+            ArgumentError: a ValueError, for a loaded tagger: the baselines need the training data.
+        """
         return self._table(inputs.tagged(X, y))

@@ -59,5 +59,14 @@ class Translator(Scored, recipe="translate"):
         return self._score(inputs.pairs(X, y))
 
     def score_table(self, X: Sequence[str], y: Sequence[str]) -> pd.DataFrame:
-        """The scores of the translator and of simple baselines, a row each."""
+        """The scores of the translator and of simple baselines, a row each.
+
+        Args:
+            X: N sentences.
+            y: their N translations.
+
+        Raises:
+            NotFittedError: before `fit`.
+            ArgumentError: a ValueError, for a loaded translator: the baselines need the training data.
+        """
         return self._table(inputs.pairs(X, y))

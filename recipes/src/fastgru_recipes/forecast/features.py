@@ -57,7 +57,7 @@ def untransformed_values(
     if transform == "sqrt":
         return np.maximum(values, 0) ** 2
     with np.errstate(over="ignore"):  # infinity is what it is
-        return np.maximum(np.expm1(values), 0) * scale.get("unit", 1.0)
+        return np.maximum(np.expm1(values), 0) * scale["unit"]
 
 
 def scale(each: Series, transform: Transform, season: int) -> dict[str, float]:
@@ -76,7 +76,7 @@ def scale(each: Series, transform: Transform, season: int) -> dict[str, float]:
 
 def standardized(each: Series, scale: dict[str, float], transform: Transform) -> NDArray[np.float64]:
     """The transformed values of a series (T,), of mean 0 and deviation 1 in its history."""
-    values: NDArray[np.float64] = transformed(each, transform, scale.get("unit", 1.0)) - scale["mean"]
+    values: NDArray[np.float64] = transformed(each, transform, scale["unit"]) - scale["mean"]
     return values / scale["deviation"]
 
 
@@ -91,7 +91,7 @@ def error_unit(history: NDArray[np.float64], scale: dict[str, float], season: in
 
     NaN if values repeat exactly.
     """
-    knows_more = len(history) > scale.get("values", np.inf)
+    knows_more = len(history) > scale["values"]
     error = seasonal_error(history, season) if knows_more else scale["seasonal_error"]
     return error if error > NOTHING * history.std() else float("nan")
 

@@ -52,7 +52,7 @@ class Windows(NamedTuple):
 def windows(series: Sequence[Matrix], steps: int, horizon: int, first: int, last: int, most: int) -> Windows:
     """Windows whose forecasts begin between `first` and `last` steps before the ends of the series.
 
-    The values ahead end at most `last` steps before the end too if `last` is positive. At most about `most` windows.
+    The values ahead end at least `last` steps before the end. Of more than `most` windows evenly spaced ones are taken.
     """
     past, ahead = [], []
     total = sum(max(0, min(first, len(each) - steps) - last - horizon + 1) for each in series)

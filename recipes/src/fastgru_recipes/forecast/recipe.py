@@ -153,7 +153,7 @@ class Forecast(TableOptions, Recipe[Panel]):
 
     def _held_out(self, count: int, horizon: int) -> int:
         """How many of `count` values choose the best epoch: enough for a forecast."""
-        return max(int(count * self.validation), horizon + horizon // 2) if self.validation else 0
+        return min(count, max(int(count * self.validation), horizon + horizon // 2)) if self.validation else 0
 
     def split(self, data: Panel) -> tuple[Panel, Panel]:
         """Holds out the end of each series; the rest is the training part."""

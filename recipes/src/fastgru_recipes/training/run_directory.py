@@ -25,7 +25,7 @@ from fastgru_recipes.plots import learning_curve, save
 from fastgru_recipes.recipe import Recipe, State
 from fastgru_recipes.training import checkpoints
 
-FORMAT = 1
+FORMAT = 2  # 1: networks and options of the first version
 CONFIG, WEIGHTS, METRICS, HISTORY, PLOTS = "config.json", "weights.safetensors", "metrics.json", "metrics.csv", "plots"
 
 
@@ -193,6 +193,10 @@ def read_config(directory: Path, kind: type[Recipe[Any]] | None = None) -> tuple
     config = read_facts(directory)
     if config.get("format", 0) > FORMAT:
         raise RunError(f"{directory} was written by fastgru {config.get('fastgru')}, newer than this one. Upgrade.")
+    if config.get("format", FORMAT) < FORMAT:
+        raise RunError(
+            f"{directory} was written by an earlier version, whose networks differ. Train again, or use that version."
+        )
     if config.get("recipe") not in ([*RECIPES] if kind is None else [kind.name]):
         known = ", ".join(RECIPES) if kind is None else kind.name
         raise RunError(f"{directory / CONFIG} names the recipe {config.get('recipe')!r}. Expected: {known}.")
