@@ -8,11 +8,13 @@ import pytest
 
 from fastgru_recipes import Forecaster, SequenceClassifier, recipe_class
 from fastgru_recipes.classify import Classify
+from fastgru_recipes.forecast import Forecast
+from fastgru_recipes.forecast.read_series import from_frame
 from fastgru_recipes.judgement import verdict
 from fastgru_recipes.training import train as training
 from fastgru_recipes.training.run_directory import WEIGHTS, Trained
 from fastgru_recipes.training.train import train
-from tiny_data import CLASSIFIER, same_weights, texts
+from tiny_data import CLASSIFIER, same_weights, texts, wave_table
 
 NAN = float("nan")
 
@@ -60,6 +62,17 @@ def test_a_loaded_estimator_says_that_it_has_no_training_data():
     assert classifier.score_table(data.sequences, data.labels).index.tolist()[0] == "SequenceClassifier"
     with pytest.raises(ValueError, match="has no training data, which the baselines need"):
         pickle.loads(pickle.dumps(classifier)).score_table(data.sequences, data.labels)
+
+
+@pytest.mark.parametrize("has_test", [False, True])
+def test_the_linear_path_is_fitted_to_the_validation_part_only_after_its_score(monkeypatch, has_test):
+    happened = []
+    monkeypatch.setattr(Forecast, "score", lambda *arguments: happened.append("score") or {"MASE": 1.0})
+    monkeypatch.setattr(Forecast, "refit", lambda *arguments: happened.append("refit"))
+    recipe = Forecast(context=24, horizon=6, hidden=4, steps=2)
+    panel = from_frame(wave_table(200), recipe.columns)
+    train(recipe, panel, test=panel if has_test else None)
+    assert happened == (["refit", "score"] if has_test else ["score", "refit"])
 
 
 def test_lost_weights_of_a_forecaster_are_those_after_its_last_fit(tmp_path):

@@ -163,8 +163,11 @@ class Recipe(ABC, Generic[Data]):
     def start(self, model: nn.Module, state: State, data: Data) -> None:  # most recipes begin at random
         """Sets weights that need no training, from the training part."""
 
-    def finish(self, model: nn.Module, state: State, data: Data, validation: Data | None) -> None:
-        """Sets weights after training, from the training part and the part that chose the best epoch."""
+    def finish(self, model: nn.Module, state: State, validation: Data) -> None:
+        """Sets weights after training, from the part that chose the best epoch."""
+
+    def refit(self, model: nn.Module, state: State, data: Data, validation: Data) -> None:
+        """Fits weights that need no training to both parts. It follows the scores of the validation part."""
 
     @property
     def recurrent(self) -> RecurrentOptions:

@@ -146,7 +146,7 @@ class Forecast(TableOptions, Recipe[Panel]):
         context = self.context or defaults.context(season, horizon, kept)
         transform = self.transform
         if transform == "auto":
-            known = [each.until(each.start or len(each.values)) for each in data.series]
+            known = [each.until(len(each.values) - self._held_out(len(each.values), horizon)) for each in data.series]
             fits = min(len(each.values) for each in known) >= context + horizon
             transform = defaults.transform(known, context, horizon, season) if fits else "none"
         return replace(self, horizon=horizon, context=context, transform=transform)
@@ -236,10 +236,8 @@ class Forecast(TableOptions, Recipe[Panel]):
         """Sets the linear path, and the quantiles of its errors."""
         fitted.start(model, self._standardized(state, data), state["season"], self.quantiles)
 
-    def finish(self, model: nn.Module, state: State, data: Panel, validation: Panel | None) -> None:
-        """Keeps as much of the GRU's changes as helps on validation data, and fits the linear path to all values."""
-        if validation is None:
-            return
+    def finish(self, model: nn.Module, state: State, validation: Panel) -> None:
+        """Keeps as much of the GRU's changes as helps on validation data."""
         windows = self.examples(validation, state)
         values = self._values(windows)
         middle = self.quantiles.index(0.5)
@@ -250,6 +248,9 @@ class Forecast(TableOptions, Recipe[Panel]):
             return float((forecast[..., middle] - values).abs().mean())
 
         fitted.choose_share(model, error, len(windows) * self.stride / self.horizon)
+
+    def refit(self, model: nn.Module, state: State, data: Panel, validation: Panel) -> None:
+        """Fits the linear path to all values."""
         longest = {each.name: each for each in data.series}
         for each in validation.series:
             if each.name not in longest or len(each.values) > len(longest[each.name].values):

@@ -79,7 +79,8 @@ def train(
         with _can_go_on(directory):
             both = examples["training"], examples["validation"]
             best, history = fit(recipe, model, *both, directory, resume=resume, **options)
-            recipe.finish(best, state, learned, held_out)
+            if held_out is not None:
+                recipe.finish(best, state, held_out)
             return _finished(recipe, state, best, history, scored, directory, known)
 
 
@@ -147,6 +148,8 @@ def _score(trained: run_directory.Trained, parts: dict[str, Any], directory: Pat
     """
     interruption.check()  # some recipes score in one step
     name, part = list(parts.items())[-1]
+    if name == "test":
+        _refit(trained, parts)
     since = time.perf_counter()
     trained.metrics["scores"] = trained.recipe.score(trained.model, trained.state, part)
     trained.metrics["scored_on"] = name
@@ -155,8 +158,16 @@ def _score(trained: run_directory.Trained, parts: dict[str, Any], directory: Pat
         trained.metrics["baselines"] = baseline_scores(trained.recipe, known, part)
     if directory is not None:
         save_plots(trained, part, directory)
+    if name == "validation":  # not before: the scores and plots must not know that part
+        _refit(trained, parts)
+    if directory is not None:
         trained.save(directory)
         checkpoints.set_best(directory, trained.model)
+
+
+def _refit(trained: run_directory.Trained, parts: dict[str, Any]) -> None:
+    if "validation" in parts:
+        trained.recipe.refit(trained.model, trained.state, parts["training"], parts["validation"])
 
 
 def save_plots(trained: run_directory.Trained, data: Any, directory: Path) -> None:
