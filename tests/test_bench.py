@@ -342,32 +342,33 @@ def full_file(tmp_path):
     return tmp_path / "full.json"
 
 
-def test_the_readmes_table_shows_the_best_of_both_and_its_losses(tmp_path, full_file):
-    (tmp_path / "README.md").write_text("before\n<!-- bench:begin -->\nold\n<!-- bench:end -->\nafter\n")
+def test_the_tables_show_the_best_of_both_and_losses(tmp_path, full_file):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "performance.md").write_text("before\n<!-- bench:begin -->\nold\n<!-- bench:end -->\nafter\n")
     content = json.loads(full_file.read_text())
     content["machine"]["level"] = "avx2"
     other = tmp_path / "other.json"
     other.write_text(json.dumps(content))
-    finished = run_script("readme-table", tmp_path, full_file, other)
+    finished = run_script("speed-tables", tmp_path, full_file, other)
     assert finished.returncode == 0, finished.stderr
-    readme = (tmp_path / "README.md").read_text()
-    assert readme.index("**With AVX-512**") < readme.index("**With AVX2**")
-    assert "| H | inference B=1 | training B=1 |" in readme
-    assert "| 8 | 3.0x | 5.0x |\n| 16 | **0.90x** |  |\n\n" in readme
-    words = " ".join(readme.split())
+    page = (tmp_path / "docs" / "performance.md").read_text()
+    assert page.index("**With AVX-512**") < page.index("**With AVX2**")
+    assert "| H | inference B=1 | training B=1 |" in page
+    assert "| 8 | 3.0x | 5.0x |\n| 16 | **0.90x** |  |\n\n" in page
+    words = " ".join(page.split())
     assert "each side at its better number of threads (1 or 2)" in words
     assert "1 of the 5 cells measured is a loss." in words
     assert "A single step, B = 1, H = 64, through the module: 4.5x." in words
-    assert readme.startswith("before\n")
-    assert readme.endswith("<!-- bench:end -->\nafter\n")
-    assert "old" not in readme
+    assert page.startswith("before\n")
+    assert page.endswith("<!-- bench:end -->\nafter\n")
+    assert "old" not in page
 
 
 def test_the_plots_of_the_documentation_are_drawn(tmp_path, full_file):
     finished = run_script("plots", tmp_path, full_file)
     assert finished.returncode == 0, finished.stderr
     plots = sorted((tmp_path / "docs" / "plots").iterdir())
-    assert [plot.name for plot in plots] == ["limit-avx512.png", "ratio-avx512.png"]
+    assert [plot.name for plot in plots] == ["limit-avx512.png", "ratio-avx512.png", "speedup-avx512.png"]
     assert all(plot.read_bytes().startswith(b"\x89PNG") for plot in plots)
 
 

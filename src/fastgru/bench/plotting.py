@@ -1,4 +1,4 @@
-"""Heat maps of a run: the ratio to torch, and the percentage of the machine's limit."""
+"""Heat maps of a run: the ratio to torch, and the percentage of the machine's limit; the ratios as lines."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from fastgru.errors import missing_extra
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -60,26 +61,73 @@ def plot(record: Record, path: Path, panels: Sequence[str] = ("ratio", "limit"))
     Raises:
         MissingExtra: if matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as missing:
-        raise missing_extra("matplotlib", "demo", "the plot of the benchmark") from missing
     modes = {
         mode: cells
         for mode, train in (("inference", False), ("training", True))
         if (cells := [cell for cell in _commonest_shape(record) if cell.case.train == train])
     }
-    figure = Figure(figsize=(4.6 * len(panels), 3.6 * len(modes)), layout="constrained", dpi=130)
-    FigureCanvasAgg(figure)
+    figure, save = _figure(4.6 * len(panels), 3.6 * len(modes))
     axes = figure.subplots(len(modes), len(panels), squeeze=False)
     for row, (mode, cells) in zip(axes, modes.items(), strict=True):
         for one, name in zip(row, panels, strict=True):
             _draw(one, record, cells, PANELS[name])
             one.set_title(f"{mode}: {PANELS[name].title}", fontsize=10)
     figure.suptitle(_caption(record, next(iter(modes.values()))[0].case), fontsize=8, wrap=True)
-    with atomic_write(path) as partial:
-        figure.savefig(partial, format="png")
+    save(path)
+
+
+def plot_lines(record: Record, path: Path) -> None:
+    """Writes the ratio to torch over H as a PNG, atomically: a line for each B, inference beside training.
+
+    Each side uses its best number of threads. Only cells of the most common shape (T, layers, directions) are shown.
+
+    Raises:
+        MissingExtra: if matplotlib is not installed.
+    """
+    figure, save = _figure(8.6, 3.4)
+    cells = _commonest_shape(record)
+    for axes, (mode, train) in zip(
+        figure.subplots(1, 2, sharey=True), (("inference", False), ("training", True)), strict=True
+    ):
+        _draw_lines(axes, [cell for cell in cells if cell.case.train == train])
+        axes.set_title(mode, fontsize=10)
+    figure.axes[0].set_ylabel("times as fast as torch.nn.GRU")
+    figure.suptitle(_caption(record, cells[0].case), fontsize=8, wrap=True)
+    save(path)
+
+
+def _draw_lines(axes: Axes, cells: Sequence[BestCell]) -> None:
+    hidden = sorted({cell.case.hidden for cell in cells})
+    for marker, batch in zip("os^D", sorted({cell.case.batch for cell in cells}), strict=False):
+        line = sorted((cell.case.hidden, cell.ratio) for cell in cells if cell.case.batch == batch)
+        places = [hidden.index(size) for size, _ in line]
+        axes.plot(places, [ratio for _, ratio in line], marker=marker, markersize=4, label=f"B = {batch}")
+    axes.axhline(1, color="black", linewidth=1)
+    axes.set_yscale("log")
+    ticks = [1, 2, 5, 10, 20, 50]
+    axes.set_yticks(ticks, [f"{tick}x" for tick in ticks])
+    axes.minorticks_off()
+    axes.set_xticks(range(len(hidden)), [str(size) for size in hidden])
+    axes.set_xlabel("H = I")
+    axes.grid(axis="y", alpha=0.3)
+    axes.legend(fontsize=8, frameon=False)
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Callable[[Path], None]]:
+    """An empty figure of this size in inches, and the function that writes it."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as missing:
+        raise missing_extra("matplotlib", "demo", "the plot of the benchmark") from missing
+    figure = Figure(figsize=(width, height), layout="constrained", dpi=130)
+    FigureCanvasAgg(figure)
+
+    def save(path: Path) -> None:
+        with atomic_write(path) as partial:
+            figure.savefig(partial, format="png")
+
+    return figure, save
 
 
 def _commonest_shape(record: Record) -> list[BestCell]:
