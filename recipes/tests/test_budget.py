@@ -1,13 +1,16 @@
 """The length of training: steps by the amount of data."""
 
+import re
+
 import pytest
 
 from fastgru.errors import ArgumentError
 from fastgru_recipes.classify import Classify
+from fastgru_recipes.errors import TrainingInterrupted
 from fastgru_recipes.training.batching import Batches, batch_size
 from fastgru_recipes.training.budget import budget
 from fastgru_recipes.training.train import train
-from tiny_data import texts
+from tiny_data import Interrupting, texts
 
 
 @pytest.mark.parametrize(
@@ -36,6 +39,15 @@ def test_a_budget_says_itself():
     assert str(budget(Classify(), [((1, 2), 0)] * 50)) == "1,000 steps of 8 examples"
 
 
+def test_a_resumed_training_says_what_is_left(tmp_path, monkeypatch):
+    recipe, said = Classify(hidden=4, embedding=4, epochs=2, batch=2, validation=0.25), []
+    Interrupting(monkeypatch, 30)  # in the second epoch
+    with pytest.raises(TrainingInterrupted):
+        train(recipe, texts(), directory=tmp_path / "run")
+    train(recipe, texts(), directory=tmp_path / "run", resume=True, say=said.append)
+    assert re.fullmatch(r"38 steps of 2 examples, of which 19 are done, about \d+ s", said[0]), said
+
+
 @pytest.mark.parametrize("steps", [1, 5, 40])
 def test_an_epoch_has_that_many_batches_and_all_examples_equally_often(steps):
     batches = Batches([1] * 60, 10, seed=0, shuffle=True, steps=steps)
@@ -47,7 +59,10 @@ def test_an_epoch_has_that_many_batches_and_all_examples_equally_often(steps):
     assert list(batches) != epoch
 
 
-def test_training_takes_these_steps():
-    trained = train(Classify(hidden=4, embedding=4, steps=12, validation=0.25), texts())
+def test_training_takes_these_steps_and_says_so():
+    said = []
+    trained = train(Classify(hidden=4, embedding=4, steps=12, validation=0.25), texts(), say=said.append)
     assert len(trained.history) == 12
+    assert len(said) == 1
+    assert re.fullmatch(r"12 steps of 8 examples, about \d+ s", said[0]), said
     assert batch_size(trained.recipe, 36) == 8

@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -17,9 +17,7 @@ from fastgru.cli import console, interruption
 from fastgru_recipes.errors import CutWarning, FilledWarning, RunWarning, TrainingInterrupted
 from fastgru_recipes.interruption import last_signal
 
-QuietOption = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Print the result alone: no progress bars, no warnings.")
-]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print the result alone: no progress, no warnings.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 # Requirement -> the packages that it installs, like `fastgru.cli.console.EXTRAS`.
@@ -68,6 +66,13 @@ def examples_text(lines: Sequence[str]) -> str:
 def shows_progress(quiet: bool) -> bool:
     """Whether to show progress bars: on a terminal, and by the first of several processes."""
     return not quiet and sys.stderr.isatty() and interruption.is_first_process()
+
+
+def tells(quiet: bool) -> Callable[[str], None] | None:
+    """Prints a line for people on the error stream: by the first of several processes; None where it should not."""
+    if quiet or not interruption.is_first_process():
+        return None
+    return lambda line: typer.echo(line, err=True)
 
 
 def print_json(facts: Any) -> None:

@@ -25,6 +25,7 @@ from fastgru_recipes.cli.console import (
     one_sentence,
     print_json,
     shows_progress,
+    tells,
 )
 from fastgru_recipes.cli.declared_options import DeclaredOption, declared
 from fastgru_recipes.errors import TrainingInterrupted
@@ -102,7 +103,8 @@ def _command(recipe: str) -> Callable[..., None]:
         with one_sentence(quiet), _beside_the_first():
             files = {"data": data, "validation_data": validation_data, "test_data": test_data}
             _require_one_stdin(files, devices)
-            more = {"devices": devices, "tensorboard": tensorboard, "progress": shows_progress(quiet)}
+            shown = {"progress": shows_progress(quiet), "say": tells(quiet)}
+            more = {"devices": devices, "tensorboard": tensorboard, **shown}
             _train(recipe_class(recipe)(**options), files, out, resume, as_json, **more)
 
     own = [each for each in inspect.signature(command).parameters.values() if each.kind is not each.VAR_KEYWORD]

@@ -32,15 +32,19 @@ class Budget(NamedTuple):
         return self.epochs * self.steps
 
     def __str__(self) -> str:
-        return f"{self.total:,} steps of {self.batch} example{'s' if self.batch > 1 else ''}"
+        return f"{_counted(self.total, 'step')} of {_counted(self.batch, 'example')}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def budget(recipe: Recipe[Any], examples: Sequence[Any]) -> Budget:
     """The length of training on these examples: by the options `epochs` or `steps`, or by the number of examples."""
     batches: Any = loader(recipe, examples).sampler
-    a_pass = len(batches)
+    a_pass, size = len(batches), min(batches.size, len(examples))
     if recipe.epochs:
-        return Budget(recipe.epochs, a_pass, batches.size)
+        return Budget(recipe.epochs, a_pass, size)
     steps = recipe.steps or min(MOST, max(LEAST, PASSES * a_pass))
     epochs = min(EPOCHS, steps)
-    return Budget(epochs, -(-steps // epochs), batches.size)
+    return Budget(epochs, -(-steps // epochs), size)

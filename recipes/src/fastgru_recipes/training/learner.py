@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import rich
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, distributed, nn
 from torch.utils.data import DataLoader
@@ -30,8 +29,7 @@ from fastgru_recipes.recipe import Batch, Data, Example, Loss, Recipe, State
 from fastgru_recipes.training import checkpoints
 from fastgru_recipes.training.batching import counts, loader
 from fastgru_recipes.training.budget import Budget, budget
-
-WARMUP = 5  # the first steps take longer; as many again tell how long all of them take
+from fastgru_recipes.training.progress import Bar, Expectation, Say
 
 
 class Learner(L.LightningModule):
@@ -136,28 +134,6 @@ class History(Callback):
         self.rows, self.seconds = state_dict["rows"], state_dict["seconds"]
 
 
-class _Bar(RichProgressBar):
-    """A progress bar on the error stream, so that a pipe gets only results. It says first how long training takes."""
-
-    def __init__(self, length: Budget) -> None:
-        super().__init__(console_kwargs={"stderr": True})
-        self.length = length
-        self.timed_from = (0, 0.0)
-
-    def on_train_batch_end(self, trainer: L.Trainer, *arguments: Any, **named: Any) -> None:
-        super().on_train_batch_end(trainer, *arguments, **named)
-        done, total = trainer.global_step, self.length.total
-        if done == WARMUP and done < total:
-            self.timed_from = (done, time.perf_counter())
-        if done == 2 * WARMUP and self.timed_from[0] and self._console is not None:
-            seconds = (time.perf_counter() - self.timed_from[1]) / WARMUP * total
-            self._console.print(f"{self.length}, about {max(1, round(seconds))} s")
-
-    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        super().teardown(trainer, pl_module, stage)
-        rich.reconfigure()  # Lightning's bar replaces rich's global console
-
-
 class _Kept(ModelCheckpoint):
     """A ModelCheckpoint that still finds its checkpoints after the directory was moved."""
 
@@ -206,6 +182,7 @@ def fit(
     devices: int = 1,
     tensorboard: bool = False,
     progress: bool = False,
+    say: Say | None = None,
 ) -> tuple[nn.Module, History]:
     """Trains a recipe's network.
 
@@ -220,6 +197,8 @@ def fit(
         devices: the number of processes that share each batch.
         tensorboard: write logs for TensorBoard to `directory`.
         progress: show a progress bar.
+        say: takes a line that tells the number of steps and the expected time. Default: it is printed above the bar,
+            if there is one.
 
     Returns:
         The network of the best epoch, in evaluation mode, and the figures of all epochs.
@@ -232,7 +211,8 @@ def fit(
         torch.manual_seed(recipe.seed)
         learner, history = Learner(recipe, model), History()
         length = budget(recipe, training)
-        trainer = _trainer(recipe, length, place, history, len(validation) > 0, devices, tensorboard, progress)
+        watching = [*([Bar()] if progress else []), *([Expectation(length, say)] if say or progress else [])]
+        trainer = _trainer(recipe, length, place, history, len(validation) > 0, devices, tensorboard, watching)
         batches = loader(recipe, training, shuffle=True, steps=0 if recipe.epochs else length.steps)
         held_out = loader(recipe, validation) if len(validation) else None
         last = place / checkpoints.DIRECTORY / checkpoints.LAST
@@ -281,7 +261,7 @@ def _trainer(
     validated: bool,
     devices: int,
     tensorboard: bool,
-    progress: bool,
+    watching: Sequence[Callback],
 ) -> L.Trainer:
     directory = place / checkpoints.DIRECTORY
     kept: dict[str, Any] = {"dirpath": directory, "enable_version_counter": False, "save_on_train_epoch_end": True}
@@ -291,8 +271,7 @@ def _trainer(
     callbacks: list[Callback] = [history, _Start(), *([best] if validated else []), last]
     if validated and recipe.patience:
         callbacks.append(_stopper(recipe))
-    if progress:
-        callbacks.append(_Bar(length))
+    callbacks += watching
     return L.Trainer(
         **_processes(devices),
         max_epochs=length.epochs,
@@ -302,7 +281,7 @@ def _trainer(
         plugins=[checkpoints.AtomicCheckpoints(), *_alone(devices)],
         logger=TensorBoardLogger(place, name="tensorboard", version="") if tensorboard else False,
         default_root_dir=place,
-        enable_progress_bar=progress,
+        enable_progress_bar=any(isinstance(each, Bar) for each in watching),
         enable_model_summary=False,
         num_sanity_val_steps=0,
         log_every_n_steps=1,

@@ -47,7 +47,7 @@ def train(
         resume: continue the interrupted run in `directory`.
         facts: entries for config.json, compared when a run is resumed.
         baselines: score the recipe's baselines too, unless the training part is all that there is to score.
-        **options: `devices`, `tensorboard` and `progress` of `fit`.
+        **options: `devices`, `tensorboard`, `progress` and `say` of `fit`.
 
     Returns:
         The trained recipe.
