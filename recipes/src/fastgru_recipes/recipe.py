@@ -116,6 +116,15 @@ class Recipe(ABC, Generic[Data]):
         """The recipe with the options that depend on the training data, where they were left to it."""
         return self
 
+    def choices(self, data: Data) -> dict[str, Sequence[Any]]:
+        """The values that a search tries, beside its own, for some options of a recipe that is `resolved`."""
+        return {
+            "hidden": (16, 32, 64, 128, 256),
+            "layers": (1, 2),
+            "dropout": (0.0, 0.1, 0.2, 0.3, 0.5),
+            "rate": (3e-4, 1e-3, 3e-3, 1e-2),
+        }
+
     @abstractmethod
     def read(self, path: Path | str) -> Data:
         """Reads and checks a file.

@@ -22,6 +22,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 
 # Requirement -> the packages that it installs, like `fastgru.cli.console.EXTRAS`.
 PACKAGE, EXAMPLES, SKTIME = "fastgru-recipes", "fastgru-recipes[examples]", "fastgru-recipes[sktime]"
+AUTO = "fastgru-recipes[auto]"
 EXTRAS = {
     PACKAGE: (
         "torch",
@@ -40,6 +41,7 @@ EXTRAS = {
     ),
     EXAMPLES: ("statsmodels", "babel", "pysword"),
     SKTIME: ("sktime",),
+    AUTO: ("optuna",),
 }
 
 

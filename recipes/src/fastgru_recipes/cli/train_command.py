@@ -17,6 +17,7 @@ from fastgru.cli import interruption
 from fastgru.cli.console import need
 from fastgru.errors import ArgumentError
 from fastgru_recipes import RECIPES, recipe_class
+from fastgru_recipes.cli import automatic
 from fastgru_recipes.cli.console import (
     PACKAGE,
     JsonOption,
@@ -39,6 +40,7 @@ EXAMPLES = {
     "forecast": (
         "--data sales.csv --context 56 --horizon 14 --out run",
         "--data umsatz.csv --separator ';' --decimal , --out run",
+        "--data sales.csv --auto --minutes 10 --out run",
     ),
     "generate": ("--data shakespeare.txt --out run", "--data posts.jsonl --text-column body --unit bpe --out run"),
     "translate": ("--data pairs.tsv --out run", "--data table.csv --columns de,en --out run"),
@@ -78,6 +80,7 @@ def _command(recipe: str) -> Callable[..., None]:
     """A function with one keyword for each field of the recipe. Typer makes the options from its signature."""
 
     def command(
+        invocation: typer.Context,
         data: Annotated[
             Path, typer.Option(rich_help_panel=RUN, help="File with the training data, or - (docs/files.md).")
         ],
@@ -96,6 +99,13 @@ def _command(recipe: str) -> Callable[..., None]:
         tensorboard: Annotated[
             bool, typer.Option("--tensorboard", rich_help_panel=RUN, help="Write logs for TensorBoard to --out.")
         ] = False,
+        auto: Annotated[
+            bool,
+            typer.Option("--auto", rich_help_panel=RUN, help="First search options that are not given here."),
+        ] = False,
+        minutes: Annotated[
+            float | None, typer.Option(min=0, rich_help_panel=RUN, help="Minutes of that search. Default: 5.")
+        ] = None,
         as_json: JsonOption = False,
         quiet: QuietOption = False,
         **options: Any,
@@ -105,7 +115,9 @@ def _command(recipe: str) -> Callable[..., None]:
             _require_one_stdin(files, devices)
             shown = {"progress": shows_progress(quiet), "say": tells(quiet)}
             more = {"devices": devices, "tensorboard": tensorboard, **shown}
-            _train(recipe_class(recipe)(**options), files, out, resume, as_json, **more)
+            given = [name for name in options if _is_given(invocation, name)]
+            search = automatic.wanted(auto, minutes, devices, given)
+            _train(recipe_class(recipe)(**options), files, out, resume, as_json, search, **more)
 
     own = [each for each in inspect.signature(command).parameters.values() if each.kind is not each.VAR_KEYWORD]
     hints = get_type_hints(command, include_extras=True)
@@ -115,6 +127,11 @@ def _command(recipe: str) -> Callable[..., None]:
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {each.name: each.annotation for each in parameters}
     return command
+
+
+def _is_given(invocation: typer.Context, name: str) -> bool:
+    source = invocation.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
 
 
 def _flag(each: DeclaredOption, recipe: str) -> tuple[int, inspect.Parameter]:
@@ -158,7 +175,13 @@ def _beside_the_first() -> Iterator[None]:
 
 
 def _train(
-    recipe: Recipe[Any], files: dict[str, Path | None], out: Path, resume: bool, as_json: bool, **options: Any
+    recipe: Recipe[Any],
+    files: dict[str, Path | None],
+    out: Path,
+    resume: bool,
+    as_json: bool,
+    search: automatic.Wanted | None,
+    **options: Any,
 ) -> None:
     from fastgru_recipes import read_files
     from fastgru_recipes.cli import tables
@@ -170,7 +193,11 @@ def _train(
     for name, path in files.items():
         with read_files.about(path):
             parts[name] = None if path is None else recipe.read(path)
-    facts = {name: {"path": str(path), "sha256": read_files.fingerprint(path)} for name, path in files.items() if path}
+    facts: dict[str, Any] = {
+        name: {"path": str(path), "sha256": read_files.fingerprint(path)} for name, path in files.items() if path
+    }
+    if search is not None:
+        recipe, facts[automatic.FACT] = automatic.chosen(recipe, parts, out, resume, search, options["say"])
     trained = train(
         recipe,
         parts["data"],
@@ -185,7 +212,8 @@ def _train(
     if not interruption.is_first_process():
         return
     if as_json:
-        print_json({"run": str(out), "recipe": recipe.name, "epochs": len(trained.history), **trained.metrics})
+        found = {name: facts[name] for name in (automatic.FACT,) if name in facts}
+        print_json({"run": str(out), "recipe": recipe.name, **found, "epochs": len(trained.history), **trained.metrics})
         return
     Console().print(tables.run_table(trained, str(out)))
     if said := verdict(trained.recipe, trained.metrics["scores"], trained.metrics.get("baselines", {})):

@@ -37,6 +37,12 @@ def context(season: int, horizon: int, values: int) -> int:
     return max(2, min(season if season > 1 else 4, room // 3))
 
 
+def contexts(season: int, horizon: int, values: int) -> list[int]:
+    """The numbers of past steps that a search tries: as far as half of the values are left to begin windows at."""
+    named = [each * season for each in SEASONS_READ] if season > 1 else [4, *STEPS_READ, 60]
+    return [each for each in named if each <= SHARE_READ * (values - horizon)]
+
+
 def transform(series: Sequence[Series], context: int, horizon: int, season: int) -> features.Transform:
     """Log if exponential smoothing of the logarithms forecasts the values better, else none."""
     errors = {name: _error(series, name, context, horizon, season) for name in ("none", "log")}

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -142,14 +142,22 @@ class Forecast(TableOptions, Recipe[Panel]):
         """Fills in horizon, context and transform from the data, of which the end may be held out."""
         season = self.season or data.season
         horizon = self.horizon or defaults.horizon(season)
-        kept = min(len(each.values) - self._held_out(len(each.values), horizon) for each in data.series)
-        context = self.context or defaults.context(season, horizon, kept)
+        context = self.context or defaults.context(season, horizon, self._kept(data, horizon))
         transform = self.transform
         if transform == "auto":
             known = [each.until(len(each.values) - self._held_out(len(each.values), horizon)) for each in data.series]
             fits = min(len(each.values) for each in known) >= context + horizon
             transform = defaults.transform(known, context, horizon, season) if fits else "none"
         return replace(self, horizon=horizon, context=context, transform=transform)
+
+    def choices(self, data: Panel) -> dict[str, Sequence[Any]]:
+        season = self.season or data.season
+        contexts = defaults.contexts(season, self.horizon, self._kept(data, self.horizon))
+        return {"context": contexts, **super().choices(data)}
+
+    def _kept(self, data: Panel, horizon: int) -> int:
+        """The number of values of the shortest series that are left to learn from."""
+        return min(len(each.values) - self._held_out(len(each.values), horizon) for each in data.series)
 
     def _held_out(self, count: int, horizon: int) -> int:
         """How many of `count` values choose the best epoch: enough for a forecast."""

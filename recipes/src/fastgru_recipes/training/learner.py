@@ -29,7 +29,7 @@ from fastgru_recipes.recipe import Batch, Data, Example, Loss, Recipe, State
 from fastgru_recipes.training import checkpoints
 from fastgru_recipes.training.batching import counts, loader
 from fastgru_recipes.training.budget import Budget, budget
-from fastgru_recipes.training.progress import Bar, Expectation, Say
+from fastgru_recipes.training.progress import Bar, Deadline, Expectation, Say
 
 
 class Learner(L.LightningModule):
@@ -183,6 +183,7 @@ def fit(
     tensorboard: bool = False,
     progress: bool = False,
     say: Say | None = None,
+    until: float | None = None,
 ) -> tuple[nn.Module, History]:
     """Trains a recipe's network.
 
@@ -199,19 +200,23 @@ def fit(
         progress: show a progress bar.
         say: takes a line that tells the number of steps and the expected time. Default: it is printed above the bar,
             if there is one.
+        until: a time of the monotonic clock, after which training is given up.
 
     Returns:
         The network of the best epoch, in evaluation mode, and the figures of all epochs.
 
     Raises:
         TrainingInterrupted: on Ctrl-C or SIGTERM, inside `interruption.noted`; the last complete epoch is kept.
+        OutOfTime: after `until`.
     """
     with _scratch(directory) as place, _quiet():
         had_others = distributed.is_available() and distributed.is_initialized()
         torch.manual_seed(recipe.seed)
         learner, history = Learner(recipe, model), History()
         length = budget(recipe, training)
-        watching = [*([Bar()] if progress else []), *([Expectation(length, say)] if say or progress else [])]
+        watching: list[Callback] = [Bar()] if progress else []
+        watching += [Expectation(length, say)] if say or progress else []
+        watching += [Deadline(until)] if until is not None else []
         trainer = _trainer(recipe, length, place, history, len(validation) > 0, devices, tensorboard, watching)
         batches = loader(recipe, training, shuffle=True, steps=0 if recipe.epochs else length.steps)
         held_out = loader(recipe, validation) if len(validation) else None

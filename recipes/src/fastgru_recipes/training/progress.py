@@ -1,4 +1,4 @@
-"""What a training says of its length: one line at its start, and a bar where that is wanted."""
+"""The length of a training while it goes on: one line at its start, a bar where that is wanted, and a limit."""
 
 from __future__ import annotations
 
@@ -52,6 +52,21 @@ class Expectation(Callback):
         say = self.say if bar is None else bar.print
         if say is not None:
             say(f"{self.length}{resumed}{expected}")
+
+
+class OutOfTime(Exception):  # noqa: N818  (nothing went wrong)
+    """The time of a training is over."""
+
+
+class Deadline(Callback):
+    """Ends a training with `OutOfTime` at the first step after that time of the monotonic clock."""
+
+    def __init__(self, at: float) -> None:
+        self.at = at
+
+    def on_train_batch_start(self, trainer: L.Trainer, *arguments: Any, **named: Any) -> None:
+        if time.monotonic() > self.at:
+            raise OutOfTime
 
 
 class Bar(RichProgressBar):

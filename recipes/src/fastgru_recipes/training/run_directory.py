@@ -27,6 +27,7 @@ from fastgru_recipes.training import checkpoints
 
 FORMAT = 2  # 1: networks and options of the first version
 CONFIG, WEIGHTS, METRICS, HISTORY, PLOTS = "config.json", "weights.safetensors", "metrics.json", "metrics.csv", "plots"
+TRIALS = "trials.csv"  # of the search for options
 
 
 @dataclass(frozen=True)

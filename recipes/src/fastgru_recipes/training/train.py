@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -14,12 +14,13 @@ from torch import nn
 
 from fastgru.cli.interruption import is_first_process
 from fastgru.errors import WriteError
-from fastgru_recipes import interruption, plots, read_files, recurrent_layers
-from fastgru_recipes.errors import DataError, RunError, TrainingInterrupted
+from fastgru_recipes import interruption, plots, recurrent_layers
+from fastgru_recipes.errors import RunError, TrainingInterrupted
 from fastgru_recipes.judgement import baseline_scores
-from fastgru_recipes.recipe import Data, Example, Recipe, State
+from fastgru_recipes.recipe import Data, Recipe, State
 from fastgru_recipes.training import checkpoints, run_directory
 from fastgru_recipes.training.learner import History, fit, fresh, own_random_numbers
+from fastgru_recipes.training.prepared import prepare
 
 
 @own_random_numbers()
@@ -61,27 +62,20 @@ def train(
         directory = Path(directory)
         check_directory(directory, resume)
     facts = facts or {}
-    learned, held_out = data, validation
-    with read_files.about(_place("training", facts)):
-        recipe = recipe.resolved(data)
-        if validation is None and recipe.validation:
-            learned, held_out = recipe.split(data)
-        state = recipe.learn_state(learned)
-    parts = {"training": learned, "validation": held_out, "test": test}
-    examples = {name: _examples(recipe, state, name, part, facts) for name, part in parts.items()}
+    ready = prepare(recipe, data, validation, test, facts)
+    recipe, state, parts = ready.recipe, ready.state, ready.parts
     model = fresh(recipe, state)
-    recipe.start(model, state, learned)
-    scored = {name: part for name, part in parts.items() if part is not None}
-    known = (data if test is not None else learned) if baselines else None  # by the baselines
+    recipe.start(model, state, parts["training"])
+    known = (data if test is not None else parts["training"]) if baselines else None  # by the baselines
     with interruption.noted():
         if directory is not None and is_first_process():
             _claim(directory, recipe, state, facts)
         with _can_go_on(directory):
-            both = examples["training"], examples["validation"]
+            both = ready.examples["training"], ready.examples["validation"]
             best, history = fit(recipe, model, *both, directory, resume=resume, **options)
-            if held_out is not None:
-                recipe.finish(best, state, held_out)
-            return _finished(recipe, state, best, history, scored, directory, known)
+            if "validation" in parts:
+                recipe.finish(best, state, parts["validation"])
+            return _finished(recipe, state, best, history, parts, directory, known)
 
 
 @contextmanager
@@ -117,28 +111,6 @@ def _finished(
         kept = f"The run is complete: {directory}." if directory else "Nothing was kept."
         raise TrainingInterrupted(f"Training was interrupted after its end. {kept}")
     return trained
-
-
-def _place(name: str, facts: dict[str, Any]) -> str:
-    """The name of a part of the data in messages: its file, if that is known and has only this part."""
-    fact = {"training": "data", "validation": "validation_data", "test": "test_data"}[name]
-    return str(facts[fact]["path"]) if isinstance(facts.get(fact), dict) else f"the {name} part"
-
-
-def _examples(
-    recipe: Recipe[Data], state: State, name: str, part: Data | None, facts: dict[str, Any]
-) -> Sequence[Example]:
-    """The examples of a part. The test part is checked before training too, and not an hour later."""
-    if part is None:
-        return []
-    with read_files.about(_place(name, facts)):
-        found = recipe.examples(part, state)
-    if not len(found):
-        raise DataError(
-            f"the {name} part is empty: a fraction of {recipe.validation:g} of so few data is nothing. Give more data, "
-            "or set validation to 0."
-        )
-    return found
 
 
 def _score(trained: run_directory.Trained, parts: dict[str, Any], directory: Path | None, known: Any) -> None:
@@ -191,7 +163,8 @@ def check_directory(directory: Path, resume: bool) -> None:
         return  # the first process has made it
     if directory.exists() and not directory.is_dir():
         raise RunError(f"{directory} is a file. Choose another directory.")
-    if directory.exists() and any(directory.iterdir()) and not resume:
+    # The trials of a search that was interrupted are not in the way of the training that they lead to.
+    if directory.exists() and {each.name for each in directory.iterdir()} - {run_directory.TRIALS} and not resume:
         raise RunError(f"{directory} exists and is not empty. Choose another directory, or --resume the run in it.")
     if resume and not (directory / run_directory.CONFIG).exists():
         raise RunError(
