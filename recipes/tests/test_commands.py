@@ -75,7 +75,16 @@ def test_train_predict_and_evaluate(run, tmp_path):
     assert config["options"]["hidden"] == 8
     assert len(config["data"]["sha256"]) == 64
     scores = json.loads(run("evaluate", "run", "--data", "data.csv", "--json").output)
-    assert set(scores) == {"accuracy", "macro_f1", "cross_entropy"}
+    assert set(scores) == {"accuracy", "macro_f1", "cross_entropy", "baselines", "notes"}
+    assert list(scores["baselines"]) == ["majority", "naive Bayes"]
+    assert any("baseline" in said for said in scores["notes"])
+    assert "The run was trained on this file" in scores["notes"][-1]
+    os.rename("data.csv", "others.csv")
+    shown = " ".join(run("evaluate", "run", "--data", "others.csv").output.split())
+    assert "The training file data.csv is not there, so no baselines are scored. Give it with --training-data" in shown
+    shown = run("evaluate", "run", "--data", "others.csv", "--training-data", "others.csv").output
+    assert "accuracy of naive Bayes" in shown
+    os.rename("others.csv", "data.csv")
     assert run("predict", "run", "--data", "data.csv", "--out", "answers.csv").exit_code == 0
     printed = run("predict", "run", "--data", "data.csv").output
     assert printed.splitlines()[0] == "label,a,b"

@@ -7,19 +7,20 @@ from importlib import import_module
 from math import isnan
 from typing import Any
 
-from fastgru_recipes.recipe import Recipe
+from fastgru_recipes.recipe import Recipe, State
 
 
-def baseline_scores(recipe: Recipe[Any], training: Any, test: Any) -> dict[str, dict[str, float]]:
+def baseline_scores(recipe: Recipe[Any], training: Any, test: Any, state: State) -> dict[str, dict[str, float]]:
     """The scores of the recipe's baselines on `test`, by their names; each has the recipe's metric.
 
     Args:
         recipe: the recipe with its options.
-        training: the data that the baselines learn from.
+        training: the data that the baselines learn from. None: only baselines that learn nothing are scored.
         test: data with answers.
+        state: what the recipe has learned, by which it is judged: units of errors, the tag that F1 does not count.
     """
     module = import_module(f"{type(recipe).__module__.rpartition('.')[0]}.baselines")
-    found: dict[str, dict[str, float]] = module.compared(recipe, training, test)
+    found: dict[str, dict[str, float]] = module.compared(recipe, training, test, state)
     return found
 
 

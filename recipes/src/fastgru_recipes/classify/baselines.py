@@ -22,6 +22,7 @@ from sklearn.preprocessing import StandardScaler
 
 from fastgru_recipes.classify.read_labelled import Labelled
 from fastgru_recipes.classify.statistics import statistics
+from fastgru_recipes.recipe import State
 
 if TYPE_CHECKING:
     from fastgru_recipes.classify.recipe import Classify
@@ -30,8 +31,15 @@ if TYPE_CHECKING:
 MOST_CELLS = 2**31  # of all tables of 1-NN: about a minute
 
 
-def compared(recipe: Classify, training: Labelled, test: Labelled) -> dict[str, dict[str, float]]:
-    """Accuracy of each baseline that suits the data; 1-NN only if it takes no longer than about a minute."""
+def compared(
+    recipe: Classify, training: Labelled | None, test: Labelled, state: State | None = None
+) -> dict[str, dict[str, float]]:
+    """Accuracy of each baseline that suits the data; 1-NN only if it takes no longer than about a minute.
+
+    All of them learn from the training data: without them there is none.
+    """
+    if training is None:
+        return {}
     found = {"majority": majority(training, test)}
     if training.is_text:
         found["naive Bayes"] = naive_bayes(training, test)

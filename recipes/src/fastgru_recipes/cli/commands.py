@@ -11,7 +11,7 @@ from collections.abc import Callable
 import typer
 
 from fastgru.cli.console import EXTRAS as KNOWN_EXTRAS
-from fastgru_recipes.cli import example_commands, runs_command, train_command, use_commands
+from fastgru_recipes.cli import evaluate_command, example_commands, runs_command, train_command, use_commands
 from fastgru_recipes.cli.console import EXTRAS, examples_text
 
 PANEL = "Recipes"
@@ -22,7 +22,7 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
         "cut -f 2 rows.tsv | fastgru predict run --data - --json",
     ),
     use_commands.generate: ("fastgru generate run --prompt 'In the beginning' --length 200",),
-    use_commands.evaluate: ("fastgru evaluate run --data others.csv --json",),
+    evaluate_command.evaluate: ("fastgru evaluate run --data others.csv --json",),
     example_commands.example: ("fastgru example forecast", "fastgru example classify languages --full"),
     example_commands.examples: ("fastgru examples --no-stock",),
     example_commands.compare: ("fastgru compare lstm --recipe tag --data mine.conll --seeds 3",),

@@ -41,14 +41,19 @@ def run_table(trained: Trained, directory: str) -> Table:
     table = scores_table(
         metrics["scores"], f"on the {metrics['scored_on']} part", f"{trained.recipe.name} in {directory}"
     )
-    for name, scores in metrics.get("baselines", {}).items():
-        table.add_row(f"{trained.recipe.metric} of {name}", f"{scores[trained.recipe.metric]:.4g}")
+    add_baselines(table, trained.recipe.metric, metrics.get("baselines", {}))
     table.add_section()
     table.add_row("epochs", str(len(trained.history)))
     table.add_row("optimizer steps", f"{metrics.get('steps', 0):,}")
     table.add_row("parameters", f"{metrics['parameters']:,}")
     table.add_row(f"seconds of training on layer {trained.recipe.layer}", f"{metrics['training_seconds']:.1f}")
     return table
+
+
+def add_baselines(table: Table, metric: str, baselines: Mapping[str, Mapping[str, float]]) -> None:
+    """Adds a row for the score of each baseline."""
+    for name, scores in baselines.items():
+        table.add_row(f"{metric} of {name}", f"{scores[metric]:.4g}")
 
 
 def baselines_table(outcome: Outcome) -> Table:

@@ -211,10 +211,12 @@ def _train(
     )
     if not interruption.is_first_process():
         return
+    said = verdict(trained.recipe, trained.metrics["scores"], trained.metrics.get("baselines", {}))
     if as_json:
         found = {name: facts[name] for name in (automatic.FACT,) if name in facts}
-        print_json({"run": str(out), "recipe": recipe.name, **found, "epochs": len(trained.history), **trained.metrics})
+        run = {"run": str(out), "recipe": recipe.name, **found, "epochs": len(trained.history), **trained.metrics}
+        print_json({**run, "notes": [said] if said else []})
         return
     Console().print(tables.run_table(trained, str(out)))
-    if said := verdict(trained.recipe, trained.metrics["scores"], trained.metrics.get("baselines", {})):
-        Console().print(said)
+    if said:
+        Console().print(said, markup=False, highlight=False)

@@ -1,4 +1,4 @@
-"""The commands that use a finished run: `predict`, `generate` and `evaluate`."""
+"""The commands that use a finished run for new data: `predict` and `generate`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 
 from fastgru.cli.console import need
 from fastgru.errors import ArgumentError
@@ -55,12 +54,12 @@ def predict(
         need(PACKAGE, "fastgru predict")
         from fastgru_recipes.training.run_directory import Trained
 
-        trained = _read_as(Trained.load(directory), {"separator": separator, "decimal": decimal, "encoding": encoding})
+        trained = read_as(Trained.load(directory), {"separator": separator, "decimal": decimal, "encoding": encoding})
         wishes = {"horizon": horizon, "best": best, "probabilities": probabilities or None}
         _write_table(_answers(trained, text, data, wishes), out, as_json)
 
 
-def _read_as(trained: Trained, formats: dict[str, str | None]) -> Trained:
+def read_as(trained: Trained, formats: dict[str, str | None]) -> Trained:
     """The run with a recipe that reads files in another format."""
     given: dict[str, Any] = {name: value for name, value in formats.items() if value is not None}
     known = {each.name for each in fields(trained.recipe)}
@@ -129,34 +128,3 @@ def generate(
         for piece in pieces:
             write(piece)
         write("\n")
-
-
-def evaluate(
-    directory: RunDirectory,
-    data: Annotated[Path, typer.Option(help="File in the format of the training data, with answers, or -.")],
-    plots: Annotated[Path | None, typer.Option(file_okay=False, help="Directory for the recipe's plots.")] = None,
-    separator: SeparatorOption = None,
-    decimal: DecimalOption = None,
-    encoding: EncodingOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Score a trained recipe on other data."""
-    with one_sentence(quiet):
-        need(PACKAGE, "fastgru evaluate")
-        from fastgru_recipes import read_files
-        from fastgru_recipes.cli import tables
-        from fastgru_recipes.training.run_directory import Trained
-
-        trained = _read_as(Trained.load(directory), {"separator": separator, "decimal": decimal, "encoding": encoding})
-        with read_files.about(data):
-            found = trained.recipe.read(data)
-            scores = trained.recipe.score(trained.model, trained.state, found)
-        if plots is not None:
-            from fastgru_recipes.training.train import save_plots
-
-            save_plots(trained, found, plots)
-        if as_json:
-            print_json(scores)
-        else:
-            Console().print(tables.scores_table(scores, str(data)))

@@ -59,7 +59,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         if not hasattr(self, "_training"):
             raise ArgumentError("a loaded estimator has no training data, which the baselines need: fit it here.")
         found = {type(self).__name__: recipe.score(model, state, test)}
-        return pd.DataFrame(found | baseline_scores(recipe, self._training, test)).T
+        return pd.DataFrame(found | baseline_scores(recipe, self._training, test, state)).T
 
     def _parts(self) -> tuple[Any, Any, Any]:
         """Recipe, network and state. Raises NotFittedError before `fit`."""

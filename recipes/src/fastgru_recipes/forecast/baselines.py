@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -12,58 +12,98 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import RidgeCV
 
-from fastgru_recipes.forecast.features import seasonal_error
-from fastgru_recipes.forecast.read_series import Panel
+from fastgru_recipes.forecast.features import error_unit, known_scale, seasonal_error
+from fastgru_recipes.forecast.read_series import Panel, Series, begun
+from fastgru_recipes.recipe import State
 
 if TYPE_CHECKING:
     from fastgru_recipes.forecast.recipe import Forecast
 
 LONGEST_SEASON, MOST_SERIES = 60, 20  # with more, exponential smoothing would take longer than training
+LEAST_SMOOTHED = 10  # values that statsmodels needs for the first level of exponential smoothing
 Values = NDArray[np.float64]
 # Maps the training values, a longer series and an origin in it to a forecast. It must not use values from the origin
 # on.
 Method = Callable[[Values, Values, int], Values]
 
 
-def compared(recipe: Forecast, training: Panel, test: Panel) -> dict[str, dict[str, float]]:
-    """MASE of each baseline, from the origins that the recipe's `score` uses. ETS needs statsmodels."""
-    season, horizon, context = recipe.season or training.season, recipe.horizon, recipe.context
-    methods: dict[str, Method] = {"last value": naive(1, horizon), "drift": drift(horizon)}
-    if season > 1:
-        methods = {"seasonal naive": naive(season, horizon)} | methods
-    methods["ridge"] = Ridge(context, horizon)
-    if find_spec("statsmodels") and season <= LONGEST_SEASON and len(test.series) <= MOST_SERIES:
-        methods["ETS"] = ExponentialSmoothing(season, horizon, trend=False)
-        methods["ETS, damped trend"] = ExponentialSmoothing(season, horizon, trend=True)
-    known = _history(training, test)
-    return {name: {"MASE": rolling_mase(known, test, horizon, season, method)} for name, method in methods.items()}
+def compared(
+    recipe: Forecast, training: Panel | None, test: Panel, state: State | None = None
+) -> dict[str, dict[str, float]]:
+    """MASE of each baseline, from the origins that the recipe's `score` uses. ETS needs statsmodels.
+
+    Args:
+        recipe: the recipe with its options.
+        training: the series to learn from. None: only methods that learn nothing are scored.
+        test: the series to forecast.
+        state: what the recipe has learned. With it the errors are in the units of the recipe's `score`.
+    """
+    test = begun(test, recipe.context, recipe.horizon)
+    season = state["season"] if state else recipe.season or test.season
+    known = _history(training or test, test)
+    units = [_unit(old.values, new, season, recipe, state) for old, new in zip(known.series, test.series, strict=True)]
+    found = simple(season, recipe.horizon, min(each.start or 0 for each in test.series))
+    if training is not None:
+        found |= learning(season, recipe.horizon, recipe.context, known)
+    return {
+        name: {"MASE": rolling_mase(known, test, recipe.horizon, season, method, units)}
+        for name, method in found.items()
+    }
+
+
+def simple(season: int, horizon: int, history: int) -> dict[str, Method]:
+    """The methods that learn nothing, for series with at least `history` values before their first origin."""
+    found: dict[str, Method] = {"seasonal naive": naive(season, horizon)} if 1 < season <= history else {}
+    return found | {"last value": naive(1, horizon), "drift": drift(horizon)}
+
+
+def learning(season: int, horizon: int, context: int, known: Panel) -> dict[str, Method]:
+    """The methods that learn from these series, without those for which a series is too short, or that take long."""
+    least = min(len(each.values) for each in known.series)
+    found: dict[str, Method] = {"ridge": Ridge(context, horizon)} if least > context + horizon else {}
+    is_quick = season <= LONGEST_SEASON and len(known.series) <= MOST_SERIES
+    if find_spec("statsmodels") and is_quick and least >= max(LEAST_SMOOTHED, 2 * season):
+        found["ETS"] = ExponentialSmoothing(season, horizon, trend=False)
+        found["ETS, damped trend"] = ExponentialSmoothing(season, horizon, trend=True)
+    return found
 
 
 def _history(training: Panel, test: Panel) -> Panel:
     """The training part of each test series: that of its name, or what comes before its first origin."""
-    named = {each.name: each for each in training.series}
+    named = {each.name: each for each in training.series if training is not test}
     found = [named.get(each.name) or each.until(each.start or len(each.values)) for each in test.series]
     return replace(training, series=tuple(found))
 
 
-def rolling_mase(training: Panel, test: Panel, horizon: int, season: int, method: Method) -> float:
+def _unit(known: Values, each: Series, season: int, recipe: Forecast, state: State | None) -> float:
+    """What the errors of a series are divided by; NaN if it repeats exactly."""
+    history = each.values[: each.start]
+    if state is not None:
+        return error_unit(history, known_scale(each, state, recipe.transform), season)
+    return seasonal_error(max(known, history, key=len), season) or float("nan")
+
+
+def rolling_mase(
+    training: Panel, test: Panel, horizon: int, season: int, method: Method, units: Sequence[float] | None = None
+) -> float:
     """MASE of a rolling backtest over the origins that the recipe's `score` uses; NaN if all series repeat.
 
     Args:
-        training: the training series, which also give the seasonal naive errors.
+        training: the training series.
         test: the same series, longer; the `start` of each one is its first origin.
         horizon: the number of steps to forecast.
         season: the season of the naive forecast by whose error others are divided.
         method: the method to score.
+        units: the errors of the naive forecast. Default: those in the training series.
     """
     scores = []
-    for known, each in zip(training.series, test.series, strict=True):
+    for number, (known, each) in enumerate(zip(training.series, test.series, strict=True)):
         origins = range(each.start or len(known.values), len(each.values) - horizon + 1)
         errors = [
             np.abs(method(known.values, each.values, origin)[:horizon] - each.values[origin : origin + horizon])
             for origin in origins
         ]
-        unit = seasonal_error(known.values, season)
+        unit = seasonal_error(known.values, season) if units is None else units[number]
         scores.append(float(np.mean(errors)) / unit if unit else float("nan"))
     defined = [score for score in scores if not np.isnan(score)]
     return float(np.mean(defined)) if defined else float("nan")

@@ -9,16 +9,22 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 
 from fastgru_recipes.generate.recipe import CODE_POINTS, Generate
+from fastgru_recipes.recipe import State
 
 START_CHARACTER, UNKNOWN_CHARACTER = "\x02", "\x1a"
 LONGEST = 10_000_000  # characters of a text: its 5-grams take a minute and a gigabyte
 
 
-def compared(recipe: Generate, training: str, test: str) -> dict[str, dict[str, float]]:
-    """Bits per character of each baseline; that of 5-grams only for texts that are not very long."""
-    methods = {"5-gram": kneser_ney} if len(training) <= LONGEST else {}
+def compared(
+    recipe: Generate, training: str | None, test: str, state: State | None = None
+) -> dict[str, dict[str, float]]:
+    """Bits per character of each baseline; that of 5-grams only for training texts that are not very long.
+
+    Without a training text the compressors begin with nothing.
+    """
+    methods = {"5-gram": kneser_ney} if training and len(training) <= LONGEST else {}
     methods |= {"xz": xzipped, "gzip": gzipped}
-    return {name: {recipe.metric: cost(training, test)} for name, cost in methods.items()}
+    return {name: {recipe.metric: cost(training or "", test)} for name, cost in methods.items()}
 
 
 class KneserNey:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
+from fastgru_recipes.recipe import State
 from fastgru_recipes.tag.read_tagged import Tagged
 from fastgru_recipes.tag.recipe import Tag, micro_f1
 
@@ -17,9 +18,14 @@ def _steps(data: Tagged) -> Iterator[tuple[str, str, str]]:
         yield from zip([BEFORE_FIRST, *tokens[:-1]], tokens, tags, strict=True)
 
 
-def compared(recipe: Tag, training: Tagged, test: Tagged) -> dict[str, dict[str, float]]:
-    """Micro-F1 of each baseline."""
-    return {name: {recipe.metric: score} for name, score in scores(training, test).items()}
+def compared(
+    recipe: Tag, training: Tagged | None, test: Tagged, state: State | None = None
+) -> dict[str, dict[str, float]]:
+    """Micro-F1 of each baseline. All of them learn from the training data: without them there is none."""
+    if training is None:
+        return {}
+    plain = state["plain"] if state else None
+    return {name: {recipe.metric: score} for name, score in scores(training, test, plain).items()}
 
 
 def predictions(training: Tagged, test: Tagged) -> dict[str, list[str]]:
@@ -40,10 +46,10 @@ def predictions(training: Tagged, test: Tagged) -> dict[str, list[str]]:
     return {"majority": [plain] * len(by_word), "majority of the word": by_word, "bigram": by_pair}
 
 
-def scores(training: Tagged, test: Tagged) -> dict[str, float]:
-    """Micro-F1 of each baseline, without the most frequent tag."""
+def scores(training: Tagged, test: Tagged, plain: str | None = None) -> dict[str, float]:
+    """Micro-F1 of each baseline, without the tag `plain`, by default the most frequent one."""
     right = [tag for *_, tag in _steps(test)]
-    plain = Counter(tag for *_, tag in _steps(training)).most_common(1)[0][0]
+    plain = plain or Counter(tag for *_, tag in _steps(training)).most_common(1)[0][0]
     return {name: micro_f1(found, right, plain) for name, found in predictions(training, test).items()}
 
 

@@ -127,7 +127,7 @@ def _score(trained: run_directory.Trained, parts: dict[str, Any], directory: Pat
     trained.metrics["scored_on"] = name
     trained.metrics["scoring_seconds"] = time.perf_counter() - since
     if known is not None and name != "training":
-        trained.metrics["baselines"] = baseline_scores(trained.recipe, known, part)
+        trained.metrics["baselines"] = baseline_scores(trained.recipe, known, part, trained.state)
     if directory is not None:
         save_plots(trained, part, directory)
     if name == "validation":  # not before: the scores and plots must not know that part

@@ -7,15 +7,20 @@ from collections import Counter
 
 from dateutil import parser
 
+from fastgru_recipes.recipe import State
 from fastgru_recipes.translate.read_pairs import Pairs
 from fastgru_recipes.translate.recipe import Translate, judged
 
 TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
-def compared(recipe: Translate, training: Pairs, test: Pairs) -> dict[str, dict[str, float]]:
-    """The scores of each baseline."""
-    found = {"copy": copied(test), "word by word": word_by_word(training, test)}
+def compared(
+    recipe: Translate, training: Pairs | None, test: Pairs, state: State | None = None
+) -> dict[str, dict[str, float]]:
+    """The scores of each baseline; without training data of the one that learns nothing."""
+    found = {"copy": copied(test)}
+    if training is not None:
+        found["word by word"] = word_by_word(training, test)
     return {name: judged(each, test.targets or ()) for name, each in found.items()}
 
 
