@@ -31,7 +31,7 @@ from fastgru_recipes.training.train import train
 from fastgru_recipes.translate import Pairs, Translate
 from tiny_data import CLASSIFIER, wave_table
 
-COMMANDS = ("train", "predict", "generate", "evaluate", "example", "examples", "compare", "runs")
+COMMANDS = ("train", "backtest", "predict", "generate", "evaluate", "example", "examples", "compare", "runs")
 FASTGRU = [sys.executable, "-m", "fastgru"]
 
 
@@ -81,7 +81,9 @@ def test_help_imports_neither_torch_nor_lightning():
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
 
 
-@pytest.mark.parametrize("command", [*((each,) for each in COMMANDS), *(("train", each) for each in RECIPES)])
+@pytest.mark.parametrize(
+    "command", [*((each,) for each in COMMANDS), *(("train", each) for each in RECIPES), ("backtest", "forecast")]
+)
 def test_help_has_examples_and_fits(monkeypatch, command):
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TERMINAL_WIDTH", "80")
@@ -93,7 +95,7 @@ def test_help_has_examples_and_fits(monkeypatch, command):
     if len(command) == 2:
         assert "Format of the files" in long.output
         assert "Network and training" in long.output
-    if command != ("train",):
+    if command not in (("train",), ("backtest",)):
         assert "--json" in long.output
         assert "--quiet" in long.output
 

@@ -17,6 +17,7 @@ from fastgru.errors import ArgumentError, not_installed
 
 if TYPE_CHECKING:
     from fastgru_recipes.estimators import Forecaster, Generator, SequenceClassifier, Tagger, Translator
+    from fastgru_recipes.forecast.backtest import backtest
     from fastgru_recipes.recipe import Recipe
 
 # Recipe -> its dataclass, in the folder of the same name, and its description on the command line.
@@ -28,7 +29,18 @@ RECIPES = {
     "tag": ("Tag", "tagging of the tokens of a text"),
 }
 
-__all__ = ["RECIPES", "Forecaster", "Generator", "SequenceClassifier", "Tagger", "Translator", "recipe_class"]
+ESTIMATORS = ("Forecaster", "Generator", "SequenceClassifier", "Tagger", "Translator")
+
+__all__ = [
+    "RECIPES",
+    "Forecaster",
+    "Generator",
+    "SequenceClassifier",
+    "Tagger",
+    "Translator",
+    "backtest",
+    "recipe_class",
+]
 
 
 def recipe_class(name: str) -> type[Recipe[Any]]:
@@ -57,7 +69,8 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'fastgru_recipes' has no attribute {name!r}")
     try:
-        return getattr(import_module("fastgru_recipes.estimators"), name)
+        place = "estimators" if name in ESTIMATORS else "forecast.backtest"
+        return getattr(import_module(f"fastgru_recipes.{place}"), name)
     except ModuleNotFoundError as missing:
         raise _named(missing, f"fastgru_recipes.{name}") from missing
 

@@ -29,7 +29,10 @@ __all__ = ["EXTRAS", "need", "one_sentence"]
 
 # The package of the recipes' commands, whether it is installed or not.
 RECIPES_PACKAGE = "fastgru-recipes"
-RECIPE_COMMANDS = ("train", "predict", "generate", "evaluate", "example", "examples", "compare", "runs")
+RECIPE_COMMANDS = (
+    *("train", "predict", "generate", "evaluate", "backtest"),
+    *("example", "examples", "compare", "runs"),
+)
 
 # Requirement -> the packages that it installs, by their import names.
 EXTRAS = {

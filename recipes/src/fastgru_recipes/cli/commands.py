@@ -11,7 +11,14 @@ from collections.abc import Callable
 import typer
 
 from fastgru.cli.console import EXTRAS as KNOWN_EXTRAS
-from fastgru_recipes.cli import evaluate_command, example_commands, runs_command, train_command, use_commands
+from fastgru_recipes.cli import (
+    backtest_command,
+    evaluate_command,
+    example_commands,
+    runs_command,
+    train_command,
+    use_commands,
+)
 from fastgru_recipes.cli.console import EXTRAS, examples_text
 
 PANEL = "Recipes"
@@ -31,6 +38,7 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
 
 app = typer.Typer()
 app.add_typer(train_command.app, name="train", rich_help_panel=PANEL)
+app.add_typer(backtest_command.app, name="backtest", rich_help_panel=PANEL)
 for _function, _lines in EXAMPLES.items():
     app.command(epilog=examples_text(_lines), rich_help_panel=PANEL)(_function)
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from rich.table import Column, Table
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from fastgru_recipes.cli.run_examples import Outcome, Result
     from fastgru_recipes.training.run_directory import Trained
 
@@ -54,6 +56,20 @@ def add_baselines(table: Table, metric: str, baselines: Mapping[str, Mapping[str
     """Adds a row for the score of each baseline."""
     for name, scores in baselines.items():
         table.add_row(f"{metric} of {name}", f"{scores[metric]:.4g}")
+
+
+def figures_table(found: pd.DataFrame, title: str, most: int) -> Table:
+    """A table of figures whose first column names the rows; of more than `most` rows evenly spaced ones."""
+    rows = sorted({round(place * (len(found) - 1) / max(1, most - 1)) for place in range(min(most, len(found)))})
+    if len(found) <= most:
+        rows = [*range(len(found))]
+    title = title if len(rows) == len(found) else f"{title} ({len(rows)} of {len(found)}; --json has all)"
+    table = Table(
+        *(Column(name, justify="left" if place == 0 else "right") for place, name in enumerate(found)), title=title
+    )
+    for row in found.iloc[rows].itertuples(index=False):
+        table.add_row(str(row[0]), *(f"{value:.3g}" for value in row[1:]))
+    return table
 
 
 def baselines_table(outcome: Outcome) -> Table:

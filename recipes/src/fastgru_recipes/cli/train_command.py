@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -28,14 +27,13 @@ from fastgru_recipes.cli.console import (
     shows_progress,
     tells,
 )
-from fastgru_recipes.cli.declared_options import DeclaredOption, declared
+from fastgru_recipes.cli.recipe_options import add_options
 from fastgru_recipes.errors import TrainingInterrupted
 
 if TYPE_CHECKING:
     from fastgru_recipes.recipe import Recipe
 
-RUN, FILES, TRAINING = "Data and run", "Format of the files", "Network and training"
-PANELS = {"TextOptions": FILES, "TableOptions": FILES, "Recipe": TRAINING}  # of the classes that declare options
+RUN = "Data and run"
 EXAMPLES = {
     "forecast": (
         "--data sales.csv --context 56 --horizon 14 --out run",
@@ -119,34 +117,12 @@ def _command(recipe: str) -> Callable[..., None]:
             search = automatic.wanted(auto, minutes, devices, given)
             _train(recipe_class(recipe)(**options), files, out, resume, as_json, search, **more)
 
-    own = [each for each in inspect.signature(command).parameters.values() if each.kind is not each.VAR_KEYWORD]
-    hints = get_type_hints(command, include_extras=True)
-    flags = sorted((_flag(each, recipe) for each in declared(recipe)), key=lambda pair: pair[0])
-    parameters = [each.replace(annotation=hints[each.name], kind=each.KEYWORD_ONLY) for each in own]
-    parameters += [flag for _, flag in flags]
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = {each.name: each.annotation for each in parameters}
-    return command
+    return add_options(command, recipe)
 
 
 def _is_given(invocation: typer.Context, name: str) -> bool:
     source = invocation.get_parameter_source(name)
     return source is not None and source.name != "DEFAULT"
-
-
-def _flag(each: DeclaredOption, recipe: str) -> tuple[int, inspect.Parameter]:
-    """The place of an option's panel, and the option."""
-    panel = PANELS.get(each.owner, recipe.capitalize())
-    default = each.default
-    kind: Any = each.kind
-    if kind is tuple:  # as one comma-separated string
-        kind, default = str, ",".join(map(str, default))
-    bounds: dict[str, Any] = (
-        {"min": each.least, "max": each.most} if kind in (int, float, int | None, float | None) else {}
-    )
-    described: Any = Annotated[kind, typer.Option(help=each.help, rich_help_panel=panel, **bounds)]
-    place = [recipe.capitalize(), FILES, TRAINING].index(panel)
-    return place, inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=described)
 
 
 def _require_one_stdin(files: dict[str, Path | None], devices: int) -> None:

@@ -52,11 +52,13 @@ def predict(
         if (text is None) == (data is None):
             raise ArgumentError("give either a text or --data FILE; --data - is the standard input.")
         need(PACKAGE, "fastgru predict")
+        from fastgru_recipes.cli.answers import check_output, write_table
         from fastgru_recipes.training.run_directory import Trained
 
+        check_output(out)
         trained = read_as(Trained.load(directory), {"separator": separator, "decimal": decimal, "encoding": encoding})
         wishes = {"horizon": horizon, "best": best, "probabilities": probabilities or None}
-        _write_table(_answers(trained, text, data, wishes), out, as_json)
+        write_table(_answers(trained, text, data, wishes), out, as_json)
 
 
 def read_as(trained: Trained, formats: dict[str, str | None]) -> Trained:
@@ -79,18 +81,6 @@ def _answers(trained: Trained, text: str | None, data: Path | None, wishes: dict
     with read_files.about(data or "the text"):
         inputs = recipe.read_inputs(data) if data is not None else recipe.from_text(text or "", trained.state)
         return recipe.predict(trained.model, trained.state, inputs, **wishes)
-
-
-def _write_table(table: pd.DataFrame, out: Path | None, as_json: bool) -> None:
-    from fastgru.atomic_files import atomic_write
-
-    options: dict[str, Any] = {"orient": "records", "lines": True, "force_ascii": False, "date_format": "iso"}
-    content = table.to_json(**options) if as_json else table.to_csv(index=False)
-    if out is None:
-        write(content)
-        return
-    with atomic_write(out) as partial:
-        partial.write_text(content, encoding="utf-8", newline="")
 
 
 def generate(
