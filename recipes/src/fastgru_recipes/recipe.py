@@ -65,6 +65,7 @@ class Recipe(ABC, Generic[Data]):
         higher_is_better: whether a higher `metric` is better.
         state_file: the file of a run directory that holds the state.
         advice: what to try if the network does not beat its baselines.
+        loss_name: what `loss` computes, with its unit, for plots.
 
     Raises:
         ArgumentError: a ValueError, for an option outside its bounds or of the wrong type.
@@ -75,6 +76,7 @@ class Recipe(ABC, Generic[Data]):
     higher_is_better: ClassVar[bool]
     state_file: ClassVar[str] = "vocabulary.json"
     advice: ClassVar[str] = "Try more steps, a smaller rate, or more data."
+    loss_name: ClassVar[str] = "loss"
 
     hidden: int = option(64, "Size of the GRU's state.", least=1)
     layers: int = option(1, "Number of stacked GRU layers.", least=1)
@@ -204,8 +206,8 @@ class Recipe(ABC, Generic[Data]):
     def predict(self, model: nn.Module, state: State, data: Data) -> pd.DataFrame:
         """A table with one row for each answer."""
 
-    def plots(self, model: nn.Module, state: State, data: Data) -> dict[str, Figure]:
-        """Plots of the task on held-out data, by file name."""
+    def plots(self, model: nn.Module, state: State, data: Data, part: str) -> dict[str, Figure]:
+        """Plots of the task on held-out data, by file name. Their titles name the `part`, such as "test part"."""
         return {}
 
 

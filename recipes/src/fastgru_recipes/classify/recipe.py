@@ -25,13 +25,14 @@ from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix, multiclass_f1_score
 
 from fastgru.errors import ArgumentError
-from fastgru_recipes import plots, read_files, read_table
+from fastgru_recipes import read_files, read_table
 from fastgru_recipes.classify import read_labelled, statistics, weights
 from fastgru_recipes.classify.front import fitting_stride
 from fastgru_recipes.classify.network import ClassifyNetwork, Inputs, Pooling
 from fastgru_recipes.classify.read_labelled import Labelled
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.file_options import TableOptions
+from fastgru_recipes.plots.matrices import confusion
 from fastgru_recipes.recipe import Batch, Loss, Recipe, State, option
 from fastgru_recipes.text import vocabulary
 from fastgru_recipes.training.batching import answers, cut, padded
@@ -69,6 +70,7 @@ class Classify(TableOptions, Recipe[Labelled]):
     advice: ClassVar[str] = (
         "Try more steps, a smaller hidden size with more dropout, or more examples; or use the baseline."
     )
+    loss_name: ClassVar[str] = "cross-entropy (nats per sequence)"
 
     unit: vocabulary.Unit = option("characters", "Unit of the tokens of a text.")
     tokens: int = option(8000, "Largest size of the vocabulary.", least=5)
@@ -229,11 +231,12 @@ class Classify(TableOptions, Recipe[Labelled]):
         table.insert(0, ANSWER, likeliest)
         return read_table.beside(data.keys, table)
 
-    def plots(self, model: nn.Module, state: State, data: Labelled) -> dict[str, Figure]:
+    def plots(self, model: nn.Module, state: State, data: Labelled, part: str) -> dict[str, Figure]:
         probabilities, labels = self._probabilities(model, state, data)
         names = [str(label) for label in state["labels"]]
         counts = multiclass_confusion_matrix(probabilities, labels, len(state["labels"])).double().numpy()
-        return {"confusion": plots.matrix(counts, names, names, ("true label", "predicted label"))}
+        title = f"classify: labels of the {len(labels):,} sequences of the {part}"
+        return {"confusion": confusion(counts, names, "label", title)}
 
 
 def _scores(model: nn.Module, batch: Batch) -> Tensor:

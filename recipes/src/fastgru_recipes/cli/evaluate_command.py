@@ -48,7 +48,7 @@ def evaluate(
         if plots is not None:
             from fastgru_recipes.training.train import save_plots
 
-            save_plots(trained, found, plots)
+            save_plots(trained, found, plots, f"file {data.name}")
         said = verdict(trained.recipe, scores, others)
         _print(trained, data, scores, others, [said, *notes, *_of_training(directory, data)], as_json)
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fastgru.errors import ArgumentError
-from fastgru_recipes import plots, scaling
+from fastgru_recipes import scaling
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.file_options import TableOptions
 from fastgru_recipes.forecast import defaults, features, fitted, read_series
@@ -37,6 +37,7 @@ from fastgru_recipes.forecast.read_series import Panel, Series
 from fastgru_recipes.forecast.regular_times import Fill
 from fastgru_recipes.forecast.series_columns import SeriesColumns
 from fastgru_recipes.forecast.time_zones import require_zone
+from fastgru_recipes.plots import forecasts as plots
 from fastgru_recipes.recipe import Batch, Loss, Recipe, State, option, several
 from fastgru_recipes.training.batching import answers
 
@@ -68,6 +69,7 @@ class Forecast(TableOptions, Recipe[Panel]):
     metric: ClassVar[str] = "MASE"
     higher_is_better: ClassVar[bool] = False
     state_file: ClassVar[str] = "scaler.json"
+    loss_name: ClassVar[str] = "pinball loss (standard deviations)"
     advice: ClassVar[str] = (
         "Try another context, the columns that are known in advance, or more history; or use the baseline."
     )
@@ -342,12 +344,15 @@ class Forecast(TableOptions, Recipe[Panel]):
             tables.append(table)
         return pd.concat(tables, ignore_index=True)
 
-    def plots(self, model: nn.Module, state: State, data: Panel) -> dict[str, Figure]:
-        each = data.series[0]
-        cut = replace(each.until(len(each.values) - self.horizon), known=each.known)
-        table = self.predict(model, state, replace(data, series=(cut,)))
-        last, times = min(len(each.values), 2 * self.context + self.horizon), shown(each.times[: len(each.values)])
-        return {"forecast": plots.bands(times[-last:], each.values[-last:], table, each.name)}
+    def plots(self, model: nn.Module, state: State, data: Panel, part: str) -> dict[str, Figure]:
+        drawn = []
+        for each in (data.series[number] for number in plots.chosen(len(data.series))):
+            cut = replace(each.until(len(each.values) - self.horizon), known=each.known)
+            table = self.predict(model, state, replace(data, series=(cut,)))
+            last, times = 2 * self.context + self.horizon, shown(each.times[: len(each.values)])
+            drawn.append(plots.SeriesForecast(each.name, times[-last:], each.values[-last:], table))
+        value = self.target[0] if len(self.target) == 1 else read_series.VALUE
+        return {"forecast": plots.forecasts(drawn, len(data.series), value, self.time or "number of the row", part)}
 
 
 def _mean(figures: Sequence[float]) -> float:

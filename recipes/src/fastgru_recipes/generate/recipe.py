@@ -21,10 +21,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastgru.errors import ArgumentError
-from fastgru_recipes import interruption, plots, read_files, read_table
+from fastgru_recipes import interruption, read_files, read_table
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.file_options import TextOptions
 from fastgru_recipes.generate.network import GenerateNetwork
+from fastgru_recipes.plots.costs import token_costs
 from fastgru_recipes.read_table import TableFormat
 from fastgru_recipes.recipe import Batch, Example, Loss, Recipe, State, option
 from fastgru_recipes.text import vocabulary
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 CODE_POINTS = 0x110000  # in Unicode
+PLOTTED = 70  # characters of a text whose costs are drawn
 PIECE = 2048  # tokens in one call of the layer when a text is scored or read
 
 
@@ -45,6 +47,7 @@ class Generate(TextOptions, Recipe[str]):
     name: ClassVar[str] = "generate"
     metric: ClassVar[str] = "bits_per_character"
     higher_is_better: ClassVar[bool] = False
+    loss_name: ClassVar[str] = "cross-entropy (nats per token)"
 
     unit: Literal["characters", "bpe"] = option("characters", "Unit of the tokens.")
     tokens: int = option(4000, "Largest size of the vocabulary.", least=5)
@@ -150,10 +153,11 @@ class Generate(TextOptions, Recipe[str]):
         table["bits_per_character"] = (total / lengths).numpy()
         return table[table["text"] != ""].reset_index(drop=True)
 
-    def plots(self, model: nn.Module, state: State, data: str) -> dict[str, Figure]:
-        bits, places, _ = self.surprise(model, state, data[:70])
-        texts = [data[begin:end].replace("\n", "⏎") for begin, end in places]
-        return {"surprise": plots.bars(bits.numpy(), texts, "bits")}
+    def plots(self, model: nn.Module, state: State, data: str, part: str) -> dict[str, Figure]:
+        bits, places, _ = self.surprise(model, state, begun := data[:PLOTTED])
+        texts = [begun[begin:end] for begin, end in places]
+        title = f"generate: what each token costs, in the first {len(begun)} characters of the {part}"
+        return {"surprise": token_costs(bits.double().numpy(), texts, title)}
 
     def sample(
         self,

@@ -18,7 +18,6 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
@@ -26,9 +25,10 @@ from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_confusion_matrix, multiclass_f1_score
 
 from fastgru.errors import ArgumentError
-from fastgru_recipes import plots, read_files
+from fastgru_recipes import read_files
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.file_options import TextOptions
+from fastgru_recipes.plots.matrices import confusion
 from fastgru_recipes.recipe import Batch, Loss, Recipe, State, option, several
 from fastgru_recipes.tag import read_tagged
 from fastgru_recipes.tag.crf import CRF
@@ -71,6 +71,7 @@ class Tag(TextOptions, Recipe[Tagged]):
     metric: ClassVar[str] = "micro_f1"
     higher_is_better: ClassVar[bool] = True
     advice: ClassVar[str] = "Try more steps, more dropout, or more sentences; or use the baseline."
+    loss_name: ClassVar[str] = "negative log likelihood (nats per token)"
 
     tokens: int = option(20000, "Largest number of words with an embedding.", least=1)
     least: int = option(2, "How often a word must occur to have an embedding.", least=1)
@@ -270,13 +271,11 @@ class Tag(TextOptions, Recipe[Tagged]):
         pairs = zip(data.tokens, self._tags(model, state, data), strict=True)
         return [read_tagged.restored_text(tokens, tags) for tokens, tags in pairs]
 
-    def plots(self, model: nn.Module, state: State, data: Tagged) -> dict[str, Figure]:
+    def plots(self, model: nn.Module, state: State, data: Tagged, part: str) -> dict[str, Figure]:
         found, right = self._found(model, state, data)
         counts = multiclass_confusion_matrix(found, right, len(state["tags"])).double().numpy()
-        met = np.flatnonzero(counts.sum(1))  # some tags of running text may not occur
-        shares = (counts / counts.sum(1, keepdims=True).clip(1))[met][:, met]
-        names = [state["tags"][number] for number in met]
-        return {"confusion": plots.matrix(shares, names, names, ("true tag", "predicted tag, share of the true one"))}
+        title = f"tag: tags of the {len(right):,} tokens of the {part}"
+        return {"confusion": confusion(counts, state["tags"], "tag", title)}
 
 
 def _crf(model: nn.Module) -> CRF:

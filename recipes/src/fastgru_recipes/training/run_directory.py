@@ -21,7 +21,8 @@ from fastgru.atomic_files import atomic_write
 from fastgru.errors import ArgumentError
 from fastgru_recipes import RECIPES, recipe_class
 from fastgru_recipes.errors import RunError, RunWarning
-from fastgru_recipes.plots import learning_curve, save
+from fastgru_recipes.plots.figures import save
+from fastgru_recipes.plots.losses import learning_curve
 from fastgru_recipes.recipe import Recipe, State
 from fastgru_recipes.training import checkpoints
 
@@ -59,7 +60,8 @@ class Trained:
         _write_weights(directory / WEIGHTS, self.model, self.state)
         with atomic_write(directory / HISTORY) as partial:
             self.history.to_csv(partial, index=False)
-        save(learning_curve(self.history), directory / PLOTS / "learning.png")
+        curve = learning_curve(self.history, self.recipe.name, self.recipe.loss_name)
+        save(curve, directory / PLOTS / "learning.png")
         write_json(directory / METRICS, self.metrics)
 
     @classmethod

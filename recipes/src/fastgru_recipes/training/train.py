@@ -14,9 +14,10 @@ from torch import nn
 
 from fastgru.cli.interruption import is_first_process
 from fastgru.errors import WriteError
-from fastgru_recipes import interruption, plots, recurrent_layers
+from fastgru_recipes import interruption, recurrent_layers
 from fastgru_recipes.errors import RunError, TrainingInterrupted
 from fastgru_recipes.judgement import baseline_scores
+from fastgru_recipes.plots import figures
 from fastgru_recipes.recipe import Data, Recipe, State
 from fastgru_recipes.training import checkpoints, run_directory
 from fastgru_recipes.training.learner import History, fit, fresh, own_random_numbers
@@ -129,7 +130,7 @@ def _score(trained: run_directory.Trained, parts: dict[str, Any], directory: Pat
     if known is not None and name != "training":
         trained.metrics["baselines"] = baseline_scores(trained.recipe, known, part, trained.state)
     if directory is not None:
-        save_plots(trained, part, directory)
+        save_plots(trained, part, directory, f"{name} part")
     if name == "validation":  # not before: the scores and plots must not know that part
         _refit(trained, parts)
     if directory is not None:
@@ -142,10 +143,10 @@ def _refit(trained: run_directory.Trained, parts: dict[str, Any]) -> None:
         trained.recipe.refit(trained.model, trained.state, parts["training"], parts["validation"])
 
 
-def save_plots(trained: run_directory.Trained, data: Any, directory: Path) -> None:
-    """Writes the recipe's plots of data with answers to `directory`."""
-    for name, figure in trained.recipe.plots(trained.model, trained.state, data).items():
-        plots.save(figure, directory / run_directory.PLOTS / f"{name}.png")
+def save_plots(trained: run_directory.Trained, data: Any, directory: Path, part: str) -> None:
+    """Writes the recipe's plots of data with answers to `directory`. Their titles name the `part`."""
+    for name, figure in trained.recipe.plots(trained.model, trained.state, data, part).items():
+        figures.save(figure, directory / run_directory.PLOTS / f"{name}.png")
 
 
 def _metrics(model: nn.Module, history: History) -> dict[str, Any]:

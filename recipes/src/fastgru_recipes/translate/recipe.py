@@ -26,9 +26,10 @@ from sacrebleu.metrics.chrf import CHRF
 from torch import Tensor, nn
 
 from fastgru.errors import ArgumentError
-from fastgru_recipes import plots, read_files
+from fastgru_recipes import read_files
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.file_options import TableOptions
+from fastgru_recipes.plots.matrices import attention as attention_plot
 from fastgru_recipes.recipe import Batch, Example, Loss, Recipe, State, option, several
 from fastgru_recipes.recurrent_layers import HiddenState, selected
 from fastgru_recipes.text import vocabulary
@@ -50,6 +51,7 @@ class Translate(TableOptions, Recipe[Pairs]):
     name: ClassVar[str] = "translate"
     metric: ClassVar[str] = "chrF"
     higher_is_better: ClassVar[bool] = True
+    loss_name: ClassVar[str] = "cross-entropy (nats per token), smoothed in training"
 
     unit: vocabulary.Unit = option("bpe", "Unit of the tokens of sentences.")
     tokens: int = option(8000, "Largest size of each language's vocabulary.", least=5)
@@ -202,11 +204,12 @@ class Translate(TableOptions, Recipe[Pairs]):
         names = [vocabulary.pieces(state[side], text) for side, text in (("target", target), ("source", source))]
         return attention[0], [*names[0], "end"], names[1]
 
-    def plots(self, model: nn.Module, state: State, data: Pairs) -> dict[str, Figure]:
+    def plots(self, model: nn.Module, state: State, data: Pairs, part: str) -> dict[str, Figure]:
         source = min(data.sources, key=lambda text: abs(len(text) - 40))
         found = self.translations(model, state, [source])[0]
         attention, written, read = self.attention(model, state, source, found)
-        return {"attention": plots.matrix(attention.double().numpy(), written, read, ("written", "read"))}
+        title = f"translate: what each written token looks at, in a sentence of the {part}"
+        return {"attention": attention_plot(attention.double().numpy(), written, read, title)}
 
 
 def part(data: Pairs, indices: Sequence[int]) -> Pairs:
