@@ -106,9 +106,10 @@ def test_long_names_leave_room_for_the_matrix():
 
 
 def test_attention_and_costs_name_their_axes():
-    figure = matrices.attention(np.full((2, 70), 1 / 70), ["a", "end"], ["b"] * 70, "translate: test part")
+    figure = matrices.attention(np.full((2, 70), 1 / 70), ["a ", "end"], ["b"] * 70, "translate: test part")
     assert labels(figure.axes[0]) == ("token that is read", "written token")
     assert figure.axes[0].images[0].get_array().shape == (2, matrices.MOST_TOKENS)
+    assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == ["a␣", "end"]
     figure = token_costs(np.array([1.0, 3.0]), ["a b", "\n"], "generate: test part")
     assert labels(figure.axes[0])[1] == "cost (bits per token)"
     assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["a␣b", "⏎"]

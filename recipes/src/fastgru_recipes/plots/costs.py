@@ -8,9 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from fastgru_recipes.plots.figures import legend_below, titled
-
-SEEN = {" ": "␣", "\n": "⏎", "\t": "⇥"}  # letters that would not be seen
+from fastgru_recipes.plots.figures import legend_below, titled, visible
 
 
 def token_costs(bits: NDArray[np.float64], tokens: Sequence[str], title: str) -> Figure:
@@ -21,7 +19,7 @@ def token_costs(bits: NDArray[np.float64], tokens: Sequence[str], title: str) ->
         tokens: N texts.
         title: what is shown, and of which part of the data.
     """
-    names = ["".join(SEEN.get(letter, letter) for letter in token) for token in tokens]
+    names = [visible(token) for token in tokens]
     turned = max(map(len, names), default=0) > 1
     figure = Figure(figsize=(min(16.0, max(5.0, 1.2 + 0.17 * len(names))), 3.4), layout="constrained")
     axes = figure.subplots()

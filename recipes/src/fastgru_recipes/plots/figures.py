@@ -19,6 +19,7 @@ FONTS = (
     *("WenQuanYi Micro Hei", "Microsoft YaHei", "SimHei", "PingFang SC", "Hiragino Sans", "Arial Unicode MS"),
 )
 LETTERS_PER_INCH = 13  # of a title
+SEEN = {" ": "␣", "\n": "⏎", "\t": "⇥"}  # letters that would not be seen
 LONGEST_NAME = 24  # letters of a label or series on an axis
 
 
@@ -44,6 +45,11 @@ def legend_below(figure: Figure, axes: Axes, columns: int = 4) -> None:
 def short(name: str) -> str:
     """A name that is not longer than an axis has room for."""
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+
+
+def visible(token: str) -> str:
+    """A token with signs for spaces and ends of lines."""
+    return "".join(SEEN.get(letter, letter) for letter in token)
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import pandas as pd
@@ -21,6 +22,7 @@ NORMS: Styles = {
     "gradient_norm": ("mean of the epoch", {"color": "0.2", "linestyle": "-", "marker": "o"}),
     "gradient_norm_largest": ("largest of the epoch", {"color": "0.55", "linestyle": "--", "marker": "^"}),
 }
+LONGEST_LINE = 38  # letters beside an axis
 MANY = 40  # epochs, of which markers would hide the line
 
 
@@ -41,7 +43,7 @@ def learning_curve(history: pd.DataFrame, recipe: str = "training", loss: str = 
     """
     figure = Figure(figsize=(9.5, 3.9), layout="constrained")
     losses, norms = figure.subplots(1, 2)
-    losses.set_ylabel(loss)
+    losses.set_ylabel(textwrap.fill(loss, LONGEST_LINE))
     norms.set_ylabel("norm of the gradient, before clipping")
     for axes, columns in ((losses, LOSSES), (norms, NORMS)):
         _draw(axes, history, columns)

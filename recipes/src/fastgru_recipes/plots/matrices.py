@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from fastgru_recipes.plots.figures import short, titled
+from fastgru_recipes.plots.figures import short, titled, visible
 
 MOST_CLASSES = 12  # of a confusion matrix, so that its numbers can be read
 MOST_TOKENS = 60  # of an attention matrix, so that its labels can be read
@@ -71,10 +71,10 @@ def attention(weights: NDArray[np.float64], written: Sequence[str], read: Sequen
         title: what is shown, and of which part of the data.
     """
     weights, written, read = weights[:MOST_TOKENS, :MOST_TOKENS], written[:MOST_TOKENS], read[:MOST_TOKENS]
-    figure = Figure(figsize=(3.4 + 0.24 * len(read), 2.4 + 0.24 * len(written)), layout="constrained")
+    figure = Figure(figsize=(3.0 + 0.24 * len(read), 1.5 + 0.24 * len(written)), layout="constrained")
     axes = figure.subplots()
-    figure.colorbar(axes.imshow(weights, cmap="Greys", vmin=0, vmax=1), label="attention weight", shrink=0.85)
-    _name(axes, written, read)
+    figure.colorbar(axes.imshow(weights, cmap="Greys", vmin=0, vmax=1, aspect="auto"), label="attention weight")
+    _name(axes, [visible(token) for token in written], [visible(token) for token in read])
     axes.set_ylabel("written token")
     axes.set_xlabel("token that is read")
     return titled(figure, title)
