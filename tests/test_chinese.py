@@ -14,7 +14,9 @@ CHINESE = ROOT / "docs/zh"
 
 # The English page of each Chinese one, from the root.
 PAIRS = {
+    "deploy.md": "docs/deploy.md",
     "equations.md": "docs/equations.md",
+    "learning.md": "docs/learning.md",
     "sequences.md": "docs/sequences.md",
     "streaming.md": "docs/streaming.md",
     "tasks.md": "docs/tasks.md",
@@ -26,7 +28,7 @@ PAIRS = {
     "tutorials/translate.md": "docs/tutorials/translate.md",
 }
 # Pages of which only the beginning is translated: the heading of the first English section that is not.
-ENDS: dict[str, str] = {}
+ENDS = {"deploy.md": "## What a model may hold"}
 
 PAGE = """# Title
 
