@@ -14,6 +14,7 @@ CHINESE = ROOT / "docs/zh"
 
 # The English page of each Chinese one, from the root.
 PAIRS = {
+    "README.md": "README.md",
     "deploy.md": "docs/deploy.md",
     "equations.md": "docs/equations.md",
     "learning.md": "docs/learning.md",
