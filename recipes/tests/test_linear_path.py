@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from statsmodels.tsa.exponential_smoothing.ets import ETSModel
 
 from fastgru_recipes.forecast import defaults, fitted, linear_path, smoothing
+from fastgru_recipes.forecast.inputs import Inputs
 from fastgru_recipes.forecast.network import ForecastNetwork
 from fastgru_recipes.forecast.smoothing import Smoothing
 from fastgru_recipes.recurrent_layers import RecurrentOptions
@@ -103,7 +104,7 @@ def test_the_context_suits_season_and_length(season, values, expected):
 def test_a_new_network_forecasts_what_the_linear_path_does():
     network = ForecastNetwork(
         RecurrentOptions("fastgru", hidden=4),
-        context=24, past=3, future=2, series=1, embedding=0, horizon=6, width=4, quantiles=3,
+        context=24, inputs=Inputs(3, 2, (), ()), series=1, embedding=0, horizon=6, width=4, quantiles=3,
     )  # fmt: skip
     series = [wave(100, noise=0.2)]
     fitted.start(network, series, 12, (0.1, 0.5, 0.9))

@@ -17,6 +17,7 @@ from fastgru_recipes.recipe import State
 from fastgru_recipes.scaling import ROUNDING, deviation
 
 Transform = Literal["auto", "none", "sqrt", "log"]
+Columns = NDArray[np.float64]  # (T, C)
 
 NOTHING = 1e-6  # relative to a series' standard deviation: smaller seasonal errors are rounding
 

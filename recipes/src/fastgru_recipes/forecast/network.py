@@ -2,7 +2,8 @@
 
     values (B, T) -> a fixed weighted sum -> forecast (B, horizon)                                the linear path
     the same, also minus mean and divided by deviation of the window, and the other features
-        -> GRU -> h_n, mean, deviation -> one vector per future step -> with its calendar -> changes of each quantile
+        -> GRU -> h_n, with mean, deviation and what is static -> one vector per future step
+        -> with its calendar and known columns -> changes of each quantile
 
 The changes are in deviations of the window, and 0 at first: the network starts where the linear path is. Windows are
 normalized one by one (RevIN, Kim et al. 2022, without learned scales), so that levels may drift.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fastgru_recipes.forecast.inputs import Inputs
 from fastgru_recipes.recurrent_layers import RecurrentOptions, recurrent, summary
 
 LEAST_DEVIATION = 0.05  # of a window, in deviations of its series: flat windows would divide by 0
@@ -29,8 +31,7 @@ class ForecastNetwork(nn.Module):
     Args:
         layer: options of the recurrent layer.
         context: past steps, T.
-        past: features of each past step, F.
-        future: features of each future step, K.
+        inputs: what it reads of each past step, each future step, and each series.
         series: number of series that may have an embedding.
         embedding: size of the embedding of a series; 0 for none.
         horizon: steps to forecast.
@@ -46,8 +47,7 @@ class ForecastNetwork(nn.Module):
         layer: RecurrentOptions,
         *,
         context: int,
-        past: int,
-        future: int,
+        inputs: Inputs,
         series: int,
         embedding: int,
         horizon: int,
@@ -57,12 +57,13 @@ class ForecastNetwork(nn.Module):
         super().__init__()
         self.horizon = horizon
         self.linear = nn.Linear(context, horizon, bias=False).requires_grad_(False)
-        self.gru = recurrent(layer, 1 + past)
+        self.inputs = inputs
+        self.gru = recurrent(layer, 1 + inputs.past)
         self.dropout = nn.Dropout(layer.dropout)
         self.series = nn.Embedding(series + 1, embedding, padding_idx=0) if embedding else None
-        self.ahead = nn.Linear(layer.hidden + 2 + embedding, horizon * width)
+        self.ahead = nn.Linear(layer.hidden + 2 + embedding + inputs.static, horizon * width)
         last = nn.Linear(width, quantiles)
-        self.head = nn.Sequential(nn.Linear(width + future, width), nn.ReLU(), last)
+        self.head = nn.Sequential(nn.Linear(width + inputs.future, width), nn.ReLU(), last)
         self.register_buffer("spread", torch.zeros(horizon, quantiles))
         self.register_buffer("share", torch.ones(()))
         nn.init.zeros_(last.weight)
@@ -76,16 +77,18 @@ class ForecastNetwork(nn.Module):
             future: (B, horizon, K).
             numbers: (B,), the number of each series.
         """
-        mean, deviation = moments(past[..., 0])
-        normalized = torch.cat([(past[..., :1] - mean[:, None]) / deviation[:, None], past], -1)
+        values = past[..., 0]
+        mean, deviation = moments(values)
+        past, future, static = self.inputs(past, future)
+        normalized = torch.cat([(values[..., None] - mean[:, None]) / deviation[:, None], past], -1)
         _, state = self.gru(normalized)
-        parts = [self.dropout(summary(state)), mean, deviation.log()]
+        parts = [self.dropout(summary(state)), mean, deviation.log(), static]
         if self.series is not None:
             parts.append(self.series(numbers))
         steps = self.ahead(torch.cat(parts, -1)).unflatten(1, (self.horizon, -1)).relu()
         changes: Tensor = self.share * self.head(torch.cat([steps, future], -1)) + self.spread
         # Sorted, so that quantiles never cross.
-        forecast: Tensor = self.linear(past[..., 0])[..., None]
+        forecast: Tensor = self.linear(values)[..., None]
         return forecast + deviation[..., None] * changes.sort(-1).values
 
 

@@ -15,7 +15,7 @@ from pandas.api.types import is_integer_dtype
 
 from fastgru_recipes import numerals, read_table
 from fastgru_recipes.errors import DataError, FilledWarning
-from fastgru_recipes.forecast import calendars, counts, read_times, regular_times, time_zones, wide_tables
+from fastgru_recipes.forecast import calendars, categories, counts, read_times, regular_times, time_zones, wide_tables
 from fastgru_recipes.forecast.series_columns import SeriesColumns
 from fastgru_recipes.read_table import USUAL, TableFormat
 
@@ -36,6 +36,7 @@ class Series:
         values: (T,).
         covariates: (T, C).
         known: (T + future rows, K).
+        categories: (T + future rows, C), as texts.
         start: the index of the first value to forecast; earlier ones are history. None: as early as the context allows.
     """
 
@@ -44,6 +45,7 @@ class Series:
     values: NDArray[np.float64]
     covariates: NDArray[np.float64]
     known: NDArray[np.float64]
+    categories: NDArray[np.str_]
     start: int | None = None
 
     def until(self, end: int) -> Series:
@@ -54,6 +56,7 @@ class Series:
             values=self.values[:end],
             covariates=self.covariates[:end],
             known=self.known[:end],
+            categories=self.categories[:end],
         )
 
     def ahead(self, steps: int, frequency: str) -> pd.DatetimeIndex:
@@ -80,7 +83,7 @@ def read(path: Path | str, columns: SeriesColumns, how: TableFormat = USUAL) -> 
     Raises:
         DataError: for columns, times or values that cannot be used, with file, line and column.
     """
-    table = read_table.table(path, how, texts=[columns.series], as_written=[columns.time])
+    table = read_table.table(path, how, texts=[columns.series, *columns.categories], as_written=[columns.time])
     return from_table(_flat(table, columns), columns, str(path))
 
 
@@ -194,7 +197,8 @@ def _whole(
     rows = rows.assign(**{column: _numbers(rows, column, where) for column in needed})
     if columns.fill == "none":
         return rows, 0
-    return regular_times.filled(rows, columns.time, needed, frequency, columns.fill, where)
+    found, count = regular_times.filled(rows, columns.time, needed, frequency, columns.fill, where)
+    return found.assign(**{column: found[column].ffill() for column in columns.categories}), count
 
 
 def require_frequency(each: Series, frequency: str) -> None:
@@ -211,14 +215,17 @@ def _series(name: str, rows: pd.DataFrame, target: str, columns: SeriesColumns, 
     times = pd.DatetimeIndex(rows[columns.time])
     values = rows[target].to_numpy(np.float64)
     count = len(values)
-    if columns.known:  # rows without a value at the end give the known future
+    if columns.reach_ahead:  # rows without a value at the end give the known future
         count = int(np.flatnonzero(~np.isnan(values)).max(initial=-1)) + 1
     for column in (target, *columns.covariates):
         _require_finite(rows[:count], column, where)
     for column in columns.known:
         _require_finite(rows, column, where)
     covariates = rows[list(columns.covariates)].to_numpy(np.float64)[:count]
-    return Series(name, times, values[:count], covariates, rows[list(columns.known)].to_numpy(np.float64))
+    known = rows[list(columns.known)].to_numpy(np.float64)
+    return Series(
+        name, times, values[:count], covariates, known, categories.read(rows, columns.categorical, count, where)
+    )
 
 
 def _numbers(rows: pd.DataFrame, column: str, where: str) -> NDArray[np.float64]:

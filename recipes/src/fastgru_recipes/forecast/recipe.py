@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -26,39 +26,24 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fastgru.errors import ArgumentError
-from fastgru_recipes import scaling
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.file_options import TableOptions
 from fastgru_recipes.forecast import defaults, features, fitted, read_series
 from fastgru_recipes.forecast.counts import shown
+from fastgru_recipes.forecast.inputs import Category, Inputs
 from fastgru_recipes.forecast.network import ForecastNetwork
 from fastgru_recipes.forecast.quantiles import pinball, recalibrated
 from fastgru_recipes.forecast.read_series import Panel, Series
 from fastgru_recipes.forecast.regular_times import Fill
-from fastgru_recipes.forecast.series_columns import SeriesColumns
+from fastgru_recipes.forecast.series_columns import SeriesColumns, categorical
 from fastgru_recipes.forecast.time_zones import require_zone
+from fastgru_recipes.forecast.windows import ForecastWindow, collated, learned, whole
 from fastgru_recipes.plots import forecasts as plots
 from fastgru_recipes.recipe import Batch, Loss, Recipe, State, option, several
 from fastgru_recipes.training.batching import answers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-class ForecastWindow(NamedTuple):
-    """A place in a series from which to forecast.
-
-    Attributes:
-        past: (T, F), features of the series, the scaled value first.
-        ahead: (T + horizon, K), features that are known in advance.
-        number: the number of the series, from 1; 0 for a series that is new.
-        origin: the index of the first step to forecast.
-    """
-
-    past: Tensor
-    ahead: Tensor
-    number: int
-    origin: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +90,11 @@ class Forecast(TableOptions, Recipe[Panel]):
     known: tuple[str, ...] = option(
         (), "Columns known in advance, separated by commas; rows without a value at the end give the future."
     )
+    categorical: tuple[str, ...] = option(
+        (),
+        "Columns of categories, separated by commas; those that change within a series must be among --covariates or "
+        "--known too.",
+    )
     patience: int = option(
         5, "Epochs without a better validation loss after which training stops; 0 disables early stopping.", least=0
     )
@@ -115,7 +105,13 @@ class Forecast(TableOptions, Recipe[Panel]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, kind in (("quantiles", float), ("target", str), ("covariates", str), ("known", str)):
+        for name, kind in (
+            ("quantiles", float),
+            ("target", str),
+            ("covariates", str),
+            ("known", str),
+            ("categorical", str),
+        ):
             object.__setattr__(self, name, several(getattr(self, name), name, kind))
         if [*self.quantiles] != (shares := sorted({*self.quantiles, 0.5})) or not 0 < shares[0] <= shares[-1] < 1:
             raise ArgumentError(f"quantiles={self.quantiles} must increase, lie between 0 and 1, and include 0.5.")
@@ -126,16 +122,19 @@ class Forecast(TableOptions, Recipe[Panel]):
             require_zone(self.zone)
         if not self.target or len({*named}) < len(named):
             raise ArgumentError(
-                f"time, series, target, covariates and known name {named}: a column twice, or no target."
+                f"time, series, target, covariates, known and categorical name {named}: a column twice, or no target."
             )
 
     @property
     def columns(self) -> SeriesColumns:
         """The meaning of the columns of a table."""
-        others = (self.time, *self.target, *self.covariates, *self.known)
+        others = (self.time, *self.target, *self.covariates, *self.known, *self.categorical)
         series = "" if self.series == read_series.SERIES and self.series in others else self.series
-        meaning = (self.time, series, self.target, self.covariates, self.known)
-        return SeriesColumns(*meaning, self.zone, self.fill)
+        covariates, known = (
+            tuple(each for each in names if each not in self.categorical) for names in (self.covariates, self.known)
+        )
+        kinds = categorical(self.categorical, self.covariates, self.known)
+        return SeriesColumns(self.time, series, self.target, covariates, known, self.zone, self.fill, kinds)
 
     def read(self, path: Path | str) -> Panel:
         return read_series.read(path, self.columns, self.table_format)
@@ -181,32 +180,11 @@ class Forecast(TableOptions, Recipe[Panel]):
                     f"horizon of {self.horizon} and a season of {season} need {least}. Give more data, or "
                     "smaller options."
                 )
-        return {
-            "frequency": data.frequency,
-            "season": season,
-            "calendar": features.cycles(data),
-            "scales": {each.name: features.scale(each, self.transform, season) for each in data.series},
-            "covariates": scaling.moments([each.covariates for each in data.series]),
-            "known": scaling.moments([each.known for each in data.series]),
-        }
+        return learned(data, self.transform, season, self.columns.categorical)
 
     def _series(self, each: Series, state: State) -> ForecastWindow:
         """The features of a series, with its end as origin."""
-        read_series.require_frequency(each, state["frequency"])
-        scale, count = features.known_scale(each, state, self.transform), len(each.values)
-        values = features.standardized(each, scale, self.transform)
-        times = each.times[:count].append(each.ahead(self.horizon, state["frequency"]))
-        known = scaling.standardized(each.known[: count + self.horizon], state["known"])
-        known = np.pad(
-            known, ((0, count + self.horizon - len(known)), (0, 0)), mode="edge"
-        )  # `predict` has checked the steps that it needs
-        ahead = np.concatenate([features.calendar(times, state["calendar"]), known], 1)
-        covariates = scaling.standardized(each.covariates, state["covariates"])
-        past = np.concatenate([values[:, None], covariates, ahead[:count]], 1)
-        number = [None, *state["scales"]].index(each.name) if each.name in state["scales"] else 0
-        return ForecastWindow(
-            torch.from_numpy(past).to(self.dtype), torch.from_numpy(ahead).to(self.dtype), number, count
-        )
+        return whole(each, state, self.transform, self.horizon, self.columns.categorical, self.dtype)
 
     def examples(self, data: Panel, state: State) -> list[ForecastWindow]:
         """One window for each origin, every `stride` steps."""
@@ -221,20 +199,17 @@ class Forecast(TableOptions, Recipe[Panel]):
         return 14 * self.layers * self.hidden * (self.context + self.horizon)
 
     def collate(self, examples: Sequence[ForecastWindow]) -> Batch:
-        return {
-            "past": torch.stack([past[at - self.context : at] for past, _, _, at in examples]),
-            "future": torch.stack([ahead[at : at + self.horizon] for _, ahead, _, at in examples]),
-            "numbers": torch.tensor([number for _, _, number, _ in examples]),
-            "examples": examples,
-        }
+        return collated(examples, self.context, self.horizon)
 
     def build(self, state: State) -> ForecastNetwork:
-        future = 2 * len(state["calendar"]) + len(self.known)
+        columns = self.columns
+        future = 2 * len(state["calendar"]) + len(columns.known)
+        static = [1 + place for place in state["static"]]  # after the value
+        kinds = [Category(len(state["categories"][each.name]), each.known) for each in columns.categorical]
         return ForecastNetwork(
             self.recurrent,
             context=self.context,
-            past=1 + len(self.covariates) + future,
-            future=future,
+            inputs=Inputs(1 + len(columns.covariates) + future, future, static, kinds),
             series=len(state["scales"]),
             embedding=self.embedding,
             horizon=self.horizon,
@@ -347,7 +322,7 @@ class Forecast(TableOptions, Recipe[Panel]):
     def plots(self, model: nn.Module, state: State, data: Panel, part: str) -> dict[str, Figure]:
         drawn = []
         for each in (data.series[number] for number in plots.chosen(len(data.series))):
-            cut = replace(each.until(len(each.values) - self.horizon), known=each.known)
+            cut = replace(each.until(len(each.values) - self.horizon), known=each.known, categories=each.categories)
             table = self.predict(model, state, replace(data, series=(cut,)))
             last, times = 2 * self.context + self.horizon, shown(each.times[: len(each.values)])
             drawn.append(plots.SeriesForecast(each.name, times[-last:], each.values[-last:], table))

@@ -46,7 +46,7 @@ def long(table: pd.DataFrame, columns: SeriesColumns, where: str) -> tuple[pd.Da
     year, times = parts
     others = [name for name in names if name not in times and name != year]
     others = [columns.series] if columns.series in others else others
-    if len(columns.targets) > 1 or columns.covariates or columns.known:
+    if len(columns.values) > 1:
         raise DataError(
             f"{where} has times as columns, such as {', '.join(map(repr, list(times)[:3]))}: it holds one value for "
             "each, and no covariates. Give a table with a row for each time."
