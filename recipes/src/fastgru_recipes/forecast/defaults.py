@@ -15,6 +15,7 @@ LONGEST_HORIZON = 48
 SEASONS_READ = (2, 3, 4, 6, 8)
 SHORT = 56  # values: of more than that no more than four seasons are read
 STEPS_READ = (8, 16, 30)  # where there is no season
+CLEARLY = 0.95  # of the error with the square root: what another transform of counts must reach
 SHARE_READ = 0.45  # of the values before the first horizon: the rest is what training windows begin at
 
 
@@ -43,13 +44,28 @@ def contexts(season: int, horizon: int, values: int) -> list[int]:
     return [each for each in named if each <= SHARE_READ * (values - horizon)]
 
 
-def transform(series: Sequence[Series], context: int, horizon: int, season: int) -> features.Transform:
-    """Log if exponential smoothing of the logarithms forecasts the values better, else none."""
-    errors = {name: _error(series, name, context, horizon, season) for name in ("none", "log")}
-    return "log" if errors["log"] < errors["none"] else "none"
+def transform(
+    series: Sequence[Series], context: int, horizon: int, season: int, are_counts: bool
+) -> features.Transform:
+    """The transform with which exponential smoothing forecasts the values best: none or log.
+
+    Of counts it is the square root unless another one is clearly better: the variance of counts grows with their mean,
+    and so the root makes it about the same everywhere (Bartlett 1936).
+    """
+    names: tuple[features.Transform, ...] = ("sqrt", "none", "log") if are_counts else ("none", "log")
+    errors = {name: _error(series, name, context, horizon, season, are_counts) for name in names}
+    best = min(errors, key=lambda name: errors[name])
+    return "sqrt" if are_counts and errors["sqrt"] * CLEARLY < errors[best] else best
 
 
-def _error(series: Sequence[Series], transform: features.Transform, context: int, horizon: int, season: int) -> float:
+def _error(
+    series: Sequence[Series],
+    transform: features.Transform,
+    context: int,
+    horizon: int,
+    season: int,
+    are_counts: bool,
+) -> float:
     """The error of the best smoothing in the units of the series, relative to their deviations."""
     if transform == "log" and min(each.values.min() for each in series) < 0:
         return float("inf")
@@ -59,7 +75,7 @@ def _error(series: Sequence[Series], transform: features.Transform, context: int
     total = 0.0
     for each, scaled, scale in zip(series, values, scales, strict=True):
         known = linear_path.windows([scaled], context, horizon, linear_path.ALL, 0, linear_path.JUDGED)
-        forecast = features.untransformed_values(known.past @ found, scale, transform)
-        actual = features.untransformed_values(known.ahead, scale, transform)
+        forecast = features.untransformed_values(known.past @ found, scale, transform, are_counts)
+        actual = features.untransformed_values(known.ahead, scale, transform, are_counts)
         total += float(np.abs(forecast - actual).mean()) / float(each.values.std() or 1.0) if len(actual) else 0.0
     return total

@@ -19,6 +19,7 @@ from fastgru_recipes.scaling import ROUNDING, deviation
 Transform = Literal["auto", "none", "sqrt", "log"]
 Columns = NDArray[np.float64]  # (T, C)
 
+Counts = Literal["auto", "yes", "no"]
 NOTHING = 1e-6  # relative to a series' standard deviation: smaller seasonal errors are rounding
 
 DAY = pd.Timedelta(days=1)
@@ -28,6 +29,24 @@ CYCLES = {
     "day of week": (7 * DAY, lambda t: t.day_of_week / 7),
     "day of year": (365.25 * DAY, lambda t: (t.day_of_year - 1) / 365.25),
 }
+
+
+def are_counts(panel: Panel, asked: Counts) -> bool:
+    """Whether the values of a panel are counts: whole numbers of at least zero, unless the user says no.
+
+    Raises:
+        DataError: if they are not, and the user says yes.
+    """
+    for each in panel.series:
+        bad = np.flatnonzero((each.values < 0) | (each.values != np.round(each.values)))
+        if bad.size and asked == "yes":
+            raise DataError(
+                f"series {each.name} has the value {each.values[bad[0]]:g}: counts are whole numbers of at least zero. "
+                "Choose counts no."
+            )
+        if bad.size:
+            return False
+    return asked != "no"
 
 
 def transformed(each: Series, transform: Transform, unit: float = 1.0) -> NDArray[np.float64]:
@@ -43,15 +62,20 @@ def transformed(each: Series, transform: Transform, unit: float = 1.0) -> NDArra
     return values
 
 
-def untransformed(scaled: Tensor, scale: dict[str, float], transform: Transform) -> Tensor:
+def untransformed(scaled: Tensor, scale: dict[str, float], transform: Transform, are_counts: bool) -> Tensor:
     """The outputs of the network in the units of the series."""
-    return torch.from_numpy(untransformed_values(scaled.double().numpy(), scale, transform))
+    return torch.from_numpy(untransformed_values(scaled.double().numpy(), scale, transform, are_counts))
 
 
 def untransformed_values(
-    scaled: NDArray[np.float64], scale: dict[str, float], transform: Transform
+    scaled: NDArray[np.float64], scale: dict[str, float], transform: Transform, are_counts: bool
 ) -> NDArray[np.float64]:
-    """The inverse of `standardized`."""
+    """The inverse of `standardized`; counts are the nearest whole numbers from zero."""
+    values = _untransformed(scaled, scale, transform)
+    return np.maximum(np.round(values), 0) if are_counts else values
+
+
+def _untransformed(scaled: NDArray[np.float64], scale: dict[str, float], transform: Transform) -> NDArray[np.float64]:
     values: NDArray[np.float64] = scaled * scale["deviation"] + scale["mean"]
     if transform == "none":
         return values

@@ -45,6 +45,8 @@ from fastgru_recipes.training.batching import answers
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+LARGEST_COUNT = 2.0**53  # whole numbers beyond stay floating-point numbers, which they were
+
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast(TableOptions, Recipe[Panel]):
@@ -71,7 +73,10 @@ class Forecast(TableOptions, Recipe[Panel]):
         0, "Season length in steps; 0: by the frequency, such as 24 hours, 7 days, 12 months.", least=0
     )
     transform: features.Transform = option(
-        "auto", "Transform of the values: none, log or sqrt, for variance that grows with the mean; auto: none or log."
+        "auto", "Transform of the values: none, log or sqrt, for variance that grows with the mean; auto: by the data."
+    )
+    counts: features.Counts = option(
+        "auto", "Whether values are counts, whose forecasts are whole numbers from zero; auto: if all values are."
     )
     recent: int = option(20, "Number of past horizons whose errors recalibrate the quantiles; 0 disables it.", least=0)
     width: int = option(32, "Size of the vector of each future step.", least=1)
@@ -140,16 +145,18 @@ class Forecast(TableOptions, Recipe[Panel]):
         return read_series.read(path, self.columns, self.table_format)
 
     def resolved(self, data: Panel) -> Forecast:
-        """Fills in horizon, context and transform from the data, of which the end may be held out."""
+        """Fills in horizon, context, counts and transform from the data, of which the end may be held out."""
         season = self.season or data.season
         horizon = self.horizon or defaults.horizon(season)
         context = self.context or defaults.context(season, horizon, self._kept(data, horizon))
+        are_counts = features.are_counts(data, self.counts)
         transform = self.transform
         if transform == "auto":
             known = [each.until(len(each.values) - self._held_out(len(each.values), horizon)) for each in data.series]
             fits = min(len(each.values) for each in known) >= context + horizon
-            transform = defaults.transform(known, context, horizon, season) if fits else "none"
-        return replace(self, horizon=horizon, context=context, transform=transform)
+            transform = defaults.transform(known, context, horizon, season, are_counts) if fits else "none"
+        counts: features.Counts = "yes" if are_counts else "no"
+        return replace(self, horizon=horizon, context=context, transform=transform, counts=counts)
 
     def choices(self, data: Panel) -> dict[str, Sequence[Any]]:
         season = self.season or data.season
@@ -266,6 +273,10 @@ class Forecast(TableOptions, Recipe[Panel]):
         come = self._values([w for w in windows if w.origin + self.horizon <= len(each.values)])
         return recalibrated(forecast, come, self.quantiles, self.recent)[start - first :]
 
+    def _untransformed(self, scaled: Tensor, scale: dict[str, float]) -> Tensor:
+        """Quantiles in the units of the series."""
+        return features.untransformed(scaled, scale, self.transform, self.counts == "yes")
+
     def _values(self, windows: Sequence[ForecastWindow]) -> Tensor:
         """The actual values (N, horizon) after each origin, in standard deviations."""
         values = [window.past[window.origin : window.origin + self.horizon, 0] for window in windows]
@@ -284,7 +295,7 @@ class Forecast(TableOptions, Recipe[Panel]):
         for each in read_series.begun(data, self.context, self.horizon).series:
             scale = features.known_scale(each, state, self.transform)
             start, end = each.start or 0, len(each.values) - self.horizon + 1
-            forecast = features.untransformed(self._quantiles(model, each, state, start, end), scale, self.transform)
+            forecast = self._untransformed(self._quantiles(model, each, state, start, end), scale)
             values = torch.tensor(each.values).unfold(0, self.horizon, 1)[start:]
             median = forecast[..., self.quantiles.index(0.5)]
             error, loss = (median - values).abs().mean(), pinball(forecast, values, self.quantiles).mean()
@@ -312,7 +323,9 @@ class Forecast(TableOptions, Recipe[Panel]):
                 raise DataError(f"series {each.name}: {', '.join(self.known)} must be known {steps} steps ahead.")
             end = len(each.values)
             scaled = self._quantiles(model, each, state, end, end + 1)[0, :steps]
-            forecast = features.untransformed(scaled, features.known_scale(each, state, self.transform), self.transform)
+            forecast = self._untransformed(scaled, features.known_scale(each, state, self.transform))
+            if self.counts == "yes" and float(forecast.max()) < LARGEST_COUNT:
+                forecast = forecast.long()
             table = pd.DataFrame(forecast.numpy(), columns=[f"q{share}" for share in self.quantiles])
             table.insert(0, "time", shown(each.ahead(steps, state["frequency"])))
             table.insert(0, "series", each.name)
