@@ -97,7 +97,9 @@ def test_an_interrupted_search_names_the_best_so_far(tmp_path, monkeypatch):
     with pytest.raises(TrainingInterrupted) as raised:
         search(RECIPE, texts(), record=record)
     said = str(raised.value)
-    assert said.startswith("The search was interrupted after 1 trial, and nothing was trained. The best options so far")
+    assert said.startswith(
+        "The search was interrupted after 1 trial, and nothing was trained. The defaults are the best so far; "
+    )
     assert f"All trials are in {record}" in said
     assert len(pd.read_csv(record)) == 1
     Interrupting(monkeypatch, 1)

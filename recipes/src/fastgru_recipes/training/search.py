@@ -211,9 +211,10 @@ def _interrupted(recipe: Recipe[Any], space: Space, trials: Sequence[Trial], rec
         return "The search was interrupted in its first trial. Nothing was trained."
     best = _best(recipe, trials)
     changed = space.changed(best.options)
-    options = ", ".join(f"{name} {value}" for name, value in changed.items()) or "those of the defaults"
+    options = ", ".join(f"{name} {value}" for name, value in changed.items())
+    found = f"The best options so far: {options}" if changed else "The defaults are the best so far"
     place = f" All trials are in {record}." if record is not None else ""
     return (
-        f"The search was interrupted after {_counted(trials)}, and nothing was trained. The best options so far: "
-        f"{options}, {recipe.metric} {best.score:.4g}. Train with them, without a search.{place}"
+        f"The search was interrupted after {_counted(trials)}, and nothing was trained. {found}; {recipe.metric} "
+        f"{best.score:.4g}. Train with them, without a search.{place}"
     )
