@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fastgru_recipes.estimators import Forecaster, Generator, SequenceClassifier, Tagger, Translator
     from fastgru_recipes.forecast.backtest import backtest
     from fastgru_recipes.recipe import Recipe
+    from fastgru_recipes.training.export import export
 
 # Recipe -> its dataclass, in the folder of the same name, and its description on the command line.
 RECIPES = {
@@ -29,7 +30,7 @@ RECIPES = {
     "tag": ("Tag", "tagging of the tokens of a text"),
 }
 
-ESTIMATORS = ("Forecaster", "Generator", "SequenceClassifier", "Tagger", "Translator")
+PLACES = {"backtest": "forecast.backtest", "export": "training.export"}  # of functions; classes are estimators
 
 __all__ = [
     "RECIPES",
@@ -39,6 +40,7 @@ __all__ = [
     "Tagger",
     "Translator",
     "backtest",
+    "export",
     "recipe_class",
 ]
 
@@ -69,8 +71,7 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'fastgru_recipes' has no attribute {name!r}")
     try:
-        place = "estimators" if name in ESTIMATORS else "forecast.backtest"
-        return getattr(import_module(f"fastgru_recipes.{place}"), name)
+        return getattr(import_module(f"fastgru_recipes.{PLACES.get(name, 'estimators')}"), name)
     except ModuleNotFoundError as missing:
         raise _named(missing, f"fastgru_recipes.{name}") from missing
 

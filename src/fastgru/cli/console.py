@@ -30,7 +30,7 @@ __all__ = ["EXTRAS", "need", "one_sentence"]
 # The package of the recipes' commands, whether it is installed or not.
 RECIPES_PACKAGE = "fastgru-recipes"
 RECIPE_COMMANDS = (
-    *("train", "predict", "generate", "evaluate", "backtest"),
+    *("train", "predict", "generate", "evaluate", "backtest", "export"),
     *("example", "examples", "compare", "runs"),
 )
 

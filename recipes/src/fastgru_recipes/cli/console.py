@@ -23,6 +23,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 # Requirement -> the packages that it installs, like `fastgru.cli.console.EXTRAS`.
 PACKAGE, EXAMPLES, SKTIME = "fastgru-recipes", "fastgru-recipes[examples]", "fastgru-recipes[sktime]"
 AUTO = "fastgru-recipes[auto]"
+ONNX = "fastgru-recipes[onnx]"
 EXTRAS = {
     PACKAGE: (
         "torch",
@@ -42,6 +43,7 @@ EXTRAS = {
     EXAMPLES: ("statsmodels", "babel", "pysword"),
     SKTIME: ("sktime",),
     AUTO: ("optuna",),
+    ONNX: ("onnx", "onnxscript", "onnxruntime"),
 }
 
 
