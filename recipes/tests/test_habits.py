@@ -200,7 +200,7 @@ def test_a_horizon_may_be_shorter(tmp_path):
     train(recipe, recipe.read(tmp_path / "d.csv"), directory=tmp_path / "run")
     given = ("predict", tmp_path / "run", "--data", tmp_path / "d.csv")
     assert len(fastgru(*given, "--horizon", 2).stdout.splitlines()) == 3
-    assert "horizon=7 is more than 6, the learned horizon" in fastgru(*given, "--horizon", 7).stderr
+    assert "--horizon 7 is more than 6, the learned horizon" in fastgru(*given, "--horizon", 7).stderr
     assert "does not take a text" in fastgru("predict", tmp_path / "run", "tomorrow").stderr
 
 

@@ -130,7 +130,7 @@ def test_rows_are_numbered_where_there_are_no_times(tmp_path):
     assert [counts.shown(each.times).tolist() for each in both.series] == [list(range(6))] * 2
     other = "when,value\n" + "".join(f"{n * n},{n}\n" for n in range(12))
     with pytest.raises(
-        DataError, match=r"no column 'time'\. Its columns are 'when', 'value'\..* --time '' numbers the rows"
+        DataError, match=r"no column 'time'\. Its columns are 'when', 'value'\..* time='' numbers the rows"
     ):
         written(tmp_path, other)
     assert written(tmp_path, other, time="").frequency == "ns"
@@ -159,7 +159,7 @@ def test_local_times_of_a_zone_are_regular(tmp_path, day, step):
     table.to_csv(tmp_path / "d.csv", index=False)
     found = Forecast(zone="Europe/Berlin").read(tmp_path / "d.csv")
     assert found.series[0].times.tolist() == hours.tolist()
-    with pytest.raises(DataError, match=r"--zone Europe/Berlin"):
+    with pytest.raises(DataError, match=r"zone=.Europe/Berlin"):
         Forecast().read(tmp_path / "d.csv")
 
 
@@ -204,7 +204,7 @@ HOURS = pd.date_range("2024-01-01", periods=16, freq="h")
 def test_gaps_are_filled_on_request(fill, expected):
     values = [0, 1, 2, 3, 4, np.nan, 8, 9]
     times = HOURS[[0, 1, 2, 3, 4, 5, 7, 8]]  # one value is missing, and one row
-    with pytest.raises(DataError, match=r"row 7: 2024-01-01 07:00:00 was found where 2024-01-01 06:00.*--fill linear"):
+    with pytest.raises(DataError, match=r"row 7: 2024-01-01 07:00:00 was found where 2024-01-01 06:00.*fill='linear'"):
         panel(times, values)
     with pytest.warns(FilledWarning, match=rf"missing and are filled \({fill}\): 2\."):
         found = panel(times, values, fill=fill).series[0]

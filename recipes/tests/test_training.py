@@ -185,7 +185,7 @@ def test_a_run_that_goes_on_ends_in_the_same_bits(recipe, tmp_path, monkeypatch,
     handler = signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as patch:
         Interrupting(patch, batch)
-        with pytest.raises(errors.TrainingInterrupted, match="--resume"):
+        with pytest.raises(errors.TrainingInterrupted, match="resume=True"):
             train(recipe, texts(), directory=tmp_path / "cut")
     assert signal.getsignal(signal.SIGINT) == handler
     resumed = train(recipe, texts(), directory=tmp_path / "cut", resume=True)
@@ -234,9 +234,7 @@ def test_an_interrupted_save_leaves_the_checkpoint_before_it(recipe, tmp_path, m
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", failing)
         patch.setattr(Path, "replace", renaming)
-        words = (
-            r"run/checkpoints/\w+.ckpt cannot be written: No space left on device. Make room .* --resume to continue"
-        )
+        words = r"run/checkpoints/\w+.ckpt cannot be written: No space left on device. .* resume=True then, to continue"
         with pytest.raises(OSError, match=words) as caught:
             train(recipe, texts(), directory=tmp_path / "run")
     assert isinstance(caught.value, WriteError)
@@ -274,7 +272,7 @@ def test_what_comes_after_training_is_done_again(tmp_path, monkeypatch, step):
 
     with monkeypatch.context() as patch:
         patch.setattr(Classify, step, interrupted)
-        with pytest.raises(errors.TrainingInterrupted, match=r"Training has ended.*--resume"):
+        with pytest.raises(errors.TrainingInterrupted, match=r"Training has ended.*resume=True"):
             train(recipe, texts(), directory=tmp_path / "cut")
     resumed = train(recipe, texts(), directory=tmp_path / "cut", resume=True)
     assert len(resumed.history) == len(undisturbed.history) == 3

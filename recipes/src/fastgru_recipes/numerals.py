@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
+from fastgru_recipes.option_names import given
+
 Decimal = Literal["auto", ".", ","]  # "auto" is a point where that is not in doubt
 SPACES = " \u00a0\u2009\u202f"  # also the thin and the non-breaking ones that French spreadsheets write
 MISSING = ("", "na", "n/a", "nan", "null", "none", "-", "?")  # in small letters
@@ -98,8 +100,8 @@ def remedy(text: object) -> str:
     Example:
         >>> from fastgru_recipes.numerals import remedy
         >>> remedy("1.234,5")
-        ' If its decimal separator is a comma, give that (--decimal ,).'
+        " If its decimal separator is a comma, give that: decimal=','."
     """
     if isinstance(text, str) and "," in text and is_numeric_dtype(parsed(pd.Series([text]), ",")):
-        return " If its decimal separator is a comma, give that (--decimal ,)."
+        return f" If its decimal separator is a comma, give that: {given('decimal', ',')}."
     return ""

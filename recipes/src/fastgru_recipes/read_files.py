@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 
 from fastgru_recipes.errors import DataError
+from fastgru_recipes.option_names import given, named
 
 STDIN = "-"
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
@@ -107,13 +108,15 @@ def text(path: Path | str, encoding: str = "utf-8") -> str:
         content = found.decode(codec)
     except LookupError as error:
         raise DataError(
-            f"encoding {encoding!r} is unknown. Give one such as utf-8, cp1252, latin-1 or utf-16."
+            f"{given('encoding', encoding)} is unknown. Give one such as utf-8, cp1252, latin-1 or utf-16."
         ) from error
     except UnicodeDecodeError as error:
         raise _of_another_encoding(path, found, error, encoding) from error
     if "\0" in content:
         line = content.count("\n", 0, content.index("\0")) + 1
-        raise DataError(f"{path}, line {line} has a zero byte: it is not a text, or has another encoding (--encoding).")
+        raise DataError(
+            f"{path}, line {line} has a zero byte: it is not a text, or has another encoding ({named('encoding')})."
+        )
     content = content.replace("\r\n", "\n").replace("\r", "\n")
     if not content.strip():
         raise DataError(f"{path} is empty. Give a file with text.")
@@ -122,13 +125,14 @@ def text(path: Path | str, encoding: str = "utf-8") -> str:
 
 def _of_another_encoding(path: Path | str, found: bytes, error: UnicodeDecodeError, encoding: str) -> DataError:
     if found[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        return DataError(f"{path} is UTF-16. Give the encoding utf-16 (--encoding utf-16).")
+        return DataError(f"{path} is UTF-16. Give that encoding: {given('encoding', 'utf-16')}.")
     line = found.count(b"\n", 0, error.start) + 1
     what = f"{path}, line {line}: byte {found[error.start]:#04x} is not {encoding.upper()}."
     if error.encoding not in ("utf-8", "utf-8-sig", "utf_8"):
         return DataError(f"{what} Give the encoding of the file, such as utf-8.")
     # Letters of Western Europe; Windows has more characters than Latin-1, and the same ones where both have one.
-    return DataError(f"{what} The file is probably Latin-1 or Windows-1252: give that encoding (--encoding cp1252).")
+    remedy = given("encoding", "cp1252")
+    return DataError(f"{what} The file is probably Latin-1 or Windows-1252. Give that encoding: {remedy}.")
 
 
 def lines(path: Path | str, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:

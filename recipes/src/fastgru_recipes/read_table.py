@@ -15,6 +15,7 @@ import pandas as pd
 
 from fastgru_recipes import numerals, read_files, separated
 from fastgru_recipes.errors import DataError
+from fastgru_recipes.option_names import given, named
 
 SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 
@@ -80,7 +81,7 @@ def table(
     if not (ending in read_files.SEPARATORS or how.separator or read_files.is_stdin(path)):
         raise DataError(
             f"{path} ends in {ending or 'nothing'}: cannot tell its format. Use .csv, .tsv, .jsonl (an object on each "
-            "line) or .parquet, or give the separator of its columns (--separator)."
+            f"line) or .parquet, or give the separator of its columns with {named('separator')}."
         )
     return _separated(path, how, kept, beside, read_files.SEPARATORS.get(ending, ","))
 
@@ -122,7 +123,7 @@ def _require_no_doubt(path: Path | str, found: pd.DataFrame, kept: Sequence[str]
         if (place := numerals.in_doubt(found[name], may_be_fixed)) is not None:
             raise DataError(
                 f"{path}, line {found.index[place]}, column {name!r}: {found[name].iloc[place]!r} may be a thousand or "
-                "a number near one. Give the decimal separator (--decimal , or --decimal .)."
+                f"a number near one. Give the decimal separator: {given('decimal', ',')} or {given('decimal', '.')}."
             )
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from fastgru.errors import ArgumentError
+from fastgru_recipes.option_names import given as shown
 from fastgru_recipes.recurrent_layers import LayerName, RecurrentOptions
 
 if TYPE_CHECKING:
@@ -52,7 +53,9 @@ def several(given: Any, name: str, kind: type) -> tuple[Any, ...]:
     try:
         return tuple(kind(part.strip() if isinstance(part, str) else part) for part in parts if part != "")
     except (TypeError, ValueError) as error:
-        raise ArgumentError(f"{name}={given!r} is not a list of {kind.__name__}, such as {name}='a,b'.") from error
+        raise ArgumentError(
+            f"{shown(name, given)} is not a list of {kind.__name__}, such as {shown(name, 'a,b')}."
+        ) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,9 +113,10 @@ class Recipe(ABC, Generic[Data]):
             value = getattr(self, each.name)
             if isinstance(value, np.generic):  # from a grid of NumPy values
                 object.__setattr__(self, each.name, value := value.item())
-            _check(type(self).__name__, each, hints[each.name], value)
+            _check(self.name, each, hints[each.name], value)
         if self.steps and self.epochs:
-            raise ArgumentError(f"steps={self.steps} and epochs={self.epochs} are both given. Give one of them.")
+            both = f"{shown('steps', self.steps)} and {shown('epochs', self.epochs)}"
+            raise ArgumentError(f"{both} are both given. Give one of them.")
 
     def resolved(self, data: Data) -> Recipe[Data]:
         """The recipe with the options that depend on the training data, where they were left to it."""
@@ -141,7 +145,7 @@ class Recipe(ABC, Generic[Data]):
 
     def from_text(self, text: str, state: State) -> Data:
         """The data of one text for prediction. Raises ArgumentError for a recipe that does not read texts."""
-        raise ArgumentError(f"a run of {self.name} does not take a text: give --data FILE.")
+        raise ArgumentError(f"a run of {self.name} does not take a text. Give a file.")
 
     @abstractmethod
     def split(self, data: Data) -> tuple[Data, Data]:
@@ -212,7 +216,7 @@ class Recipe(ABC, Generic[Data]):
 
 
 def _check(recipe: str, each: Field[Any], hint: Any, value: Any) -> None:
-    where = f"{recipe}: option {each.name}={value!r}"
+    where = f"{recipe}: option {shown(each.name, value)}"
     choices = get_args(hint) if getattr(hint, "__origin__", None) is Literal else ()
     if choices:
         if value not in choices:

@@ -14,6 +14,8 @@ from typing import Any
 import pandas as pd
 
 from fastgru_recipes.errors import DataError
+from fastgru_recipes.option_names import given
+from fastgru_recipes.option_names import named as name_of_option
 
 NAMES = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";", "pipe": "|"}
 CANDIDATES = (",", ";", "\t", "|")
@@ -28,7 +30,7 @@ def named(separator: str) -> str:
     """
     found = NAMES.get(separator, separator)
     if len(found) > 1 or found in ('"', "\n", "\r"):
-        raise DataError(f"separator {separator!r} is not one character. Give one such as ';', or tab or space.")
+        raise DataError(f"{given('separator', separator)} is not one character. Give one such as ';', or tab or space.")
     return found
 
 
@@ -115,7 +117,7 @@ def _not_a_table(path: Path | str, content: str, mark: str, error: Exception) ->
             return DataError(
                 f"{path}, line {rows.line_num} has {len(row)} fields, more than the first line has names "
                 f"({len(first)}). Check separators: {named_as(mark)} was used; in CSV put fields that contain it into "
-                "quotes, or give another separator (--separator)."
+                f"quotes, or give another separator with {name_of_option('separator')}."
             )
     return DataError(f"{path} is not a table: {str(error).strip()}. Check quotes and separators.")
 

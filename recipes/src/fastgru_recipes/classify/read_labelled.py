@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fastgru_recipes import numerals, read_files, read_table
 from fastgru_recipes.errors import DataError
+from fastgru_recipes.option_names import named
 from fastgru_recipes.read_table import USUAL, TableFormat
 
 Label = str | int | float | bool
@@ -86,7 +87,7 @@ def _from_table(table: pd.DataFrame, columns: LabelledColumns, with_labels: bool
         raise DataError(
             f"{path} has no column {columns.text!r} of texts, nor {columns.series!r} of series."
             f"{read_table.did_you_mean((columns.text, columns.series), table.columns)} Its columns are "
-            f"{', '.join(map(repr, table.columns))}. Name one with --text-column or --series-column."
+            f"{', '.join(map(repr, table.columns))}. Name one with {named('text_column')} or {named('series_column')}."
         )
     key = columns.text if is_text else columns.series
     read_table.require_columns(path, table, [key] + [columns.label] * with_labels)
@@ -159,7 +160,7 @@ def _require_no_numbers(table: pd.DataFrame, columns: LabelledColumns, path: Pat
         raise DataError(
             f"{path} has columns {columns.text!r} and {columns.series!r}, and {columns.text!r} holds only numbers: it "
             "may be texts, or a feature of series. Rename the column that is neither texts nor names of series, or "
-            "give their names with --text-column or --series-column."
+            f"give their names with {named('text_column')} or {named('series_column')}."
         )
 
 

@@ -32,6 +32,7 @@ from fastgru_recipes.classify.network import ClassifyNetwork, Inputs, Pooling
 from fastgru_recipes.classify.read_labelled import Labelled
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.file_options import TableOptions
+from fastgru_recipes.option_names import given
 from fastgru_recipes.plots.matrices import confusion
 from fastgru_recipes.recipe import Batch, Loss, Recipe, State, option
 from fastgru_recipes.text import vocabulary
@@ -98,7 +99,9 @@ class Classify(TableOptions, Recipe[Labelled]):
         object.__setattr__(self, "class_weight", weights.as_option(self.class_weight))  # a dict from Python
         super().__post_init__()
         if self.stride & (self.stride - 1):
-            raise ArgumentError(f"stride={self.stride} is not a power of two. Give 1, 2, 4, 8 and so on, or 0.")
+            raise ArgumentError(
+                f"{given('stride', self.stride)} is not a power of two. Give 1, 2, 4, 8 and so on, or 0."
+            )
         named = (self.text_column, self.label_column, self.series_column)
         if len(set(named)) < len(named):
             raise ArgumentError(f"text_column, label_column and series_column are {named}: name three columns.")

@@ -11,8 +11,11 @@ from typing import Any
 from fastgru.errors import ArgumentError
 from fastgru_recipes.classify.read_labelled import Label, Labelled
 from fastgru_recipes.errors import DataError
+from fastgru_recipes.option_names import given as shown
+from fastgru_recipes.option_names import named
 
 BALANCED = "balanced"
+EXAMPLE = '{"cat": 2.0}'
 
 
 def as_option(given: object) -> str:
@@ -29,12 +32,14 @@ def as_option(given: object) -> str:
         weights = None
     if not isinstance(weights, Mapping):
         raise ArgumentError(
-            f"class_weight={given!r} is neither 'balanced' nor labels with weights. In Python give a dict such as "
-            """{"cat": 2.0}, on the command line '{"cat": 2.0}'."""
+            f"{shown('class_weight', given)} is neither balanced nor labels with weights. Give such as "
+            f"{shown('class_weight', EXAMPLE)}."
         )
     for label, weight in weights.items():
         if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight < math.inf:
-            raise ArgumentError(f"class_weight gives label {label!r} the weight {weight!r}. Give a positive number.")
+            raise ArgumentError(
+                f"{named('class_weight')} gives label {label!r} the weight {weight!r}. Give a positive number."
+            )
     return json.dumps({str(label): float(weight) for label, weight in weights.items()}, ensure_ascii=False)
 
 
@@ -52,7 +57,9 @@ def of_labels(option: str, data: Labelled, labels: Sequence[Label]) -> list[floa
     given: dict[str, Any] = json.loads(option)
     names = [str(label) for label in labels]
     if unknown := [name for name in given if name not in names]:
-        raise DataError(f"class_weight names label {unknown[0]!r}, which is not in the data: {', '.join(names)}.")
+        raise DataError(
+            f"{named('class_weight')} names label {unknown[0]!r}, which is not in the data: {', '.join(names)}."
+        )
     weights = [given.get(name, 1.0) for name in names]
     mean = sum(weight * counts[label] for weight, label in zip(weights, labels, strict=True)) / counts.total()
     return [weight / mean for weight in weights]

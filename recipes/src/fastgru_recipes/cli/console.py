@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from fastgru.cli import console, interruption
+from fastgru_recipes import option_names
 from fastgru_recipes.errors import CutWarning, FilledWarning, RunWarning, TrainingInterrupted
 from fastgru_recipes.interruption import last_signal
 
@@ -54,7 +55,7 @@ def one_sentence(quiet: bool = False) -> Iterator[None]:
     A training that a signal has interrupted ends with the status that shells give to such a program, 128 and the
     number of the signal.
     """
-    with console.one_sentence() as errors, _short_warnings(errors, quiet):
+    with option_names.spoken("command"), console.one_sentence() as errors, _short_warnings(errors, quiet):
         try:
             yield
         except TrainingInterrupted as error:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from fastgru.cli.console import need
 from fastgru.errors import ArgumentError
-from fastgru_recipes import RECIPES, recipe_class
+from fastgru_recipes import RECIPES, option_names, recipe_class
 from fastgru_recipes.cli.console import (
     EXAMPLES,
     PACKAGE,
@@ -123,7 +123,7 @@ def compare(
 
     An LSTM has four gates where a GRU has three, so the GRU's layers have 3/4 of its parameters.
     """
-    with one_sentence(quiet):
+    with one_sentence(quiet), option_names.spoken("pairs"):
         need(PACKAGE, "fastgru compare")
         from fastgru_recipes.cli import run_examples, tables
 

@@ -17,11 +17,11 @@ from fastgru_recipes import numerals, read_table
 from fastgru_recipes.errors import DataError, FilledWarning
 from fastgru_recipes.forecast import calendars, categories, counts, read_times, regular_times, time_zones, wide_tables
 from fastgru_recipes.forecast.series_columns import SeriesColumns
+from fastgru_recipes.option_names import given, named
 from fastgru_recipes.read_table import USUAL, TableFormat
 
 VALUE = "value"  # the default column of values
 SERIES = "series"  # the default column of names, which is optional
-TIME_HINT = "Name the column of times with --time, and that of values with --target; --time '' numbers the rows."
 LARGEST_VALUE = 1e30  # of values: squares of larger ones overflow float32
 STEP = "step"  # the column of rows that were numbered
 
@@ -126,7 +126,7 @@ def from_table(table: pd.DataFrame, columns: SeriesColumns, where: str) -> Panel
     """Reads series from a table whose index has the line numbers."""
     table, columns = wide_tables.long(table, columns, where)
     table, columns = _with_times(table, columns)
-    read_table.require_columns(where, table, [columns.time, *columns.values], TIME_HINT)
+    read_table.require_columns(where, table, [columns.time, *columns.values], _time_hint())
     if columns.series not in table.columns and columns.series not in ("", SERIES):
         read_table.require_columns(where, table, [columns.series])
     if not len(table):
@@ -241,13 +241,18 @@ def _numbers(rows: pd.DataFrame, column: str, where: str) -> NDArray[np.float64]
     return array
 
 
+def _time_hint() -> str:
+    columns = f"Name the column of times with {named('time')}, and that of values with {named('target')}"
+    return f"{columns}; {given('time', '')} numbers the rows."
+
+
 def _require_finite(rows: pd.DataFrame, column: str, where: str) -> None:
     values = rows[column].to_numpy(np.float64)
     if (bad := np.flatnonzero(~(np.abs(values) < LARGEST_VALUE))).size:
         what = "is missing" if np.isnan(values[bad[0]]) else f"is larger than {LARGEST_VALUE:g}"
         raise DataError(
             f"{where}, line {rows.index[bad[0]]}, column {column!r}: the value {what}. Fill it in, for example with "
-            "DataFrame.interpolate, or let gaps be filled: fill='linear' (--fill linear)."
+            f"DataFrame.interpolate, or let gaps be filled: {given('fill', 'linear')}."
         )
 
 

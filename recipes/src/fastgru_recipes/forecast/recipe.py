@@ -38,6 +38,7 @@ from fastgru_recipes.forecast.regular_times import Fill
 from fastgru_recipes.forecast.series_columns import SeriesColumns, categorical
 from fastgru_recipes.forecast.time_zones import require_zone
 from fastgru_recipes.forecast.windows import ForecastWindow, collated, learned, whole
+from fastgru_recipes.option_names import given, named
 from fastgru_recipes.plots import forecasts as plots
 from fastgru_recipes.recipe import Batch, Loss, Recipe, State, option, several
 from fastgru_recipes.training.batching import answers
@@ -119,15 +120,19 @@ class Forecast(TableOptions, Recipe[Panel]):
         ):
             object.__setattr__(self, name, several(getattr(self, name), name, kind))
         if [*self.quantiles] != (shares := sorted({*self.quantiles, 0.5})) or not 0 < shares[0] <= shares[-1] < 1:
-            raise ArgumentError(f"quantiles={self.quantiles} must increase, lie between 0 and 1, and include 0.5.")
+            raise ArgumentError(
+                f"{given('quantiles', self.quantiles)} must increase, lie between 0 and 1, and include 0.5."
+            )
         if self.context == 1:
-            raise ArgumentError("context=1 is too small: the smallest allowed value is 2, or 0 for the default.")
-        named = [each for each in (self.time, self.columns.series) if each] + self.columns.values
+            raise ArgumentError(
+                f"{given('context', 1)} is too small: the smallest allowed value is 2, or 0 for the default."
+            )
+        columns = [each for each in (self.time, self.columns.series) if each] + self.columns.values
         if self.zone:
             require_zone(self.zone)
-        if not self.target or len({*named}) < len(named):
+        if not self.target or len({*columns}) < len(columns):
             raise ArgumentError(
-                f"time, series, target, covariates, known and categorical name {named}: a column twice, or no target."
+                f"time, series, target, covariates, known and categorical name {columns}: a column twice, or no target."
             )
 
     @property
@@ -184,8 +189,8 @@ class Forecast(TableOptions, Recipe[Panel]):
             if len(each.values) < (least := max(self.context + self.horizon, season + 1)):
                 raise DataError(
                     f"series {each.name} has {len(each.values)} values to learn from; a context of {self.context}, a "
-                    f"horizon of {self.horizon} and a season of {season} need {least}. Give more data, or "
-                    "smaller options."
+                    f"horizon of {self.horizon} and a season of {season} need {least}. Give more data, or smaller "
+                    f"values of {named('context')} and {named('horizon')}."
                 )
         return learned(data, self.transform, season, self.columns.categorical)
 
@@ -315,7 +320,7 @@ class Forecast(TableOptions, Recipe[Panel]):
         """Forecasts after the end of each series, for the learned horizon or a shorter one."""
         steps, tables = horizon or self.horizon, []
         if steps > self.horizon:
-            raise ArgumentError(f"horizon={steps} is more than {self.horizon}, the learned horizon.")
+            raise ArgumentError(f"{given('horizon', steps)} is more than {self.horizon}, the learned horizon.")
         for each in data.series:
             if len(each.values) < self.context:
                 raise DataError(f"series {each.name} has {len(each.values)} values; the context needs {self.context}.")

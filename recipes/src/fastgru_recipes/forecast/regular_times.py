@@ -11,10 +11,10 @@ import pandas as pd
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.forecast import calendars
 from fastgru_recipes.forecast.counts import told, told_step
+from fastgru_recipes.option_names import given
 
 Fill = Literal["none", "previous", "linear", "zero"]
 MOST_FILLED = 20  # rows that may be filled for each row that is there; more gaps mean another frequency
-HOW_TO_FILL = "let gaps be filled: fill='linear' (--fill linear, previous or zero)"
 
 
 def frequency(rows: pd.DataFrame, column: str, where: str, may_have_gaps: bool) -> str:
@@ -112,10 +112,10 @@ def check_steps(rows: pd.DataFrame, column: str, frequency: str, where: str) -> 
     _check_clocks(rows, times, where)
     if times[index] not in calendars.steps(expected[index], 1000, frequency):
         remedy = "Write the time of each row like the others, or convert all to equal steps with DataFrame.resample"
-    elif calendars.is_of_pandas(frequency):
-        remedy = f"Fill the gap, for example with DataFrame.asfreq and interpolate, or {HOW_TO_FILL}"
     else:
-        remedy = f"Fill the gap: add a row for each time that is missing, or {HOW_TO_FILL}"
+        by_hand = ", for example with DataFrame.asfreq and interpolate" if calendars.is_of_pandas(frequency) else ""
+        remedy = f"Fill the gap{by_hand or ': add a row for each time that is missing'}, or let gaps be filled: "
+        remedy += given("fill", "linear")
     raise DataError(
         f"{where}, line {rows.index[index]}: {told(times[index])} was found where {told(expected[index])} was expected "
         f"(a row each {told_step(frequency)}). {remedy}."
@@ -127,15 +127,15 @@ def _check_clocks(rows: pd.DataFrame, times: pd.DatetimeIndex, where: str) -> No
     if (found := calendars.change_of_clocks(times)) is None:
         return
     before, after = times[found.after - 1], times[found.after]
-    local = after.tz_localize(found.zone, ambiguous=False)
+    local, zone = after.tz_localize(found.zone, ambiguous=False), given("zone", found.zone)
     what, remedy, other = (
         ("repeat an hour", "Keep both rows", "extra") if found.is_back else ("skip an hour", "Add no row", "missing")
     )
     raise DataError(
         f"{where}, line {rows.index[found.after]}: {after} follows {before}, as at a change of clocks (for example in "
-        f"{found.zone}), where local times {what}. {remedy}: name the zone (--zone {found.zone}), or write all times "
-        f"in UTC, such as {local.tz_convert('UTC').isoformat()}, or with their offset, {local.isoformat()}; in pandas "
-        f"times.dt.tz_localize({found.zone!r}, ambiguous='infer'). If these are not local times, a row is {other}."
+        f"{found.zone}), where local times {what}. {remedy}: name the zone with {zone}, or write all "
+        f"times in UTC, such as {local.tz_convert('UTC').isoformat()}, or with their offset, {local.isoformat()}; in "
+        f"pandas times.dt.tz_localize({found.zone!r}, ambiguous='infer'). If these are not local, a row is {other}."
     )
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.forecast import read_times
 from fastgru_recipes.forecast.series_columns import SeriesColumns
+from fastgru_recipes.option_names import named
 
 LEAST = 3  # columns of times that make a table wide
 TIME, NAME = "time", "series"  # the columns of the long table
@@ -66,7 +67,7 @@ def _require_names(table: pd.DataFrame, others: list[str], series: str, may_be_w
         if name != series and (kind == "f" or (kind in "iu" and not may_be_whole)):
             raise DataError(
                 f"{where} has times as columns, and {name!r} holds numbers but is not a time. Remove it, or name the "
-                "column of series names with --series."
+                f"column of series names with {named('series')}."
             )
 
 

@@ -25,6 +25,7 @@ from fastgru_recipes import interruption, read_files, read_table
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.file_options import TextOptions
 from fastgru_recipes.generate.network import GenerateNetwork
+from fastgru_recipes.option_names import given, named
 from fastgru_recipes.plots.costs import token_costs
 from fastgru_recipes.read_table import TableFormat
 from fastgru_recipes.recipe import Batch, Example, Loss, Recipe, State, option
@@ -61,7 +62,7 @@ class Generate(TextOptions, Recipe[str]):
         if read_files.kind(path) not in read_files.JSON_LINES:
             return read_files.text(path, self.encoding)
         found = read_table.table(path, TableFormat(encoding=self.encoding), texts=(self.text_column,))
-        read_table.require_columns(path, found, [self.text_column], "Name it with --text-column.")
+        read_table.require_columns(path, found, [self.text_column], f"Name it with {named('text_column')}.")
         with read_files.about(path):
             return "\n".join([*read_files.require_texts(found[self.text_column], "text"), ""])
 
@@ -196,11 +197,11 @@ class Generate(TextOptions, Recipe[str]):
         for name, (value, least, most) in limits.items():
             kind: Any = Real if name in ("temperature", "top_p") else Integral
             if not isinstance(value, kind):
-                raise ArgumentError(f"{name}={value!r} is not {'a number' if kind is Real else 'an integer'}.")
+                raise ArgumentError(f"{given(name, value)} is not {'a number' if kind is Real else 'an integer'}.")
             if not least <= value <= most:
-                raise ArgumentError(f"{name}={value!r} is not between {least} and {most:g}.")
+                raise ArgumentError(f"{given(name, value)} is not between {least} and {most:g}.")
         if not isinstance(prompt, str):
-            raise ArgumentError(f"prompt={prompt!r} is {type(prompt).__name__}; give a text.")
+            raise ArgumentError(f"{given('prompt', prompt)} is {type(prompt).__name__}; give a text.")
         read_files.require_letters(prompt, "the prompt")
         return self._pieces(
             model, state, prompt, length, (torch.Generator().manual_seed(int(seed)), temperature, top_k, top_p)

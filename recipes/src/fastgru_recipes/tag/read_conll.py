@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from fastgru_recipes import read_files
 from fastgru_recipes.errors import DataError
+from fastgru_recipes.option_names import given, named
 
 DOCUMENT = "-DOCSTART-"  # in the place of a token, it marks the start of a document
 FIELDS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")  # the columns of CoNLL-U
@@ -65,7 +66,7 @@ def read(
     if tags is not None and tag == FIELDS.index("upos") and {each for sentence in tags for each in sentence} == {"_"}:
         raise DataError(
             f"{path} has no part-of-speech tags in column 4. Name the columns of tokens and tags, for example with "
-            "--columns form,xpos or --columns 2,5."
+            f"{given('columns', 'form,xpos')} or {given('columns', '2,5')}."
         )
     return [[line.columns[token] for line in sentence] for sentence in sentences], tags
 
@@ -88,8 +89,8 @@ def _require_places(sentences: Sentences, path: Path | str, places: Sequence[int
     line = next((line for sentence in sentences for line in sentence), None)
     if line is not None and not all(-len(line.columns) <= place < len(line.columns) for place in places):
         raise DataError(
-            f"{path}, line {line.number} has {len(line.columns)} columns: {line.text[:60]!r}. Give --columns that it "
-            "has."
+            f"{path}, line {line.number} has {len(line.columns)} columns: {line.text[:60]!r}. Give columns that it "
+            f"has with {named('columns')}."
         )
 
 
@@ -184,7 +185,8 @@ def _require_tokens(sentences: Sentences, path: Path | str) -> None:
     if what:
         raise DataError(
             f"{path}, line {lines[0].number}: the first column {what}, and would be learned in the place of words: "
-            f"{lines[0].text[:60]!r}. Name the columns of tokens and tags, for example with --columns 2,4. CoNLL-U "
+            f"{lines[0].text[:60]!r}. Name the columns of tokens and tags, for example with "
+            f"{given('columns', '2,4')}. CoNLL-U "
             "itself, ten columns separated by tabs, is read as it is."
         )
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from fastgru_recipes import read_files
 from fastgru_recipes.errors import DataError
+from fastgru_recipes.option_names import given
 from fastgru_recipes.tag import read_conll
 
 PLAIN_TAG = "lower"  # the tag of a word in lower case without punctuation
@@ -115,7 +116,7 @@ def _read_lists(path: Path | str, with_tags: bool, columns: Sequence[str], encod
                 what = f"{name!r} is {type(row[name]).__name__}" if name in row else f"there is no {name!r}"
                 raise DataError(
                     f'{path}, line {line}: {what}; a list of texts was expected, such as {{"{name}": [...]}}. Name '
-                    "the keys with --columns tokens,tags."
+                    f"the keys with {given('columns', 'tokens,tags')}."
                 )
             with read_files.about(f"{path}, line {line}"):
                 sides.append(read_files.require_texts(row[name], name.removesuffix("s")))

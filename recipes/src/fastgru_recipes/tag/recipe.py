@@ -28,6 +28,7 @@ from fastgru.errors import ArgumentError
 from fastgru_recipes import read_files
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.file_options import TextOptions
+from fastgru_recipes.option_names import given
 from fastgru_recipes.plots.matrices import confusion
 from fastgru_recipes.recipe import Batch, Loss, Recipe, State, option, several
 from fastgru_recipes.tag import read_tagged
@@ -95,7 +96,9 @@ class Tag(TextOptions, Recipe[Tagged]):
         super().__post_init__()
         object.__setattr__(self, "columns", several(self.columns, "columns", str))
         if len(self.columns) not in (0, 2) or len({*self.columns}) < len(self.columns):
-            raise ArgumentError(f"columns={self.columns} are not two columns, such as 1,4 or form,xpos.")
+            raise ArgumentError(
+                f"{given('columns', self.columns)} does not name two columns, such as 1,4 or form,xpos."
+            )
 
     def read(self, path: Path | str) -> Tagged:
         return read_tagged.read(path, True, self.columns, self.encoding)
@@ -118,7 +121,7 @@ class Tag(TextOptions, Recipe[Tagged]):
             raise DataError(f"the data have {len(tags)} tag: {list(tags)}. A tagger needs two or more.")
         plain = self.plain or tags.most_common(1)[0][0]
         if plain not in tags:
-            raise DataError(f"plain={plain!r} is not a tag of the data: {', '.join(sorted(tags))}.")
+            raise DataError(f"{given('plain', plain)} is not a tag of the data: {', '.join(sorted(tags))}.")
         if data.is_text:  # other texts may have marks that this one lacks
             tags.update(dict.fromkeys(read_tagged.TEXT_TAGS, 0))
         known = [word for word, count in words.most_common(self.tokens) if count >= self.least]

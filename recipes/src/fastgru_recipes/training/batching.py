@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fastgru_recipes import interruption
 from fastgru_recipes.errors import CutWarning
+from fastgru_recipes.option_names import named
 from fastgru_recipes.recipe import Batch, Data, Recipe
 
 # The number of batches whose examples are sorted by length together: enough for little padding, and few enough that
@@ -166,5 +167,7 @@ def cut(sequences: Sequence[Any], steps: int, what: str, option: str = "longest"
         said = (
             f"{len(long)} of {len(sequences)} {what} have more than {steps} steps, the longest {max(long)}: the rest "
         )
-        warnings.warn(CutWarning(f"{said}is not read. To read more, train with a larger {option}."), stacklevel=2)
+        warnings.warn(
+            CutWarning(f"{said}is not read. To read more, train with a larger value of {named(option)}."), stacklevel=2
+        )
     return [sequence[:steps] for sequence in sequences]

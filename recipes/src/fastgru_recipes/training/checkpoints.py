@@ -52,7 +52,7 @@ def read_checkpoint(path: Path, *parts: str) -> dict[str, Any]:
         found: dict[str, Any] = torch.load(path, weights_only=True)
     except FileNotFoundError as error:
         raise RunError(
-            f"{path} is missing: the run cannot be resumed. Start another one with another --out."
+            f"{path} is missing: the run cannot be resumed. Start another one in another directory."
         ) from error
     except (RuntimeError, pickle.UnpicklingError, EOFError, LookupError, ValueError, OSError) as error:
         raise RunError(f"{path} is damaged. Restore it from a copy, or start another run.") from error

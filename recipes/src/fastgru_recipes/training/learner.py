@@ -25,6 +25,7 @@ from torchmetrics import MaxMetric, MeanMetric
 
 from fastgru_recipes import interruption
 from fastgru_recipes.errors import TrainingDiverged, TrainingInterrupted
+from fastgru_recipes.option_names import again
 from fastgru_recipes.recipe import Batch, Data, Example, Loss, Recipe, State
 from fastgru_recipes.training import checkpoints
 from fastgru_recipes.training.batching import counts, loader
@@ -248,7 +249,7 @@ def _has_stopped(last: Path, recipe: Recipe[Any], history: History, batches: Dat
 
 
 def _interrupted(length: Budget, history: History, directory: Path | None) -> TrainingInterrupted:
-    remedy = f"Run the same command with --resume to continue in {directory}." if directory else "Nothing was kept."
+    remedy = f"{again('resume', True)} to continue in {directory}." if directory else "Nothing was kept."
     return TrainingInterrupted(
         f"Training was interrupted after {len(history.rows)} of {length.epochs} epochs. {remedy}"
     )

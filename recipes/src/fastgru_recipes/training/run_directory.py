@@ -21,6 +21,7 @@ from fastgru.atomic_files import atomic_write
 from fastgru.errors import ArgumentError
 from fastgru_recipes import RECIPES, recipe_class
 from fastgru_recipes.errors import RunError, RunWarning
+from fastgru_recipes.option_names import again, spoken
 from fastgru_recipes.plots.figures import save
 from fastgru_recipes.plots.losses import learning_curve
 from fastgru_recipes.recipe import Recipe, State
@@ -134,14 +135,14 @@ def _best(directory: Path) -> tuple[dict[str, Tensor], Path]:
     """The weights of a finished run without a weights file, and the checkpoint of its best epoch that has them."""
     path, place = directory / WEIGHTS, directory / checkpoints.DIRECTORY
     if not (directory / METRICS).exists():
-        raise RunError(f"{path} is missing: this run is not finished. Continue it with fastgru train … --resume.")
+        raise RunError(f"{path} is missing: this run is not finished. {again('resume', True)}.")
     kept = next((place / name for name in (checkpoints.BEST, checkpoints.LAST) if (place / name).exists()), None)
     found = {} if kept is None else checkpoints.read_checkpoint(kept, "state_dict")
     chosen_by_validation = any("validation_loss" in key for key in found.get("callbacks", ()))
     if kept is None or (kept.name == checkpoints.LAST and chosen_by_validation):
         raise RunError(
             f"{path} is missing, and {place / checkpoints.BEST} too. Restore one of them from a copy, or train "
-            "again with another --out."
+            "again in another directory."
         )
     states = found["state_dict"]
     return {name.removeprefix("model."): states[name] for name in states if name.startswith("model.")}, kept
@@ -205,7 +206,8 @@ def read_config(directory: Path, kind: type[Recipe[Any]] | None = None) -> tuple
         raise RunError(f"{directory / CONFIG} names the recipe {config.get('recipe')!r}. Expected: {known}.")
     kind = kind or recipe_class(config["recipe"])
     try:
-        recipe = kind(**config.get("options", {}))
+        with spoken("python"):  # a file names options as Python does
+            recipe = kind(**config.get("options", {}))
     except TypeError as error:
         raise RunError(f"{directory / CONFIG} holds options that {kind.name} does not have: {error}") from error
     except ArgumentError as error:

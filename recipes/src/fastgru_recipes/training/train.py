@@ -17,6 +17,7 @@ from fastgru.errors import WriteError
 from fastgru_recipes import interruption, recurrent_layers
 from fastgru_recipes.errors import RunError, TrainingInterrupted
 from fastgru_recipes.judgement import baseline_scores
+from fastgru_recipes.option_names import again, given, named
 from fastgru_recipes.plots import figures
 from fastgru_recipes.recipe import Data, Recipe, State
 from fastgru_recipes.training import checkpoints, run_directory
@@ -86,7 +87,7 @@ def _can_go_on(directory: Path | None) -> Iterator[None]:
         yield
     except WriteError as error:
         if directory is not None:
-            error.args = (f"{error} Then run the same command with --resume to continue in {directory}.",)
+            error.args = (f"{error} {again('resume', True)} then, to continue in {directory}.",)
         raise
 
 
@@ -106,7 +107,7 @@ def _finished(
     try:
         _score(trained, parts, directory, known)
     except KeyboardInterrupt as error:
-        remedy = f" Run the same command with --resume to do so in {directory}." if directory else ""
+        remedy = f" {again('resume', True)} to do so in {directory}." if directory else ""
         raise TrainingInterrupted(f"Training has ended, but its result was not scored.{remedy}") from error
     if interruption.is_asked():
         kept = f"The run is complete: {directory}." if directory else "Nothing was kept."
@@ -166,13 +167,17 @@ def check_directory(directory: Path, resume: bool) -> None:
         raise RunError(f"{directory} is a file. Choose another directory.")
     # The trials of a search that was interrupted are not in the way of the training that they lead to.
     if directory.exists() and {each.name for each in directory.iterdir()} - {run_directory.TRIALS} and not resume:
-        raise RunError(f"{directory} exists and is not empty. Choose another directory, or --resume the run in it.")
+        raise RunError(
+            f"{directory} exists and is not empty. Choose another directory, or continue the run in it: "
+            f"{given('resume', True)}."
+        )
     if resume and not (directory / run_directory.CONFIG).exists():
         raise RunError(
-            f"{directory} holds no run to resume: it has no {run_directory.CONFIG}. Leave out --resume to start one."
+            f"{directory} holds no run to resume: it has no {run_directory.CONFIG}. Leave out {named('resume')} to "
+            "start one."
         )
     if resume and all((directory / name).exists() for name in (run_directory.METRICS, run_directory.WEIGHTS)):
-        raise RunError(f"the run in {directory} is finished: there is nothing to resume. Choose another --out.")
+        raise RunError(f"the run in {directory} is finished: there is nothing to resume. Choose another directory.")
 
 
 def _claim(directory: Path, recipe: Recipe[Any], state: State, facts: dict[str, Any]) -> None:
@@ -199,4 +204,6 @@ def _check_same(directory: Path, recipe: Recipe[Any], state: State, facts: dict[
     if changed:
         raise RunError(f"the run in {directory} has other options: {'; '.join(changed)}. Give the same options.")
     if state != earlier_state or any(config.get(name) != value for name, value in facts.items()):
-        raise RunError(f"the run in {directory} began with other data. Give the same files, or choose another --out.")
+        raise RunError(
+            f"the run in {directory} began with other data. Give the same data, or choose another directory."
+        )

@@ -10,9 +10,9 @@ import pandas as pd
 
 from fastgru_recipes import read_files, read_table, separated
 from fastgru_recipes.errors import DataError
+from fastgru_recipes.option_names import given, named
 from fastgru_recipes.read_table import USUAL, TableFormat
 
-HINT = "Name the two with --columns source,target; without names in the file by number, --columns 1,2."
 COLUMNS = ("source", "target")  # of a table, if no others are named
 
 
@@ -49,7 +49,7 @@ def _named(path: Path | str, columns: Sequence[str], with_targets: bool, how: Ta
         how = TableFormat("tab", how.decimal, how.encoding)
     table = read_table.table(path, how, texts=columns)
     needed = list(columns) if with_targets else [columns[0]]
-    read_table.require_columns(path, table, needed, HINT)
+    read_table.require_columns(path, table, needed, _hint())
     for column in needed:
         for line, text in zip(table.index, table[column], strict=True):
             if not isinstance(text, str) or not text.strip():
@@ -59,6 +59,11 @@ def _named(path: Path | str, columns: Sequence[str], with_targets: bool, how: Ta
                 )
     sides = [[text.strip() for text in table[column]] for column in needed]
     return Pairs(sides[0], sides[1] if with_targets else None)
+
+
+def _hint() -> str:
+    names, numbers = given("columns", "source,target"), given("columns", "1,2")
+    return f"Name the two with {names}; without names in the file by number, {numbers}."
 
 
 def _numbered(path: Path | str, columns: Sequence[int], with_targets: bool, how: TableFormat) -> Pairs:
@@ -75,7 +80,8 @@ def _numbered(path: Path | str, columns: Sequence[int], with_targets: bool, how:
             if not text:
                 raise DataError(
                     f"{path}, line {number} has no text in column {column} of {len(parts)} (separated by "
-                    f"{separated.named_as(mark)}): {line[:60]!r}. Give other --columns, or another --separator."
+                    f"{separated.named_as(mark)}): {line[:60]!r}. Give other columns with {named('columns')}, or "
+                    f"another {named('separator')}."
                 )
             side.append(text)
     return Pairs(sides[0], sides[1] if with_targets else None)
@@ -89,7 +95,7 @@ def _lines(path: Path | str, with_targets: bool, encoding: str) -> Pairs:
             found = "no tab" if len(parts) == 1 else f"{len(parts) - 1} tabs" if len(parts) > 2 else "an empty side"
             raise DataError(
                 f"{path}, line {number} has {found}: {line[:60]!r}. Each line must be a sentence, one tab, and its "
-                "translation. Name other columns with --columns 1,3."
+                f"translation. Name other columns with {given('columns', '1,3')}."
             )
         if not parts[0]:
             raise DataError(f"{path}, line {number} has no sentence before the tab. Remove it.")

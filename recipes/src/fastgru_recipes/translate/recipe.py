@@ -29,6 +29,7 @@ from fastgru.errors import ArgumentError
 from fastgru_recipes import read_files
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.file_options import TableOptions
+from fastgru_recipes.option_names import given
 from fastgru_recipes.plots.matrices import attention as attention_plot
 from fastgru_recipes.recipe import Batch, Example, Loss, Recipe, State, option, several
 from fastgru_recipes.recurrent_layers import HiddenState, selected
@@ -74,7 +75,7 @@ class Translate(TableOptions, Recipe[Pairs]):
         super().__post_init__()
         object.__setattr__(self, "columns", several(self.columns, "columns", str))
         if len(self.columns) not in (0, 2) or len({*self.columns}) < len(self.columns):
-            raise ArgumentError(f"columns={self.columns} are not two columns, such as source,target.")
+            raise ArgumentError(f"{given('columns', self.columns)} does not name two columns, such as source,target.")
 
     def read(self, path: Path | str) -> Pairs:
         return read_pairs.read(path, self.columns, True, self.table_format)
@@ -181,7 +182,7 @@ class Translate(TableOptions, Recipe[Pairs]):
             ArgumentError: for more translations than the beam has candidates.
         """
         if best > self.beam:
-            raise ArgumentError(f"best={best} is more than the {self.beam} candidates of the beam search.")
+            raise ArgumentError(f"{given('best', best)} is more than the {self.beam} candidates of the beam search.")
         found = self.candidates(model, state, data.sources)
         if not best:
             return pd.DataFrame({"source": list(data.sources), "translation": [each[0][0] for each in found]})
