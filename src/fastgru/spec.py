@@ -39,7 +39,7 @@ class GRUSpec(NamedTuple):
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
-        """Torch's names in torch's order: for each layer, for each direction."""
+        """Torch's names in torch's order, which is by layer, then by direction."""
         kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[: 4 if self.bias else 2]
         return tuple(
             f"{kind}_l{layer}{suffix}"

@@ -126,12 +126,12 @@ class Graph:
 
     @cached_property
     def recurrent(self) -> Mapping[str, tuple[int, int]]:
-        """For each node with a state, by name: (rows for each sequence, H)."""
+        """Name of a node with a state -> (rows for each sequence, H)."""
         return {node.name: shape for node in self.nodes if (shape := state_shape(node)) is not None}
 
     @cached_property
     def first_states(self) -> Mapping[str, Array]:
-        """For each node with a state, by name: what sequences begin with, (rows for each sequence, 1, H).
+        """Name of a node with a state -> what sequences begin with, (rows for each sequence, 1, H).
 
         NaN for those that begin with values: they are known only in a call.
         """

@@ -23,7 +23,7 @@ class LayerNorm(torch_tools.Scriptable, nn.LayerNorm):
         dtype: dtype of the parameters.
 
     Shapes:
-        input: (..., *normalized_shape).
+        input: ``(..., *normalized_shape)``.
         output: the same.
 
     Attributes:

@@ -132,7 +132,7 @@ def layer_norm(
     Mean and variance are two passes of 16 partial sums, so results have the same bits on every processor.
 
     Args:
-        input: (..., *normalized_shape).
+        input: ``(..., *normalized_shape)``.
         normalized_shape: the last dimensions.
         weight: of this shape, or None for ones.
         bias: of this shape, or None for zeros.

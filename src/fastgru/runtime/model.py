@@ -59,7 +59,7 @@ class Model:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """float32 or float64: of weights, inputs, states and outputs."""
+        """The type of weights, inputs, states and outputs, float32 or float64."""
         return self.graph.dtype
 
     def initial_state(self, batch: int = 1) -> State:
