@@ -18,7 +18,15 @@ def wave_table(count=HOURS, start="2024-01-01"):
     return pd.DataFrame({"time": times, "value": 5 + np.sin(np.arange(count) * np.pi / 12) + noise})
 
 
-CLASSIFIER = {"hidden": 8, "embedding": 4, "batch": 8, "epochs": 3, "validation": 0.25, "dropout": 0.3}
+CLASSIFIER = {
+    "hidden": 8,
+    "embedding": 4,
+    "batch": 8,
+    "epochs": 3,
+    "validation": 0.25,
+    "dropout": 0.3,
+    "retrain_below": 0,
+}
 
 
 def texts(count=48, seed=0):

@@ -104,6 +104,12 @@ class Recipe(ABC, Generic[Data]):
     validation: float = option(
         0.1, "Fraction of the data held out to choose the best epoch; with 0 the last epoch is kept.", least=0, most=0.9
     )
+    retrain_below: int = option(
+        0,
+        "With fewer examples than this, train again on all of them after validation; 0: never. Not with several "
+        "devices, nor with validation data of one's own.",
+        least=0,
+    )
     precision: Literal["32-true", "64-true", "bf16-mixed"] = option("32-true", "Precision, by Lightning's name.")
     seed: int = option(0, "Seed of weights, batches and dropout.", least=0, most=2**31)
 

@@ -93,6 +93,9 @@ class Classify(TableOptions, Recipe[Labelled]):
     pooling: Pooling = option(
         "auto", "What is taken of the GRU: last (states), mean, max or all three; auto: all for series, last for texts."
     )
+    retrain_below: int = option(
+        500, "With fewer examples than this, train again on all of them after validation; 0: never.", least=0
+    )
     class_weight: str = option("", 'balanced, or labels with their weights in the loss: {"cat": 2.0}.')
 
     def __post_init__(self) -> None:

@@ -47,6 +47,8 @@ def run_table(trained: Trained, directory: str) -> Table:
     table.add_section()
     table.add_row("epochs", str(len(trained.history)))
     table.add_row("optimizer steps", f"{metrics.get('steps', 0):,}")
+    if "retrained_on" in metrics:
+        table.add_row("trained again on all examples", f"{metrics['retrained_on']:,}")
     table.add_row("parameters", f"{metrics['parameters']:,}")
     table.add_row(f"seconds of training on layer {trained.recipe.layer}", f"{metrics['training_seconds']:.1f}")
     return table

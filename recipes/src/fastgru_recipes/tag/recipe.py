@@ -86,6 +86,9 @@ class Tag(TextOptions, Recipe[Tagged]):
     overlap: int = option(16, "Number of tokens that a window reads of each neighbour.", least=0)
     hidden: int = option(128, "Size of the GRU's state.", least=1)
     dropout: float = option(0.5, "Probability of zeroing an element of the inputs and outputs.", least=0, most=1)
+    retrain_below: int = option(
+        500, "With fewer windows than this, train again on all of them after validation; 0: never.", least=0
+    )
     plain: str = option("", "The tag that F1 does not count. Default: the most frequent tag.")
 
     columns: tuple[str, ...] = option(

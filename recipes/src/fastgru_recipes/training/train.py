@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from fastgru_recipes.recipe import Data, Recipe, State
 from fastgru_recipes.training import checkpoints, run_directory
 from fastgru_recipes.training.learner import History, fit, fresh, own_random_numbers
 from fastgru_recipes.training.prepared import prepare
+from fastgru_recipes.training.retraining import Retrained, on_all_of_few
 
 
 @own_random_numbers()
@@ -77,7 +78,12 @@ def train(
             best, history = fit(recipe, model, *both, directory, resume=resume, **options)
             if "validation" in parts:
                 recipe.finish(best, state, parts["validation"])
-            return _finished(recipe, state, best, history, parts, directory, known)
+            second = None
+            if validation is None and options.get("devices", 1) == 1:
+                shown = {name: options[name] for name in ("progress", "say") if name in options}
+                second = on_all_of_few(ready, directory, **shown)
+            trained = run_directory.Trained(recipe, state, best, pd.DataFrame(history.rows), _metrics(best, history))
+            return _finished(trained, second, parts, directory, known)
 
 
 @contextmanager
@@ -92,20 +98,17 @@ def _can_go_on(directory: Path | None) -> Iterator[None]:
 
 
 def _finished(
-    recipe: Recipe[Any],
-    state: State,
-    model: nn.Module,
-    history: History,
+    trained: run_directory.Trained,
+    second: Retrained | None,
     parts: dict[str, Any],
     directory: Path | None,
     known: Any,
 ) -> run_directory.Trained:
     """Scores the trained recipe, and writes plots and files. Raises if a signal was noted."""
-    trained = run_directory.Trained(recipe, state, model, pd.DataFrame(history.rows), _metrics(model, history))
     if not is_first_process():
         return trained
     try:
-        _score(trained, parts, directory, known)
+        trained = _score(trained, second, parts, directory, known)
     except KeyboardInterrupt as error:
         remedy = f" {again('resume', True)} to do so in {directory}." if directory else ""
         raise TrainingInterrupted(f"Training has ended, but its result was not scored.{remedy}") from error
@@ -115,7 +118,13 @@ def _finished(
     return trained
 
 
-def _score(trained: run_directory.Trained, parts: dict[str, Any], directory: Path | None, known: Any) -> None:
+def _score(
+    trained: run_directory.Trained,
+    second: Retrained | None,
+    parts: dict[str, Any],
+    directory: Path | None,
+    known: Any,
+) -> run_directory.Trained:
     """Scores the test part, or else the validation part, or else the training part.
 
     Baselines learn from what is known before it; None: they are not scored.
@@ -123,7 +132,7 @@ def _score(trained: run_directory.Trained, parts: dict[str, Any], directory: Pat
     interruption.check()  # some recipes score in one step
     name, part = list(parts.items())[-1]
     if name == "test":
-        _refit(trained, parts)
+        trained = _learned_all(trained, second, parts)
     since = time.perf_counter()
     trained.metrics["scores"] = trained.recipe.score(trained.model, trained.state, part)
     trained.metrics["scored_on"] = name
@@ -133,15 +142,24 @@ def _score(trained: run_directory.Trained, parts: dict[str, Any], directory: Pat
     if directory is not None:
         save_plots(trained, part, directory, f"{name} part")
     if name == "validation":  # not before: the scores and plots must not know that part
-        _refit(trained, parts)
+        trained = _learned_all(trained, second, parts)
     if directory is not None:
         trained.save(directory)
         checkpoints.set_best(directory, trained.model)
+    return trained
 
 
-def _refit(trained: run_directory.Trained, parts: dict[str, Any]) -> None:
+def _learned_all(
+    trained: run_directory.Trained, second: Retrained | None, parts: dict[str, Any]
+) -> run_directory.Trained:
+    """The trained recipe, which has also learned from the validation part, as far as recipes do."""
+    if second is not None:
+        trained.metrics["retrained_on"] = second.examples
+        trained.metrics["training_seconds"] += second.seconds
+        return replace(trained, model=second.model)
     if "validation" in parts:
         trained.recipe.refit(trained.model, trained.state, parts["training"], parts["validation"])
+    return trained
 
 
 def save_plots(trained: run_directory.Trained, data: Any, directory: Path, part: str) -> None:
