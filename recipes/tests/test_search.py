@@ -74,7 +74,7 @@ def test_the_result_says_what_changed():
     late = Trial({"hidden": 256}, LATE, math.nan, 1.0)
     found = Found(Forecast(hidden=128), {"hidden": 128}, [*trials, late])
     assert str(found) == (
-        "The best of 3 trials: hidden 128 instead of 64; MASE 0.7 on the validation part, 0.8 with the defaults."
+        "The best of 3 trials: hidden=128 instead of 64; MASE 0.7 on the validation part, 0.8 with the defaults."
     )
     assert (
         str(Found(Forecast(), {}, trials[:1]))
@@ -154,7 +154,9 @@ def test_what_cannot_be_searched_is_said_before_anything_is_written(tmp_path, op
 
 
 def test_mistakes_in_python():
-    with pytest.raises(ArgumentError, match="a search needs data that choose: set validation to more than 0"):
+    with pytest.raises(
+        ArgumentError, match="a search needs data that choose: set the parameter validation to more than 0"
+    ):
         search(replace(RECIPE, validation=0.0), texts())
 
 

@@ -11,12 +11,9 @@ from numpy.typing import NDArray
 from fastgru_recipes import numerals
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.forecast.series_columns import Categorical
+from fastgru_recipes.option_names import named
 
 OTHER = 0  # the code of a category that training did not have
-HOW_TO_NAME = (
-    "Name the column in --covariates (covariates=) too if it is known up to the present, or in --known (known=) if it "
-    "is known in advance."
-)
 
 
 def read(rows: pd.DataFrame, columns: Sequence[Categorical], count: int, where: str) -> NDArray[np.str_]:
@@ -41,7 +38,8 @@ def read(rows: pd.DataFrame, columns: Sequence[Categorical], count: int, where: 
         if known == "static" and (bad := np.flatnonzero(texts != texts[0])).size:
             raise DataError(
                 f"{where}, line {rows.index[bad[0]]}, column {name!r}: the category changes from {texts[0]!r} to "
-                f"{texts[bad[0]]!r}, but each series has one. {HOW_TO_NAME}"
+                f"{texts[bad[0]]!r}, but each series has one. Name the column in {named('covariates')} too if it is "
+                f"known up to the present, or in {named('known')} if it is known in advance."
             )
         found[: len(texts), place] = texts
         if known == "static":

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.forecast.read_series import Panel, Series
+from fastgru_recipes.option_names import given
 from fastgru_recipes.recipe import State
 from fastgru_recipes.scaling import ROUNDING, deviation
 
@@ -42,7 +43,7 @@ def are_counts(panel: Panel, asked: Counts) -> bool:
         if bad.size and asked == "yes":
             raise DataError(
                 f"series {each.name} has the value {each.values[bad[0]]:g}: counts are whole numbers of at least zero. "
-                "Choose counts no."
+                f"Give {given('counts', 'no')}."
             )
         if bad.size:
             return False

@@ -18,6 +18,8 @@ from fastgru.atomic_files import atomic_write
 from fastgru.errors import ArgumentError
 from fastgru_recipes import interruption
 from fastgru_recipes.errors import TrainingDiverged, TrainingInterrupted
+from fastgru_recipes.option_names import given as shown
+from fastgru_recipes.option_names import named
 from fastgru_recipes.recipe import Data, Recipe
 from fastgru_recipes.training.learner import fit, fresh, own_random_numbers
 from fastgru_recipes.training.prepared import prepare
@@ -75,7 +77,7 @@ class Found:
         if not self.changed:
             return f"The defaults are the best of {count}: {place}."
         first = self.trials[0].options
-        said = ", ".join(f"{name} {value} instead of {first[name]}" for name, value in self.changed.items())
+        said = ", ".join(f"{shown(name, value)} instead of {first[name]}" for name, value in self.changed.items())
         return f"The best of {count}: {said}; {place}, {self.before:.4g} with the defaults."
 
 
@@ -121,7 +123,9 @@ def search(
         ['dropout', 'layers']
     """
     if validation is None and not recipe.validation:
-        raise ArgumentError("a search needs data that choose: set validation to more than 0, or give validation data.")
+        raise ArgumentError(
+            f"a search needs data that choose: set {named('validation')} to more than 0, or give validation data."
+        )
     space = Space.of(recipe.resolved(data), data, given)
     until = time.monotonic() + 60 * minutes
     if say is not None:
@@ -202,7 +206,7 @@ def _report(
         with atomic_write(record) as partial:
             pd.DataFrame(rows).to_csv(partial, index=False)
     if say is not None and _best(recipe, trials) is trials[-1]:
-        options = ", ".join(f"{name} {value}" for name, value in trials[-1].options.items())
+        options = ", ".join(shown(*each) for each in trials[-1].options.items())
         say(f"Trial {len(trials)}: {recipe.metric} {trials[-1].score:.4g} with {options}")
 
 
@@ -211,7 +215,7 @@ def _interrupted(recipe: Recipe[Any], space: Space, trials: Sequence[Trial], rec
         return "The search was interrupted in its first trial. Nothing was trained."
     best = _best(recipe, trials)
     changed = space.changed(best.options)
-    options = ", ".join(f"{name} {value}" for name, value in changed.items())
+    options = " ".join(shown(*each) for each in changed.items())
     found = f"The best options so far: {options}" if changed else "The defaults are the best so far"
     place = f" All trials are in {record}." if record is not None else ""
     return (
