@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -130,11 +131,11 @@ def test_forecasts_through_onnx_are_those_of_predict(tmp_path):
     trained = made(Forecast(**FORECAST), WAVE)
     trained.recipe.start(trained.model, trained.state, WAVE)
     session = onnxruntime.InferenceSession(str(export(trained, tmp_path / "f.onnx").files[0]))
-    window = trained.recipe._series(WAVE.series[0], trained.state)
-    batch = trained.recipe.collate([window])
+    batch = trained.recipe.collate(trained.recipe.examples(WAVE, trained.state)[-1:])
     (scaled,) = session.run(None, {"past": batch["past"].numpy(), "future": batch["future"].numpy()})
     scale = trained.state["scales"]["value"]
-    table = trained.recipe.predict(trained.model, trained.state, WAVE)
+    known = replace(WAVE, series=(WAVE.series[0].until(194),))  # what comes before the last example
+    table = trained.recipe.predict(trained.model, trained.state, known)
     found = features.untransformed_values(scaled[0].astype(np.float64), scale, "none")
     np.testing.assert_allclose(found, table[["q0.1", "q0.5", "q0.9"]], rtol=1e-5)
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+import fastgru
 from fastgru_recipes.forecast.network import ForecastNetwork
 from fastgru_recipes.forecast.recipe import Forecast
 from fastgru_recipes.recipe import State
@@ -25,8 +26,10 @@ def parts(recipe: Forecast, model: nn.Module, state: State, format: Format) -> l
     assert isinstance(model, ForecastNetwork)
     if format == "fastgru":
         raise refused(recipe, "the runtime has neither the scaling of single windows nor the sorting of quantiles")
-    ahead = 2 * len(state["calendar"]) + len(recipe.known)
-    width = 1 + len(recipe.covariates) + ahead
+    first = model.head[0]
+    assert isinstance(model.gru, fastgru.GRU)
+    assert isinstance(first, nn.Linear)
+    width, ahead = model.gru.input_size - 1, first.in_features - recipe.width  # without what the network adds
     axes: dict[str, tuple[Any, ...]] = {
         "past": ("batch", recipe.context, width),
         "future": ("batch", recipe.horizon, ahead),
