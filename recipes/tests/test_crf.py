@@ -205,6 +205,6 @@ def test_only_tags_of_entities_are_scored_as_entities():
     recipe = Tag(hidden=4, spelling=2, embedding=3)
     state = recipe.learn_state(data)
     assert "entity_f1" in recipe.score(recipe.build(state).eval(), state, data)
-    other = data._replace(tags=[["D", "N"]] * 8)
+    other = replace(data, tags=[["D", "N"]] * 8)
     state = recipe.learn_state(other)
     assert "entity_f1" not in recipe.score(recipe.build(state).eval(), state, other)

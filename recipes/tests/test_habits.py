@@ -135,6 +135,16 @@ def test_predictions_carry_the_keys_of_their_input(run, tmp_path):
     assert (found["id"].tolist(), found["input b"].tolist()) == (["007", "8"], ["x", "y"])
 
 
+def test_several_labels_are_told_with_their_probabilities(run, tmp_path):
+    (tmp_path / "d.csv").write_text("id,text\n7,a1\n8,b2\n")
+    shares = pd.read_csv(io.StringIO(fastgru("predict", run, "--data", tmp_path / "d.csv", "--probabilities").stdout))
+    best = pd.read_csv(io.StringIO(fastgru("predict", run, "--data", tmp_path / "d.csv", "--best", 2).stdout))
+    assert best.columns.tolist() == ["id", "rank", "label", "probability"]
+    assert (best["id"].tolist(), best["rank"].tolist()) == ([7, 7, 8, 8], [1, 2, 1, 2])
+    assert best["label"][::2].tolist() == shares["label"].tolist()
+    assert best["probability"][::2].tolist() == pytest.approx(shares[["a", "b"]].max(axis=1).tolist(), rel=1e-5)
+
+
 def test_the_standard_input_and_other_formats_are_read(run, tmp_path):
     rows = '{"id": 1, "text": "a1"}\n{"id": 2, "text": "b2"}\n'
     found = fastgru("predict", run, "--data", "-", "--json", input=rows)
@@ -159,8 +169,7 @@ def test_the_standard_input_and_other_formats_are_read(run, tmp_path):
         (("a", "--data", "-"), "give either a text or --data FILE"),
         ((" ",), "text 1 is empty"),
         (("a", "--horizon", "3"), "a run of classify cannot predict with --horizon"),
-        (("a", "--best", "2"), "a run of classify cannot predict with --best"),
-        (("a", "--probabilities"), "a run of classify cannot predict with --probabilities"),
+        (("a", "--best", "3"), "best=3 is more than the 2 values of 'label' that were learned"),
         (("--data", "-"), "standard input, line 2: the text is empty"),
     ],
 )
@@ -226,6 +235,13 @@ def test_several_translations_are_told_with_their_probabilities(tmp_path):
     scores, _, _ = model.decode(tokens[None, :-1], start, memory)
     of_tokens = scores[0].log_softmax(-1)[range(len(tokens) - 1), tokens[1:]]
     assert rows[0]["probability"] == pytest.approx(of_tokens.mean().exp().item(), rel=1e-4)
+    (tmp_path / "d.csv").write_text("id,source\n01,ax\n2,by\n")
+    asked = ("predict", tmp_path / "run", "--data", tmp_path / "d.csv")
+    assert fastgru(*asked).stdout.splitlines()[0] == "id,source,translation"
+    keyed = pd.read_csv(io.StringIO(fastgru(*asked, "--best", 2).stdout), dtype=str)
+    assert keyed[["id", "source", "rank"]].to_numpy().tolist() == [
+        [key, text, rank] for key, text in (("01", "ax"), ("2", "by")) for rank in ("1", "2")
+    ]
     assert "best=4 is more than the 3 candidates" in fastgru("predict", tmp_path / "run", "ax", "--best", 4).stderr
 
 
@@ -238,6 +254,17 @@ def test_tags_have_probabilities(tmp_path):
     shares = found[["D", "probability of tag"]]
     assert shares.sum(axis=1).tolist() == pytest.approx([1, 1])
     assert found["tag"].tolist() == [["D", "tag"][index] for index in shares.to_numpy().argmax(1)]
+    (tmp_path / "d.jsonl").write_text('{"id": "x", "tokens": []}\n{"id": "y", "tag": 1, "tokens": ["the", "tag"]}\n')
+    asked = ("predict", tmp_path / "run", "--data", tmp_path / "d.jsonl")
+    table = pd.read_csv(io.StringIO(fastgru(*asked).stdout))
+    assert table.columns.tolist() == ["id", "input tag", "sentence", "token", "tag"]
+    assert table["id"].tolist() == ["y", "y"]
+    assert table["tag"].tolist() == found["tag"].tolist()
+    best = pd.read_csv(io.StringIO(fastgru(*asked, "--best", 2).stdout))
+    assert best[["id", "sentence", "token", "rank"]].to_numpy().tolist() == [
+        ["y", 1, token, rank] for token in ("the", "tag") for rank in (1, 2)
+    ]
+    assert best["probability"][::2].tolist() == pytest.approx(shares.max(axis=1).tolist(), rel=1e-4)
 
 
 # ---- streams and statuses

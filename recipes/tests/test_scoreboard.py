@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import tarfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -70,4 +71,4 @@ def test_maximum_entropy_sees_the_words_around(program):
     assert (seen[1]["word -1"], seen[1]["word 0"], seen[1]["word 1"], seen[1]["word 2"]) == ("the", "cat", "sat", "")
     training = Tagged([["a", "x"], ["b", "x"]] * 8, [["D", "N"], ["P", "V"]] * 8)
     assert tagging.maxent(training, training) == 1.0
-    assert np.isclose(tagging.maxent(training, training._replace(tags=[["D", "N"], ["D", "N"]] * 8)), 0.5)
+    assert np.isclose(tagging.maxent(training, replace(training, tags=[["D", "N"], ["D", "N"]] * 8)), 0.5)

@@ -196,7 +196,7 @@ def test_conllu_is_words_and_classes(tmp_path, ending, comments):
     path = tmp_path / f"d.{ending}"
     path.write_text(f"{comments}{CAT}\n{DU}\n")
     assert Tag().read(path) == UNIVERSAL
-    assert Tag().read_inputs(path) == UNIVERSAL._replace(tags=None)
+    assert Tag().read_inputs(path) == replace(UNIVERSAL, tags=None)
 
 
 def test_a_document_begins_a_sentence_and_is_no_token(tmp_path):

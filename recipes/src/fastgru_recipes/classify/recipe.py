@@ -34,6 +34,7 @@ from fastgru_recipes.errors import DataError
 from fastgru_recipes.file_options import TableOptions
 from fastgru_recipes.option_names import given
 from fastgru_recipes.plots.matrices import confusion
+from fastgru_recipes.ranked import ranked
 from fastgru_recipes.recipe import Batch, Loss, Recipe, State, option
 from fastgru_recipes.text import vocabulary
 from fastgru_recipes.training.batching import answers, cut, padded
@@ -229,13 +230,21 @@ class Classify(TableOptions, Recipe[Labelled]):
             "cross_entropy": float(F.nll_loss(probabilities.clamp_min(1e-30).log(), labels)),
         }
 
-    def predict(self, model: nn.Module, state: State, data: Labelled) -> pd.DataFrame:
-        """The keys of the data, a column `label` with the most probable label, and the probability of each label."""
-        probabilities, _ = self._probabilities(model, state, replace(data, labels=None))
-        likeliest = [state["labels"][index] for index in probabilities.argmax(-1).tolist()]
-        table = pd.DataFrame(probabilities.numpy(), columns=_columns(state["labels"]))
+    def predict(
+        self, model: nn.Module, state: State, data: Labelled, best: int = 0, probabilities: bool = True
+    ) -> pd.DataFrame:
+        """The keys of the data, the most probable label, and the probability of each label; or the `best` labels.
+
+        Raises:
+            ArgumentError: for more labels than were learned.
+        """
+        shares, _ = self._probabilities(model, state, replace(data, labels=None))
+        if best:
+            return ranked(data.keys, state["labels"], shares.numpy(), best, ANSWER)
+        likeliest = [state["labels"][index] for index in shares.argmax(-1).tolist()]
+        table = pd.DataFrame(shares.numpy(), columns=_columns(state["labels"]))
         table.insert(0, ANSWER, likeliest)
-        return read_table.beside(data.keys, table)
+        return read_table.beside(data.keys, table if probabilities else table[[ANSWER]])
 
     def plots(self, model: nn.Module, state: State, data: Labelled, part: str) -> dict[str, Figure]:
         probabilities, labels = self._probabilities(model, state, data)

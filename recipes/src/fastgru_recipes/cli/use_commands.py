@@ -36,10 +36,11 @@ def predict(
         int | None, typer.Option(min=1, help="Steps to forecast, at most the learned ones, which are the default.")
     ] = None,
     best: Annotated[
-        int | None, typer.Option(min=1, help="Translations of each sentence, with their probabilities.")
+        int | None,
+        typer.Option(min=1, help="So many translations of each sentence, labels, or tags, with their probabilities."),
     ] = None,
     probabilities: Annotated[
-        bool, typer.Option("--probabilities", help="Of all tags; classify writes those of all labels in any case.")
+        bool, typer.Option("--probabilities", help="Of all tags; those of all labels are written in any case.")
     ] = False,
     separator: SeparatorOption = None,
     decimal: DecimalOption = None,

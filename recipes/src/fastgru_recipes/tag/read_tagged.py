@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+
+import pandas as pd
 
 from fastgru_recipes import read_files
 from fastgru_recipes.errors import DataError
@@ -20,23 +22,27 @@ TEXT_TAGS = tuple(sorted(shape + mark for shape in (PLAIN_TAG, "Capital", "UPPER
 WORD = re.compile(r"[^\W_]+(?:(?:['\u2019\-](?=[^\W_])|(?<=\d)[.,:](?=\d))[^\W_]+)*")
 
 
-class Tagged(NamedTuple):
+@dataclass(frozen=True)
+class Tagged:
     """Sentences, or other sequences of tokens.
 
     Attributes:
         tokens: the tokens of each sentence.
         tags: one for each token; None for prediction.
         is_text: whether the tokens are words of running text, and the tags their capitals and punctuation.
+        keys: (N, K), what tells the sentences apart in their file: other keys of JSON lines.
     """
 
     tokens: Sequence[Sequence[str]]
     tags: Sequence[Sequence[str]] | None
     is_text: bool = False
+    keys: pd.DataFrame | None = field(default=None, compare=False)
 
     def part(self, indices: Sequence[int]) -> Tagged:
         """The sentences at `indices`."""
         tags = None if self.tags is None else [self.tags[index] for index in indices]
-        return Tagged([self.tokens[index] for index in indices], tags, self.is_text)
+        keys = None if self.keys is None else self.keys.iloc[list(indices)].reset_index(drop=True)
+        return Tagged([self.tokens[index] for index in indices], tags, self.is_text, keys)
 
     def cut(self, end: int) -> tuple[Tagged, Tagged]:
         """Splits after the first `end` tokens. A sentence that contains the split becomes two."""
@@ -50,7 +56,7 @@ class Tagged(NamedTuple):
     def _slices(self, slices: Sequence[slice]) -> Tagged:
         tokens = [sentence[each] for sentence, each in zip(self.tokens, slices, strict=True)]
         tags = None if self.tags is None else [tags[each] for tags, each in zip(self.tags, slices, strict=True)]
-        return Tagged(tokens, tags, self.is_text).filled()
+        return Tagged(tokens, tags, self.is_text, self.keys).filled()
 
     def filled(self) -> Tagged:
         """The sentences that have tokens."""
@@ -109,6 +115,7 @@ def read(path: Path | str, with_tags: bool, columns: Sequence[str] = (), encodin
 
 def _read_lists(path: Path | str, with_tags: bool, columns: Sequence[str], encoding: str) -> Tagged:
     found: list[list[list[str]]] = [[], []] if with_tags else [[]]
+    keys = []
     for line, row in read_files.json_lines(path, encoding):
         sides = []
         for name in columns[: len(found)]:
@@ -124,9 +131,10 @@ def _read_lists(path: Path | str, with_tags: bool, columns: Sequence[str], encod
             raise DataError(f"{path}, line {line} has {len(sides[0])} tokens and {len(sides[1])} tags. Give as many.")
         for side, texts in zip(found, sides, strict=True):
             side.append(texts)
+        keys.append({name: value for name, value in row.items() if name not in columns})
     if not any(found[0]):
         raise DataError(f"{path} has no tokens. Give a list of tokens on each line.")
-    return Tagged(found[0], found[1] if with_tags else None).filled()
+    return Tagged(found[0], found[1] if with_tags else None, keys=pd.DataFrame(keys, range(len(keys)))).filled()
 
 
 def _read_text(path: Path | str, with_tags: bool, encoding: str) -> Tagged:

@@ -25,11 +25,12 @@ from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_confusion_matrix, multiclass_f1_score
 
 from fastgru.errors import ArgumentError
-from fastgru_recipes import read_files
+from fastgru_recipes import read_files, read_table
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.file_options import TextOptions
 from fastgru_recipes.option_names import given
 from fastgru_recipes.plots.matrices import confusion
+from fastgru_recipes.ranked import ranked
 from fastgru_recipes.recipe import Batch, Loss, Recipe, State, option, several
 from fastgru_recipes.tag import read_tagged
 from fastgru_recipes.tag.crf import CRF
@@ -251,25 +252,28 @@ class Tag(TextOptions, Recipe[Tagged]):
         own = [row[window.own] for row, window in zip(rows, windows, strict=True)]
         return torch.cat([torch.zeros(0, len(state["tags"]), dtype=self.dtype), *own])
 
-    def predict(self, model: nn.Module, state: State, data: Tagged, probabilities: bool = False) -> pd.DataFrame:
-        """A table with one row for each token; with `probabilities` also with a column for each tag."""
-        table = self._table(model, state, data)
-        if not probabilities:
-            return table
-        shares = self._probabilities(model, state, Tagged(data.tokens, None, data.is_text))
-        names = [f"probability of {tag}" if tag in table else tag for tag in state["tags"]]
-        return pd.concat([table, pd.DataFrame(shares.float().numpy(), columns=names)], axis=1)
+    def predict(
+        self, model: nn.Module, state: State, data: Tagged, probabilities: bool = False, best: int = 0
+    ) -> pd.DataFrame:
+        """A table with one row for each token; with `probabilities` also with a column for each tag.
 
-    def _table(self, model: nn.Module, state: State, data: Tagged) -> pd.DataFrame:
-        rows = zip(data.tokens, self._tags(model, state, Tagged(data.tokens, None, data.is_text)), strict=True)
-        return pd.DataFrame(
-            [
-                (number, token, tag)
-                for number, (sentence, tags) in enumerate(rows, start=1)
-                for token, tag in zip(sentence, tags, strict=True)
-            ],
-            columns=["sentence", "token", "tag"],
-        )
+        With `best` it has that many tags of each token with their probabilities instead, each by itself.
+
+        Raises:
+            ArgumentError: for more tags than were learned.
+        """
+        known = Tagged(data.tokens, None, data.is_text)
+        tokens = _numbered(data)
+        if best:
+            shares = self._probabilities(model, state, known)
+            table = ranked(tokens, state["tags"], shares.float().numpy(), best, "tag")
+        else:
+            table = tokens.assign(tag=[tag for tags in self._tags(model, state, known) for tag in tags])
+        if probabilities and not best:
+            shares = self._probabilities(model, state, known)
+            names = [f"probability of {tag}" if tag in table else tag for tag in state["tags"]]
+            table = pd.concat([table, pd.DataFrame(shares.float().numpy(), columns=names)], axis=1)
+        return read_table.beside(None if data.keys is None else data.keys.loc[table["sentence"] - 1], table)
 
     def restore(self, model: nn.Module, state: State, texts: Sequence[str]) -> list[str]:
         """The texts with predicted capitals and punctuation. For a network that was trained on running text."""
@@ -287,6 +291,12 @@ class Tag(TextOptions, Recipe[Tagged]):
 def _crf(model: nn.Module) -> CRF:
     field: CRF = model.crf  # type: ignore[assignment]
     return field
+
+
+def _numbered(data: Tagged) -> pd.DataFrame:
+    """A row for each token, with the number of its sentence."""
+    rows = [(number, token) for number, sentence in enumerate(data.tokens, start=1) for token in sentence]
+    return pd.DataFrame(rows, columns=["sentence", "token"])
 
 
 def _by_sentence(tags: Sequence[str], data: Tagged) -> list[list[str]]:

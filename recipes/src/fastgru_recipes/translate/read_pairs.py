@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 
@@ -16,11 +16,19 @@ from fastgru_recipes.read_table import USUAL, TableFormat
 COLUMNS = ("source", "target")  # of a table, if no others are named
 
 
-class Pairs(NamedTuple):
-    """Sentences and their translations; `targets` is None for prediction."""
+@dataclass(frozen=True)
+class Pairs:
+    """Sentences and their translations.
+
+    Attributes:
+        sources: the sentences.
+        targets: their translations; None for prediction.
+        keys: (N, K), what tells the pairs apart in their file: other columns of a table.
+    """
 
     sources: Sequence[str]
     targets: Sequence[str] | None
+    keys: pd.DataFrame | None = field(default=None, compare=False)
 
 
 def read(path: Path | str, columns: Sequence[str], with_targets: bool, how: TableFormat = USUAL) -> Pairs:
@@ -47,7 +55,7 @@ def read(path: Path | str, columns: Sequence[str], with_targets: bool, how: Tabl
 def _named(path: Path | str, columns: Sequence[str], with_targets: bool, how: TableFormat) -> Pairs:
     if read_files.kind(path) not in (".csv", ".tsv", ".parquet", *read_files.JSON_LINES) and not how.separator:
         how = TableFormat("tab", how.decimal, how.encoding)
-    table = read_table.table(path, how, texts=columns)
+    table = read_table.table(path, how, texts=columns, beside=columns[0])
     needed = list(columns) if with_targets else [columns[0]]
     read_table.require_columns(path, table, needed, _hint())
     for column in needed:
@@ -58,7 +66,8 @@ def _named(path: Path | str, columns: Sequence[str], with_targets: bool, how: Ta
                     f"{path}, line {line}, column {column!r} {found}. Write a sentence, or remove the line."
                 )
     sides = [[text.strip() for text in table[column]] for column in needed]
-    return Pairs(sides[0], sides[1] if with_targets else None)
+    keys = table.drop(columns=list(columns), errors="ignore").reset_index(drop=True)
+    return Pairs(sides[0], sides[1] if with_targets else None, keys)
 
 
 def _hint() -> str:

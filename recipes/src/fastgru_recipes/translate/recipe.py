@@ -26,7 +26,7 @@ from sacrebleu.metrics.chrf import CHRF
 from torch import Tensor, nn
 
 from fastgru.errors import ArgumentError
-from fastgru_recipes import read_files
+from fastgru_recipes import read_files, read_table
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.file_options import TableOptions
 from fastgru_recipes.option_names import given
@@ -185,13 +185,16 @@ class Translate(TableOptions, Recipe[Pairs]):
             raise ArgumentError(f"{given('best', best)} is more than the {self.beam} candidates of the beam search.")
         found = self.candidates(model, state, data.sources)
         if not best:
-            return pd.DataFrame({"source": list(data.sources), "translation": [each[0][0] for each in found]})
+            table = pd.DataFrame({"source": list(data.sources), "translation": [each[0][0] for each in found]})
+            return read_table.beside(data.keys, table)
         rows = [
             (source, rank, text, math.exp(score))
             for source, each in zip(data.sources, found, strict=True)
             for rank, (text, score) in enumerate(each[:best], start=1)
         ]
-        return pd.DataFrame(rows, columns=["source", "rank", "translation", "probability"])
+        counts = [len(each[:best]) for each in found]
+        keys = None if data.keys is None else data.keys.loc[data.keys.index.repeat(counts)]
+        return read_table.beside(keys, pd.DataFrame(rows, columns=["source", "rank", "translation", "probability"]))
 
     @torch.inference_mode()
     def attention(
@@ -216,7 +219,8 @@ class Translate(TableOptions, Recipe[Pairs]):
 def part(data: Pairs, indices: Sequence[int]) -> Pairs:
     """The pairs at `indices`."""
     targets = None if data.targets is None else [data.targets[index] for index in indices]
-    return Pairs([data.sources[index] for index in indices], targets)
+    keys = None if data.keys is None else data.keys.iloc[list(indices)].reset_index(drop=True)
+    return Pairs([data.sources[index] for index in indices], targets, keys)
 
 
 def judged(found: Sequence[str], targets: Sequence[str]) -> dict[str, float]:
