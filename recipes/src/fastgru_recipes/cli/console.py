@@ -24,7 +24,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 # Requirement -> the packages that it installs, like `fastgru.cli.console.EXTRAS`.
 PACKAGE, EXAMPLES, SKTIME = "fastgru-recipes", "fastgru-recipes[examples]", "fastgru-recipes[sktime]"
 AUTO = "fastgru-recipes[auto]"
-ONNX = "fastgru-recipes[onnx]"
+ONNX, LANGUAGES = "fastgru-recipes[onnx]", "fastgru-recipes[languages]"
 EXTRAS = {
     PACKAGE: (
         "torch",
@@ -45,6 +45,7 @@ EXTRAS = {
     SKTIME: ("sktime",),
     AUTO: ("optuna",),
     ONNX: ("onnx", "onnxscript", "onnxruntime"),
+    LANGUAGES: ("babel",),
 }
 
 

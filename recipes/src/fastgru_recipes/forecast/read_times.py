@@ -9,7 +9,7 @@ import pandas as pd
 from pandas.api.types import is_datetime64_any_dtype, is_float_dtype, is_integer_dtype
 
 from fastgru_recipes.errors import DataError
-from fastgru_recipes.forecast import counts
+from fastgru_recipes.forecast import counts, month_names
 
 # Formats of times that are integers, by their number of digits.
 NUMBERS = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
@@ -62,7 +62,7 @@ def read(column: pd.Series, where: str) -> pd.Series:
 def _no_time(column: pd.Series, line: object, found: str, where: str) -> DataError:
     return DataError(
         f"{where}, line {line}, column {column.name!r}: {found} is not a time such as 2024-01-31 17:00. Write all "
-        f"times in one form: {EXAMPLES}, seconds since 1970, or whole numbers."
+        f"times in one form: {EXAMPLES}, seconds since 1970, or whole numbers.{month_names.hint(found)}"
     )
 
 
@@ -104,7 +104,7 @@ def _written(column: pd.Series, where: str) -> pd.Series:
     if (periods := _periods(texts)).notna().any():
         return periods
     found = pd.to_datetime(texts, errors="coerce", format="ISO8601", utc=True)
-    if (rest := texts[found.isna()]).size:
+    if (rest := month_names.in_english(texts[found.isna()])).size:
         found = found.where(found.notna(), _ordered(rest, where).reindex(found.index))
     tells = texts[found.notna()].str.contains(OFFSET)
     if tells.any() and not tells.all():
@@ -150,7 +150,7 @@ def _ordered(texts: pd.Series, where: str) -> pd.Series:
             "the month may come first. Write 2024-01-31."
         )
     # 17:00 or Jan would be completed with today's date.
-    no_date = ~texts.str.contains(r"\d{4}|\d+\D+\d+\D+\d", na=False)
+    no_date = ~texts.str.contains(r"\d{4}|\d+\D+\d+\D+\d|\d\W+[^\W\d_]{3,}\W+\d\d", na=False)
     return (day_first if is_day_first else month_first).mask(no_date)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pandas as pd
 
 from fastgru_recipes.errors import DataError
-from fastgru_recipes.forecast import read_times
+from fastgru_recipes.forecast import month_names, read_times
 from fastgru_recipes.forecast.series_columns import SeriesColumns
 from fastgru_recipes.option_names import named
 
@@ -18,6 +18,7 @@ MONTHS = [
     {name.casefold(): number for number, name in enumerate(names) if number}
     for names in (calendar.month_name, calendar.month_abbr, [f"{month:02}" for month in range(13)], map(str, range(13)))
 ]
+YEARS = ("year", "jahr", "année", "año", "ano", "anno", "jaar")  # names of the column of years
 QUARTERS = [{f"q{number}": 3 * number - 2 for number in range(1, 5)}]
 
 
@@ -75,14 +76,20 @@ def _of_years(
     table: pd.DataFrame, names: dict[str, str], columns: SeriesColumns
 ) -> tuple[str | None, dict[str, pd.DateOffset]] | None:
     """The column of years, and the months that other columns stand for."""
-    year = next((name for name, text in names.items() if name == columns.time or text.casefold() == "year"), None)
+    year = next((name for name, text in names.items() if name == columns.time or text.casefold() in YEARS), None)
     if year is None or not table[year].astype("str").str.fullmatch(r"\d{4}(\.0)?").all():
         return None
     for known in (*MONTHS, *QUARTERS):
         found = {name: known[text.casefold()] for name, text in names.items() if text.casefold() in known}
         if len(found) == len(known):
-            return year, {name: pd.DateOffset(months=month - 1) for name, month in found.items()}
-    return None
+            return year, _offsets(found)
+    foreign = month_names.numbers(list(names.values()))
+    found = {name: foreign[text] for name, text in names.items() if text in foreign}
+    return (year, _offsets(found)) if found else None
+
+
+def _offsets(months: dict[str, int]) -> dict[str, pd.DateOffset]:
+    return {name: pd.DateOffset(months=month - 1) for name, month in months.items()}
 
 
 def _of_times(names: dict[str, str], columns: SeriesColumns) -> tuple[None, dict[str, pd.Timestamp]] | None:
