@@ -43,7 +43,7 @@ $(LAYER): pyproject.toml constraints.txt CMakeLists.txt $(shell find csrc -type 
 $(INSTALLED): $(LAYER) recipes/pyproject.toml
 	@echo 'Installing the recipes and the development tools as well.'
 	@$(PIP_INSTALL) setuptools
-	@$(PIP_INSTALL) --no-build-isolation 'fastgru[all]' --editable './recipes[examples,sktime,auto]'
+	@$(PIP_INSTALL) --no-build-isolation 'fastgru[all]' --editable './recipes[examples,sktime,auto,excel]'
 	@touch $@
 
 demo: $(LAYER)

@@ -178,11 +178,6 @@ def test_a_line_with_too_many_fields_is_named(file):
         Classify().read(path)
 
 
-def test_spreadsheets_are_no_tables(file):
-    with pytest.raises(DataError, match=r"d.xlsx is a spreadsheet. Save it as CSV"):
-        Classify().read(file("d.xlsx", b"PK"))
-
-
 # ---- encodings
 
 

@@ -24,8 +24,9 @@ class TableOptions(TextOptions):
     decimal: Decimal = option(
         "auto", "Decimal separator: a comma, as in 1.234,5 and 1 234,5, or a point. Default: a point, if not in doubt."
     )
+    sheet: str = option("", "Sheet of an Excel file, by name or by number from 1. Default: the only one.")
 
     @property
     def table_format(self) -> TableFormat:
         """The format of tables."""
-        return TableFormat(self.separator, self.decimal, self.encoding)
+        return TableFormat(self.separator, self.decimal, self.encoding, self.sheet)

@@ -30,6 +30,7 @@ STDIN = "-"
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 TABLES = (*SEPARATORS, ".parquet")
 JSON_LINES = (".jsonl", ".ndjson")
+EXCEL = (".xlsx", ".xlsm")
 COMPRESSED: dict[str, Callable[[bytes], bytes]] = {
     ".gz": gzip.decompress,
     ".xz": lzma.decompress,
@@ -60,11 +61,12 @@ def is_stdin(path: Path | str) -> bool:
 def kind(path: Path | str) -> str:
     """The file extension that gives the format, in lower case: `.csv` for DATA.CSV.gz.
 
-    Of the standard input, Parquet and JSON lines are known by their first bytes; other formats are "".
+    Of the standard input, Parquet, Excel files and JSON lines are known by their first bytes; other formats are "".
     """
     if is_stdin(path):
         start = raw(path)[:64].removeprefix(codecs.BOM_UTF8).lstrip()
-        return ".parquet" if start[:4] == b"PAR1" else JSON_LINES[0] if start[:1] == b"{" else ""
+        binary = {b"PAR1": ".parquet", b"PK\3\4": EXCEL[0]}
+        return binary.get(start[:4]) or (JSON_LINES[0] if start[:1] == b"{" else "")
     endings = [ending.lower() for ending in Path(path).suffixes if ending.lower() not in COMPRESSED]
     return endings[-1] if endings else ""
 

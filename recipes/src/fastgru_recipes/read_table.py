@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from fastgru_recipes import numerals, read_files, separated
+from fastgru_recipes import numerals, read_files, separated, spreadsheets
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.option_names import given, named
 
-SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
+SPREADSHEETS = (".xls", ".ods", ".numbers")  # that are not read
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,13 @@ class TableFormat:
         separator: of the columns; "tab" and "space" are known by name, and "" is found from the file.
         decimal: the decimal separator of numbers; "auto" is a point, and an error where that is in doubt.
         encoding: of the characters.
+        sheet: of an Excel file, by name or by number from 1; "" is the only one.
     """
 
     separator: str = ""
     decimal: numerals.Decimal = "auto"
     encoding: str = "utf-8"
+    sheet: str = ""
 
 
 USUAL = TableFormat()
@@ -40,7 +42,7 @@ USUAL = TableFormat()
 
 def is_table(path: Path | str) -> bool:
     """Whether the extension is that of a table with names of columns in its first row, or of JSON lines."""
-    return read_files.kind(path) in (".csv", ".parquet", *read_files.JSON_LINES)
+    return read_files.kind(path) in (".csv", ".parquet", *read_files.EXCEL, *read_files.JSON_LINES)
 
 
 def table(
@@ -50,7 +52,7 @@ def table(
     as_written: Sequence[str] = (),
     beside: str = "",
 ) -> pd.DataFrame:
-    """Reads a CSV, TSV, JSON lines or Parquet file, possibly compressed (`.gz`, `.xz`, `.bz2`), or "-".
+    """Reads a CSV, TSV, JSON lines, Excel or Parquet file, possibly compressed (`.gz`, `.xz`, `.bz2`), or "-".
 
     In CSV a field may be in quotes, with "" for each quote inside; in TSV quotes are ordinary characters. Spaces around
     names of columns are not part of them.
@@ -63,7 +65,7 @@ def table(
         beside: a column; if the table has it, no texts of the others are converted to numbers, either.
 
     Returns:
-        The table. Its index has the line numbers of a text file, or is the index of a Parquet file.
+        The table. Its index has the line numbers of a text file or sheet, or is the index of a Parquet file.
 
     Raises:
         DataError: for a file that is no table, with the line.
@@ -76,8 +78,11 @@ def table(
         numbers, rows = zip(*read_files.json_lines(path, how.encoding), strict=True)
         found = pd.DataFrame(rows, index=numbers)
         return _with_numbers(found, how, [*found.columns] if beside in found else kept)
+    if ending in read_files.EXCEL:
+        found = spreadsheets.read(path, how.sheet, kept, beside)
+        return _with_numbers(found, how, [*found.columns] if beside in found else kept)
     if ending in SPREADSHEETS:
-        raise DataError(f"{path} is a spreadsheet. Save it as CSV, and give that file.")
+        raise DataError(f"{path} is a spreadsheet of another format than .xlsx. Save it as .xlsx or CSV.")
     if not (ending in read_files.SEPARATORS or how.separator or read_files.is_stdin(path)):
         raise DataError(
             f"{path} ends in {ending or 'nothing'}: cannot tell its format. Use .csv, .tsv, .jsonl (an object on each "

@@ -24,7 +24,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 # Requirement -> the packages that it installs, like `fastgru.cli.console.EXTRAS`.
 PACKAGE, EXAMPLES, SKTIME = "fastgru-recipes", "fastgru-recipes[examples]", "fastgru-recipes[sktime]"
 AUTO = "fastgru-recipes[auto]"
-ONNX, LANGUAGES = "fastgru-recipes[onnx]", "fastgru-recipes[languages]"
+ONNX, LANGUAGES, EXCEL = "fastgru-recipes[onnx]", "fastgru-recipes[languages]", "fastgru-recipes[excel]"
 EXTRAS = {
     PACKAGE: (
         "torch",
@@ -46,6 +46,7 @@ EXTRAS = {
     AUTO: ("optuna",),
     ONNX: ("onnx", "onnxscript", "onnxruntime"),
     LANGUAGES: ("babel",),
+    EXCEL: ("openpyxl",),
 }
 
 

@@ -10,7 +10,14 @@ from rich.console import Console
 
 from fastgru.cli.console import need
 from fastgru_recipes.cli.console import PACKAGE, JsonOption, QuietOption, one_sentence, print_json
-from fastgru_recipes.cli.use_commands import DecimalOption, EncodingOption, RunDirectory, SeparatorOption, read_as
+from fastgru_recipes.cli.use_commands import (
+    DecimalOption,
+    EncodingOption,
+    RunDirectory,
+    SeparatorOption,
+    SheetOption,
+    read_as,
+)
 
 if TYPE_CHECKING:
     from fastgru_recipes.training.run_directory import Trained
@@ -29,6 +36,7 @@ def evaluate(
     separator: SeparatorOption = None,
     decimal: DecimalOption = None,
     encoding: EncodingOption = None,
+    sheet: SheetOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -40,7 +48,8 @@ def evaluate(
         from fastgru_recipes.training.run_directory import Trained
 
         trained = Trained.load(directory)
-        reading = read_as(trained, {"separator": separator, "decimal": decimal, "encoding": encoding}).recipe
+        formats = {"separator": separator, "decimal": decimal, "encoding": encoding, "sheet": sheet}
+        reading = read_as(trained, formats).recipe
         with read_files.about(data):
             found = reading.read(data)
             scores = trained.recipe.score(trained.model, trained.state, found)

@@ -22,6 +22,7 @@ RunDirectory = Annotated[Path, typer.Argument(help="A run directory made by fast
 FILES = "Format of the file, if not that of the training data"
 SeparatorOption = Annotated[str | None, typer.Option(rich_help_panel=FILES, help="Separator of the columns.")]
 DecimalOption = Annotated[Literal[".", ","] | None, typer.Option(rich_help_panel=FILES, help="Decimal separator.")]
+SheetOption = Annotated[str | None, typer.Option(rich_help_panel=FILES, help="Sheet of an Excel file.")]
 EncodingOption = Annotated[str | None, typer.Option(rich_help_panel=FILES, help="Encoding of the characters.")]
 
 
@@ -45,6 +46,7 @@ def predict(
     separator: SeparatorOption = None,
     decimal: DecimalOption = None,
     encoding: EncodingOption = None,
+    sheet: SheetOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON lines instead of CSV.")] = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -57,7 +59,8 @@ def predict(
         from fastgru_recipes.training.run_directory import Trained
 
         check_output(out)
-        trained = read_as(Trained.load(directory), {"separator": separator, "decimal": decimal, "encoding": encoding})
+        formats = {"separator": separator, "decimal": decimal, "encoding": encoding, "sheet": sheet}
+        trained = read_as(Trained.load(directory), formats)
         wishes = {"horizon": horizon, "best": best, "probabilities": probabilities or None}
         write_table(_answers(trained, text, data, wishes), out, as_json)
 

@@ -45,7 +45,7 @@ def read(path: Path | str, columns: Sequence[str], with_targets: bool, how: Tabl
     Raises:
         DataError: for a line without a sentence or its translation, with its number.
     """
-    if columns and all(each.isdecimal() for each in columns):
+    if columns and all(each.isdecimal() for each in columns) and read_files.kind(path) not in read_files.EXCEL:
         return _numbered(path, [int(each) for each in columns], with_targets, how)
     if columns or read_table.is_table(path):
         return _named(path, columns or COLUMNS, with_targets, how)
@@ -53,7 +53,10 @@ def read(path: Path | str, columns: Sequence[str], with_targets: bool, how: Tabl
 
 
 def _named(path: Path | str, columns: Sequence[str], with_targets: bool, how: TableFormat) -> Pairs:
-    if read_files.kind(path) not in (".csv", ".tsv", ".parquet", *read_files.JSON_LINES) and not how.separator:
+    if (
+        read_files.kind(path) not in (".csv", ".tsv", ".parquet", *read_files.EXCEL, *read_files.JSON_LINES)
+        and not how.separator
+    ):
         how = TableFormat("tab", how.decimal, how.encoding)
     table = read_table.table(path, how, texts=columns, beside=columns[0])
     needed = list(columns) if with_targets else [columns[0]]
