@@ -47,6 +47,11 @@ def test_help_tells_of_every_option(run, command):
     assert "--help" in result.output
 
 
+@pytest.mark.parametrize("quiet", [False, True])
+def test_quiet_shows_no_progress(quiet):
+    assert console.progress(quiet).disable is quiet
+
+
 def test_info_as_a_table(run):
     result = run("info")
     assert result.exit_code == 0

@@ -72,6 +72,7 @@ def test_on_the_command_line(recognizer, tmp_path):
     facts = json.loads(CliRunner().invoke(commands.app, [*given, "--json"]).stdout)
     assert facts["inputs"] == {front: "(batch, 4, steps)"}
     assert {*facts} == {"file", "inputs", "outputs", "states", "nodes", "bytes"}
+    assert CliRunner().invoke(commands.app, [*given, "--quiet"]).output == ""
 
 
 def test_inputs_of_the_model_that_a_part_needs_remain(tmp_path):

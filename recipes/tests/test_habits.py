@@ -13,9 +13,11 @@ from typing import get_origin, get_type_hints
 import pandas as pd
 import pytest
 import torch
+import typer
 from typer.testing import CliRunner
 
 import processes
+from fastgru.cli import console as core
 from fastgru.cli.commands import app  # with all commands
 from fastgru.errors import ArgumentError
 from fastgru_recipes import RECIPES, recipe_class
@@ -31,7 +33,6 @@ from fastgru_recipes.training.train import train
 from fastgru_recipes.translate import Pairs, Translate
 from tiny_data import CLASSIFIER, wave_table
 
-COMMANDS = ("train", "backtest", "predict", "generate", "evaluate", "example", "examples", "compare", "runs")
 FASTGRU = [sys.executable, "-m", "fastgru"]
 
 
@@ -81,23 +82,48 @@ def test_help_imports_neither_torch_nor_lightning():
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
 
 
-@pytest.mark.parametrize(
-    "command", [*((each,) for each in COMMANDS), *(("train", each) for each in RECIPES), ("backtest", "forecast")]
-)
-def test_help_has_examples_and_fits(monkeypatch, command):
+def walked(command, path=()):
+    """All commands below one, with their names."""
+    yield path, command
+    if hasattr(command, "list_commands"):
+        here = typer.Context(command)
+        for name in command.list_commands(here):
+            yield from walked(command.get_command(here, name), (*path, name))
+
+
+TREE = dict(walked(typer.main.get_command(app)))
+GROUPS = {(), ("train",), ("backtest",)}
+
+
+def test_all_commands_are_known():
+    assert {path for path, each in TREE.items() if hasattr(each, "list_commands")} == GROUPS
+    assert {path[0] for path in TREE if path} == {*core.RECIPE_COMMANDS, "demo", "bench", "convert", "info"}
+
+
+@pytest.mark.parametrize("path", TREE)
+def test_help_has_examples_and_fits(monkeypatch, path):
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TERMINAL_WIDTH", "80")
-    short, long = (fastgru(*command, flag) for flag in ("-h", "--help"))
+    shown = fastgru(*path, "--help").output
+    assert "Examples:" in shown
+    assert " ".join(["fastgru", *path, ""]) in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "…" not in shown
+    if path[:1] == ("train",) and len(path) == 2:
+        assert "Format of the files" in shown
+        assert "Network and training" in shown
+
+
+@pytest.mark.parametrize("path", [path for path in TREE if path not in GROUPS])
+def test_every_command_has_json_and_quiet(path):
+    flags = {flag for parameter in TREE[path].params for flag in parameter.opts}
+    assert flags >= {"--json", "--quiet", "-q"}
+
+
+@pytest.mark.parametrize("path", [(), ("train", "tag"), ("export",)])
+def test_short_help_is_the_help(path):
+    short, long = (fastgru(*path, flag) for flag in ("-h", "--help"))
     assert (short.exit_code, short.output) == (0, long.output)
-    assert "Examples:" in long.output
-    assert f"fastgru {' '.join(command)} " in long.output
-    assert max(map(len, long.output.splitlines())) <= 80
-    if len(command) == 2:
-        assert "Format of the files" in long.output
-        assert "Network and training" in long.output
-    if command not in (("train",), ("backtest",)):
-        assert "--json" in long.output
-        assert "--quiet" in long.output
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import fastgru
-from fastgru.cli.console import EXTRAS, app, need, one_sentence, progress
+from fastgru.cli.console import EXTRAS, QuietOption, app, examples_text, need, one_sentence, progress
 
 if TYPE_CHECKING:
     from fastgru.bench import Case, Record
@@ -36,7 +36,7 @@ CORES = os.cpu_count() or 1
 # ---- demo
 
 
-@app.command()
+@app.command(epilog=examples_text(("fastgru demo", "fastgru demo --epochs 2 --json")))
 def demo(
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training hours.")] = 8,
     hidden: Annotated[int, typer.Option(min=1, help="Size of the GRU's state.")] = 64,
@@ -47,6 +47,7 @@ def demo(
     threads: Annotated[int, typer.Option(min=1, max=CORES, help="Threads of both runs.")] = 1,
     out: Annotated[Path, typer.Option(file_okay=False, help="Directory for the plot.")] = Path("demo-output"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Train a forecaster with torch.nn.GRU, replace the layer in one line, train again and compare."""
     with one_sentence():
@@ -59,7 +60,7 @@ def demo(
         torch.set_num_threads(threads)
         settings = demonstration.Settings(epochs=epochs, hidden=hidden, seed=seed, stride=stride)
         steps = demonstration.batches(settings)
-        with progress() as bars:
+        with progress(quiet) as bars:
             tasks = {name: bars.add_task(f"training on {name}", total=steps) for name in demonstration.NAMES}
             comparison = demonstration.compare(settings, lambda name: bars.advance(tasks[name]))
         path = out / "forecast.png"
@@ -135,7 +136,15 @@ CompareOption = Annotated[
 ]
 
 
-@app.command()
+@app.command(
+    epilog=examples_text(
+        (
+            "fastgru bench",
+            "fastgru bench --batch 1,32 --hidden 128 --json now.json",
+            "fastgru bench --compare then.json",
+        )
+    )
+)
 def bench(
     batch: Annotated[str | None, typer.Option(help="Batch sizes, such as 1,8,32.")] = None,
     steps: Annotated[str | None, typer.Option(help="Sequence lengths.")] = None,
@@ -152,6 +161,7 @@ def bench(
     json_file: JsonOption = None,
     compare: CompareOption = None,
     plot: Annotated[Path | None, typer.Option(dir_okay=False, help="Draw the figures to this PNG file.")] = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Measure fastgru.GRU against torch.nn.GRU and this machine's limits. Results are compared first."""
     if dtype not in ("float32", "float64"):
@@ -168,7 +178,7 @@ def bench(
 
         earlier = None if compare is None else read_json(compare)
         cases = _chosen(_cases(grid, bidirectional, dtype, full), train, frozen)
-        record = _measure(cases, dtype, budget, level)
+        record = _measure(cases, dtype, budget, level, quiet)
         _write_record(record, json_file, plot)
         report.print_record(record, full, Console())
         if compare is not None and earlier is not None:
@@ -210,13 +220,13 @@ def _check_outputs(files: dict[str, Path | None]) -> None:
         need("fastgru[demo]", "fastgru bench --plot")
 
 
-def _measure(cases: Sequence[Case], dtype: str, budget: float, level: str | None) -> Record:
+def _measure(cases: Sequence[Case], dtype: str, budget: float, level: str | None, quiet: bool) -> Record:
     from fastgru import bench as measuring
     from fastgru.levels import use_level
 
     if level is not None:
         measuring.hold_torch(level)
-    with nullcontext() if level is None else use_level(level), progress() as bar:
+    with nullcontext() if level is None else use_level(level), progress(quiet) as bar:
         task = bar.add_task("measuring", total=len(cases) + 1)
         counts = {case.threads for case in cases}
         limits = measuring.machine_limits(counts, dtype)
@@ -260,7 +270,14 @@ def _chosen(cases: Iterable[Case], train: bool | None, frozen: bool) -> list[Cas
 # ---- convert
 
 
-@app.command()
+@app.command(
+    epilog=examples_text(
+        (
+            "fastgru convert model.onnx model.safetensors",
+            "fastgru convert weights.npz gru.safetensors --framework keras",
+        )
+    )
+)
 def convert(
     source: Annotated[
         Path, typer.Argument(help="An ONNX or Keras file; or, with --framework, weights (.npz, .safetensors).")
@@ -277,6 +294,7 @@ def convert(
         list[str] | None, typer.Option(help="Of an ONNX file: a value that is to be computed. Once for each.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Convert a trained model to a file that runs without its framework and without PyTorch."""
     with one_sentence():
@@ -294,6 +312,8 @@ def convert(
         facts = {f"{kind}s": found for kind, found in shapes.items()}
         typer.echo(json.dumps({"file": str(target), **facts, "nodes": len(graph.nodes), "bytes": size}, indent=2))
         return
+    if quiet:  # the file is the result
+        return
     for kind, found in shapes.items():
         for name, shape in found.items():
             typer.echo(f"{kind} {name}: {shape}")
@@ -308,9 +328,10 @@ def _told_axes(axes: str, size: int | None) -> str:
 # ---- info
 
 
-@app.command()
+@app.command(epilog=examples_text(("fastgru info --json",)))
 def info(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Show versions, processor, instruction-set levels, threads, backends and installed extras."""
     with one_sentence():

@@ -11,7 +11,7 @@ import io
 import os
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Annotated, Any
@@ -24,7 +24,7 @@ from typer.core import TyperGroup
 import fastgru
 from fastgru.errors import FastGRUError, cannot_write, not_installed, remedy
 
-__all__ = ["EXTRAS", "need", "one_sentence"]
+__all__ = ["EXTRAS", "QuietOption", "examples_text", "need", "one_sentence"]
 
 
 # The package of the recipes' commands, whether it is installed or not.
@@ -43,6 +43,16 @@ EXTRAS = {
     "fastgru[opacus]": ("torch", "opacus"),
     RECIPES_PACKAGE: ("fastgru_recipes",),
 }
+
+
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print the result alone: no progress bars, no warnings.")
+]
+
+
+def examples_text(lines: Sequence[str]) -> str:
+    """The text below the help of a command, with examples that can be copied."""
+    return "\n\n".join(["Examples:", *(f"  {line}" for line in lines)])
 
 
 class _Commands(TyperGroup):
@@ -68,6 +78,7 @@ app = typer.Typer(
     name="fastgru",
     cls=_Commands,
     help="A drop-in replacement for PyTorch's GRU layer, several times faster on a CPU.",
+    epilog=examples_text(["fastgru info", "fastgru demo", "fastgru train forecast --data sales.csv --out run"]),
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
@@ -174,8 +185,8 @@ def need(requirement: str, purpose: str) -> None:
             raise not_installed(package, requirement, purpose)
 
 
-def progress() -> Progress:
-    """A progress bar on the error stream that disappears at the end."""
+def progress(quiet: bool = False) -> Progress:
+    """A progress bar on the error stream that disappears at the end; none if `quiet`."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -183,4 +194,5 @@ def progress() -> Progress:
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
+        disable=quiet,
     )

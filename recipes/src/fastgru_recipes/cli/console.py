@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -18,7 +18,8 @@ from fastgru_recipes import option_names
 from fastgru_recipes.errors import CutWarning, FilledWarning, RunWarning, TrainingInterrupted
 from fastgru_recipes.interruption import last_signal
 
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print the result alone: no progress, no warnings.")]
+QuietOption = console.QuietOption
+examples_text = console.examples_text
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 # Requirement -> the packages that it installs, like `fastgru.cli.console.EXTRAS`.
@@ -63,11 +64,6 @@ def one_sentence(quiet: bool = False) -> Iterator[None]:
         except TrainingInterrupted as error:
             errors.print(f"{error}", style="yellow", markup=False, soft_wrap=True)
             raise typer.Exit(128 + last_signal()) from error
-
-
-def examples_text(lines: Sequence[str]) -> str:
-    """The text below the help of a command, with examples that can be copied."""
-    return "\n\n".join(["Examples:", *(f"  {line}" for line in lines)])
 
 
 def shows_progress(quiet: bool) -> bool:
