@@ -115,7 +115,7 @@ def test_mistakes_are_one_sentence(run, tmp_path):
         (("compare", "lstm", "--recipe", "tag", "--option", "hidden=x"), "option hidden='x' is not an int"),
         (
             ("compare", "lstm", "--recipe", "forecast", "--option", "quantiles=x"),
-            "quantiles='x' is not a list of float",
+            "--option quantiles=x is not a list of float",
         ),
         (("compare", "lstm", "--recipe", "tag", "--test-data", "data.csv"), "is given without --data"),
         (("predict", "run", "--data", "data.csv", "--out", "no/where.csv"), "no/where.csv: there is no directory"),

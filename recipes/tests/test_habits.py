@@ -268,7 +268,7 @@ def test_several_translations_are_told_with_their_probabilities(tmp_path):
     assert keyed[["id", "source", "rank"]].to_numpy().tolist() == [
         [key, text, rank] for key, text in (("01", "ax"), ("2", "by")) for rank in ("1", "2")
     ]
-    assert "best=4 is more than the 3 candidates" in fastgru("predict", tmp_path / "run", "ax", "--best", 4).stderr
+    assert "--best 4 is more than the 3 candidates" in fastgru("predict", tmp_path / "run", "ax", "--best", 4).stderr
 
 
 def test_tags_have_probabilities(tmp_path):
