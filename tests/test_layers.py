@@ -177,7 +177,9 @@ MAY_INCLUDE = {
     "tools": {"tools", "host", "include", "shared"},
 }
 # What is compiled for several levels must not bring functions that the linker could keep of one level for all.
-C_HEADERS = {"sched.h", "stddef.h", "stdint.h", "immintrin.h", "arm_neon.h"}
+C_HEADERS = {"stddef.h", "stdint.h", "immintrin.h", "arm_neon.h"}
+# Headers that every compiler has; C++'s own have no ending. All others are of a system.
+EVERYWHERE = C_HEADERS | {"cpuid.h", "math.h", "stdlib.h", "string.h"}
 CORE_FILES = [path.relative_to(CORE) for path in sorted(CORE.rglob("*")) if path.suffix in (".h", ".cpp")]
 
 
@@ -192,3 +194,12 @@ def test_sources_of_the_core_include_only_what_their_folder_may(path):
     if path.parts[0] in ("kernels", "shared"):
         assert libraries <= C_HEADERS, f"{path} includes {libraries - C_HEADERS}"
     assert path.parts[0] == "python" or not any(re.match("Python|nanobind", name) for name in libraries)
+
+
+@pytest.mark.parametrize("path", [path for path in CORE_FILES if path.parts[0] != "tools"], ids=str)
+def test_one_file_for_each_system_includes_headers_of_systems(path):
+    if path.match("host/platform_*.cpp"):
+        return
+    included = re.findall(r"^ *#include <(.*\.h)>", (CORE / path).read_text(), re.MULTILINE)
+    others = {name for name in included if name not in EVERYWHERE and not re.match("Python|nanobind", name)}
+    assert not others, f"{path} includes {others}; what systems do differently belongs in host/platform.h"

@@ -1,14 +1,9 @@
 // Which instruction-set levels this build has, which of them this machine has, and which one runs.
 #include <string.h>
 
-#if defined(__aarch64__) && defined(__linux__)
-#include <sys/auxv.h>
-#endif
-#if defined(__x86_64__) || defined(__i386__)
-#include <cpuid.h>
-#endif
-
 #include "fastgru.h"
+#include "host/platform.h"
+#include "host/processor.h"
 #include "shared/row_kernels.h"
 
 namespace fastgru {
@@ -16,24 +11,15 @@ namespace fastgru {
 namespace {
 
 #if defined(__x86_64__) || defined(__i386__)
-// A bit of what the processor tells of itself, for features that older compilers have no name for. Both are of use
-// beside avx2 alone, for which the system's support was asked.
-bool has_f16c() {
-    unsigned a, b, c, d;
-    return __get_cpuid(1, &a, &b, &c, &d) && (c & (1u << 29)) != 0;
-}
-bool has_avx_vnni() {
-    unsigned a, b, c, d;
-    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & (1u << 4)) != 0;
-}
+const X86Features features = x86_features();
+#elif defined(__aarch64__)
+const bool has_dot = has_dot_products();
 #endif
 
 Level kLevels[] = {
 #if defined(__x86_64__) || defined(__i386__)
-    {&avx512::table, __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-                         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-                         __builtin_cpu_supports("fma")},
-    {&avx2::table, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c()},
+    {&avx512::table, features.avx512},
+    {&avx2::table, features.avx2},
     {&baseline::table, true},
 #elif defined(__aarch64__)
     {&neon::table, true},
@@ -51,17 +37,6 @@ const KernelTable* best() {
 
 const KernelTable* active = best();
 
-#if defined(__x86_64__) || defined(__i386__)
-const bool has_wide_vnni = __builtin_cpu_supports("avx512vnni");
-const bool has_vnni = __builtin_cpu_supports("avx2") && has_avx_vnni();
-#elif defined(__aarch64__) && defined(__linux__)
-const bool has_dot = getauxval(AT_HWCAP) & (1 << 20);  // HWCAP_ASIMDDP
-#elif defined(__aarch64__) && defined(__APPLE__)
-const bool has_dot = true;
-#elif defined(__aarch64__)
-const bool has_dot = false;  // there is nobody to ask
-#endif
-
 }  // namespace
 
 // Their results have the same bits at avx2 and above, so that a machine without the instruction for four products,
@@ -69,8 +44,8 @@ const bool has_dot = false;  // there is nobody to ask
 const Int8Kernels& int8_kernels([[maybe_unused]] const KernelTable& table) {
 #if defined(__x86_64__) || defined(__i386__)
     if (&table == &baseline::table) return baseline::int8_table;
-    if (&table == &avx512::table && has_wide_vnni) return avx512vnni::int8_table;
-    return has_vnni ? avxvnni::int8_table : avx2::int8_table;
+    if (&table == &avx512::table && features.avx512_vnni) return avx512vnni::int8_table;
+    return features.avx_vnni ? avxvnni::int8_table : avx2::int8_table;
 #elif defined(__aarch64__)
     return has_dot ? neondot::int8_table : neon::int8_table;
 #else

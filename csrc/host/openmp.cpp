@@ -1,9 +1,8 @@
 #include "host/openmp.h"
 
-#include <dlfcn.h>
-
 #include <atomic>
 
+#include "host/platform.h"
 #include "shared/integer_math.h"
 
 namespace fastgru {
@@ -28,7 +27,7 @@ std::atomic<unsigned> calls{0};
 
 template <class Function>
 void look_up(const char* name, Function*& function) {
-    function = reinterpret_cast<Function*>(dlsym(RTLD_DEFAULT, name));
+    function = reinterpret_cast<Function*>(find_function(name));
 }
 
 void look_for_openmp() {

@@ -43,7 +43,7 @@ class Slots {
         program.slot_of.assign(program.values.size(), -1);
         program.is_written.assign(program.values.size(), false);
         for (size_t i = 0; i < program.nodes.size(); ++i)
-            for_reads<T>(program.nodes[i], [&](int value) { last_[size_t(value)] = long(i); });
+            for_reads<T>(program.nodes[i], [&](int value) { last_[size_t(value)] = ptrdiff_t(i); });
         for (const int value : program.inputs) keep(value);
         for (const int value : program.outputs) last_[size_t(value)] = kForever;
     }
@@ -60,13 +60,13 @@ class Slots {
                 program_.is_written[size_t(value)] = true;
             }
         }
-        if (slot(y) < 0 && x >= 0 && last_[size_t(x)] == long(i) && type(x) == type(y)) {
+        if (slot(y) < 0 && x >= 0 && last_[size_t(x)] == ptrdiff_t(i) && type(x) == type(y)) {
             slot(y) = slot(x);
             last_[size_t(x)] = kForever;  // given away, not free
         }
         if (slot(y) < 0) slot(y) = take(type(y));
         for_reads<T>(node, [&](int value) {
-            if (last_[size_t(value)] != long(i)) return;
+            if (last_[size_t(value)] != ptrdiff_t(i)) return;
             free_.push_back(slot(value));
             last_[size_t(value)] = kForever;  // once
         });
@@ -74,7 +74,7 @@ class Slots {
     }
 
   private:
-    static constexpr long kForever = 1L << 62;
+    static constexpr ptrdiff_t kForever = PTRDIFF_MAX;
 
     int& slot(int value) { return program_.slot_of[size_t(value)]; }
     const ValueType& type(int value) const { return program_.values[size_t(value)]; }
@@ -95,7 +95,7 @@ class Slots {
         for (size_t i = 0; i < free_.size(); ++i) {
             const int at = free_[i];
             if (program_.slots[size_t(at)].is_per_step != type.is_per_step) continue;
-            free_.erase(free_.begin() + long(i));
+            free_.erase(free_.begin() + ptrdiff_t(i));
             widen(at, type.width);
             return at;
         }
@@ -103,7 +103,7 @@ class Slots {
     }
 
     Program<T>& program_;
-    std::vector<long> last_;  // [values]: the last node that reads it
+    std::vector<ptrdiff_t> last_;  // [values]: the last node that reads it
     std::vector<int> free_;
 };
 

@@ -54,7 +54,7 @@ size_t bytes_of(const KernelTable& table, const Call& call) {
 template <class Visit>
 void share_rows(ptrdiff_t rows, int threads, const Visit& visit) {
     on_threads(threads, [&](int thread, int count) {
-        const Share share(long(rows), thread, count);
+        const Share share(ptrdiff_t(rows), thread, count);
         if (share.begin < share.end) visit(share.begin, share.end);
     });
 }

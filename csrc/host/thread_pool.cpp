@@ -1,13 +1,9 @@
 #include "host/thread_pool.h"
 
-#include <pthread.h>
-#include <signal.h>
-
 #include <mutex>
 #include <new>
-#include <system_error>
-#include <thread>
 
+#include "host/platform.h"
 #include "host/wait_word.h"
 
 namespace fastgru {
@@ -15,7 +11,7 @@ namespace fastgru {
 namespace {
 
 // How long a thread spins before it sleeps. Waking it takes 45 to 85 us where its core sleeps as well.
-constexpr long kPatience = 200 * kMicrosecond;
+constexpr int64_t kPatience = 200 * kMicrosecond;
 constexpr int kMostThreads = 255;
 constexpr uint32_t kWaits = 0, kWorks = 1;
 
@@ -33,51 +29,29 @@ struct Pool {
     int started = 0;
     Thread* idle = nullptr;  // those that worked last first, for they may be awake
 };
-constinit Pool pool;
+Pool pool;
 
 // A caller that fell asleep before its helper was done is on a crowded machine, and may want this very core.
 [[noreturn]] void serve(Thread& own) noexcept {
-    for (long patience = kPatience;;) {
+    for (int64_t patience = kPatience;;) {
         own.state.wait_while(kWaits, patience);
         own.work.run(own.work.context, own.number, own.threads);
         patience = own.state.set(kWaits) ? 0 : kPatience;
     }
 }
 
-// Signals are for the program's own threads. Only those by which the system reports an error of a thread stay.
-class SignalsBlocked {
-  public:
-    SignalsBlocked() {
-        sigset_t blocked;
-        sigfillset(&blocked);
-        for (const int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP}) sigdelset(&blocked, own);
-        pthread_sigmask(SIG_BLOCK, &blocked, &before_);
-    }
-    ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-    SignalsBlocked(const SignalsBlocked&) = delete;
-    SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-
-  private:
-    sigset_t before_;
-};
-
 // A new thread, or null where there are enough or the system gives none.
-Thread* start_thread() {
+Thread* new_thread() {
     if (pool.started == kMostThreads) return nullptr;
     Thread& own = pool.threads[pool.started];
-    const SignalsBlocked blocked;
-    try {
-        std::thread([&own] { serve(own); }).detach();
-    } catch (const std::system_error&) {
-        return nullptr;
-    }
+    if (!start_thread([](void* thread) { serve(*static_cast<Thread*>(thread)); }, &own)) return nullptr;
     ++pool.started;
     return &own;
 }
 
 Thread* take_thread() {
     Thread* own = pool.idle;
-    if (own == nullptr) return start_thread();
+    if (own == nullptr) return new_thread();
     pool.idle = own->next;
     return own;
 }

@@ -2,6 +2,9 @@
 // threads, and the core's own where there is none and in a forked child, where OpenMP's no longer work.
 #pragma once
 
+#include <stddef.h>
+#include <stdint.h>
+
 #include "host/shared_work.h"
 
 namespace fastgru {
@@ -25,7 +28,7 @@ class Team {
     double microseconds_;
     int threads_;
     bool is_awake_;
-    long begin_;
+    int64_t begin_;
 };
 
 void run_on_threads(int wanted, const SharedWork& work);
@@ -43,15 +46,15 @@ void on_threads(int wanted, const Work& work) {
 // A part of some work: that of thread `index` out of `count` of [0, total), contiguous and in order; or a given
 // one.
 struct Share {
-    long begin, end;
-    Share(long begin_, long end_) : begin(begin_), end(end_) {}
-    Share(long total, int index, int count) : begin(total * index / count), end(total * (index + 1) / count) {}
+    ptrdiff_t begin, end;
+    Share(ptrdiff_t begin_, ptrdiff_t end_) : begin(begin_), end(end_) {}
+    Share(ptrdiff_t total, int index, int count) : begin(total * index / count), end(total * (index + 1) / count) {}
 };
 
 // A counter from which threads take work items.
 struct WorkQueue {
-    alignas(64) long next = 0;
-    long take() { return __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED); }
+    alignas(64) ptrdiff_t next = 0;
+    ptrdiff_t take() { return __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED); }
 };
 
 }  // namespace fastgru

@@ -12,11 +12,11 @@
 namespace fastgru {
 
 // All times are in nanoseconds.
-constexpr long kMicrosecond = 1000;
+constexpr int64_t kMicrosecond = 1000;
 
-inline long now() {
+inline int64_t now() {
     const auto time = std::chrono::steady_clock::now().time_since_epoch();
-    return long(std::chrono::duration_cast<std::chrono::nanoseconds>(time).count());
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(time).count();
 }
 
 class WaitWord {
@@ -31,7 +31,7 @@ class WaitWord {
     }
 
     // Spins until the word is something else, for so long at most, then sleeps until it is.
-    void wait_while(uint32_t value, long patience) {
+    void wait_while(uint32_t value, int64_t patience) {
         if (!spin_while(value, patience)) sleep_while(value);
     }
 
@@ -43,15 +43,15 @@ class WaitWord {
 
     // False if the word is still the same. Where the system takes the core away meanwhile, others want it, and
     // spinning ends.
-    bool spin_while(uint32_t value, long patience) const {
+    bool spin_while(uint32_t value, int64_t patience) const {
         constexpr int spins_between_looks = 32;
-        constexpr long preempted = 20 * kMicrosecond;
-        const long begin = is(value) ? now() : 0;
-        long last = begin;
+        constexpr int64_t preempted = 20 * kMicrosecond;
+        const int64_t begin = is(value) ? now() : 0;
+        int64_t last = begin;
         for (int spins = 1; is(value); ++spins) {
             pause_processor();
             if (spins % spins_between_looks != 0) continue;
-            const long time = now();
+            const int64_t time = now();
             if (time - begin >= patience || time - last > preempted) return !is(value);
             last = time;
         }

@@ -1,11 +1,10 @@
 #include "host/workspace.h"
 
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <mutex>
+
+#include "host/platform.h"
 
 namespace fastgru {
 
@@ -14,7 +13,7 @@ namespace {
 struct Idle {
     void* data;
     size_t bytes;
-    long since;  // the value of `returns` when it came back
+    int64_t since;  // the value of `returns` when it came back
 };
 
 // Fresh pages cost more than any kernel here saves: the first touch of 13 MB takes 3 to 7 ms, a warm pass over
@@ -27,12 +26,12 @@ constexpr size_t kHugePage = size_t(2) << 20;
 // the system meanwhile (MADV_FREE) costs as much as fresh ones.
 constexpr size_t kLargeBytes = kIdleBytes / 2;
 constexpr size_t kPartOfMemory = 8;
-constexpr long kPatience = 1000;
+constexpr int64_t kPatience = 1000;
 
 std::mutex mutex;
 Idle idle[kIdleBlocks];  // the one that has waited longest first
 int idle_count = 0;
-long returns = 0;
+int64_t returns = 0;
 bool poisons = false;
 
 bool is_large(size_t bytes) { return bytes > kLargeBytes; }
@@ -46,8 +45,8 @@ size_t rounded(size_t bytes) {
 // How much may wait in all of large blocks, or of the others.
 size_t most_idle_bytes(bool large) {
     if (!large) return kIdleBytes;
-    const long pages = sysconf(_SC_PHYS_PAGES), bytes = sysconf(_SC_PAGESIZE);
-    return pages < 0 || bytes < 0 ? kIdleBytes : size_t(pages) / kPartOfMemory * size_t(bytes);
+    const size_t memory = physical_memory();
+    return memory == 0 ? kIdleBytes : memory / kPartOfMemory;
 }
 
 size_t waiting_bytes(bool large) {
@@ -71,7 +70,7 @@ struct Leaving {
     int count = 0;
 
     ~Leaving() {
-        for (int i = 0; i < count; ++i) free(blocks[i].data);
+        for (int i = 0; i < count; ++i) free_aligned(blocks[i].data);
     }
     // Those for which `leaves` is true.
     template <class Leaves>
@@ -107,7 +106,7 @@ Idle take_idle(size_t bytes) {
 void put_idle(Idle block) {
     const bool large = is_large(block.bytes);
     const size_t most = most_idle_bytes(large);
-    if (block.bytes > most) return free(block.data);
+    if (block.bytes > most) return free_aligned(block.data);
     Leaving leaving;
     const std::lock_guard<std::mutex> lock(mutex);
     ++returns;
@@ -124,13 +123,13 @@ void drop_idle() {
 }
 
 void* allocate(size_t bytes) {
-    void* data = nullptr;
     const size_t alignment = bytes >= kHugePage ? kHugePage : kAlignment;
-    if (posix_memalign(&data, alignment, bytes) != 0) {
+    void* data = allocate_aligned(alignment, bytes);
+    if (data == nullptr) {
         drop_idle();  // what waits here may be what is lacking
-        if (posix_memalign(&data, alignment, bytes) != 0) return nullptr;
+        data = allocate_aligned(alignment, bytes);
     }
-    if (bytes >= kHugePage) madvise(data, bytes, MADV_HUGEPAGE);  // advice: a refusal changes nothing
+    if (data != nullptr && bytes >= kHugePage) prefer_huge_pages(data, bytes);
     return data;
 }
 

@@ -41,10 +41,10 @@ bool Watch::is_current() const {
     return now != nullptr && bytes == values_.size() && memcmp(now, values_.data(), bytes) == 0;
 }
 
-long Watch::version() const {
+int64_t Watch::version() const {
     static PyObject* const name = PyUnicode_InternFromString("_version");
     const nb::object value = nb::steal(PyObject_GetAttr(tensor_.ptr(), name));
-    if (value.is_valid()) return PyLong_AsLong(value.ptr());
+    if (value.is_valid()) return PyLong_AsLongLong(value.ptr());
     if (!PyErr_ExceptionMatches(PyExc_RuntimeError)) throw nb::python_error();
     PyErr_Clear();
     return -1;
@@ -78,13 +78,13 @@ bool Packed::is_current() const {
 
 bool Packed::holds(nb::handle parameters) const {
     if (weights_.table != &active_table() ||
-        PyDict_GET_SIZE(parameters.ptr()) < PyTuple_GET_SIZE(parameters_.ptr()))
+        NB_DICT_GET_SIZE(parameters.ptr()) < NB_TUPLE_GET_SIZE(parameters_.ptr()))
         return false;  // more there may be: a learned h_0 stands behind the weights
     PyObject *key, *value;
     Py_ssize_t at = 0;
-    const Py_ssize_t count = PyTuple_GET_SIZE(parameters_.ptr());
+    const Py_ssize_t count = NB_TUPLE_GET_SIZE(parameters_.ptr());
     for (Py_ssize_t i = 0; i < count && PyDict_Next(parameters.ptr(), &at, &key, &value); ++i)
-        if (value != PyTuple_GET_ITEM(parameters_.ptr(), i)) return false;
+        if (value != NB_TUPLE_GET_ITEM(parameters_.ptr(), i)) return false;
     return true;
 }
 

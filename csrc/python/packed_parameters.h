@@ -1,6 +1,8 @@
 // Parameters that were packed before, as Python holds them.
 #pragma once
 
+#include <stdint.h>
+
 #include <vector>
 
 #include "host/packed_weights.h"
@@ -17,13 +19,13 @@ class Watch {
     bool is_current() const;
 
   private:
-    long version() const;  // below 0: it has none
+    int64_t version() const;  // below 0: it has none
     // Null when the tensor is not dense.
     const void* values(size_t& bytes) const;
 
     nb::object tensor_;
     Type type_;
-    long version_;
+    int64_t version_;
     std::vector<char> values_;
 };
 

@@ -2,7 +2,8 @@
 #pragma once
 
 #include <nanobind/nanobind.h>
-#include <unistd.h>
+
+#include "host/platform.h"
 
 namespace fastgru::python {
 
@@ -15,7 +16,7 @@ class ReleasedGil {
         try {
             PyEval_RestoreThread(state_);
         } catch (...) {
-            for (;;) pause();
+            sleep_for_ever();
         }
     }
     ReleasedGil(const ReleasedGil&) = delete;

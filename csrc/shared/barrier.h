@@ -1,8 +1,6 @@
 // How threads wait for each other between steps of a recurrence, which take well under a microsecond.
 #pragma once
 
-#include <sched.h>
-
 #include "shared/inline.h"
 
 namespace fastgru {
@@ -16,6 +14,9 @@ FASTGRU_INLINE void pause_processor() {
 #endif
 }
 
+// Lets another thread have this core for a while (host/threads.cpp).
+void give_core_away();
+
 // Spins for a bounded time, then gives its core away, so that a busy machine slows it down instead of
 // stopping it.
 template <class IsDone>
@@ -23,7 +24,7 @@ FASTGRU_INLINE void spin_until(const IsDone& is_done) {
     constexpr int spins_before_yield = 4000;  // some 50 to 100 us
     for (int spins = 0; !is_done(); ++spins) {
         if (spins >= spins_before_yield) {
-            sched_yield();
+            give_core_away();
             continue;
         }
         pause_processor();

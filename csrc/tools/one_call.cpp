@@ -52,8 +52,8 @@ int main(int argc, char** argv) {
         .is_int8 = strcmp(argv[2], "int8") == 0,
     };
     measured_call(calls);
-    free(calls.forward_memory);
-    free(calls.backward_memory);
-    free(calls.int8_memory);
+    free_aligned(calls.forward_memory);
+    free_aligned(calls.backward_memory);
+    free_aligned(calls.int8_memory);
     return 0;
 }

@@ -2,11 +2,10 @@
 // need.
 #pragma once
 
-#include <stdlib.h>
-
 #include <vector>
 
 #include "fastgru.h"
+#include "host/platform.h"
 #include "host/workspace.h"
 
 namespace fastgru {
@@ -78,10 +77,10 @@ inline Backward<float> backward_of(OneLayer& layer) {
     };
 }
 
-// Memory for a call, to be freed.
+// Memory for a call, for free_aligned.
 template <class Call>
 void* memory_for(const Call& call) {
-    return aligned_alloc(kAlignment, aligned(workspace_bytes(active_table(), call)));
+    return allocate_aligned(kAlignment, aligned(workspace_bytes(active_table(), call)));
 }
 
 }  // namespace fastgru

@@ -42,7 +42,7 @@ struct Problem {
         static void* workspace = nullptr;
         const size_t bytes = workspace_bytes(active_table(), call);
         if (bytes > held) {
-            free(workspace);
+            free_aligned(workspace);
             workspace = memory_for(call);
             held = bytes;
         }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "fastgru.h"
+#include "host/platform.h"
 #include "host/workspace.h"
 #include "tools/self_test/problem.h"
 
@@ -80,10 +81,10 @@ void run_on(const KernelTable& table, Call call, int threads, Partition partitio
     call.threads = threads;
     call.is_awake = true;
     call.partition = partition;
-    void* workspace = nullptr;
-    if (posix_memalign(&workspace, kAlignment, workspace_bytes(table, call)) != 0) abort();
+    void* workspace = allocate_aligned(kAlignment, workspace_bytes(table, call));
+    if (workspace == nullptr) abort();
     run(table, call, workspace);
-    free(workspace);
+    free_aligned(workspace);
 }
 
 template <class T>

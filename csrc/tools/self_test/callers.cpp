@@ -1,7 +1,5 @@
-// Calls from several threads at once, and from a forked child.
+// Calls from several threads at once.
 #include <stdio.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <thread>
 
@@ -24,18 +22,6 @@ bool check_concurrent_calls() {
     for (std::thread& caller : callers) caller.join();
     if (is_right[0] && is_right[1] && is_right[2] && is_right[3]) return true;
     return printf("concurrent calls disturb each other\n"), false;
-}
-
-bool check_fork() {
-    Problem<float> p;
-    fill(p);
-    const Results<float> wanted = by_the_core(p, active_table(), 2, false);
-    fflush(stdout);  // or the child would print it again
-    const pid_t child = fork();
-    if (child == 0) _exit(by_the_core(p, active_table(), 2, false) == wanted ? 0 : 1);
-    int status = 1;
-    if (waitpid(child, &status, 0) == child && status == 0) return true;
-    return printf("a call in a forked child is wrong\n"), false;
 }
 
 }  // namespace fastgru

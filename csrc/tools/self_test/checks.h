@@ -12,11 +12,11 @@ bool check_halves();
 bool check_rounding();
 // Layers of float32 with weights in fewer bytes: stored.cpp.
 bool check_stored();
-// Several threads of the caller's, each with its own calls on the shared pool of scratch memory; and a child
-// process, in which the parent's threads do not exist: callers.cpp.
+// Several threads of the caller's, each with its own calls on the shared pool of scratch memory: callers.cpp.
 bool check_concurrent_calls();
+// A child process, in which the parent's threads do not exist; and children that are forked while other threads use
+// the pool of scratch memory, and can use it too: forks.cpp.
 bool check_fork();
-// Children that are forked while other threads use the pool of scratch memory can use it too: parts.cpp.
 bool check_pool_in_children();
 // What calls learn from the calls before them: whether threads are awake, and whether the machine is crowded.
 bool check_team();

@@ -1,39 +1,21 @@
-// The pool, the team and the plan by themselves, without a call.
+// The team and the plan by themselves, without a call.
 #include "tools/self_test/checks.h"
 
 #include <stdio.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <atomic>
+#include <chrono>
 #include <initializer_list>
 #include <thread>
-#include <vector>
 
 #include "host/plan.h"
 #include "host/threads.h"
-#include "host/workspace.h"
 
 namespace fastgru {
 
 namespace {
 
-constexpr int kForks = 300;
-constexpr unsigned kSecondsForAChild = 20;
-constexpr size_t kBlock = 1 << 16;
-
-// Whether a child gets a block from the pool; one that waits for ever is ended by its own alarm.
-bool child_gets_a_block() {
-    fflush(stdout);
-    const pid_t child = fork();
-    if (child == 0) {
-        alarm(kSecondsForAChild);
-        const Block block(kBlock);
-        _exit(block.data() == nullptr);
-    }
-    int status = 1;
-    return waitpid(child, &status, 0) == child && status == 0;
-}
+using std::chrono::microseconds;
+using std::this_thread::sleep_for;
 
 // A layer of float32 at AVX-512, as wide as its input.
 LayerShape shape_of(ptrdiff_t H, ptrdiff_t B, ptrdiff_t T, int threads, bool is_awake) {
@@ -117,33 +99,18 @@ bool check_whole_calls() {
 
 }  // namespace
 
-bool check_pool_in_children() {
-    std::atomic<bool> ends{false};
-    std::vector<std::thread> busy;
-    for (int i = 0; i < 2; ++i)
-        busy.emplace_back([&] {
-            while (!ends) const Block block(kBlock);
-        });
-    int forks = 0;
-    while (forks < kForks && child_gets_a_block()) ++forks;
-    ends = true;
-    for (std::thread& thread : busy) thread.join();
-    if (forks < kForks) printf("the child of fork %d gets no block of the pool\n", forks);
-    return forks == kForks;
-}
-
 bool check_team() {
-    constexpr useconds_t slow = 3000, long_ago = 1000;
+    constexpr microseconds slow{3000}, long_ago{1000};
     for (int i = 0; i < 2; ++i) {
         const Team team(2, 1);
-        usleep(slow);  // no other thread took part, so none was waited for
+        sleep_for(slow);  // no other thread took part, so none was waited for
     }
     if (Team(2, 1).threads() != 2) return printf("one slow thread is taken for a crowded machine\n"), false;
     // Threads that worked a moment ago are awake; a try may last longer than they stay so.
     for (int i = 0; i < 100; ++i) {
-        usleep(long_ago);
+        sleep_for(long_ago);
         if (Team(2, 1000).is_awake()) return printf("threads that slept for long count as awake\n"), false;
-        usleep(long_ago);
+        sleep_for(long_ago);
         {
             const Team team(2, 1000);
             on_threads(2, [](int, int) {});
@@ -161,7 +128,7 @@ bool check_callers() {
         if (first.threads() != cores || second.threads() > (cores > 1 ? cores - 1 : 1))
             return printf("two callers get %d and %d threads\n", first.threads(), second.threads()), false;
     }
-    usleep(3000);  // longer than callers stay away between two calls
+    sleep_for(microseconds(3000));  // longer than callers stay away between two calls
     const Team alone(cores, 1000);
     return alone.threads() == cores || (printf("a call that is alone gets %d threads\n", alone.threads()), false);
 }
