@@ -84,6 +84,16 @@ print(len(before - threads()), len(threads() - before))
     assert lines(program) == ["0 0"]
 
 
+def test_a_process_with_torch_has_one_openmp():
+    program = """
+import re
+LIBRARIES["torch"]()(*LARGE, 2)
+mapped = {line.split()[-1] for line in open("/proc/self/maps") if re.search(r"lib(gomp|iomp5|omp)[-.\\w]*\\.so", line)}
+print(len(mapped), any(path.split("/")[-2] == "fastgru.libs" for path in mapped))
+"""
+    assert lines(program) == ["1 False"]
+
+
 def test_openmp_that_comes_later_is_found():
     program = """
 call = LIBRARIES["numpy"]()
