@@ -19,11 +19,13 @@ class ClassifyOptions(Estimator):
     clip: float
     patience: int
     validation: float
+    retrain_below: int
     precision: Literal["32-true", "64-true", "bf16-mixed"]
     random_state: int | np.random.RandomState | None
     encoding: str
     separator: str
     decimal: Literal["auto", ".", ","]
+    sheet: str
     unit: Literal["characters", "words", "bpe"]
     tokens: int
     embedding: int
@@ -50,11 +52,13 @@ class ClassifyOptions(Estimator):
         clip: float = 1.0,
         patience: int = 0,
         validation: float = 0.1,
+        retrain_below: int = 500,
         precision: Literal["32-true", "64-true", "bf16-mixed"] = "32-true",
         random_state: int | np.random.RandomState | None = 0,
         encoding: str = "utf-8",
         separator: str = "",
         decimal: Literal["auto", ".", ","] = "auto",
+        sheet: str = "",
         unit: Literal["characters", "words", "bpe"] = "characters",
         tokens: int = 8000,
         embedding: int = 48,
@@ -86,6 +90,8 @@ class ClassifyOptions(Estimator):
                 stopping.
             validation: Fraction of the data held out to choose the best epoch; with 0 the last epoch is
                 kept.
+            retrain_below: With fewer examples than this, train again on all of them after validation; 0:
+                never.
             precision: Precision, by Lightning's name.
             random_state: Seed of weights, batches and dropout, or a RandomState; None: another result each
                 time.
@@ -93,6 +99,7 @@ class ClassifyOptions(Estimator):
             separator: Separator of columns, such as ';', tab or space. Default: found from the file.
             decimal: Decimal separator: a comma, as in 1.234,5 and 1 234,5, or a point. Default: a point, if
                 not in doubt.
+            sheet: Sheet of an Excel file, by name or by number from 1. Default: the only one.
             unit: Unit of the tokens of a text.
             tokens: Largest size of the vocabulary.
             embedding: Size of a token's vector.

@@ -19,11 +19,13 @@ class ForecastOptions(Estimator):
     clip: float
     patience: int
     validation: float
+    retrain_below: int
     precision: Literal["32-true", "64-true", "bf16-mixed"]
     random_state: int | np.random.RandomState | None
     encoding: str
     separator: str
     decimal: Literal["auto", ".", ","]
+    sheet: str
     context: int
     horizon: int
     quantiles: str | Sequence[float]
@@ -56,11 +58,13 @@ class ForecastOptions(Estimator):
         clip: float = 1.0,
         patience: int = 5,
         validation: float = 0.15,
+        retrain_below: int = 0,
         precision: Literal["32-true", "64-true", "bf16-mixed"] = "32-true",
         random_state: int | np.random.RandomState | None = 0,
         encoding: str = "utf-8",
         separator: str = "",
         decimal: Literal["auto", ".", ","] = "auto",
+        sheet: str = "",
         context: int = 0,
         horizon: int = 0,
         quantiles: str | Sequence[float] = (0.1, 0.5, 0.9),
@@ -97,6 +101,8 @@ class ForecastOptions(Estimator):
             patience: Epochs without a better validation loss after which training stops; 0 disables early
                 stopping.
             validation: Fraction of each series, at its end, that chooses the best epoch.
+            retrain_below: With fewer examples than this, train again on all of them after validation; 0:
+                never. Not with several devices, nor with validation data of one's own.
             precision: Precision, by Lightning's name.
             random_state: Seed of weights, batches and dropout, or a RandomState; None: another result each
                 time.
@@ -104,6 +110,7 @@ class ForecastOptions(Estimator):
             separator: Separator of columns, such as ';', tab or space. Default: found from the file.
             decimal: Decimal separator: a comma, as in 1.234,5 and 1 234,5, or a point. Default: a point, if
                 not in doubt.
+            sheet: Sheet of an Excel file, by name or by number from 1. Default: the only one.
             context: Number of past steps that the network reads, at least 2; 0: up to four seasons, or 30
                 steps.
             horizon: Number of steps to forecast; 0: by the frequency, such as 24 hours, 14 days, 12 months.

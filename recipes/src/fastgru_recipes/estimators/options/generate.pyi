@@ -18,6 +18,7 @@ class GenerateOptions(Estimator):
     clip: float
     patience: int
     validation: float
+    retrain_below: int
     precision: Literal["32-true", "64-true", "bf16-mixed"]
     random_state: int | np.random.RandomState | None
     encoding: str
@@ -40,6 +41,7 @@ class GenerateOptions(Estimator):
         clip: float = 1.0,
         patience: int = 0,
         validation: float = 0.1,
+        retrain_below: int = 0,
         precision: Literal["32-true", "64-true", "bf16-mixed"] = "32-true",
         random_state: int | np.random.RandomState | None = 0,
         encoding: str = "utf-8",
@@ -67,6 +69,8 @@ class GenerateOptions(Estimator):
                 stopping.
             validation: Fraction of the data held out to choose the best epoch; with 0 the last epoch is
                 kept.
+            retrain_below: With fewer examples than this, train again on all of them after validation; 0:
+                never. Not with several devices, nor with validation data of one's own.
             precision: Precision, by Lightning's name.
             random_state: Seed of weights, batches and dropout, or a RandomState; None: another result each
                 time.

@@ -19,6 +19,7 @@ class TagOptions(Estimator):
     clip: float
     patience: int
     validation: float
+    retrain_below: int
     precision: Literal["32-true", "64-true", "bf16-mixed"]
     random_state: int | np.random.RandomState | None
     encoding: str
@@ -46,6 +47,7 @@ class TagOptions(Estimator):
         clip: float = 1.0,
         patience: int = 0,
         validation: float = 0.1,
+        retrain_below: int = 500,
         precision: Literal["32-true", "64-true", "bf16-mixed"] = "32-true",
         random_state: int | np.random.RandomState | None = 0,
         encoding: str = "utf-8",
@@ -78,6 +80,8 @@ class TagOptions(Estimator):
                 stopping.
             validation: Fraction of the data held out to choose the best epoch; with 0 the last epoch is
                 kept.
+            retrain_below: With fewer windows than this, train again on all of them after validation; 0:
+                never.
             precision: Precision, by Lightning's name.
             random_state: Seed of weights, batches and dropout, or a RandomState; None: another result each
                 time.
