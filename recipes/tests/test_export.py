@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 
 from fastgru import runtime
 from fastgru.cli.commands import app  # with all commands
-from fastgru.errors import ArgumentError
+from fastgru.errors import ArgumentError, WriteError
 from fastgru_recipes import export
 from fastgru_recipes.classify import Classify
 from fastgru_recipes.classify.read_labelled import Labelled
@@ -145,7 +146,7 @@ def test_forecasts_through_onnx_are_those_of_predict(tmp_path):
     [
         (Forecast(**FORECAST), WAVE, "m.safetensors", r"of forecast cannot be exported: .*Give format='onnx'\."),
         (Tag(), TAGGED, "m.safetensors", "of tag cannot be exported: the runtime cannot look up the spelling"),
-        (Tag(crf=True), TAGGED, "m.onnx", "of tag cannot be exported: the search .* Train with crf=False"),
+        (Tag(crf=True), TAGGED, "m.onnx", "of tag cannot be exported: the search .* Train without the parameter crf"),
         (Tag(affix=0), TAGGED, "m.onnx", "of tag cannot be exported: .* Train without affix=0"),
         (Translate(), PAIRS, "m.safetensors", "of translate cannot be exported: the runtime has no attention"),
         (Classify(pooling="mean"), texts(), "m.safetensors", "no mean or maximum over time"),
@@ -167,6 +168,12 @@ def test_a_file_with_other_results_is_not_kept(tmp_path, monkeypatch):
     with pytest.raises(RunError, match="differ from those of the network"):
         export(made(Classify(hidden=4), texts()), tmp_path / "m.safetensors")
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc, where nobody can write")
+def test_a_place_that_cannot_be_written_is_named():
+    with pytest.raises(WriteError, match=r"^/proc/m\.safetensors cannot be written"):
+        export(made(Classify(hidden=4), texts()), "/proc/m.safetensors")
 
 
 def test_the_command_writes_into_the_run(tmp_path):

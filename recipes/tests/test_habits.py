@@ -195,7 +195,7 @@ def test_the_standard_input_and_other_formats_are_read(run, tmp_path):
         (("a", "--data", "-"), "give either a text or --data FILE"),
         ((" ",), "text 1 is empty"),
         (("a", "--horizon", "3"), "a run of classify cannot predict with --horizon"),
-        (("a", "--best", "3"), "best=3 is more than the 2 values of 'label' that were learned"),
+        (("a", "--best", "3"), "--best 3 is more than the 2 values of 'label' that were learned"),
         (("--data", "-"), "standard input, line 2: the text is empty"),
     ],
 )
@@ -344,6 +344,14 @@ def test_full_disks_and_pipes_without_readers(run):
     done = processes.run([*FASTGRU, "train", "--help"], stdout=writing)
     os.close(writing)
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
+
+
+def test_a_closed_output_is_no_mistake(run):
+    closed = (
+        "import os, sys; os.close(1); os.execv(sys.executable, [sys.executable, '-m', 'fastgru', 'runs', sys.argv[1]])"
+    )
+    done = processes.run([sys.executable, "-c", closed, str(run)])
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 # ---- runs

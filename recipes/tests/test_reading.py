@@ -178,6 +178,43 @@ def test_a_line_with_too_many_fields_is_named(file):
         Classify().read(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("d.csv", "<!DOCTYPE html>\n<html></html>\n", "d.csv is a web page, not a table"),
+        ("d.csv", "  <html><body>404 Not Found</body></html>\n", "d.csv is a web page, not a table"),
+        ("d.csv", "# of 2024\ntext,label\na,x\n", r"line 1 is a comment: '# of 2024'\. Remove what comes before"),
+        ("d.csv", bytes(range(256)), "line 2 has bytes that are no text: it is a file of another kind"),
+        ("d.bin", "text,label\na,x\n", "ends in .bin: cannot tell its format"),
+        ("d.csv", "#,text,label\n1,a,x\n", ""),
+    ],
+)
+def test_what_is_no_table_is_told(file, name, content, words):
+    path = file(name, content)
+    if not words:
+        assert Classify().read(path).keys["#"].tolist() == ["1"]
+        return
+    with pytest.raises(DataError, match=words):
+        Classify().read(path)
+
+
+@pytest.mark.parametrize("text", ["5 kg", "5%", "5 %", "$5.50", "1,234.50 EUR", "\u20ac -5"])
+def test_numbers_with_units_are_explained(file, text):
+    rows = "".join(f'{hour},"{text}"\n' for hour in HOURS)
+    with pytest.raises(DataError, match=r"is not a number\. Write the number alone, without a unit\."):
+        Forecast().read(file("d.csv", f"time,value\n{rows}"))
+
+
+@pytest.mark.parametrize("text", ["x", "kilogram 5", "5 kilograms", "-", "a,5"])
+def test_other_words_are_no_units(text):
+    assert "unit" not in numerals.remedy(text)
+
+
+def test_a_directory_is_no_file(tmp_path):
+    with pytest.raises(DataError, match=r"is a directory\. Give one file"):
+        Forecast().read(tmp_path)
+
+
 # ---- encodings
 
 
@@ -222,6 +259,12 @@ def test_mistakes_of_the_standard_input_say_so(typed):
     path = typed(b"text,label\nab,x\n,y\n")
     with pytest.raises(DataError, match=r"^standard input, line 3: the text is empty"), read_files.about(path):
         Classify().read(path)
+
+
+def test_a_closed_standard_input_is_told(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(DataError, match=r"^standard input is closed"), read_files.about("-"):
+        Classify().read("-")
 
 
 def test_parquet_on_the_standard_input(typed):

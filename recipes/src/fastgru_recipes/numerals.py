@@ -19,6 +19,8 @@ MINUS = "\u2212"  # a typographic minus
 GROUPED = r"[+-]?\d{{1,3}}(?P<mark>[{marks}])\d{{3}}(?:(?P=mark)\d{{3}})*(?:{point}\d*)?"
 BOTH = re.compile(r"[+-]?\d{1,3}(,\d{3})+\.\d+")
 PLAIN = r"[+-]?(?:\d+(?:{point}\d*)?|{point}\d+)(?:[eE][+-]?\d+)?"
+# 5 %, 5kg, $5.50: a number with a few other characters before or after it.
+WITH_UNIT = re.compile(r"[^\d\s.,'\-]{1,4} ?-?\d[\d.,' ]*|-?\d[\d.,' ]*[^\d\s.,'\-]{1,6}")
 
 
 def parsed(column: pd.Series, decimal: Decimal) -> pd.Series:
@@ -104,4 +106,6 @@ def remedy(text: object) -> str:
     """
     if isinstance(text, str) and "," in text and is_numeric_dtype(parsed(pd.Series([text]), ",")):
         return f" If its decimal separator is a comma, give that: {given('decimal', ',')}."
+    if isinstance(text, str) and WITH_UNIT.fullmatch(text.strip()):
+        return " Write the number alone, without a unit."
     return ""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastgru.errors import ArgumentError
 from fastgru_recipes import read_table
+from fastgru_recipes.option_names import given
 
 
 def ranked(
@@ -35,7 +36,9 @@ def ranked(
         {'rank': [1, 2], 'label': ['b', 'a'], 'probability': [0.75, 0.25]}
     """
     if best > len(names):
-        raise ArgumentError(f"best={best} is more than the {len(names)} values of {answer!r} that were learned.")
+        raise ArgumentError(
+            f"{given('best', best)} is more than the {len(names)} values of {answer!r} that were learned."
+        )
     order = np.argsort(-shares, axis=1, kind="stable")[:, :best]
     found = {
         "rank": np.tile(np.arange(1, best + 1), len(shares)),

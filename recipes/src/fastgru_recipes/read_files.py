@@ -74,14 +74,21 @@ def kind(path: Path | str) -> str:
 def raw(path: Path | str) -> bytes:
     """The bytes of a file, decompressed if its extension says that it is compressed; of "-", the standard input."""
     if is_stdin(path):
+        if sys.stdin is None:
+            raise DataError("- is closed. Give a file, or connect the standard input to one.")
         packed = _read_once(sys.stdin.buffer)
         return _unpacked(path, packed, next((MAGIC[start] for start in MAGIC if packed.startswith(start)), ""))
     path = Path(path)
-    if not path.exists():
-        raise DataError(f"{path} does not exist. Check the spelling; the current directory is {Path.cwd()}.")
-    if path.is_dir():
-        raise DataError(f"{path} is a directory. Give one file.")
+    require_file(path)
     return _unpacked(path, path.read_bytes(), path.suffix)
+
+
+def require_file(path: Path | str) -> None:
+    """Raises if there is no file, or a directory in its place."""
+    if not Path(path).exists():
+        raise DataError(f"{path} does not exist. Check the spelling; the current directory is {Path.cwd()}.")
+    if Path(path).is_dir():
+        raise DataError(f"{path} is a directory. Give one file.")
 
 
 @lru_cache(maxsize=1)
@@ -129,6 +136,8 @@ def _of_another_encoding(path: Path | str, found: bytes, error: UnicodeDecodeErr
     if found[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         return DataError(f"{path} is UTF-16. Give that encoding: {given('encoding', 'utf-16')}.")
     line = found.count(b"\n", 0, error.start) + 1
+    if b"\0" in found:
+        return DataError(f"{path}, line {line} has bytes that are no text: it is a file of another kind. Give a text.")
     what = f"{path}, line {line}: byte {found[error.start]:#04x} is not {encoding.upper()}."
     if error.encoding not in ("utf-8", "utf-8-sig", "utf_8"):
         return DataError(f"{what} Give the encoding of the file, such as utf-8.")

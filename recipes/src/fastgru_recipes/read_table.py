@@ -18,6 +18,7 @@ from fastgru_recipes.errors import DataError
 from fastgru_recipes.option_names import given, named
 
 SPREADSHEETS = (".xls", ".ods", ".numbers")  # that are not read
+WEB_PAGE = ("<!doctype html", "<html")
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ def table(
     if ending in SPREADSHEETS:
         raise DataError(f"{path} is a spreadsheet of another format than .xlsx. Save it as .xlsx or CSV.")
     if not (ending in read_files.SEPARATORS or how.separator or read_files.is_stdin(path)):
+        read_files.require_file(path)
         raise DataError(
             f"{path} ends in {ending or 'nothing'}: cannot tell its format. Use .csv, .tsv, .jsonl (an object on each "
             f"line) or .parquet, or give the separator of its columns with {named('separator')}."
@@ -93,6 +95,8 @@ def table(
 
 def _separated(path: Path | str, how: TableFormat, kept: Sequence[str], beside: str, usual: str) -> pd.DataFrame:
     content = read_files.text(path, how.encoding).rstrip("\n") + "\n"
+    if content.lstrip()[:15].lower().startswith(WEB_PAGE):
+        raise DataError(f"{path} is a web page, not a table. Download the file that it links to or tells of.")
     hint, content = separated.hinted(content)
     mark = separated.named(how.separator) or hint or separated.separator(content, usual)
     # pandas would read 1.234 as a number near one. Spreadsheets with decimal commas write semicolons, or copy tabs.

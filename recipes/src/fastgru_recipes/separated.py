@@ -113,6 +113,8 @@ def _not_a_table(path: Path | str, content: str, mark: str, error: Exception) ->
     rows = _rows(content, mark)
     first = next(rows)
     for row in rows:
+        if len(row) > len(first) and first[0].startswith("#"):
+            return DataError(f"{path}, line 1 is a comment: {first[0][:60]!r}. Remove what comes before the names.")
         if len(row) > len(first) and mark != " ":
             return DataError(
                 f"{path}, line {rows.line_num} has {len(row)} fields, more than the first line has names "

@@ -120,6 +120,9 @@ def similar(error: UnicodeError) -> tuple[str, int]:
 def run() -> None:
     """Runs the application on a terminal of any encoding, and reports errors of the output itself."""
     codecs.register_error("fastgru.similar", similar)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller: what is written is not wanted
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="fastgru.similar")

@@ -249,10 +249,12 @@ def _time_hint() -> str:
 def _require_finite(rows: pd.DataFrame, column: str, where: str) -> None:
     values = rows[column].to_numpy(np.float64)
     if (bad := np.flatnonzero(~(np.abs(values) < LARGEST_VALUE))).size:
-        what = "is missing" if np.isnan(values[bad[0]]) else f"is larger than {LARGEST_VALUE:g}"
+        place = f"{where}, line {rows.index[bad[0]]}, column {column!r}: the value"
+        if not np.isnan(values[bad[0]]):
+            raise DataError(f"{place} is larger than {LARGEST_VALUE:g}. Correct it, or divide the column by a number.")
         raise DataError(
-            f"{where}, line {rows.index[bad[0]]}, column {column!r}: the value {what}. Fill it in, for example with "
-            f"DataFrame.interpolate, or let gaps be filled: {given('fill', 'linear')}."
+            f"{place} is missing. Fill it in, for example with DataFrame.interpolate, or let gaps be filled: "
+            f"{given('fill', 'linear')}."
         )
 
 

@@ -28,7 +28,8 @@ def frequency(rows: pd.DataFrame, column: str, where: str, may_have_gaps: bool) 
     times = pd.DatetimeIndex(rows[column])
     check_order(rows, column, where)
     if len(times) < 3:
-        raise DataError(f"{where}: {len(times)} rows are too few to infer the frequency. Give three or more.")
+        few = "1 row is" if len(times) == 1 else f"{len(times)} rows are"
+        raise DataError(f"{where}: {few} too few to infer the frequency. Give three or more.")
     first = None
     for part in _parts(times, may_have_gaps):
         found = calendars.find_frequency(part)

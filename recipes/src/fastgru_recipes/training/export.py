@@ -147,6 +147,7 @@ def _with_our_layers(trained: Trained, kind: Format) -> tuple[Recipe[Any], nn.Mo
 def _written(part: Part, path: Path, kind: Format, tolerance: float) -> float:
     """Writes a part, runs the file on an example of another size, and returns the difference from the network."""
     with atomic_write(path) as partial:
+        partial.touch()  # so that an error names this file, and comes before the work
         place = partial.with_name(f"{partial.name}{path.suffix}")
         try:
             (_write_onnx if kind == "onnx" else _write_own)(part, place)
