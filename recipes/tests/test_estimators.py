@@ -57,7 +57,7 @@ def test_the_others_pass_the_checks_that_apply(kind, check):
 
 @pytest.mark.parametrize("kind", [Forecaster, Generator, SequenceClassifier, Tagger, Translator])
 def test_options_are_parameters(kind):
-    estimator = kind(hidden=7, seed=3)
+    estimator = kind(hidden=7, random_state=3)
     assert clone(estimator).get_params() == estimator.get_params()
     assert estimator.set_params(hidden=9).hidden == 9
     with pytest.raises(TypeError, match="has no option 'size'"):
@@ -265,7 +265,7 @@ def test_tables_of_other_libraries_are_taken():
 def test_threads_learn_what_one_after_the_other_learns():
     def learned(seed):
         options = {"hidden": 8, "embedding": 4, "epochs": 4, "dropout": 0.5, "validation": 0.0}
-        return SequenceClassifier(**options, seed=seed).fit(X, Y).predict_proba(X)
+        return SequenceClassifier(**options, random_state=seed).fit(X, Y).predict_proba(X)
 
     level, filters, drawn = logging.getLogger("lightning.pytorch").level, len(warnings.filters), torch.get_rng_state()
     alone = [learned(seed) for seed in range(4)]

@@ -143,14 +143,14 @@ def test_forecasts_through_onnx_are_those_of_predict(tmp_path):
 @pytest.mark.parametrize(
     ("recipe", "data", "to", "words"),
     [
-        (Forecast(**FORECAST), WAVE, "m.safetensors", r"of forecast cannot be exported: .*Give --format onnx\."),
+        (Forecast(**FORECAST), WAVE, "m.safetensors", r"of forecast cannot be exported: .*Give format='onnx'\."),
         (Tag(), TAGGED, "m.safetensors", "of tag cannot be exported: the runtime cannot look up the spelling"),
-        (Tag(crf=True), TAGGED, "m.onnx", "of tag cannot be exported: the search .* Train without --crf"),
-        (Tag(affix=0), TAGGED, "m.onnx", "of tag cannot be exported: .* Train without --affix 0"),
+        (Tag(crf=True), TAGGED, "m.onnx", "of tag cannot be exported: the search .* Train with crf=False"),
+        (Tag(affix=0), TAGGED, "m.onnx", "of tag cannot be exported: .* Train without affix=0"),
         (Translate(), PAIRS, "m.safetensors", "of translate cannot be exported: the runtime has no attention"),
         (Classify(pooling="mean"), texts(), "m.safetensors", "no mean or maximum over time"),
         (Classify(pooling="last"), SERIES, "m.safetensors", "the runtime has no convolutions over time"),
-        (Classify(layer="lstm"), texts(), "m.onnx", "its layers are LSTMs. Train with --layer fastgru"),
+        (Classify(layer="lstm"), texts(), "m.onnx", "its layers are LSTMs. Train with layer='fastgru'"),
         (Classify(precision="64-true"), texts(), "m.onnx", "compute in 32 bits"),
         (Classify(), texts(), "m.bin", "m.bin does not end in .safetensors"),
         (Classify(), texts(), None, "a trained recipe has no directory"),

@@ -15,7 +15,15 @@ import fastgru_recipes
 SOURCE = Path(fastgru_recipes.__file__).parent
 
 # A folder imports from itself and from those before it (docs/architecture.md); "" are the files beside the folders.
-FLOORS = [{""}, {"plots", "text"}, {"training"}, {*fastgru_recipes.RECIPES}, {"estimators"}, {"cli"}]
+FLOORS = [
+    {""},
+    {"plots", "text"},
+    {"training"},
+    {*fastgru_recipes.RECIPES},
+    {"estimators"},
+    {"estimators/options"},
+    {"cli"},
+]
 FLOOR = {folder: number for number, folders in enumerate(FLOORS) for folder in folders}
 # Public for packages that add commands to `fastgru`: what these modules have in `__all__`.
 FOR_COMMANDS = ("cli.console", "atomic_files", "cli.interruption")

@@ -51,7 +51,9 @@ def given(option: str, value: Any) -> str:
         return f"{option}={value!r}"
     if _style.get() == "pairs":
         return f"--option {shlex.quote(f'{option}={value}')}"
-    return _flag(option) if value is True else f"{_flag(option)} {shlex.quote(str(value))}"
+    if isinstance(value, bool):
+        return _flag(option) if value else _flag(f"no_{option}")
+    return f"{_flag(option)} {shlex.quote(str(value))}"
 
 
 def again(option: str, value: Any) -> str:

@@ -53,9 +53,8 @@ def several(given: Any, name: str, kind: type) -> tuple[Any, ...]:
     try:
         return tuple(kind(part.strip() if isinstance(part, str) else part) for part in parts if part != "")
     except (TypeError, ValueError) as error:
-        raise ArgumentError(
-            f"{shown(name, given)} is not a list of {kind.__name__}, such as {shown(name, 'a,b')}."
-        ) from error
+        example = shown(name, "0.1,0.5" if kind is float else "a,b")
+        raise ArgumentError(f"{shown(name, given)} is not a list of {kind.__name__}, such as {example}.") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +67,7 @@ class Recipe(ABC, Generic[Data]):
         higher_is_better: whether a higher `metric` is better.
         state_file: the file of a run directory that holds the state.
         advice: what to try if the network does not beat its baselines.
+        of_network: options on which the network, or its vocabulary or scaler, depends.
         loss_name: what `loss` computes, with its unit, for plots.
 
     Raises:
@@ -80,6 +80,7 @@ class Recipe(ABC, Generic[Data]):
     state_file: ClassVar[str] = "vocabulary.json"
     advice: ClassVar[str] = "Try more steps, a smaller rate, or more data."
     loss_name: ClassVar[str] = "loss"
+    of_network: ClassVar[tuple[str, ...]] = ("hidden", "layers", "layer")
 
     hidden: int = option(64, "Size of the GRU's state.", least=1)
     layers: int = option(1, "Number of stacked GRU layers.", least=1)
@@ -107,7 +108,7 @@ class Recipe(ABC, Generic[Data]):
     retrain_below: int = option(
         0,
         "With fewer examples than this, train again on all of them after validation; 0: never. Not with several "
-        "devices, nor with validation data of one's own.",
+        "devices, validation data of one's own, or the weights of an earlier run.",
         least=0,
     )
     precision: Literal["32-true", "64-true", "bf16-mixed"] = option("32-true", "Precision, by Lightning's name.")

@@ -14,6 +14,7 @@ import pandas as pd
 from fastgru.errors import not_installed
 from fastgru_recipes import read_files
 from fastgru_recipes.errors import DataError
+from fastgru_recipes.option_names import given
 
 EXTRA = "fastgru-recipes[excel]"
 
@@ -58,7 +59,7 @@ def _chosen(path: Path | str, file: Any, sheet: str) -> str:
     if sheet:
         raise DataError(f"{path} has no sheet {sheet!r}. Its sheets are {shown}.")
     if len(names) > 1:
-        raise DataError(f"{path} has {len(names)} sheets: {shown}. Name one, or give its number (--sheet 1).")
+        raise DataError(f"{path} has {len(names)} sheets: {shown}. Choose one: {given('sheet', names[0])}.")
     return names[0]
 
 

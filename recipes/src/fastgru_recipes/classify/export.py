@@ -12,6 +12,7 @@ from fastgru_recipes.classify.front import Convolution
 from fastgru_recipes.classify.network import ClassifyNetwork
 from fastgru_recipes.classify.recipe import Classify
 from fastgru_recipes.classify.statistics import scales
+from fastgru_recipes.option_names import given
 from fastgru_recipes.recipe import State
 from fastgru_recipes.training.export import Format, Part, refused
 
@@ -63,7 +64,7 @@ def parts(recipe: Classify, model: nn.Module, state: State, format: Format) -> l
     """The whole network as one part."""
     assert isinstance(model, ClassifyNetwork)
     if format == "fastgru" and model.pooling != "last":
-        raise refused(recipe, f"the runtime has no mean or maximum over time (pooling={model.pooling})")
+        raise refused(recipe, f"the runtime has no mean or maximum over time ({given('pooling', model.pooling)})")
     if format == "fastgru" and model.front is not None:
         raise refused(recipe, "the runtime has no convolutions over time")
     for convolution in () if model.front is None else model.front.convolutions:

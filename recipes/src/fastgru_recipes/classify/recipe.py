@@ -73,6 +73,9 @@ class Classify(TableOptions, Recipe[Labelled]):
         "Try more steps, a smaller hidden size with more dropout, or more examples; or use the baseline."
     )
     loss_name: ClassVar[str] = "cross-entropy (nats per sequence)"
+    of_network: ClassVar[tuple[str, ...]] = (
+        *Recipe.of_network, "unit", "tokens", "embedding", "normalize", "filters", "stride", "pooling", "class_weight"
+    )  # fmt: skip
 
     unit: vocabulary.Unit = option("characters", "Unit of the tokens of a text.")
     tokens: int = option(8000, "Largest size of the vocabulary.", least=5)

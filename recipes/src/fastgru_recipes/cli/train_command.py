@@ -32,6 +32,7 @@ from fastgru_recipes.errors import TrainingInterrupted
 
 if TYPE_CHECKING:
     from fastgru_recipes.recipe import Recipe
+    from fastgru_recipes.training.run_directory import Trained
 
 RUN = "Data and run"
 EXAMPLES = {
@@ -93,6 +94,10 @@ def _command(recipe: str) -> Callable[..., None]:
         resume: Annotated[
             bool, typer.Option("--resume", rich_help_panel=RUN, help="Continue the interrupted run in --out.")
         ] = False,
+        init: Annotated[
+            Path | None,
+            typer.Option(rich_help_panel=RUN, file_okay=False, help="Run with whose weights training begins."),
+        ] = None,
         devices: Annotated[int, typer.Option(min=1, rich_help_panel=RUN, help="Processes that share each batch.")] = 1,
         tensorboard: Annotated[
             bool, typer.Option("--tensorboard", rich_help_panel=RUN, help="Write logs for TensorBoard to --out.")
@@ -115,7 +120,9 @@ def _command(recipe: str) -> Callable[..., None]:
             more = {"devices": devices, "tensorboard": tensorboard, **shown}
             given = [name for name in options if _is_given(invocation, name)]
             search = automatic.wanted(auto, minutes, devices, given)
-            _train(recipe_class(recipe)(**options), files, out, resume, as_json, search, **more)
+            if init is not None and search is not None:
+                raise ArgumentError("--auto searches with new weights. Leave out --init, or --auto.")
+            _train(recipe_class(recipe)(**options), files, out, resume, as_json, search, init=init, **more)
 
     return add_options(command, recipe)
 
@@ -157,14 +164,17 @@ def _train(
     resume: bool,
     as_json: bool,
     search: automatic.Wanted | None,
+    init: Path | None,
     **options: Any,
 ) -> None:
     from fastgru_recipes import read_files
-    from fastgru_recipes.cli import tables
-    from fastgru_recipes.judgement import verdict
+    from fastgru_recipes.training.continued import continued
+    from fastgru_recipes.training.run_directory import Trained
     from fastgru_recipes.training.train import check_directory, train
 
     check_directory(out, resume)
+    earlier = None if init is None else Trained.load(init)
+    recipe = recipe if earlier is None else continued(recipe, earlier.recipe)
     parts = {}
     for name, path in files.items():
         with read_files.about(path):
@@ -172,6 +182,8 @@ def _train(
     facts: dict[str, Any] = {
         name: {"path": str(path), "sha256": read_files.fingerprint(path)} for name, path in files.items() if path
     }
+    if init is not None:
+        facts["init"] = str(init)
     if search is not None:
         recipe, facts[automatic.FACT] = automatic.chosen(recipe, parts, out, resume, search, options["say"])
     trained = train(
@@ -181,16 +193,30 @@ def _train(
         test=parts["test_data"],
         directory=out,
         resume=resume,
+        init=earlier,
         facts=facts,
         baselines=True,
         **options,
     )
-    if not interruption.is_first_process():
-        return
+    if interruption.is_first_process():
+        found = {name: facts[name] for name in (automatic.FACT,) if name in facts}
+        _tell(trained, out, found, as_json)
+
+
+def _tell(trained: Trained, out: Path, found: dict[str, Any], as_json: bool) -> None:
+    """Prints the result of a training; `found` is what a search has found."""
+    from fastgru_recipes.cli import tables
+    from fastgru_recipes.judgement import verdict
+
     said = verdict(trained.recipe, trained.metrics["scores"], trained.metrics.get("baselines", {}))
     if as_json:
-        found = {name: facts[name] for name in (automatic.FACT,) if name in facts}
-        run = {"run": str(out), "recipe": recipe.name, **found, "epochs": len(trained.history), **trained.metrics}
+        run = {
+            "run": str(out),
+            "recipe": trained.recipe.name,
+            **found,
+            "epochs": len(trained.history),
+            **trained.metrics,
+        }
         print_json({**run, "notes": [said] if said else []})
         return
     Console().print(tables.run_table(trained, str(out)))

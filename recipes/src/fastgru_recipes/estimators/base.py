@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Union
 
+import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from fastgru.errors import ArgumentError
 from fastgru_recipes import recipe_class
 from fastgru_recipes.errors import RunError, TrainingInterrupted
+from fastgru_recipes.estimators.signature import RANDOM_STATE, constructor, parameter
 from fastgru_recipes.judgement import baseline_scores
 from fastgru_recipes.recipe import Recipe
 from fastgru_recipes.training.run_directory import Trained
@@ -23,8 +25,15 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
+Init = Union["Estimator", Path, str, None]  # from whose weights training begins
+LARGEST_SEED = 2**31
+
+
 class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Base class of the estimators. The keyword arguments of the constructor are the fields of the recipe.
+
+    The option `seed` has scikit-learn's name, `random_state`: an integer, a RandomState, or None for another result
+    each time.
 
     Attributes:
         trained_: the result of `fit`: recipe, state, model, history, metrics.
@@ -37,16 +46,40 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         super().__init_subclass__(**options)
         if recipe:
             cls.recipe = recipe_class(recipe)
-            cls.__init__ = _constructor(cls.recipe)  # type: ignore[method-assign]
+            cls.__init__ = constructor(cls.recipe)  # type: ignore[method-assign]
 
-    def _fit(self, data: Any, directory: Path | str | None, progress: bool) -> Self:
-        place = None if directory is None else Path(directory)
+    def _configured(self) -> Recipe[Any]:
+        """The recipe with the options of this estimator. Raises for an option out of bounds."""
+        options = self.get_params()
+        seed = _seed(options.pop(RANDOM_STATE))
+        return self.recipe(**options, seed=seed)
+
+    def _fit(self, data: Any, how: Fitting) -> Self:
+        recipe, earlier = self._configured(), self._earlier(how.init)
         try:
-            self.trained_ = train(self.recipe(**self.get_params()), data, directory=place, progress=progress)
+            self.trained_ = train(
+                recipe,
+                data,
+                validation=how.validation,
+                directory=how.directory,
+                resume=how.resume,
+                init=earlier,
+                progress=how.progress,
+            )
         except TrainingInterrupted as error:  # a search continues after an error, but must stop on Ctrl-C
             raise KeyboardInterrupt(str(error)) from error
         self._training = data
         return self
+
+    def _earlier(self, init: Init) -> Trained | None:
+        """The run or estimator from whose weights training begins."""
+        if init is None:
+            return None
+        found = init.trained_ if isinstance(init, Estimator) and init._parts() else Trained.load(_path(init))
+        if not isinstance(found.recipe, self.recipe):
+            names = f"{found.recipe.name}; {type(self).__name__} needs one of {self.recipe.name}"
+            raise RunError(f"init is a run of {names}.")
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the training data, which only `score_table` needs."""
@@ -84,7 +117,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         trained = Trained.load(Path(directory))
         if not isinstance(trained.recipe, cls.recipe):
             raise RunError(f"{directory} is a run of {trained.recipe.name}; {cls.__name__} is for {cls.recipe.name}.")
-        estimator = cls(**asdict(trained.recipe))
+        estimator = cls(**{parameter(name): value for name, value in asdict(trained.recipe).items()})
         estimator.trained_ = trained
         estimator._restore()
         return estimator
@@ -112,20 +145,36 @@ class Scored(Estimator):
         return value if recipe.higher_is_better else -value
 
 
-def _constructor(recipe: type[Recipe[Any]]) -> Any:
-    """An `__init__` that stores the recipe's options unchecked: by scikit-learn's convention `fit` checks them."""
-    defaults = {each.name: each.default for each in fields(recipe)}
+class Fitting(NamedTuple):
+    """How `fit` trains.
 
-    def __init__(self: Estimator, **options: Any) -> None:  # noqa: N807
-        unknown = [name for name in options if name not in defaults]
-        if unknown:
-            raise TypeError(f"{type(self).__name__} has no option {unknown[0]!r}. Options: {', '.join(defaults)}.")
-        self.__dict__.update({**defaults, **options})
+    Attributes:
+        directory: the run directory to make; None: nothing is kept.
+        progress: show progress bars.
+        validation: the data that choose the best epoch; None: a fraction of the training data.
+        init: a fitted estimator or a run directory, from whose weights training begins; None: new weights.
+        resume: continue the interrupted run in the directory.
+    """
 
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    own = [inspect.Parameter(name, keyword, default=default) for name, default in defaults.items()]
-    signature = inspect.Signature([inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD), *own])
-    __init__.__signature__ = signature  # type: ignore[attr-defined]
-    helps = [f"    {each.name}: {each.metadata['help']} Default: {each.default!r}." for each in fields(recipe)]
-    __init__.__doc__ = "\n".join(["All options are keyword arguments; `fit` checks them.", "", "Args:", *helps])
-    return __init__
+    directory: Path | str | None = None
+    progress: bool = False
+    validation: Any = None
+    init: Init = None
+    resume: bool = False
+
+
+def _seed(given: Any) -> int:
+    """The seed that a random state stands for."""
+    if given is None or isinstance(given, np.random.RandomState):
+        return int(check_random_state(given).randint(LARGEST_SEED))
+    if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or not 0 <= given <= LARGEST_SEED:
+        raise ArgumentError(
+            f"{RANDOM_STATE}={given!r} is not an integer from 0 to {LARGEST_SEED}, a RandomState or None. Give one."
+        )
+    return int(given)
+
+
+def _path(init: Any) -> Path:
+    if not isinstance(init, (str, Path)):
+        raise ArgumentError(f"init={init!r} is neither a run directory nor a fitted estimator. Give one of them.")
+    return Path(init)

@@ -9,15 +9,17 @@ import numpy as np
 import pandas as pd
 
 from fastgru.errors import ArgumentError
+from fastgru_recipes import read_files
 from fastgru_recipes.errors import DataError
-from fastgru_recipes.estimators.base import Scored
+from fastgru_recipes.estimators.base import Fitting, Init, Scored
+from fastgru_recipes.estimators.options.forecast import ForecastOptions
 from fastgru_recipes.forecast.read_series import Panel, begun, from_frame
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class Forecaster(Scored, recipe="forecast"):
+class Forecaster(Scored, ForecastOptions):
     """Forecasts of one or many time series, with quantiles.
 
     Tables have the format of `fastgru train forecast`: a column of times, one or more columns of values, and an
@@ -40,6 +42,10 @@ class Forecaster(Scored, recipe="forecast"):
         y: None = None,
         directory: Path | str | None = None,
         progress: bool = False,
+        *,
+        validation_data: Any = None,
+        init: Init = None,
+        resume: bool = False,
     ) -> Self:
         """Trains on a table or Series.
 
@@ -48,14 +54,21 @@ class Forecaster(Scored, recipe="forecast"):
             y: ignored; it exists for scikit-learn.
             directory: the run directory to make. Default: nothing is kept.
             progress: show progress bars.
+            validation_data: the data that choose the best epoch, in the form of X. The first `context` values of each
+                series are history. Default: the end of each series of X.
+            init: a fitted forecaster, or a run directory. Training begins with its weights, and with its options in the
+                place of those that have their defaults.
+            resume: continue the interrupted training in `directory`.
 
         Raises:
             DataError: a ValueError, for columns, times or values that cannot be used, with row and column.
             ArgumentError: a ValueError, for an option outside its bounds.
-            RunError: if the directory exists and is not empty.
+            RunError: if the directory exists and is not empty, or if `init` has another network.
         """
         panel = self._panel(X)
-        self._fit(panel, directory, progress)
+        with read_files.about("validation_data"):
+            validation = None if validation_data is None else self._panel(validation_data)
+        self._fit(panel, Fitting(directory, progress, validation, init, resume))
         self.panel_ = panel
         return self
 
@@ -111,7 +124,7 @@ class Forecaster(Scored, recipe="forecast"):
         return self._table(begun(panel, self._parts()[0].context, self._parts()[0].horizon))
 
     def _panel(self, table: Any) -> Panel:
-        columns = self.recipe(**self.get_params()).columns  # type: ignore[attr-defined]
+        columns = self._configured().columns  # type: ignore[attr-defined]
         if hasattr(table, "to_series") and hasattr(table, "components"):  # a TimeSeries of Darts
             table = table.to_series() if table.n_components == 1 else table.to_dataframe()
         if isinstance(table, pd.Series):

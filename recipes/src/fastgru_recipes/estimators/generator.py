@@ -10,13 +10,14 @@ import pandas as pd
 
 from fastgru_recipes import read_files
 from fastgru_recipes.estimators import inputs
-from fastgru_recipes.estimators.base import Scored
+from fastgru_recipes.estimators.base import Fitting, Init, Scored
+from fastgru_recipes.estimators.options.generate import GenerateOptions
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class Generator(Scored, recipe="generate"):
+class Generator(Scored, GenerateOptions):
     """Generation of text in the style of a text.
 
     Example:
@@ -32,6 +33,10 @@ class Generator(Scored, recipe="generate"):
         y: None = None,
         directory: Path | str | None = None,
         progress: bool = False,
+        *,
+        validation_data: Any = None,
+        init: Init = None,
+        resume: bool = False,
     ) -> Self:
         """Trains on a text, or on texts that are joined by newlines.
 
@@ -40,12 +45,18 @@ class Generator(Scored, recipe="generate"):
             y: ignored; it exists for scikit-learn.
             directory: the run directory to make. Default: nothing is kept.
             progress: show progress bars.
+            validation_data: a text or texts, which choose the best epoch. Default: a fraction of X.
+            init: a fitted generator, or a run directory. Training begins with its weights and vocabulary, and with its
+                options in the place of those that have their defaults.
+            resume: continue the interrupted training in `directory`.
 
         Raises:
             DataError: a ValueError, for values that are not texts, or for too little text.
-            RunError: if the directory exists and is not empty.
+            RunError: if the directory exists and is not empty, or if `init` has another network.
         """
-        return self._fit(inputs.one_text(X), directory, progress)
+        with read_files.about("validation_data"):
+            validation = None if validation_data is None else inputs.one_text(validation_data)
+        return self._fit(inputs.one_text(X), Fitting(directory, progress, validation, init, resume))
 
     def generate(self, prompt: str = "", length: int = 500, **drawing: Any) -> str:
         """Generates text after a prompt.

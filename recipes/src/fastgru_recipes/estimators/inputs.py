@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Set
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from fastgru_recipes.errors import DataError
 from fastgru_recipes.tag.read_tagged import Tagged
 from fastgru_recipes.translate.read_pairs import Pairs
 
+Found = TypeVar("Found")
 SequencesLike = Iterable[str] | Iterable[NDArray[Any]] | NDArray[Any]  # or tables, which have no type hints
 
 
@@ -123,6 +124,21 @@ def weights(given: Any, count: int) -> list[float]:
         raise DataError("all weights of sample_weight are zero: nothing would be learned. Give some that are not.")
     scaled: list[float] = (found / found.mean()).tolist()
     return scaled
+
+
+def validation(given: Any, converted: Callable[[Any, Any], Found]) -> Found | None:
+    """The data of `validation_data`, a pair (X, y); None if there are none.
+
+    Raises:
+        DataError: for anything but a pair, and for what `converted` does not take.
+    """
+    if given is None:
+        return None
+    if not isinstance(given, (tuple, list)) or len(given) != 2:
+        what = f"{type(given).__name__} of {len(given)}" if hasattr(given, "__len__") else type(given).__name__
+        raise DataError(f"validation_data is {what}. Give a pair, (X, y).")
+    with read_files.about("validation_data"):
+        return converted(*given)
 
 
 def _require_y(y: Any, kind: str) -> None:

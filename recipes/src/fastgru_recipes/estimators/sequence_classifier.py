@@ -15,7 +15,8 @@ from sklearn.utils.validation import validate_data
 from fastgru_recipes.classify.read_labelled import Labelled
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.estimators import inputs
-from fastgru_recipes.estimators.base import Estimator
+from fastgru_recipes.estimators.base import Fitting, Init
+from fastgru_recipes.estimators.options.classify import ClassifyOptions
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from fastgru_recipes.estimators.inputs import SequencesLike
 
 
-class SequenceClassifier(ClassifierMixin, Estimator, recipe="classify"):  # type: ignore[misc]
+class SequenceClassifier(ClassifierMixin, ClassifyOptions):  # type: ignore[misc]
     """Classification of texts and series.
 
     X is a list of texts, a list of arrays or tables (T_i, F), which are series with F features, or one array (N, T, F).
@@ -48,6 +49,10 @@ class SequenceClassifier(ClassifierMixin, Estimator, recipe="classify"):  # type
         directory: Path | str | None = None,
         progress: bool = False,
         sample_weight: Any = None,
+        *,
+        validation_data: Any = None,
+        init: Init = None,
+        resume: bool = False,
     ) -> Self:
         """Trains on sequences and labels.
 
@@ -58,6 +63,10 @@ class SequenceClassifier(ClassifierMixin, Estimator, recipe="classify"):  # type
             progress: show progress bars.
             sample_weight: (N,), how much each sequence counts in the loss. Only the ratios matter. Default: all the
                 same. The option `class_weight` multiplies them.
+            validation_data: (sequences, labels), which choose the best epoch. Default: a fraction of X.
+            init: a fitted classifier, or a run directory. Training begins with its weights and vocabulary, and with its
+                options in the place of those that have their defaults.
+            resume: continue the interrupted training in `directory`.
 
         Returns:
             The estimator.
@@ -65,14 +74,13 @@ class SequenceClassifier(ClassifierMixin, Estimator, recipe="classify"):  # type
         Raises:
             DataError: a ValueError, for sequences, labels or weights that cannot be used.
             ArgumentError: a ValueError, for an option outside its bounds.
-            RunError: if the directory exists and is not empty.
+            RunError: if the directory exists and is not empty, or if `init` has another network.
         """
-        data = self._data(X, inputs.labels(y))
-        if len(data.labels or ()) != len(data.sequences):
-            raise DataError(f"y has {len(data.labels or ())} labels; {len(data.sequences)} sequences need one each.")
+        data = self._labelled(X, y, reset=True)
         if sample_weight is not None:
             data = replace(data, weights=inputs.weights(sample_weight, len(data.sequences)))
-        self._fit(data, directory, progress)
+        validation = inputs.validation(validation_data, lambda X, y: self._labelled(X, y, reset=False))
+        self._fit(data, Fitting(directory, progress, validation, init, resume))
         self._restore()
         return self
 
@@ -87,22 +95,30 @@ class SequenceClassifier(ClassifierMixin, Estimator, recipe="classify"):  # type
             NotFittedError: before `fit`.
             ArgumentError: a ValueError, for a loaded classifier: the baselines need the training data.
         """
-        return self._table(self._data(X, inputs.labels(y)))
+        return self._table(self._labelled(X, y, reset=False))
 
     def _restore(self) -> None:
         self.classes_ = np.array(self.trained_.state["labels"])
 
-    def _data(self, X: SequencesLike, labels: list[Any] | None = None) -> Labelled:
+    def _labelled(self, X: SequencesLike, y: Any, reset: bool) -> Labelled:
+        """Sequences and as many labels. `reset`: an array may have another width than earlier ones."""
+        labels = inputs.labels(y)
+        data = replace(self._data(X, reset), labels=labels)
+        if len(labels) != len(data.sequences):
+            raise DataError(f"y has {len(labels)} labels; {len(data.sequences)} sequences need one each.")
+        return data
+
+    def _data(self, X: SequencesLike, reset: bool = False) -> Labelled:
         """The data for the recipe. scikit-learn checks the width of a single array of numbers."""
-        learns_from = labels is not None or hasattr(self, "n_features_in_")  # an array, if possible
+        learns_from = reset or hasattr(self, "n_features_in_")  # an array, if possible
         given = None if learns_from and inputs.is_rows(X) else inputs.sequences(X)
         if given is None:
-            found = validate_data(self, X, reset=labels is not None, dtype=[np.float64, np.float32])
-            given = Labelled(list(found[..., None]), None)
-        elif labels is not None:
+            found = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
+            return Labelled(list(found[..., None]), None)
+        if reset:
             for name in ("n_features_in_", "feature_names_in_"):  # of earlier arrays
                 self.__dict__.pop(name, None)
-        return replace(given, labels=labels)
+        return given
 
     def predict(self, X: SequencesLike) -> NDArray[Any]:
         """The most probable labels.

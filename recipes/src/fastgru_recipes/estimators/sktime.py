@@ -163,7 +163,7 @@ class GRUForecaster(BaseForecaster):  # type: ignore[misc]  # sktime has no type
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
         """Small options, for sktime's checks."""
-        small = {"context": 3, "hidden": 4, "epochs": 1, "width": 4, "validation": 0.0, "season": 1}
+        small: dict[str, Any] = {"context": 3, "hidden": 4, "epochs": 1, "width": 4, "validation": 0.0, "season": 1}
         return [{"forecaster": Forecaster(**small, recent=recent)} for recent in (0, 20)]
 
 

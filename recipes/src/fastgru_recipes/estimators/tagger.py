@@ -11,13 +11,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fastgru_recipes.estimators import inputs
-from fastgru_recipes.estimators.base import Scored
+from fastgru_recipes.estimators.base import Fitting, Init, Scored
+from fastgru_recipes.estimators.options.tag import TagOptions
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class Tagger(Scored, recipe="tag"):
+class Tagger(Scored, TagOptions):
     """Tagging of the tokens of sentences.
 
     Example:
@@ -33,6 +34,10 @@ class Tagger(Scored, recipe="tag"):
         y: Sequence[Sequence[str]],
         directory: Path | str | None = None,
         progress: bool = False,
+        *,
+        validation_data: Any = None,
+        init: Init = None,
+        resume: bool = False,
     ) -> Self:
         """Trains on sentences of tokens.
 
@@ -41,12 +46,17 @@ class Tagger(Scored, recipe="tag"):
             y: N lists of tags, one for each token.
             directory: the run directory to make. Default: nothing is kept.
             progress: show progress bars.
+            validation_data: (sentences, tags), which choose the best epoch. Default: a fraction of X.
+            init: a fitted tagger, or a run directory. Training begins with its weights and vocabulary, and with its
+                options in the place of those that have their defaults.
+            resume: continue the interrupted training in `directory`.
 
         Raises:
             DataError: a ValueError, for values that are not texts, or for tokens without tags.
-            RunError: if the directory exists and is not empty.
+            RunError: if the directory exists and is not empty, or if `init` has another network.
         """
-        return self._fit(inputs.tagged(X, y), directory, progress)
+        data, validation = inputs.tagged(X, y), inputs.validation(validation_data, inputs.tagged)
+        return self._fit(data, Fitting(directory, progress, validation, init, resume))
 
     def predict(self, X: Sequence[Sequence[str]]) -> list[list[str]]:
         """The tags of each sentence."""

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from fastgru_recipes import read_files
 from fastgru_recipes.estimators import inputs
-from fastgru_recipes.estimators.base import Scored
+from fastgru_recipes.estimators.base import Fitting, Init, Scored
+from fastgru_recipes.estimators.options.translate import TranslateOptions
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class Translator(Scored, recipe="translate"):
+class Translator(Scored, TranslateOptions):
     """Translation of sentences.
 
     Example:
@@ -33,6 +34,10 @@ class Translator(Scored, recipe="translate"):
         y: Sequence[str],
         directory: Path | str | None = None,
         progress: bool = False,
+        *,
+        validation_data: Any = None,
+        init: Init = None,
+        resume: bool = False,
     ) -> Self:
         """Trains on sentences and their translations.
 
@@ -41,12 +46,17 @@ class Translator(Scored, recipe="translate"):
             y: N translations.
             directory: the run directory to make. Default: nothing is kept.
             progress: show progress bars.
+            validation_data: (sentences, translations), which choose the best epoch. Default: a fraction of X.
+            init: a fitted translator, or a run directory. Training begins with its weights and vocabulary, and with its
+                options in the place of those that have their defaults.
+            resume: continue the interrupted training in `directory`.
 
         Raises:
             DataError: a ValueError, for sentences that are empty, not texts, or without a translation.
-            RunError: if the directory exists and is not empty.
+            RunError: if the directory exists and is not empty, or if `init` has another network.
         """
-        return self._fit(inputs.pairs(X, y), directory, progress)
+        data, validation = inputs.pairs(X, y), inputs.validation(validation_data, inputs.pairs)
+        return self._fit(data, Fitting(directory, progress, validation, init, resume))
 
     def predict(self, X: Sequence[str]) -> list[str]:
         """The translation of each sentence."""

@@ -18,8 +18,9 @@ DOUBT = 0.5  # of the gain on one horizon of validation data; on n of them it is
 
 
 def start(model: nn.Module, series: Sequence[NDArray[np.float64]], season: int, quantiles: Sequence[float]) -> None:
-    """Sets the linear path, and the quantiles of its errors in deviations of the window."""
+    """Sets the linear path, and the quantiles of its errors in deviations of the window. The GRU counts in full."""
     assert isinstance(model, ForecastNetwork)
+    set_share(model, 1.0)  # an earlier training may have left less
     set_linear_path(model, series, season)
     context, horizon = model.linear.in_features, model.horizon
     known = linear_path.windows(series, context, horizon, linear_path.ALL, 0, linear_path.MOST_WINDOWS)

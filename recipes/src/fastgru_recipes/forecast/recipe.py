@@ -58,6 +58,10 @@ class Forecast(TableOptions, Recipe[Panel]):
     higher_is_better: ClassVar[bool] = False
     state_file: ClassVar[str] = "scaler.json"
     loss_name: ClassVar[str] = "pinball loss (standard deviations)"
+    of_network: ClassVar[tuple[str, ...]] = (
+        *Recipe.of_network, "context", "horizon", "quantiles", "season", "transform", "counts", "width", "embedding",
+        "categorical",
+    )  # fmt: skip
     advice: ClassVar[str] = (
         "Try another context, the columns that are known in advance, or more history; or use the baseline."
     )
@@ -98,8 +102,8 @@ class Forecast(TableOptions, Recipe[Panel]):
     )
     categorical: tuple[str, ...] = option(
         (),
-        "Columns of categories, separated by commas; those that change within a series must be among --covariates or "
-        "--known too.",
+        "Columns of categories, separated by commas; those that change within a series must be among the covariates or "
+        "the known ones too.",
     )
     patience: int = option(
         5, "Epochs without a better validation loss after which training stops; 0 disables early stopping.", least=0

@@ -49,6 +49,7 @@ class Generate(TextOptions, Recipe[str]):
     metric: ClassVar[str] = "bits_per_character"
     higher_is_better: ClassVar[bool] = False
     loss_name: ClassVar[str] = "cross-entropy (nats per token)"
+    of_network: ClassVar[tuple[str, ...]] = (*Recipe.of_network, "unit", "tokens", "embedding")
 
     unit: Literal["characters", "bpe"] = option("characters", "Unit of the tokens.")
     tokens: int = option(4000, "Largest size of the vocabulary.", least=5)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fastgru_recipes.option_names import given
 from fastgru_recipes.recipe import State
 from fastgru_recipes.tag.network import TagNetwork
 from fastgru_recipes.tag.recipe import Tag
@@ -63,11 +64,15 @@ def parts(recipe: Tag, model: nn.Module, state: State, format: Format) -> list[P
     """The whole network as one part."""
     assert isinstance(model, TagNetwork)
     if recipe.crf:
-        raise refused(recipe, "the search for the best tags of a CRF is not part of the network", "Train without --crf")
+        raise refused(
+            recipe,
+            "the search for the best tags of a CRF is not part of the network",
+            f"Train with {given('crf', False)}",
+        )
     if format == "fastgru":
         raise refused(recipe, "the runtime cannot look up the spelling of a token among the distinct words")
     if not recipe.affix:
-        raise refused(recipe, "without affixes some of its inputs are not read", "Train without --affix 0")
+        raise refused(recipe, "without affixes some of its inputs are not read", f"Train without {given('affix', 0)}")
 
     def example(rows: int, steps: int) -> tuple[Tensor, ...]:
         words, letters = rows + steps, 3 + steps

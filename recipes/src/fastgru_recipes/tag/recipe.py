@@ -74,6 +74,9 @@ class Tag(TextOptions, Recipe[Tagged]):
     higher_is_better: ClassVar[bool] = True
     advice: ClassVar[str] = "Try more steps, more dropout, or more sentences; or use the baseline."
     loss_name: ClassVar[str] = "negative log likelihood (nats per token)"
+    of_network: ClassVar[tuple[str, ...]] = (
+        *Recipe.of_network, "tokens", "least", "embedding", "spelling", "affix", "crf", "plain"
+    )  # fmt: skip
 
     tokens: int = option(20000, "Largest number of words with an embedding.", least=1)
     least: int = option(2, "How often a word must occur to have an embedding.", least=1)

@@ -18,6 +18,7 @@ import fastgru
 from fastgru.atomic_files import atomic_write
 from fastgru.errors import ArgumentError, ConversionError, not_installed
 from fastgru_recipes.errors import RunError
+from fastgru_recipes.option_names import given
 from fastgru_recipes.recipe import Recipe, State
 from fastgru_recipes.training.run_directory import Trained, write_json
 
@@ -104,15 +105,16 @@ def export(run: Trained | Path | str, to: Path | str | None = None, format: Form
     return Exported(files, description, max(differences), tolerance)
 
 
-def refused(recipe: Recipe[Any], reason: str, remedy: str = "Give --format onnx") -> ArgumentError:
-    """The error for a network that a format cannot hold."""
+def refused(recipe: Recipe[Any], reason: str, remedy: str = "") -> ArgumentError:
+    """The error for a network that a format cannot hold. What helps is ONNX, if no other remedy is given."""
+    remedy = remedy or f"Give {given('format', 'onnx')}"
     return ArgumentError(f"this run of {recipe.name} cannot be exported: {reason}. {remedy}.")
 
 
 def _target(run: Trained | Path | str, to: Path | str | None, format: Format | None) -> tuple[Path, Format]:
     """The file to write, and its format."""
     if format not in (None, *get_args(Format)):
-        raise ArgumentError(f"format={format!r} is neither 'fastgru' nor 'onnx'.")
+        raise ArgumentError(f"{given('format', format)} is neither 'fastgru' nor 'onnx'.")
     if to is None:
         if isinstance(run, Trained):
             raise ArgumentError("a trained recipe has no directory: give to='model.safetensors' or to='model.onnx'.")
@@ -131,9 +133,11 @@ def _target(run: Trained | Path | str, to: Path | str | None, format: Format | N
 def _with_our_layers(trained: Trained, kind: Format) -> tuple[Recipe[Any], nn.Module]:
     """The recipe and the network with our layers: they have the weights of torch's under the same names."""
     if trained.recipe.layer == "lstm":
-        raise refused(trained.recipe, "its layers are LSTMs", "Train with --layer fastgru or torch")
+        raise refused(trained.recipe, "its layers are LSTMs", f"Train with {given('layer', 'fastgru')}")
     if kind == "onnx" and trained.recipe.dtype == torch.float64:
-        raise refused(trained.recipe, "GRUs of ONNX Runtime compute in 32 bits", "Train with --precision 32-true")
+        raise refused(
+            trained.recipe, "GRUs of ONNX Runtime compute in 32 bits", f"Train with {given('precision', '32-true')}"
+        )
     recipe = replace(trained.recipe, layer="fastgru")
     model = recipe.network(trained.state)
     model.load_state_dict(trained.model.state_dict())
@@ -193,7 +197,7 @@ def _write_onnx(part: Part, path: Path) -> None:
         try:
             import_module(package)
         except ModuleNotFoundError as missing:
-            raise not_installed(package, ONNX_EXTRA, "fastgru export --format onnx") from missing
+            raise not_installed(package, ONNX_EXTRA, "export to ONNX") from missing
     talk = logging.getLogger("torch.onnx")  # of packages that are not installed, and not needed
     level = talk.level
     talk.setLevel(logging.ERROR)

@@ -34,6 +34,7 @@ def prepare(
     validation: Data | None = None,
     test: Data | None = None,
     facts: dict[str, Any] | None = None,
+    earlier: State | None = None,
 ) -> Prepared:
     """Splits data, learns the state, and makes the examples.
 
@@ -43,6 +44,7 @@ def prepare(
         validation: the data that choose the best epoch. Default: the fraction `recipe.validation` of `data`.
         test: the data that are scored once.
         facts: entries of config.json, which name the files for messages.
+        earlier: the state of an earlier run, which is used in the place of a new one.
 
     Raises:
         DataError: for data that the recipe cannot learn from.
@@ -53,7 +55,7 @@ def prepare(
         recipe = recipe.resolved(data)
         if validation is None and recipe.validation:
             learned, held_out = recipe.split(data)
-        state = recipe.learn_state(learned)
+        state = recipe.learn_state(learned) if earlier is None else earlier
     parts = {"training": learned, "validation": held_out, "test": test}
     examples = {name: _examples(recipe, state, name, part, facts) for name, part in parts.items()}
     return Prepared(recipe, state, {name: part for name, part in parts.items() if part is not None}, examples)

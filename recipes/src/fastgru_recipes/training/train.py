@@ -21,6 +21,7 @@ from fastgru_recipes.option_names import again, given, named
 from fastgru_recipes.plots import figures
 from fastgru_recipes.recipe import Data, Recipe, State
 from fastgru_recipes.training import checkpoints, run_directory
+from fastgru_recipes.training.continued import continued, load_weights
 from fastgru_recipes.training.learner import History, fit, fresh, own_random_numbers
 from fastgru_recipes.training.prepared import prepare
 from fastgru_recipes.training.retraining import Retrained, on_all_of_few
@@ -35,6 +36,7 @@ def train(
     test: Data | None = None,
     directory: Path | str | None = None,
     resume: bool = False,
+    init: run_directory.Trained | None = None,
     facts: dict[str, Any] | None = None,
     baselines: bool = False,
     **options: Any,
@@ -49,6 +51,8 @@ def train(
         test: the data that are scored once, at the end. Default: the validation data, or else the training data.
         directory: the run directory to make. Default: nothing is kept.
         resume: continue the interrupted run in `directory`.
+        init: an earlier run of the recipe. Training begins with its weights, vocabulary or scaler, and with its options
+            in the place of those that have their defaults.
         facts: entries for config.json, compared when a run is resumed.
         baselines: score the recipe's baselines too, unless the training part is all that there is to score.
         **options: `devices`, `tensorboard`, `progress` and `say` of `fit`.
@@ -58,16 +62,19 @@ def train(
 
     Raises:
         DataError: for data that the recipe cannot learn from; nothing has been written then.
-        RunError: if the directory exists, or if a run is resumed with other options.
+        RunError: if the directory exists, if a run is resumed with other options, or if `init` has another network.
         TrainingInterrupted: on Ctrl-C or SIGTERM, at the next batch. A second signal has its usual effect.
     """
     if directory is not None:
         directory = Path(directory)
         check_directory(directory, resume)
     facts = facts or {}
-    ready = prepare(recipe, data, validation, test, facts)
+    recipe = recipe if init is None else continued(recipe, init.recipe)
+    ready = prepare(recipe, data, validation, test, facts, None if init is None else init.state)
     recipe, state, parts = ready.recipe, ready.state, ready.parts
     model = fresh(recipe, state)
+    if init is not None:
+        load_weights(model, init)
     recipe.start(model, state, parts["training"])
     known = (data if test is not None else parts["training"]) if baselines else None  # by the baselines
     with interruption.noted():
@@ -79,7 +86,7 @@ def train(
             if "validation" in parts:
                 recipe.finish(best, state, parts["validation"])
             second = None
-            if validation is None and options.get("devices", 1) == 1:
+            if validation is None and init is None and options.get("devices", 1) == 1:
                 shown = {name: options[name] for name in ("progress", "say") if name in options}
                 second = on_all_of_few(ready, directory, **shown)
             trained = run_directory.Trained(recipe, state, best, pd.DataFrame(history.rows), _metrics(best, history))

@@ -53,6 +53,7 @@ class Translate(TableOptions, Recipe[Pairs]):
     metric: ClassVar[str] = "chrF"
     higher_is_better: ClassVar[bool] = True
     loss_name: ClassVar[str] = "cross-entropy (nats per token), smoothed in training"
+    of_network: ClassVar[tuple[str, ...]] = (*Recipe.of_network, "unit", "tokens", "embedding")
 
     unit: vocabulary.Unit = option("bpe", "Unit of the tokens of sentences.")
     tokens: int = option(8000, "Largest size of each language's vocabulary.", least=5)
