@@ -146,7 +146,7 @@ def test_forecasts_through_onnx_are_those_of_predict(tmp_path):
     [
         (Forecast(**FORECAST), WAVE, "m.safetensors", r"of forecast cannot be exported: .*Give format='onnx'\."),
         (Tag(), TAGGED, "m.safetensors", "of tag cannot be exported: the runtime cannot look up the spelling"),
-        (Tag(crf=True), TAGGED, "m.onnx", "of tag cannot be exported: the search .* Train without the parameter crf"),
+        (Tag(crf=True), TAGGED, "m.onnx", "of tag cannot be exported: the search .* Train with crf=False"),
         (Tag(affix=0), TAGGED, "m.onnx", "of tag cannot be exported: .* Train without affix=0"),
         (Translate(), PAIRS, "m.safetensors", "of translate cannot be exported: the runtime has no attention"),
         (Classify(pooling="mean"), texts(), "m.safetensors", "no mean or maximum over time"),

@@ -89,7 +89,9 @@ def test_a_comparison_hears_of_its_pairs(tmp_path):
     assert "let gaps be filled: --option fill=linear" in done.stderr
 
 
-@pytest.mark.parametrize("path", [path for path in SOURCE.rglob("*.py") if path.parent.name != "cli"], ids=str)
+@pytest.mark.parametrize(
+    "path", [path for path in SOURCE.rglob("*.py") if path.parent.name != "cli"], ids=lambda path: path.name
+)
 def test_no_message_names_a_flag_by_itself(path):
     """Only the commands know that there are flags; `option_names.py` writes them."""
     texts = re.findall(r'"[^"\n]*"', path.read_text(encoding="utf-8").replace('"""', ""))

@@ -56,7 +56,7 @@ def test_texts_and_keys_are_as_they_are_shown(workbook):
 def test_a_sheet_is_chosen_by_name_or_number(workbook):
     texts = [("text", "label"), ("a", "x")]
     path = workbook(About=[("see below",)], Data=texts)
-    with pytest.raises(DataError, match=r"has 2 sheets: 'About', 'Data'\. Name one"):
+    with pytest.raises(DataError, match=r"has 2 sheets: 'About', 'Data'\. Choose one: sheet='About'"):
         Classify().read(path)
     for sheet in ("Data", "2"):
         assert Classify(sheet=sheet).read(path).sequences == ["a"]

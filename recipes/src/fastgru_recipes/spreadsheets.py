@@ -59,7 +59,7 @@ def _chosen(path: Path | str, file: Any, sheet: str) -> str:
     if sheet:
         raise DataError(f"{path} has no sheet {sheet!r}. Its sheets are {shown}.")
     if len(names) > 1:
-        raise DataError(f"{path} has {len(names)} sheets: {shown}. Name one, or give its number: {given('sheet', 1)}.")
+        raise DataError(f"{path} has {len(names)} sheets: {shown}. Choose one: {given('sheet', names[0])}.")
     return names[0]
 
 

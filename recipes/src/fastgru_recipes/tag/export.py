@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fastgru_recipes.option_names import given, named
+from fastgru_recipes.option_names import given
 from fastgru_recipes.recipe import State
 from fastgru_recipes.tag.network import TagNetwork
 from fastgru_recipes.tag.recipe import Tag
@@ -67,7 +67,7 @@ def parts(recipe: Tag, model: nn.Module, state: State, format: Format) -> list[P
         raise refused(
             recipe,
             "the search for the best tags of a CRF is not part of the network",
-            f"Train without {named('crf')}",
+            f"Train with {given('crf', False)}",
         )
     if format == "fastgru":
         raise refused(recipe, "the runtime cannot look up the spelling of a token among the distinct words")

@@ -13,7 +13,10 @@ from fastgru_recipes.recipe import Recipe
 from fastgru_recipes.training.run_directory import Trained
 
 # Options that say how long and how to train. Each training has its own.
-OF_TRAINING = ("steps", "epochs", "batch", "rate", "clip", "patience", "validation", "precision", "seed", "dropout")
+OF_TRAINING = (
+    *("steps", "epochs", "batch", "rate", "clip", "patience", "validation", "retrain_below", "precision"),
+    *("seed", "dropout"),
+)
 
 
 def continued(recipe: Recipe[Any], earlier: Recipe[Any]) -> Recipe[Any]:

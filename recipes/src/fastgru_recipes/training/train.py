@@ -86,7 +86,7 @@ def train(
             if "validation" in parts:
                 recipe.finish(best, state, parts["validation"])
             second = None
-            if validation is None and options.get("devices", 1) == 1:
+            if validation is None and init is None and options.get("devices", 1) == 1:
                 shown = {name: options[name] for name in ("progress", "say") if name in options}
                 second = on_all_of_few(ready, directory, **shown)
             trained = run_directory.Trained(recipe, state, best, pd.DataFrame(history.rows), _metrics(best, history))
