@@ -54,6 +54,31 @@ bool view_of(const Py_buffer& buffer, ArrayView& view) {
     return true;
 }
 
+// The buffer of a memoryview. Python's stable interface has no sight of it, but gives another view of the same
+// memory.
+class BufferOf {
+  public:
+#if defined(Py_LIMITED_API)
+    explicit BufferOf(nb::handle view) {
+        if (PyObject_GetBuffer(view.ptr(), &buffer_, PyBUF_FULL_RO) != 0) throw nb::python_error();
+    }
+    ~BufferOf() { PyBuffer_Release(&buffer_); }
+    const Py_buffer& operator*() const { return buffer_; }
+
+  private:
+    Py_buffer buffer_;
+#else
+    explicit BufferOf(nb::handle view) : buffer_(PyMemoryView_GET_BUFFER(view.ptr())) {}
+    const Py_buffer& operator*() const { return *buffer_; }
+
+  private:
+    const Py_buffer* buffer_;
+#endif
+  public:
+    BufferOf(const BufferOf&) = delete;
+    BufferOf& operator=(const BufferOf&) = delete;
+};
+
 // The readers, as Tensors::read: false where `object` is no array that the core can read; `keeper` holds the
 // memory.
 bool read_buffer(nb::handle object, bool is_written, ArrayView& view, nb::object& keeper) {
@@ -62,7 +87,8 @@ bool read_buffer(nb::handle object, bool is_written, ArrayView& view, nb::object
         PyErr_Clear();  // it has no buffer, or none of numbers
         return false;
     }
-    const Py_buffer& buffer = *PyMemoryView_GET_BUFFER(keeper.ptr());
+    const BufferOf held(keeper);
+    const Py_buffer& buffer = *held;
     return type_of_buffer(buffer, view.type) && view_of(buffer, view) && !(is_written && buffer.readonly);
 }
 

@@ -25,6 +25,12 @@ int64_t extent(const ArrayView& view) {
     return last + 1;
 }
 
+// As PyObject_CallOneArg, which Python's stable interface lacks.
+PyObject* call_with(PyObject* function, PyObject* argument) {
+    PyObject* arguments[] = {nullptr, argument};  // the place before it is for who binds the function
+    return PyObject_Vectorcall(function, arguments + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+}
+
 size_t number(const nb::object& value) {
     const size_t number = PyLong_AsSize_t(value.ptr());
     if (number == size_t(-1) && PyErr_Occurred()) throw nb::python_error();
@@ -50,13 +56,13 @@ Maker maker_of(nb::handle functions, nb::handle dtypes, nb::handle from_capsule,
 void Method::load(nb::handle type, const char* name) {
     descriptor_ = nb::getattr(type, name).release().ptr();  // kept as long as the process lives
     if (Py_TYPE(descriptor_) != &PyMethodDescr_Type) return;
-    const PyMethodDef* method = reinterpret_cast<PyMethodDescrObject*>(descriptor_)->d_method;
-    if (method->ml_flags == METH_NOARGS) function_ = method->ml_meth;
+    const nb::object of_one = nb::getattr(type(), name);  // an empty one
+    if (PyCFunction_GetFlags(of_one.ptr()) == METH_NOARGS) function_ = PyCFunction_GetFunction(of_one.ptr());
+    PyErr_Clear();  // what is no function of C is called as Python does
 }
 
 nb::object Method::operator()(nb::handle self) const {
-    PyObject* result =
-        function_ != nullptr ? function_(self.ptr(), nullptr) : PyObject_CallOneArg(descriptor_, self.ptr());
+    PyObject* result = function_ != nullptr ? function_(self.ptr(), nullptr) : call_with(descriptor_, self.ptr());
     if (result == nullptr) throw nb::python_error();
     return nb::steal(result);
 }
@@ -81,8 +87,8 @@ bool Tensors::load(nb::tuple types, const Maker& maker) {
 
 bool Tensors::is_known(PyTypeObject* type) const {
     if (types_ == nullptr) return false;
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(types_); ++i)
-        if (PyTuple_GET_ITEM(types_, i) == reinterpret_cast<PyObject*>(type)) return true;
+    for (Py_ssize_t i = 0; i < NB_TUPLE_GET_SIZE(types_); ++i)
+        if (NB_TUPLE_GET_ITEM(types_, i) == reinterpret_cast<PyObject*>(type)) return true;
     return false;
 }
 
@@ -136,7 +142,7 @@ nb::object Tensors::make(ElementType type, int32_t ndim, int64_t* shape, void*& 
         maker_.destroy(handle);
         throw NoMemory();
     }
-    PyObject* tensor = PyObject_CallOneArg(maker_.from_capsule, capsule.ptr());
+    PyObject* tensor = call_with(maker_.from_capsule, capsule.ptr());
     if (maker_.keeps_handle) maker_.destroy(handle);
     if (tensor == nullptr) throw nb::python_error();
     return nb::steal(tensor);

@@ -42,8 +42,8 @@ nb::object make_results(Forward<T, S>& call, Layout layout, nb::handle from_pool
 
 template <class T, class S>
 bool read_results(Arrays& arrays, nb::handle results, Layout layout, Forward<T, S>& call, size_t& saved_count) {
-    if (!PyTuple_CheckExact(results.ptr()) || PyTuple_GET_SIZE(results.ptr()) != 3) return false;
-    const auto result = [&](Py_ssize_t i) { return nb::handle(PyTuple_GET_ITEM(results.ptr(), i)); };
+    if (!PyTuple_CheckExact(results.ptr()) || NB_TUPLE_GET_SIZE(results.ptr()) != 3) return false;
+    const auto result = [&](Py_ssize_t i) { return nb::handle(NB_TUPLE_GET_ITEM(results.ptr(), i)); };
     const int64_t features = call.spec.num_directions * call.spec.hidden_size;
     T* data;
     if (!arrays.read_dense(result(0), shape_of_vectors(call.batch, layout, features), data) ||

@@ -1,5 +1,4 @@
 // The forward and the backward pass of a layer on arrays, wherever their memory comes from.
-#include <algorithm>
 
 #include "python/forward_call.h"
 
@@ -96,7 +95,7 @@ bool read_backward(Arrays& arrays, const LayerSizes& sizes, const BackwardArgume
 class Gradients {
   public:
     Gradients(Arrays& arrays, nb::handle wanted) : arrays_(arrays), wanted_(wanted) {
-        found_ = nb::steal(PyTuple_New(PyTuple_GET_SIZE(wanted.ptr())));
+        found_ = nb::steal(PyTuple_New(NB_TUPLE_GET_SIZE(wanted.ptr())));
         if (!found_.is_valid()) throw nb::python_error();
     }
 
@@ -119,8 +118,9 @@ class Gradients {
   private:
     template <class Is>
     static bool any(nb::handle wanted, const Is& is) {
-        PyObject** const first = PySequence_Fast_ITEMS(wanted.ptr());
-        return std::any_of(first, first + PyTuple_GET_SIZE(wanted.ptr()), is);
+        for (Py_ssize_t i = 0; i < NB_TUPLE_GET_SIZE(wanted.ptr()); ++i)
+            if (is(NB_TUPLE_GET_ITEM(wanted.ptr(), i))) return true;
+        return false;
     }
 
     Arrays& arrays_;
@@ -130,7 +130,7 @@ class Gradients {
 
 template <class T>
 bool Gradients::take(Py_ssize_t i, const Shape& shape, T*& data) {
-    const nb::handle wanted(PyTuple_GET_ITEM(wanted_.ptr(), i));
+    const nb::handle wanted(NB_TUPLE_GET_ITEM(wanted_.ptr(), i));
     data = nullptr;
     nb::object own = nb::none();
     if (wanted.ptr() == Py_True) {
@@ -139,7 +139,7 @@ bool Gradients::take(Py_ssize_t i, const Shape& shape, T*& data) {
         if (!arrays_.read_dense(wanted, shape, data)) return false;
         own = nb::borrow(wanted);
     }
-    PyTuple_SET_ITEM(found_.ptr(), i, own.release().ptr());
+    NB_TUPLE_SET_ITEM(found_.ptr(), i, own.release().ptr());
     return true;
 }
 

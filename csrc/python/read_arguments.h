@@ -168,14 +168,14 @@ bool take_parameters(const LayerSizes& sizes, C* cells, const Take& take) {
 // A tuple of so many entries, which are what the core takes for every parameter behind `first` others.
 inline bool has_entries(nb::handle tuple, const LayerSizes& sizes, ptrdiff_t first = 0) {
     return PyTuple_CheckExact(tuple.ptr()) &&
-           PyTuple_GET_SIZE(tuple.ptr()) == first + sizes.spec.cells() * sizes.tensors_per_cell();
+           NB_TUPLE_GET_SIZE(tuple.ptr()) == first + sizes.spec.cells() * sizes.tensors_per_cell();
 }
 
 template <class T>
 bool read_parameters(Arrays& arrays, const LayerSizes& sizes, nb::handle parameters, Cell<T>* cells) {
     if (!has_entries(parameters, sizes)) return false;
     return take_parameters(sizes, cells, [&](ptrdiff_t i, const Shape& shape, const T*& data) {
-        return arrays.read_dense(PyTuple_GET_ITEM(parameters.ptr(), i), shape, data);
+        return arrays.read_dense(NB_TUPLE_GET_ITEM(parameters.ptr(), i), shape, data);
     });
 }
 

@@ -18,8 +18,8 @@ struct Tangent {
 template <class T>
 bool read_tangent(Arrays& arrays, const LayerSizes& sizes, nb::handle alive, nb::handle inputs,
                   Tangent<T>& tangent) {
-    if (!PyTuple_CheckExact(inputs.ptr()) || PyTuple_GET_SIZE(inputs.ptr()) != 8) return false;
-    const auto input = [&](Py_ssize_t i) { return nb::handle(PyTuple_GET_ITEM(inputs.ptr(), i)); };
+    if (!PyTuple_CheckExact(inputs.ptr()) || NB_TUPLE_GET_SIZE(inputs.ptr()) != 8) return false;
+    const auto input = [&](Py_ssize_t i) { return nb::handle(NB_TUPLE_GET_ITEM(inputs.ptr(), i)); };
     TangentSteps<T>& call = tangent.steps;
     ArrayView a;
     if (!arrays.read<T>(input(2), a) || a.dims != 5) return false;
@@ -71,12 +71,12 @@ nb::object forward_tangent(const LayerSizes& sizes, nb::handle alive, nb::handle
 // The results of `forward_tangent`, to be read.
 template <class T>
 bool read_passed(Arrays& arrays, nb::handle passed, Tangent<T>& tangent) {
-    if (!PyTuple_CheckExact(passed.ptr()) || PyTuple_GET_SIZE(passed.ptr()) != 3) return false;
+    if (!PyTuple_CheckExact(passed.ptr()) || NB_TUPLE_GET_SIZE(passed.ptr()) != 3) return false;
     TangentSteps<T>& call = tangent.steps;
     const int64_t G = tangent.groups, steps = call.steps, rows = call.rows, H = call.hidden_size;
     const T* found[3];
     for (Py_ssize_t i = 0; i < 3; ++i) {
-        const nb::handle one(PyTuple_GET_ITEM(passed.ptr(), i));
+        const nb::handle one(NB_TUPLE_GET_ITEM(passed.ptr(), i));
         if (!arrays.read_dense(one, {G, steps, 1, rows, i < 2 ? H : 8 * H}, found[i])) return false;
     }
     call.states = const_cast<T*>(found[0]), call.d_states = const_cast<T*>(found[1]);
