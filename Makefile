@@ -10,12 +10,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PIP_INSTALL := $(PIP) install --quiet --constraint constraints.txt
 LAYER := $(VENV)/.layer-installed
 INSTALLED := $(VENV)/.installed
+SITE_TOOLS := $(VENV)/.site-tools-installed
 
 # Versions are pinned in constraints.txt and nowhere else. The build tools are installed first, so that the extension
 # is compiled with the pinned versions, for any version of pip.
 BUILD_TOOLS := scikit-build-core nanobind cmake ninja
 
-.PHONY: help install demo examples test test-all check bench scoreboard clean
+.PHONY: help install demo examples test test-all check bench scoreboard site clean
 
 help:
 	@echo 'make demo      install the layer into .venv, then train a forecaster with torch.nn.GRU and with fastgru'
@@ -25,6 +26,7 @@ help:
 	@echo 'make check     check formatting, lint and types'
 	@echo 'make bench     measure against torch.nn.GRU on this machine'
 	@echo 'make scoreboard  score the recipes on public data beside simple methods, half an hour'
+	@echo 'make site      build the documentation site in build/site'
 	@echo 'make clean     remove .venv and all build outputs'
 
 install: $(INSTALLED)
@@ -72,6 +74,16 @@ scoreboard: $(INSTALLED)
 	@$(BIN)/python benchmarks/scoreboard/forecasting.py
 	@$(BIN)/python benchmarks/scoreboard/series_classification.py
 	@$(BIN)/python benchmarks/scoreboard/tagging.py
+
+$(SITE_TOOLS): $(INSTALLED)
+	@$(PIP_INSTALL) 'fastgru[docs]'
+	@touch $@
+
+# A warning is an error: a link that leads nowhere, a name that does not exist, a page without a section. The code on the pages
+# runs in the tests (tests/test_docs.py), which takes minutes; .github/workflows/site.yml publishes only what passed them.
+site: $(SITE_TOOLS)
+	@$(BIN)/sphinx-build --fail-on-warning --keep-going --nitpicky --quiet -d build/site-pages -c docs/site docs build/site
+	@echo 'The site is build/site/index.html'
 
 clean:
 	rm -rf $(VENV) build
