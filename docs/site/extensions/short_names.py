@@ -6,15 +6,19 @@ A class is defined in one module and public in another, and signatures name it b
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Any
 
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.ext.intersphinx import resolve_reference_detect_inventory
 
 import fastgru
 from fastgru import errors
 
+# In the text of pages: `fastgru.GRU`, `torch.compile(fullgraph=True)`.
+_NAME = re.compile(r"^((?:fastgru|fastgru_recipes|torch)(?:\.\w+)+)(?:\([^()]*\))?$")
 # Names without an entry of their own, and what stands for them on our pages.
 _ALIASES = {
     "Array": "numpy.ndarray",
@@ -61,8 +65,21 @@ def _resolve(app: Sphinx, env: Any, node: Any, shown: nodes.Node) -> nodes.Node 
     return resolve_reference_detect_inventory(env, node, shown)
 
 
+def _link(app: Sphinx, doctree: nodes.document) -> None:
+    """Makes code in the text of pages that is a name of ours or torch's a reference, unless it stands in a link."""
+    for code in list(doctree.findall(nodes.literal)):
+        match = _NAME.match(code.astext())
+        if match is None or not isinstance(code.parent, (nodes.paragraph, nodes.entry, nodes.strong)):
+            continue
+        reference = addnodes.pending_xref("", refdomain="py", reftype="obj", reftarget=match[1], refexplicit=True)
+        reference["refdoc"], reference["py:module"], reference["py:class"] = app.env.docname, None, None
+        code.replace_self(reference)
+        reference += code
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Adds the handler of references that Sphinx does not find."""
     app.add_config_value("short_names", targets(), "env")
+    app.connect("doctree-read", _link)
     app.connect("missing-reference", _resolve, priority=400)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
