@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +14,7 @@ from fastgru_recipes.errors import DataError
 from fastgru_recipes.forecast import Forecast
 from fastgru_recipes.forecast.inputs import Category, Inputs
 from fastgru_recipes.forecast.read_series import from_frame
+from fastgru_recipes.training.export import export
 from fastgru_recipes.training.train import train
 
 OPTIONS = {"context": 8, "horizon": 2, "hidden": 4, "categorical": ("shop", "weather", "sale"), "transform": "none"}
@@ -135,3 +138,10 @@ def test_a_forecast_follows_a_category_that_is_known_in_advance():
     assert forecasts["all"] < forecasts["never seen"] < forecasts["half"]
     new = table.assign(shop="new", series=table["series"] + " of another town")
     assert np.isfinite(trained.recipe.predict(model, state, panel(new))["q0.5"]).all()
+
+
+@pytest.mark.slow
+def test_a_network_with_categories_becomes_onnx(tmp_path):
+    trained = train(replace(RECIPE, epochs=1, recent=0), panel(shops()))
+    found = export(trained, tmp_path / "m.onnx")
+    assert found.difference <= found.tolerance

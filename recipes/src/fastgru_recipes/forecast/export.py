@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-import fastgru
 from fastgru_recipes.forecast.network import ForecastNetwork
 from fastgru_recipes.forecast.recipe import Forecast
 from fastgru_recipes.recipe import State
@@ -15,9 +14,11 @@ from fastgru_recipes.training.export import Format, Part, refused
 
 LEFT_OUT = (
     "Values are transformed (option transform) and scaled by state.scales of the series; the calendar columns are sine "
-    "and cosine of the positions in state.calendar; other columns are scaled by state.covariates and state.known. The "
-    "result is scaled back in the same way. The recalibration of the outer quantiles by recent errors (option recent) "
-    "is not part of the network: predict does it, so only the median is the same without it."
+    "and cosine of the positions in state.calendar; other columns are scaled by state.covariates and state.known. "
+    "Categories are their places in state.categories, from 1, and 0 for any other one; the future has those that are "
+    "known in advance. The result is scaled back in the same way; counts are rounded, and not below zero. The "
+    "recalibration of the outer quantiles by recent errors (option recent) is not part of the network: predict does "
+    "it, so only the median is the same without it."
 )
 
 
@@ -26,17 +27,14 @@ def parts(recipe: Forecast, model: nn.Module, state: State, format: Format) -> l
     assert isinstance(model, ForecastNetwork)
     if format == "fastgru":
         raise refused(recipe, "the runtime has neither the scaling of single windows nor the sorting of quantiles")
-    first = model.head[0]
-    assert isinstance(model.gru, fastgru.GRU)
-    assert isinstance(first, nn.Linear)
-    width, ahead = model.gru.input_size - 1, first.in_features - recipe.width  # without what the network adds
+    read = _columns(recipe, model, state)
     axes: dict[str, tuple[Any, ...]] = {
-        "past": ("batch", recipe.context, width),
-        "future": ("batch", recipe.horizon, ahead),
+        "past": ("batch", recipe.context, read["past"].width),
+        "future": ("batch", recipe.horizon, read["future"].width),
     }
     about = {
-        "past": "scaled value, covariates, and what is known in advance, of each past step",
-        "future": "what is known in advance of each future step: calendar, then the columns of the option known",
+        "past": "scaled value, covariates, what is known in advance, and codes of categories, of each past step",
+        "future": "what is known in advance of each future step: calendar, the columns of the option known, codes",
         "numbers": "the number of each series in state.scales, from 1; 0 for a new one",
         "quantiles": f"the scaled quantiles {', '.join(map(str, recipe.quantiles))} of each future step",
     }
@@ -44,12 +42,37 @@ def parts(recipe: Forecast, model: nn.Module, state: State, format: Format) -> l
         axes["numbers"] = ("batch",)
 
     def example(rows: int, steps: int) -> tuple[Tensor, ...]:
-        shapes = [(rows, *axes[name][1:]) for name in ("past", "future")]
-        numbers = torch.arange(rows) % (1 + len(state["scales"]))
-        found = [torch.randn(shape, dtype=recipe.dtype) for shape in shapes]
-        return (*found, numbers) if recipe.embedding else tuple(found)
+        lengths = {"past": recipe.context, "future": recipe.horizon}
+        found = [read[name].drawn(rows, length, recipe.dtype) for name, length in lengths.items()]
+        if recipe.embedding:
+            found.append(torch.arange(rows) % (1 + len(state["scales"])))
+        return tuple(found)
 
     return [Part("", _Quantiles(model), axes, example, ["quantiles"], about)]
+
+
+class _Columns(NamedTuple):
+    """Columns of numbers, and after them the number of values of each column of categories."""
+
+    numbers: int
+    categories: list[int]
+
+    @property
+    def width(self) -> int:
+        return self.numbers + len(self.categories)
+
+    def drawn(self, rows: int, steps: int, dtype: torch.dtype) -> Tensor:
+        """Random numbers and categories (rows, steps, width)."""
+        codes = [torch.randint(0, 1 + values, (rows, steps, 1)).to(dtype) for values in self.categories]
+        return torch.cat([torch.randn(rows, steps, self.numbers, dtype=dtype), *codes], -1)
+
+
+def _columns(recipe: Forecast, model: ForecastNetwork, state: State) -> dict[str, _Columns]:
+    """The columns of the inputs past and future."""
+    values = {each: len(state["categories"][each.name]) for each in recipe.columns.categorical}
+    ahead = [count for each, count in values.items() if each.known == "ahead"]
+    inputs = model.inputs
+    return {"past": _Columns(inputs.numbers, [*values.values()]), "future": _Columns(inputs.numbers_ahead, ahead)}
 
 
 class _Quantiles(nn.Module):
