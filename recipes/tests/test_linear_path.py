@@ -90,6 +90,19 @@ def test_windows_end_before_what_is_held_out():
     assert len(linear_path.windows([np.arange(500.0)], 4, 3, linear_path.ALL, 0, 100).past) <= 130
 
 
+def test_methods_are_chosen_by_their_first_steps_too():
+    walk = np.random.default_rng(0).normal(size=300).cumsum() / 10
+    jagged = np.append(walk[0], walk[1:] - 0.5 * np.diff(walk))
+    for values in (walk, jagged):
+        known, first = (linear_path.windows([values], 20, steps, linear_path.ALL, 0, 300) for steps in (4, 1))
+        (found,) = linear_path._best_smoothing([known], [first], 20, 4, 1)
+        squares = {kind: ((first.past @ each.weights[:, :1] - first.ahead) ** 2).mean() for kind, each in found.items()}
+        errors = {kind: np.abs(known.past @ each.weights - known.ahead).mean() for kind, each in found.items()}
+        assert squares["first step"] < 0.998 * squares["smoothing"]
+        assert errors["smoothing"] < 0.999 * errors["first step"]
+        assert min(found.values(), key=lambda each: each.error) is found["smoothing"]
+
+
 @pytest.mark.parametrize(
     ("season", "values", "expected"),
     [

@@ -14,7 +14,7 @@ from fastgru_recipes.forecast.network import ForecastNetwork, moments
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the GRU's changes
 FEW = 2.0  # horizons of validation data on which the share is halved
-DOUBT = 0.5  # of the gain on one horizon of validation data; on n of them it is an nth of that
+DOUBT = 1.0  # of the gain on one horizon of validation data; on n of them it is an nth of that
 
 
 def start(model: nn.Module, series: Sequence[NDArray[np.float64]], season: int, quantiles: Sequence[float]) -> None:
@@ -54,8 +54,8 @@ def choose_share(model: nn.Module, error: Callable[[float], float], horizons: fl
     Args:
         model: the network.
         error: the error on validation data with a share.
-        horizons: how many horizons the validation data have, without overlap. The same data have chosen the best epoch,
-            so a gain on few of them says little.
+        horizons: how many horizons the validation part of a series has, without overlap. The same data have chosen the
+            best epoch, so a gain on few of them says little; and so do many series at the same times.
     """
     errors = {share: error(share) for share in SHARES}
     best = min(errors, key=lambda share: errors[share])

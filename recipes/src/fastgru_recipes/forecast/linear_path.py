@@ -149,28 +149,43 @@ def _smoothed(
 ) -> list[dict[Name, Smoothed]]:
     """For what lies before each edge: the best methods for each length of the window, with and without a season."""
     known = [windows(series, context, horizon, ALL, before, JUDGED) for before in edges]
+    first = [windows(series, context, 1, ALL, before, JUDGED) for before in edges]
     found: list[dict[Name, Smoothed]] = [{} for _ in edges]
     for steps in lengths(season, context):
         for cycle in sorted({season, 1}):
             kept = min(steps, MOST_WITHOUT_SEASON) if cycle == 1 else steps
             if kept >= 2 * cycle:
-                best = _best_smoothing(known, kept, horizon, cycle)
-                for place, each in enumerate(best):
-                    weights = _padded(each.weights, context)
-                    found[place][f"smoothing, season of {cycle}", kept, 0.0] = Smoothed(each.error, weights)
+                for place, best in enumerate(_best_smoothing(known, first, kept, horizon, cycle)):
+                    for kind, each in best.items():
+                        weights = _padded(each.weights, context)
+                        found[place][f"{kind}, season of {cycle}", kept, 0.0] = Smoothed(each.error, weights)
     return found
 
 
-def _best_smoothing(known: Sequence[Windows], steps: int, horizon: int, season: int) -> list[Smoothed]:
-    """For each set of windows: the least error of all methods, and the average of the best ones."""
-    found: list[list[Smoothed]] = [[] for _ in known]
+def _best_smoothing(
+    known: Sequence[Windows], first: Sequence[Windows], steps: int, horizon: int, season: int
+) -> list[dict[str, Smoothed]]:
+    """For each set of windows: the averages of the best methods by each criterion, and the error of the best one.
+
+    Criteria are the error of all steps, and the squared error of the first step, as the likelihood of exponential
+    smoothing has it. First steps are known of later windows.
+    """
+    found: list[dict[str, list[tuple[float, float, Matrix]]]] = [{} for _ in known]
     for group in smoothing.grid(season > 1):
         maps = smoothing.matrices(group, steps, horizon, season)
-        for place, each in enumerate(known):
-            errors = np.abs(np.matmul(each.past[:, -steps:], maps) - each.ahead).mean((1, 2))
-            found[place] += [Smoothed(float(errors[k]), maps[k]) for k in np.argsort(errors)[:NEIGHBOURS]]
-    best = [sorted(each, key=lambda one: one.error)[:NEIGHBOURS] for each in found]
-    return [Smoothed(each[0].error, np.mean([one.weights for one in each], 0)) for each in best]
+        for place, (whole, next_one) in enumerate(zip(known, first, strict=True)):
+            errors = np.abs(np.matmul(whole.past[:, -steps:], maps) - whole.ahead).mean((1, 2))
+            squares = ((next_one.past[:, -steps:] @ maps[:, :, 0].T - next_one.ahead) ** 2).mean(0)
+            for kind, figures in {"smoothing": errors, "first step": squares}.items():
+                best = np.argsort(figures)[:NEIGHBOURS]
+                found[place].setdefault(kind, []).extend((float(figures[k]), float(errors[k]), maps[k]) for k in best)
+    return [{kind: _neighbours(best) for kind, best in each.items()} for each in found]
+
+
+def _neighbours(methods: list[tuple[float, float, Matrix]]) -> Smoothed:
+    """The average of the best methods by their first number, with the error of the best one."""
+    best = sorted(methods, key=lambda each: each[0])[:NEIGHBOURS]
+    return Smoothed(best[0][1], np.mean([weights for _, _, weights in best], 0))
 
 
 def _ridge(known: Windows, prior: Matrix, steps: int, keeps_levels: bool) -> Iterator[Matrix]:

@@ -248,7 +248,7 @@ class Forecast(TableOptions, Recipe[Panel]):
             forecast = torch.stack(answers(self, windows, lambda batch: self._call(model, batch)))
             return float((forecast[..., middle] - values).abs().mean())
 
-        fitted.choose_share(model, error, len(windows) * self.stride / self.horizon)
+        fitted.choose_share(model, error, len(windows) * self.stride / self.horizon / len(validation.series))
 
     def refit(self, model: nn.Module, state: State, data: Panel, validation: Panel) -> None:
         """Fits the linear path to all values."""
