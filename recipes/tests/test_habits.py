@@ -369,12 +369,18 @@ def test_runs_are_compared(run, tmp_path):
     begun = tmp_path / "runs" / "begun"
     begun.mkdir()
     (begun / "config.json").write_text('{"recipe": "classify", "options": {}}')
+    for name, content in (("repeats", '{"scores": {"MASE": null}, "training_seconds": 2}'), ("damaged", "{")):
+        (tmp_path / "runs" / name).mkdir()
+        (tmp_path / "runs" / name / "config.json").write_text('{"recipe": "forecast", "options": {}}')
+        (tmp_path / "runs" / name / "metrics.json").write_text(content)
     (tmp_path / "runs" / "config.json").write_text("[]")  # of something else
     found = runs_command.find_runs(tmp_path / "runs")
-    assert [each.name for each in found] == ["letters/better", "letters/worse", "begun"]
-    assert found[0] == ("letters/better", "classify", "accuracy", 0.75, 0.6, 1040, 2, 2)
-    printed = fastgru("runs", tmp_path / "runs")
-    assert "unfinished" in printed.stdout
+    assert [each.name for each in found] == ["letters/better", "letters/worse", "begun", "damaged", "repeats"]
+    assert found[0] == ("letters/better", "classify", "accuracy", 0.75, 0.6, 1040, 2, 2, "finished")
+    assert [each.state for each in found[2:]] == ["unfinished", "damaged", "finished"]
+    printed = fastgru("runs", tmp_path / "runs").stdout
+    assert "unfinished" in printed
+    assert "undefined" in printed
     assert json.loads(fastgru("runs", run.parent, "--json").stdout)[0]["metric"] == "accuracy"
 
 

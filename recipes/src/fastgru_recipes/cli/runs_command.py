@@ -31,6 +31,7 @@ class RunFacts(NamedTuple):
         steps: the number of optimizer steps.
         epochs: the number of epochs.
         seconds: the time of the training.
+        state: "finished", "unfinished", or "damaged" if its figures cannot be read.
     """
 
     name: str
@@ -41,6 +42,7 @@ class RunFacts(NamedTuple):
     steps: int | None
     epochs: int | None
     seconds: float | None
+    state: str
 
 
 def runs(
@@ -97,7 +99,8 @@ def _facts(run: Path, directory: Path) -> RunFacts | None:
     best = (max if _is_higher_better(recipe) else min)(known, default=None)
     name = run.relative_to(directory).as_posix() if run != directory else run.name
     seconds = metrics.get("training_seconds")
-    return RunFacts(name, recipe, metric, scores.get(metric), best, metrics.get("steps"), _epochs(run), seconds)
+    state = "finished" if metrics else "damaged" if (run / METRICS).exists() else "unfinished"
+    return RunFacts(name, recipe, metric, scores.get(metric), best, metrics.get("steps"), _epochs(run), seconds, state)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -117,6 +120,11 @@ def _epochs(run: Path) -> int | None:
         return None
 
 
+def _told(score: float | None) -> str:
+    """A score; that of a finished run is missing where it is undefined, such as MASE of series that repeat exactly."""
+    return "undefined" if score is None else f"{score:.4g}"
+
+
 def _table(found: list[RunFacts], directory: Path) -> Table:
     table = Table("run", "recipe", "score", "best baseline", "steps", "epochs", "seconds", title=str(directory))
     last = found[0].recipe
@@ -124,7 +132,7 @@ def _table(found: list[RunFacts], directory: Path) -> Table:
         if each.recipe != last:
             table.add_section()
             last = each.recipe
-        score = "unfinished" if each.score is None else f"{each.metric} {each.score:.4g}"
+        score = each.state if each.state != "finished" else f"{each.metric} {_told(each.score)}"
         best = "" if each.baseline is None else f"{each.baseline:.4g}"
         counts = ["" if value is None else f"{value:,}" for value in (each.steps, each.epochs)]
         seconds = "" if each.seconds is None else f"{each.seconds:.1f}"

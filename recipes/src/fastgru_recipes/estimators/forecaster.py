@@ -97,7 +97,10 @@ class Forecaster(Scored, ForecastOptions):
         return table
 
     def score(self, X: Any, y: None = None) -> float:
-        """Minus the MASE of a rolling backtest. The first `context` values of each series are history."""
+        """Minus the MASE of a rolling backtest. The first `context` values of each series are history.
+
+        NaN if all series repeat exactly: the seasonal naive forecast, by whose error MASE divides, has none then.
+        """
         return self._score(self._panel(X))
 
     def score_table(self, X: Any) -> pd.DataFrame:
