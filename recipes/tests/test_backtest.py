@@ -133,3 +133,13 @@ def test_the_command_writes_forecasts_and_scores(tmp_path, monkeypatch):
     assert "…" not in shown
     refused = CliRunner().invoke(app, ["backtest", "classify", "d.csv"])
     assert (refused.exit_code, "only forecast can be backtested" in refused.stderr) == (1, True)
+
+
+def test_what_is_known_in_advance_goes_on_after_an_origin(monkeypatch):
+    seen = []
+    predict = Forecast.predict
+    monkeypatch.setattr(Forecast, "predict", lambda *given: seen.append(given[-1].series[0]) or predict(*given))
+    table = wave_table(120).assign(price=np.arange(120.0), day=["ab"[n // 24 % 2] for n in range(120)])
+    backtest(table, folds=2, known="price,day", categorical="day", **OPTIONS)
+    assert [len(each.values) for each in seen] == [112, 116]
+    assert {(len(each.known), len(each.categories)) for each in seen} == {(120, 120)}

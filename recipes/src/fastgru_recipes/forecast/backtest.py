@@ -127,8 +127,9 @@ def _tables(
         if trained is None or refit:
             trained = train(recipe, known, progress=progress)
         both = zip(known.series, panel.series, strict=True)
-        seen = replace(known, series=tuple(replace(each, known=whole.known) for each, whole in both))
-        found.append(trained.recipe.predict(trained.model, trained.state, seen))
+        # What is known in advance goes on after the origin.
+        seen = [replace(each, known=whole.known, categories=whole.categories) for each, whole in both]
+        found.append(trained.recipe.predict(trained.model, trained.state, replace(known, series=tuple(seen))))
     return found
 
 
