@@ -119,6 +119,7 @@ def test_mistakes_are_one_sentence(run, tmp_path):
         ),
         (("compare", "lstm", "--recipe", "tag", "--test-data", "data.csv"), "is given without --data"),
         (("predict", "run", "--data", "data.csv", "--out", "no/where.csv"), "no/where.csv: there is no directory"),
+        (("predict", "run", "--data", "data.csv", "--out", "data.csv/a.csv"), "data.csv/a.csv: data.csv is a file"),
         (("predict", "run", "--data", "other.csv"), "other.csv: the data are series, but training was on texts"),
         (("evaluate", "run", "--data", "labels.csv"), "labels.csv: label 'z' is not among the learned ones"),
         (("train", "classify", "--data", "one.csv", "--out", "new"), "one.csv: the data have 1 class"),

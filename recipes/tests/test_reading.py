@@ -317,6 +317,8 @@ def test_mistakes_in_json_lines_are_explained(recipe, rows, words, file):
         ("Time,Value", r"no column 'time', 'value'\. Did you mean 'Time', 'Value'\? Its columns are 'Time', 'Value'"),
         ("time,vlaue", r"no column 'value'\. Did you mean 'vlaue'\?"),
         ("time,price", r"no column 'value'\. Its columns are 'time', 'price'"),
+        ("2023-12-31,5", r"Its columns are '2023-12-31', '5'\. The first row must have the names of the columns"),
+        ("Report 2024,", r"Its columns are 'Report 2024', 'Unnamed: 1'\. The first row must have the names"),
     ],
 )
 def test_names_of_columns_are_suggested(file, header, words):

@@ -32,6 +32,8 @@ def written(tmp_path, content, **options):
 
 
 def names(form, count=12):
+    if isinstance(form, str):
+        return [form.format(number + 1) for number in range(count)]
     return [form(number) for number in range(count)]
 
 
@@ -43,6 +45,7 @@ def names(form, count=12):
         (names(lambda n: 1998.0 + n), "YS-JAN", "1998-01-01", 1),
         (names(lambda n: f"{1970 + n // 4} Q{n % 4 + 1}"), "QS-OCT", "1970-01-01", 4),
         (names(lambda n: f"{1970 + n // 4}Q{n % 4 + 1}"), "QS-OCT", "1970-01-01", 4),
+        *((names(form), "W-MON", "2021-01-04", 52) for form in ("KW {} 2021", "2021/KW{}", "{}. KW 2021", "W{}/2021")),
         (names(lambda n: f"q{n % 4 + 1}/{1970 + n // 4}"), "QS-OCT", "1970-01-01", 4),
         (names(lambda n: f"2021-W{n + 45:02}", 8), "W-MON", "2021-11-08", 52),
         (names(lambda n: f"2021W{n + 45:02}3", 8), "W-WED", "2021-11-10", 52),

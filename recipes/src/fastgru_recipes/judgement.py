@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from math import isnan
+from math import isclose, isnan
 from typing import Any
 
 from fastgru_recipes.recipe import Recipe, State
+
+SAME = 1e-4  # of scores, relative: such a difference is not shown, and on a series without noise it is rounding
 
 
 def baseline_scores(recipe: Recipe[Any], training: Any, test: Any, state: State) -> dict[str, dict[str, float]]:
@@ -39,7 +41,7 @@ def verdict(recipe: Recipe[Any], scores: Mapping[str, float], baselines: Mapping
         return ""
     name = (max if recipe.higher_is_better else min)(judged, key=lambda each: judged[each])
     figures = f"{recipe.metric} {own:.4g} against {judged[name]:.4g}"
-    if own == judged[name]:
+    if isclose(own, judged[name], rel_tol=SAME, abs_tol=SAME / 10):
         return f"The network is as good as the best baseline, {name}: {figures}. {recipe.advice}"
     if (own > judged[name]) == recipe.higher_is_better:
         return f"The network is better than the best baseline, {name}: {figures}."

@@ -167,8 +167,16 @@ def require_columns(path: Path | str, found: pd.DataFrame, needed: Sequence[str]
     if missing:
         raise DataError(
             f"{path} has no column {', '.join(map(repr, missing))}.{did_you_mean(missing, found.columns)} Its columns "
-            f"are {', '.join(map(repr, found.columns))}.{hint and ' '}{hint}"
+            f"are {', '.join(map(repr, found.columns))}.{_no_names(found)}{hint and ' '}{hint}"
         )
+
+
+def _no_names(found: pd.DataFrame) -> str:
+    """A sentence if the first row has no names: numbers or dates, or a title beside which nothing is written."""
+    names = [str(name) for name in found.columns]
+    if all(name[:1].isdigit() for name in names) or any(name.startswith("Unnamed: ") for name in names):
+        return " The first row must have the names of the columns: add them, or remove what is above them."
+    return ""
 
 
 def did_you_mean(missing: Iterable[str], known: Iterable[object]) -> str:

@@ -13,6 +13,8 @@ from fastgru_recipes.cli.console import write
 
 def check_output(out: Path | None) -> None:
     """Raises if the directory of a file to write is not there. Called before any work is done."""
+    if out is not None and out.absolute().parent.is_file():
+        raise NotADirectoryError(f"{out}: {out.parent} is a file. Choose a place in a directory.")
     if out is not None and not out.absolute().parent.is_dir():
         raise FileNotFoundError(f"{out}: there is no directory {out.parent}. Create it first.")
 

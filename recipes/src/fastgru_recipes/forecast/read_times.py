@@ -20,6 +20,10 @@ EPOCHS = {9: "s", 10: "s", 12: "ms", 13: "ms", 15: "us", 16: "us", 18: "ns", 19:
 OFFSET = r"[T ]\d\d.*(?:Z|UTC|GMT|[+\-]\d\d(?::?\d\d)?)$"  # the end of a time with a zone
 QUARTER = re.compile(r"(?:(\d{4})[\s\-./]?Q([1-4])|Q([1-4])[\s\-./]?(\d{4}))", re.IGNORECASE)  # 1970 Q1, Q1/1970
 WEEK = re.compile(r"(\d{4})-?W(\d\d)(?:-?([1-7]))?", re.IGNORECASE)  # of ISO 8601: 2021-W05, 2021W053
+# Of calendars: KW 5 2021, W5/2021, 2021 week 5, 5. KW 2021.
+NAMED_WEEK = re.compile(
+    r"(?:(?:KW|W|week)\s?(\d\d?)|(\d\d?)\. ?KW)[\s\-./,]+(\d{4})|(\d{4})[\s\-./,]*(?:KW|week)\s?(\d\d?)", re.IGNORECASE
+)
 MONTH = re.compile(r"(\d{4})[\s\-./]?M(\d\d?)", re.IGNORECASE)  # 2021M05
 EXAMPLES = "2024-01-31 17:00, 2024-01-31, 2024-01, 2024, 2024-Q1 or 2024-W05"
 
@@ -128,6 +132,8 @@ def _period(text: str) -> datetime | None:
             return datetime(int(year), 3 * int(quarter) - 2, 1)
         if found := WEEK.fullmatch(text):
             return datetime.fromisocalendar(int(found[1]), int(found[2]), int(found[3] or 1))
+        if found := NAMED_WEEK.fullmatch(text):
+            return datetime.fromisocalendar(int(found[3] or found[4]), int(found[1] or found[2] or found[5]), 1)
         if found := MONTH.fullmatch(text):
             return datetime(int(found[1]), int(found[2]), 1)
     except ValueError:  # week 53 of a year that has 52, month 13
