@@ -160,3 +160,12 @@ def test_the_training_file_is_read_again_unless_it_changed(tmp_path):
         found, said = known_data.reread(tmp_path, recipe)
         assert (said, found is None) == (reason, bool(reason))
         assert known_data.is_same_file(tmp_path, path) is (not reason)
+
+
+def test_gaps_of_the_training_file_are_not_told_again(tmp_path):
+    table = wave_table(60).drop(index=30)
+    table.to_csv(tmp_path / "d.csv", index=False)
+    fact = {"path": str(tmp_path / "d.csv"), "sha256": read_files.fingerprint(tmp_path / "d.csv")}
+    (tmp_path / "config.json").write_text(json.dumps({"data": fact}))
+    found, _ = known_data.reread(tmp_path, Forecast(fill="linear"))  # a warning would be an error
+    assert len(found.series[0].values) == 60

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 from fastgru_recipes import read_files
+from fastgru_recipes.errors import FilledWarning
 from fastgru_recipes.recipe import Recipe
 from fastgru_recipes.training.run_directory import read_facts
 
@@ -31,7 +33,9 @@ def reread(directory: Path, recipe: Recipe[Any]) -> tuple[Any, str]:
         return None, f"the training file {place}"
     if read_files.fingerprint(path) != fact.get("sha256"):
         return None, f"the training file {path} has changed"
-    return recipe.read(path), ""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FilledWarning)  # which the training has told
+        return recipe.read(path), ""
 
 
 def is_same_file(directory: Path, path: Path) -> bool:
