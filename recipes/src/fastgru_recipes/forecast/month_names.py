@@ -51,7 +51,7 @@ def in_english(texts: pd.Series) -> pd.Series:
     """
     if not (len(texts) and _has_foreign_words(texts) and find_spec("babel")):
         return texts
-    found = {tuple(each) for language in _languages() if None not in (each := [_english(t, language) for t in texts])}
+    found = {each for language in _languages() if (each := _all_english(texts, language))}
     return pd.Series(found.pop(), texts.index, name=texts.name) if len(found) == 1 else texts
 
 
@@ -79,6 +79,16 @@ def _has_foreign_words(texts: pd.Series) -> bool:
     return any(
         word not in _english_words() for text in texts if DATE.search(text) for word in WORD.findall(_folded(text))
     )
+
+
+def _all_english(texts: pd.Series, language: Language) -> tuple[str, ...] | None:
+    """All texts in English; None, as soon as one of them has words of no meaning in the language."""
+    found = []
+    for text in texts:
+        if (each := _english(text, language)) is None:
+            return None
+        found.append(each)
+    return tuple(found)
 
 
 def _english(text: str, language: Language) -> str | None:
