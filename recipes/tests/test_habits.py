@@ -298,7 +298,7 @@ def test_tags_have_probabilities(tmp_path):
 
 def test_training_prints_json_alone_where_there_is_no_terminal(tmp_path):
     (tmp_path / "d.csv").write_text("text,label\n" + "ab,x\nba,y\n" * 10)
-    asked = ("--data", tmp_path / "d.csv", "--epochs", 1, "--hidden", 4, "--json")
+    asked = ("--data", tmp_path / "d.csv", "--epochs", 1, "--hidden", 4, "--retrain-below", 0, "--json")
     done = fastgru("train", "classify", *asked, "--out", tmp_path / "run")
     assert (done.exit_code, done.stderr) == (0, "1 step of 18 examples\n")
     assert json.loads(done.stdout)["scores"]["accuracy"] >= 0
