@@ -19,6 +19,7 @@ PAIRS = {
     "equations.md": "docs/equations.md",
     "learning.md": "docs/learning.md",
     "sequences.md": "docs/sequences.md",
+    "start.md": "docs/site/start.md",
     "streaming.md": "docs/streaming.md",
     "tasks.md": "docs/tasks.md",
     "training.md": "docs/training.md",
