@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+import processes
+
 ROOT = Path(__file__).parent.parent
 SBOM = ROOT / "packaging/sbom.cdx.json.in"
 
@@ -111,7 +113,10 @@ def test_a_compiler_for_another_system_is_told_so(script, tmp_path, monkeypatch)
     own = next(each for each in module.PLATFORMS if each.name == "macos-arm")
     options = module.toolchain(own, tmp_path)
     assert "-DCMAKE_SYSTEM_NAME=Darwin" in options
-    assert (tmp_path / "zig-c++").read_text().splitlines()[1] == 'exec zig c++ -target aarch64-macos "$@"'
+    monkeypatch.setattr(module, "zig", lambda: ["echo"])
+    module.toolchain(own, tmp_path)
+    printed = processes.run([tmp_path / "zig-c++", "-march=armv8.2-a+dotprod", "a b.cpp"]).stdout
+    assert printed == "c++ -target aarch64-macos -mcpu=generic+v8_2a+dotprod a b.cpp\n"
 
 
 def test_every_script_of_wheels_knows_the_same_pythons(script):
