@@ -6,7 +6,9 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
 
 from fastgru.cli.console import need
 from fastgru.errors import ArgumentError
@@ -16,6 +18,13 @@ from fastgru_recipes.errors import RunError
 if TYPE_CHECKING:
     from fastgru_recipes.recipe import Recipe
 
+RUN = "Data and run"  # the panel of the options of `train` that are about files and the run
+AutoOption = Annotated[
+    bool, typer.Option("--auto", rich_help_panel=RUN, help="First search options that are not given here.")
+]
+MinutesOption = Annotated[
+    float | None, typer.Option(min=0, rich_help_panel=RUN, help="Minutes of that search. Default: 5.")
+]
 MINUTES = 5.0
 FACT = "auto"  # the entry of config.json
 

@@ -17,6 +17,7 @@ from fastgru.cli.console import need
 from fastgru.errors import ArgumentError
 from fastgru_recipes import RECIPES, recipe_class
 from fastgru_recipes.cli import automatic
+from fastgru_recipes.cli.automatic import RUN, AutoOption, MinutesOption
 from fastgru_recipes.cli.console import (
     PACKAGE,
     JsonOption,
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from fastgru_recipes.recipe import Recipe
     from fastgru_recipes.training.run_directory import Trained
 
-RUN = "Data and run"
 EXAMPLES = {
     "forecast": (
         "--data sales.csv --context 56 --horizon 14 --out run",
@@ -102,13 +102,8 @@ def _command(recipe: str) -> Callable[..., None]:
         tensorboard: Annotated[
             bool, typer.Option("--tensorboard", rich_help_panel=RUN, help="Write logs for TensorBoard to --out.")
         ] = False,
-        auto: Annotated[
-            bool,
-            typer.Option("--auto", rich_help_panel=RUN, help="First search options that are not given here."),
-        ] = False,
-        minutes: Annotated[
-            float | None, typer.Option(min=0, rich_help_panel=RUN, help="Minutes of that search. Default: 5.")
-        ] = None,
+        auto: AutoOption = False,
+        minutes: MinutesOption = None,
         as_json: JsonOption = False,
         quiet: QuietOption = False,
         **options: Any,
