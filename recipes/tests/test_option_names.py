@@ -29,6 +29,7 @@ def test_options_have_three_names():
     with spoken("command"):
         assert (named("directory"), given("context", 3), given("resume", True)) == ("--out", "--context 3", "--resume")
         assert given("time", "") == "--time ''"
+        assert given("class_weight", {"cat": 2.0}) == """--class-weight '{"cat": 2.0}'"""
         assert again("resume", True) == "Run the same command with --resume"
         with spoken("pairs"):
             assert given("class_weight", "a b") == "--option 'class_weight=a b'"

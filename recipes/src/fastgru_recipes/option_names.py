@@ -5,6 +5,7 @@ Readers and recipes serve both. They ask here, and the commands say that they ar
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,6 +50,8 @@ def given(option: str, value: Any) -> str:
         value = ",".join(map(str, value))
     if _style.get() == "python":
         return f"{option}={value!r}"
+    if isinstance(value, dict):
+        value = json.dumps(value)
     if _style.get() == "pairs":
         return f"--option {shlex.quote(f'{option}={value}')}"
     if isinstance(value, bool):

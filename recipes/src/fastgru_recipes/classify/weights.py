@@ -15,7 +15,7 @@ from fastgru_recipes.option_names import given as shown
 from fastgru_recipes.option_names import named
 
 BALANCED = "balanced"
-EXAMPLE = '{"cat": 2.0}'
+EXAMPLE = {"cat": 2.0}
 
 
 def as_option(given: object) -> str:
@@ -32,7 +32,7 @@ def as_option(given: object) -> str:
         weights = None
     if not isinstance(weights, Mapping):
         raise ArgumentError(
-            f"{shown('class_weight', given)} is neither balanced nor labels with weights. Give such as "
+            f"{shown('class_weight', given)} is neither {BALANCED} nor labels with weights. Give them as in "
             f"{shown('class_weight', EXAMPLE)}."
         )
     for label, weight in weights.items():
