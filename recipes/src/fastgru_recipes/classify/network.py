@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fastgru_recipes.classify.front import Front
+from fastgru_recipes.dropout import Dropout
 from fastgru_recipes.recurrent_layers import HiddenState, RecurrentOptions, recurrent, summary, valid_steps
 
 Pooling = Literal["auto", "last", "mean", "max", "all"]
@@ -75,7 +76,7 @@ class ClassifyNetwork(nn.Module):
         self.embedding = nn.Embedding(inputs.tokens, inputs.width, padding_idx=0) if inputs.tokens else None
         self.front = Front(inputs.width, filters, stride) if filters else None
         self.gru = recurrent(layer, filters or inputs.width, bidirectional=True)
-        self.dropout = nn.Dropout(layer.dropout)
+        self.dropout = Dropout(layer.dropout)
         self.head = nn.Linear(2 * layer.hidden * len(PARTS[pooling]) + 2 * filters + inputs.statistics, labels)
 
     def forward(self, sequences: Tensor, lengths: Tensor, statistics: Tensor | None = None) -> Tensor:

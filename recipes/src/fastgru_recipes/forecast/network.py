@@ -14,6 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fastgru_recipes.dropout import Dropout
 from fastgru_recipes.forecast.inputs import Inputs
 from fastgru_recipes.recurrent_layers import RecurrentOptions, recurrent, summary
 
@@ -59,7 +60,7 @@ class ForecastNetwork(nn.Module):
         self.linear = nn.Linear(context, horizon, bias=False).requires_grad_(False)
         self.inputs = inputs
         self.gru = recurrent(layer, 1 + inputs.past)
-        self.dropout = nn.Dropout(layer.dropout)
+        self.dropout = Dropout(layer.dropout)
         self.series = nn.Embedding(series + 1, embedding, padding_idx=0) if embedding else None
         self.ahead = nn.Linear(layer.hidden + 2 + embedding + inputs.static, horizon * width)
         last = nn.Linear(width, quantiles)

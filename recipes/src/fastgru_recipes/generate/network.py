@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fastgru_recipes.dropout import Dropout
 from fastgru_recipes.recurrent_layers import HiddenState, RecurrentOptions, recurrent
 
 
@@ -22,7 +23,7 @@ class GenerateNetwork(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(tokens, embedding)
         nn.init.normal_(self.embedding.weight, std=embedding**-0.5)
-        self.dropout = nn.Dropout(layer.dropout)
+        self.dropout = Dropout(layer.dropout)
         self.gru = recurrent(layer, embedding)
         self.narrow = nn.Linear(layer.hidden, embedding)
         self.bias = nn.Parameter(torch.zeros(tokens))

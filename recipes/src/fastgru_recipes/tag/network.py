@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fastgru_recipes.dropout import Dropout
 from fastgru_recipes.recipe import Batch
 from fastgru_recipes.recurrent_layers import RecurrentOptions, recurrent, summary, valid_steps
 from fastgru_recipes.tag.crf import CRF
@@ -83,7 +84,7 @@ class TagNetwork(nn.Module):
         crf: bool = False,
     ) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(layer.dropout)
+        self.dropout = Dropout(layer.dropout)
         self.words = nn.Embedding(words, embedding, padding_idx=PAD_ID)
         self.characters = nn.Embedding(characters, spelling, padding_idx=PAD_ID)
         self.speller = recurrent(RecurrentOptions(layer.name, spelling), spelling, bidirectional=True)

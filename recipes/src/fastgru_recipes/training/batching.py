@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fastgru_recipes import interruption
+from fastgru_recipes.dropout import Rows
 from fastgru_recipes.errors import CutWarning
 from fastgru_recipes.option_names import named
 from fastgru_recipes.recipe import Batch, Data, Recipe
@@ -25,7 +26,19 @@ POOL = 32
 LARGEST_BATCH = 2**29
 
 
-class Batches(Sampler[list[int]]):
+class Share(list[int]):
+    """The indices of the examples that this process has of a batch.
+
+    Attributes:
+        rows: which examples of the batch they are.
+    """
+
+    def __init__(self, batch: Tensor, rank: int, processes: int) -> None:
+        super().__init__(batch[rank::processes].tolist())
+        self.rows = Rows(len(batch), rank, processes)
+
+
+class Batches(Sampler[Share]):
     """A sampler of the indices of each batch: this process's part of them.
 
     The order depends only on seed and epoch. So a run that is resumed in epoch 5 gets the batches of an uninterrupted
@@ -89,10 +102,10 @@ class Batches(Sampler[list[int]]):
         for half in batch.tensor_split(2):
             yield from self._divided(half)
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[Share]:
         rank, processes = _place()  # here, because Lightning joins the processes after it has got the batches
         for batch in self._order():
-            yield batch[rank::processes].tolist()
+            yield Share(batch, rank, processes)
 
     def __len__(self) -> int:
         return len(self._order())
@@ -105,7 +118,7 @@ def _place() -> tuple[int, int]:
     return 0, 1
 
 
-EMPTY = "is_empty"
+EMPTY, ROWS = "is_empty", "rows"
 
 
 def counts(batch: Batch) -> bool:
@@ -119,9 +132,9 @@ class _Collated(Dataset[Batch]):
     def __init__(self, recipe: Recipe[Any], examples: Sequence[Any]) -> None:
         self.recipe, self.examples = recipe, examples
 
-    def __getitem__(self, indices: list[int]) -> Batch:  # a whole batch at once
+    def __getitem__(self, indices: Share) -> Batch:  # a whole batch at once
         batch = self.recipe.collate([self.examples[index] for index in indices or [0]])
-        return batch if indices else {**batch, EMPTY: True}
+        return {**batch, ROWS: indices.rows} if indices else {**batch, EMPTY: True}
 
 
 def batch_size(recipe: Recipe[Any], count: int) -> int:

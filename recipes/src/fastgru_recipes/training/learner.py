@@ -23,13 +23,14 @@ from torch import Tensor, distributed, nn
 from torch.utils.data import DataLoader
 from torchmetrics import MaxMetric, MeanMetric
 
-from fastgru_recipes import interruption
+from fastgru_recipes import dropout, interruption
 from fastgru_recipes.errors import TrainingDiverged, TrainingInterrupted
 from fastgru_recipes.option_names import again
 from fastgru_recipes.recipe import Batch, Data, Example, Loss, Recipe, State
 from fastgru_recipes.training import checkpoints
-from fastgru_recipes.training.batching import counts, loader
+from fastgru_recipes.training.batching import ROWS, counts, loader
 from fastgru_recipes.training.budget import Budget, budget
+from fastgru_recipes.training.mean_loss import MeanLoss
 from fastgru_recipes.training.progress import Bar, Deadline, Expectation, Say
 
 
@@ -39,11 +40,11 @@ class Learner(L.LightningModule):
     def __init__(self, recipe: Recipe[Any], model: nn.Module) -> None:
         super().__init__()
         self.recipe, self.model = recipe, model
-        self.training_loss, self.validation_loss = MeanMetric(), MeanMetric()
+        self.training_loss, self.validation_loss = MeanLoss(), MeanLoss()
         self.gradient_norm, self.gradient_norm_largest = MeanMetric(), MaxMetric()
 
     def on_train_epoch_start(self) -> None:
-        # Seeded for each epoch, so that a resumed run draws the same dropout as an uninterrupted one.
+        # Seeded for each epoch, so that a resumed run draws the same dropout between stacked layers.
         torch.manual_seed((self.recipe.seed * 1_000_003 + self.current_epoch) * 1024 + self.global_rank)
 
     def _loss(self, batch: Batch) -> Loss:
@@ -52,8 +53,10 @@ class Learner(L.LightningModule):
         return Loss(total, terms) if counts(batch) else Loss(total * 0, 0)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        total, terms = self._loss(batch)
-        self.training_loss.update(total.detach() / max(1, terms), terms)
+        place = (self.recipe.seed, self.current_epoch, batch_index)
+        with dropout.masks(place, batch.get(ROWS)):
+            total, terms = self._loss(batch)
+        self.training_loss.update(total, terms)
         self.log("training_loss", self.training_loss, on_step=False, on_epoch=True)
         # The gradients of all processes are averaged with equal weights, so each divides by the mean number of terms.
         mean_loss: Tensor = total / self._agreed(terms)
@@ -82,7 +85,7 @@ class Learner(L.LightningModule):
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         total, terms = self._loss(batch)
         self._agreed(terms)
-        self.validation_loss.update(total / max(1, terms), terms)
+        self.validation_loss.update(total, terms)
         self.log("validation_loss", self.validation_loss, on_step=False, on_epoch=True, prog_bar=True)
 
     def configure_gradient_clipping(

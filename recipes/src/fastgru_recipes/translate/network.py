@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from fastgru_recipes.dropout import Dropout
 from fastgru_recipes.recurrent_layers import HiddenState, RecurrentOptions, hidden, recurrent, starting
 from fastgru_recipes.text.vocabulary import PAD_ID
 
@@ -31,7 +32,7 @@ class TranslateNetwork(nn.Module):
     def __init__(self, layer: RecurrentOptions, *, sources: int, targets: int, embedding: int) -> None:
         super().__init__()
         self.layer, size = layer.name, layer.hidden
-        self.dropout = nn.Dropout(layer.dropout)
+        self.dropout = Dropout(layer.dropout)
         self.source_embedding = nn.Embedding(sources, embedding, padding_idx=PAD_ID)
         self.encoder = recurrent(layer, embedding, bidirectional=True)
         self.bridge = nn.Linear(2 * size, size)
