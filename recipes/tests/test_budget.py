@@ -61,7 +61,8 @@ def test_an_epoch_has_that_many_batches_and_all_examples_equally_often(steps):
 
 def test_training_takes_these_steps_and_says_so():
     said = []
-    trained = train(Classify(hidden=4, embedding=4, steps=12, validation=0.25), texts(), say=said.append)
+    recipe = Classify(hidden=4, embedding=4, steps=12, validation=0.25, retrain_below=0)
+    trained = train(recipe, texts(), say=said.append)
     assert len(trained.history) == 12
     assert len(said) == 1
     assert re.fullmatch(r"12 steps of 8 examples, about \d+ s", said[0]), said
