@@ -21,9 +21,13 @@ def test_the_score_is_of_the_first_training_and_the_weights_of_the_second(tmp_pa
     assert again.history.drop(columns="seconds").equals(once.history.drop(columns="seconds"))
     assert not same_weights(again.model, once.model)
     assert same_weights(Trained.load(tmp_path / "run").model, again.model)
-    (tmp_path / "run" / "weights.safetensors").unlink()  # which the best checkpoint replaces
-    with pytest.warns(RunWarning, match="restored"):
+    (tmp_path / "run" / "weights.safetensors").unlink()
+    with pytest.warns(RunWarning, match=r"restored from .*final\.ckpt"):
         assert same_weights(Trained.load(tmp_path / "run").model, again.model)
+    (tmp_path / "run" / "metrics.json").unlink()
+    resumed = train(FEW, texts(), directory=tmp_path / "run", resume=True)
+    assert resumed.metrics["scores"] == once.metrics["scores"]  # not of a network that has seen the validation part
+    assert same_weights(resumed.model, again.model)
 
 
 def test_a_test_part_scores_the_second_network():

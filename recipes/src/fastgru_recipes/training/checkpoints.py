@@ -15,6 +15,7 @@ from fastgru.atomic_files import atomic_write
 from fastgru_recipes.errors import RunError
 
 DIRECTORY, LAST, BEST = "checkpoints", "last.ckpt", "best.ckpt"
+FINAL = "final.ckpt"  # of a run that went on to learn from its validation part
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
@@ -61,10 +62,22 @@ def read_checkpoint(path: Path, *parts: str) -> dict[str, Any]:
     return found
 
 
-def set_best(directory: Path, model: nn.Module) -> None:
-    """Puts the weights of a finished run, which may differ from those of its best epoch, into the best checkpoint."""
-    path = directory / DIRECTORY / BEST
-    if path.exists():
-        found = read_checkpoint(path, "state_dict")
-        found["state_dict"].update({f"model.{name}": value for name, value in model.state_dict().items()})
-        AtomicCheckpoints().save_checkpoint(found, path)
+def keep_final(directory: Path, model: nn.Module) -> None:
+    """Keeps the weights of a finished run beside those of its best epoch, if they differ.
+
+    A run that is resumed because its scores were lost scores the best epoch again, which has not seen the validation
+    part.
+    """
+    best, final = (directory / DIRECTORY / name for name in (BEST, FINAL))
+    if not best.exists():
+        return
+    found = read_checkpoint(best, "state_dict")
+    weights = {f"model.{name}": value for name, value in model.state_dict().items()}
+    if any(not torch.equal(found["state_dict"].get(name, torch.empty(0)), value) for name, value in weights.items()):
+        AtomicCheckpoints().save_checkpoint({"state_dict": weights}, final)
+
+
+def finished(directory: Path) -> Path | None:
+    """The checkpoint with the weights of a finished run, if there is one."""
+    places = (directory / DIRECTORY / name for name in (FINAL, BEST, LAST))
+    return next((place for place in places if place.exists()), None)

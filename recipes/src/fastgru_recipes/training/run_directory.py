@@ -105,8 +105,8 @@ def _weights(path: Path, state_file: Path, state: State) -> dict[str, Tensor]:
             belongs_to = (file.metadata() or {}).get("state")
         weights: dict[str, Tensor] = load_file(path)
     except (SafetensorError, OSError) as error:
-        kept = path.parent / checkpoints.DIRECTORY / checkpoints.BEST
-        remedy = f"Remove it to use {kept} instead" if kept.exists() else "Train again"
+        kept = checkpoints.finished(path.parent)
+        remedy = f"Remove it to use {kept} instead" if kept is not None else "Train again"
         raise RunError(f"{path} is damaged ({error}). {remedy}, or restore it from a copy.") from error
     if belongs_to not in (None, digest(state)):
         raise RunError(f"{state_file} is not the one that {path.name} was trained with. Restore it.")
@@ -132,11 +132,11 @@ def _restore(path: Path, model: nn.Module, state: State, kept: Path) -> None:
 
 
 def _best(directory: Path) -> tuple[dict[str, Tensor], Path]:
-    """The weights of a finished run without a weights file, and the checkpoint of its best epoch that has them."""
+    """The weights of a finished run without a weights file, and the checkpoint that has them."""
     path, place = directory / WEIGHTS, directory / checkpoints.DIRECTORY
     if not (directory / METRICS).exists():
         raise RunError(f"{path} is missing: this run is not finished. {again('resume', True)}.")
-    kept = next((place / name for name in (checkpoints.BEST, checkpoints.LAST) if (place / name).exists()), None)
+    kept = checkpoints.finished(directory)
     found = {} if kept is None else checkpoints.read_checkpoint(kept, "state_dict")
     chosen_by_validation = any("validation_loss" in key for key in found.get("callbacks", ()))
     if kept is None or (kept.name == checkpoints.LAST and chosen_by_validation):

@@ -152,7 +152,7 @@ def _score(
         trained = _learned_all(trained, second, parts)
     if directory is not None:
         trained.save(directory)
-        checkpoints.set_best(directory, trained.model)
+        checkpoints.keep_final(directory, trained.model)
     return trained
 
 
