@@ -4,6 +4,7 @@ import pytest
 
 from fastgru_recipes.classify import Classify
 from fastgru_recipes.errors import RunWarning, TrainingInterrupted
+from fastgru_recipes.tag import Tag, Tagged
 from fastgru_recipes.training import retraining
 from fastgru_recipes.training.run_directory import Trained
 from fastgru_recipes.training.train import train
@@ -75,6 +76,12 @@ def test_an_interrupted_second_training_goes_on(tmp_path, monkeypatch):
             train(FEW, texts())
     resumed = train(FEW, texts(), directory=tmp_path / "run", resume=True)
     assert same_weights(resumed.model, train(FEW, texts()).model)
+
+
+def test_words_of_the_held_out_sentences_alone_are_read():
+    sentences = [[f"word{number}", "stop"] for number in range(20)]
+    recipe = Tag(hidden=8, embedding=4, spelling=4, affix=0, steps=2, validation=0.2)
+    assert train(recipe, Tagged(sentences, [["W", "S"]] * 20)).metrics["retrained_on"] == 20
 
 
 def test_a_line_says_that_it_begins_anew():

@@ -168,9 +168,9 @@ class Tag(TextOptions, Recipe[Tagged]):
         return len(example.tokens)
 
     def collate(self, examples: Sequence[TagWindow]) -> Batch:
-        distinct = dict.fromkeys(token for window in examples for token in window.tokens)
+        distinct = {token: window.spelled[token] for window in examples for token in window.tokens}
         place = {token: number for number, token in enumerate(distinct)}
-        spelled = [examples[0].spelled[token] for token in distinct]
+        spelled = [*distinct.values()]
         characters, spelling_lengths = padded([each.characters for each in spelled])
         words, lengths = padded([window.words for window in examples])
         which, _ = padded([torch.tensor([place[token] for token in window.tokens]) for window in examples])
