@@ -35,7 +35,7 @@ def compared(name: str, seeds: int) -> dict[str, float]:
     """The accuracy of each method on a set, ours as the mean over seeds, and our seconds."""
     training, test = load(name)
     found = {rival: accuracy(training, test) for rival, accuracy in RIVALS.items()}
-    runs = [train(Classify(seed=seed, validation=0.0), training, test=test).metrics for seed in range(seeds)]
+    runs = [train(Classify(seed=seed), training, test=test).metrics for seed in range(seeds)]
     found[OURS] = fmean(run["scores"]["accuracy"] for run in runs)
     return {**found, "seconds": fmean(run["training_seconds"] for run in runs)}
 

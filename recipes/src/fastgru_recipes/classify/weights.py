@@ -32,7 +32,7 @@ def as_option(given: object) -> str:
         weights = None
     if not isinstance(weights, Mapping):
         raise ArgumentError(
-            f"{shown('class_weight', given)} is neither {BALANCED} nor labels with weights. Give them as in "
+            f"{shown('class_weight', given)} is neither balanced nor labels with weights. Give them as in "
             f"{shown('class_weight', EXAMPLE)}."
         )
     for label, weight in weights.items():
