@@ -103,3 +103,15 @@ def test_the_vowels_are_the_standard_split():
     assert (len(parts.training.sequences), len(parts.test.sequences)) == (270, 370)
     assert {each.shape[1] for each in parts.training.sequences} == {12}
     assert len(set(parts.test.labels)) == 9
+
+
+def test_one_of_some_labels_is_held_out_where_each_has_few():
+    data = Labelled([str(number) for number in range(30)], [str(number % 10) for number in range(30)])
+    training, held_out = Classify().split(data)
+    assert len(held_out.sequences) == 3  # a tenth of all, less than one of three
+    assert len(set(held_out.labels)) == 3
+    assert set(training.labels) == set(data.labels)
+    assert {*training.sequences} | {*held_out.sequences} == {*data.sequences}
+    assert Classify().split(data)[1].sequences == held_out.sequences
+    single = Labelled(["a", "b"], ["a", "b"])  # none can be spared
+    assert Classify().split(single)[1].sequences == []

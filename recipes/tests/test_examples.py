@@ -27,7 +27,7 @@ def test_dates_of_the_test_are_of_days_and_texts_that_are_new(dates):
 
 def test_dates_of_the_test_are_in_forms_that_their_language_has_not_shown(dates):
     forms = range(len(translate.FORMS))
-    for text, iso in list(zip(*dates.test, strict=True))[::20]:
+    for text, iso in list(zip(dates.test.sources, dates.test.targets, strict=True))[::20]:
         day = date.fromisoformat(iso)
         for language, locale in enumerate(translate.LOCALES):
             learned = [form for form in forms if form != language % len(forms)]

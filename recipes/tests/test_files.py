@@ -14,7 +14,7 @@ from fastgru_recipes.estimators import inputs
 from fastgru_recipes.forecast import Forecast
 from fastgru_recipes.tag import Tag
 from fastgru_recipes.training.train import train
-from fastgru_recipes.translate import Translate
+from fastgru_recipes.translate import Pairs, Translate
 
 QUOTED = ['"fine" film', 'a "fine" film', '"so" good', '"', '""', '"whole"', "'fine' film", 'the "last', '"not closed']
 
@@ -38,7 +38,7 @@ def test_quotes_are_letters_in_tsv(tmp_path):
 
 def test_quotes_are_letters_in_columns_and_pairs(tmp_path):
     path = write(tmp_path / "d.tsv", "".join(f"{text}\t{text}\n" for text in QUOTED))
-    assert Translate().read(path) == (QUOTED, QUOTED)
+    assert Translate().read(path) == Pairs(QUOTED, QUOTED)
     assert Translate().read_inputs(path).sources == QUOTED
     assert Tag().read(path)[:2] == ([QUOTED], [QUOTED])
     assert Tag().read_inputs(path).tokens == [QUOTED]
@@ -139,7 +139,7 @@ ONE = pd.DataFrame({"words": TEXTS})
 @pytest.mark.parametrize("form", [ONE, ONE.to_numpy(), ONE["words"], np.array(TEXTS), np.array(TEXTS)[:, None]])
 def test_one_column_of_texts_is_taken(form):
     assert inputs.sequences(form).sequences == TEXTS
-    assert inputs.pairs(form, form) == (TEXTS, TEXTS)
+    assert inputs.pairs(form, form) == Pairs(TEXTS, TEXTS)
     assert inputs.one_text(form) == "\n".join(TEXTS)
 
 

@@ -75,7 +75,7 @@ def test_a_checkpoint_that_does_not_fit_is_one_sentence(fastgru, tmp_path):
     done = processes.run([sys.executable, "-c", LIMITED])
     assert done.returncode == 1
     assert "run/checkpoints/last.ckpt cannot be written: File too large. The file exceeds the size limit" in done.stderr
-    assert "--resume to continue in run" in done.stderr
+    assert "--resume then, to continue in run" in done.stderr
     assert "Traceback" not in done.stderr
     assert {path.name for path in (tmp_path / "run").rglob("*") if path.is_file()} == {"config.json", "vocabulary.json"}
     assert fastgru("train", "classify", "--data", "data.csv", "--out", "run", "--resume", "--epochs", "1", "--hidden",

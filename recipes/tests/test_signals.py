@@ -36,7 +36,7 @@ class InFinaliser(Interrupting):
 def test_a_signal_within_a_finaliser_is_not_lost(recipe, tmp_path, monkeypatch, batch):
     handler = signal.getsignal(signal.SIGINT)
     InFinaliser(monkeypatch, batch)
-    with pytest.raises(errors.TrainingInterrupted, match=r"--resume"):
+    with pytest.raises(errors.TrainingInterrupted, match=r"resume=True"):
         train(recipe, texts(), directory=tmp_path / "run")
     assert signal.getsignal(signal.SIGINT) == handler
 

@@ -11,6 +11,7 @@ different lengths share a batch: no layer reads padding.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -127,14 +128,20 @@ class Classify(TableOptions, Recipe[Labelled]):
         return read_labelled.LabelledColumns(self.text_column, self.label_column, self.series_column)
 
     def split(self, data: Labelled) -> tuple[Labelled, Labelled]:
-        """Holds out the same fraction of each label, so that none is missing from the training part."""
+        """Holds out the same fraction of each label, so that none is missing from the training part.
+
+        Where that is less than one example of any label, one of some labels is held out.
+        """
         assert data.labels is not None
         generator = np.random.default_rng(self.seed)
-        held_out: list[int] = []
-        for label in sorted(set(data.labels)):
-            indices = generator.permutation([i for i, other in enumerate(data.labels) if other == label])
-            held_out.extend(indices[: int(len(indices) * self.validation)].tolist())
-        chosen = set(held_out)
+        shuffled = [
+            generator.permutation([i for i, other in enumerate(data.labels) if other == label])
+            for label in sorted(set(data.labels))
+        ]
+        chosen = {int(i) for indices in shuffled for i in indices[: int(len(indices) * self.validation)]}
+        if not chosen:  # few of each label: one of some
+            spare = [int(indices[0]) for indices in shuffled if len(indices) > 1]
+            chosen = {*generator.permutation(spare)[: math.ceil(len(data.labels) * self.validation)].tolist()}
         return data.part([i for i in range(len(data.labels)) if i not in chosen]), data.part(sorted(chosen))
 
     def learn_state(self, data: Labelled) -> State:
