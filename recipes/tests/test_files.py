@@ -40,7 +40,8 @@ def test_quotes_are_letters_in_columns_and_pairs(tmp_path):
     path = write(tmp_path / "d.tsv", "".join(f"{text}\t{text}\n" for text in QUOTED))
     assert Translate().read(path) == Pairs(QUOTED, QUOTED)
     assert Translate().read_inputs(path).sources == QUOTED
-    assert Tag().read(path)[:2] == ([QUOTED], [QUOTED])
+    tagged = Tag().read(path)
+    assert (tagged.tokens, tagged.tags) == ([QUOTED], [QUOTED])
     assert Tag().read_inputs(path).tokens == [QUOTED]
 
 
