@@ -42,7 +42,7 @@ def verdict(recipe: Recipe[Any], scores: Mapping[str, float], baselines: Mapping
     name = (max if recipe.higher_is_better else min)(judged, key=lambda each: judged[each])
     figures = f"{recipe.metric} {own:.4g} against {judged[name]:.4g}"
     if isclose(own, judged[name], rel_tol=SAME, abs_tol=SAME / 10):
-        return f"The network is as good as the best baseline, {name}: {figures}. {recipe.advice}"
+        return f"The network is as good as the best baseline, {name}: {figures}. The baseline is simpler."
     if (own > judged[name]) == recipe.higher_is_better:
         return f"The network is better than the best baseline, {name}: {figures}."
     return f"The network does not beat the baseline {name}: {figures}. {recipe.advice}"
