@@ -162,7 +162,6 @@ def _train(
     init: Path | None,
     **options: Any,
 ) -> None:
-    from fastgru_recipes import read_files
     from fastgru_recipes.training.continued import continued
     from fastgru_recipes.training.run_directory import Trained
     from fastgru_recipes.training.train import check_directory, train
@@ -170,13 +169,7 @@ def _train(
     check_directory(out, resume)
     earlier = None if init is None else Trained.load(init)
     recipe = recipe if earlier is None else continued(recipe, earlier.recipe)
-    parts = {}
-    for name, path in files.items():
-        with read_files.about(path):
-            parts[name] = None if path is None else recipe.read(path)
-    facts: dict[str, Any] = {
-        name: {"path": str(path), "sha256": read_files.fingerprint(path)} for name, path in files.items() if path
-    }
+    parts, facts = _read(recipe, files)
     if init is not None:
         facts["init"] = str(init)
     if search is not None:
@@ -196,6 +189,19 @@ def _train(
     if interruption.is_first_process():
         found = {name: facts[name] for name in (automatic.FACT,) if name in facts}
         _tell(trained, out, found, as_json)
+
+
+def _read(recipe: Recipe[Any], files: dict[str, Path | None]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The data of each file, None where there is none, and what config.json says of the files."""
+    from fastgru_recipes import read_files
+
+    parts: dict[str, Any] = {}
+    for name, path in files.items():
+        with read_files.about(path):
+            parts[name] = None if path is None else recipe.read(path)
+    return parts, {
+        name: {"path": str(path), "sha256": read_files.fingerprint(path)} for name, path in files.items() if path
+    }
 
 
 def _tell(trained: Trained, out: Path, found: dict[str, Any], as_json: bool) -> None:
