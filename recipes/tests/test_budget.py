@@ -30,6 +30,13 @@ def test_the_number_of_steps_suits_the_data(options, examples, expected):
     assert budget(Classify(**options), [((1, 2), 0)] * examples) == expected
 
 
+def test_passes_are_instead_of_the_usual_number_of_steps():
+    examples = [((1, 2), 0)] * 200
+    assert budget(Classify(), examples, passes=8) == (20, 10, 8)
+    assert budget(Classify(steps=30), examples, passes=8).total == 40  # an epoch has whole steps
+    assert budget(Classify(epochs=2), examples, passes=8) == (2, 7, 32)
+
+
 def test_steps_and_epochs_exclude_each_other():
     with pytest.raises(ArgumentError, match="steps=10 and epochs=2 are both given"):
         Classify(steps=10, epochs=2)

@@ -76,7 +76,7 @@ def test_train_predict_and_evaluate(run, tmp_path):
     assert len(config["data"]["sha256"]) == 64
     scores = json.loads(run("evaluate", "run", "--data", "data.csv", "--json").output)
     assert set(scores) == {"accuracy", "macro_f1", "cross_entropy", "baselines", "notes"}
-    assert list(scores["baselines"]) == ["majority", "naive Bayes"]
+    assert list(scores["baselines"]) == ["majority", "naive Bayes", "linear, on n-grams"]
     assert any("baseline" in said for said in scores["notes"])
     assert "The run was trained on this file" in scores["notes"][-1]
     os.rename("data.csv", "others.csv")

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.feature_extraction.text import TfidfVectorizer
 from tokenizers import Tokenizer
 from typer.testing import CliRunner
 
@@ -49,35 +50,55 @@ def made(recipe, data):
     return Trained(recipe, state, model, history)
 
 
+def begun(trained):
+    """Gives the network a linear path, and its changes a share."""
+    trained.recipe.start(trained.model, trained.state, texts())
+    if trained.model.linear is not None:
+        trained.model.linear.share.fill_(0.3)
+
+
 def softmax(scores):
     shares = np.exp(scores - scores.max(-1, keepdims=True))
     return shares / shares.sum(-1, keepdims=True)
 
 
-def shares_of_texts(trained, run, about):
+def shares_of_texts(trained, run, about, dtype=np.float32):
     """The probabilities of labels by the file and its description alone, as in `predict`."""
     tokenizer = Tokenizer.from_str(json.dumps(about["state"]["tokenizer"]))
-    found = [softmax(run({"tokens": np.array([tokenizer.encode(text).ids])}))[0] for text in texts().sequences]
+    rows = [{"tokens": np.array([tokenizer.encode(text).ids])} for text in texts().sequences]
+    if known := about["state"].get("ngrams"):
+        counter = TfidfVectorizer(
+            analyzer="char_wb", ngram_range=(1, 4), sublinear_tf=True, vocabulary=known["names"], dtype=dtype
+        )
+        counter.idf_ = np.array(known["idf"], dtype)
+        for row, text in zip(rows, texts().sequences, strict=True):
+            row["ngrams"] = counter.transform([text]).toarray()
+    found = [softmax(run(row))[0] for row in rows]
     expected = trained.recipe.predict(trained.model, trained.state, Labelled(texts().sequences, None))
     np.testing.assert_allclose(found, expected[about["state"]["labels"]], atol=1e-6)
     assert about["state"]["labels"] == ["a", "b"]
 
 
-@pytest.mark.parametrize("options", [{}, {"layer": "torch", "layers": 2}, {"precision": "64-true"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"layer": "torch", "layers": 2}, {"precision": "64-true"}, {"linear_below": 0}]
+)
 def test_texts_are_classified_by_the_file_alone(tmp_path, options):
     trained = made(Classify(hidden=8, embedding=4, **options), texts())
+    begun(trained)
     found = export(trained, tmp_path / "m.safetensors")
     assert found.difference <= found.tolerance
     model = runtime.load(found.files[0])
     about = json.loads(found.description.read_text())
     assert about["files"][0]["inputs"]["tokens"]["axes"] == ["batch", "steps"]
-    shares_of_texts(trained, lambda given: model.run(given["tokens"])[0], about)
+    dtype = np.float64 if "precision" in options else np.float32
+    shares_of_texts(trained, lambda given: model.run(given if "ngrams" in given else given["tokens"])[0], about, dtype)
 
 
 def test_onnx_gives_the_same(tmp_path):
     import onnxruntime
 
     trained = made(Classify(hidden=8, embedding=4), texts())
+    begun(trained)
     found = export(trained, tmp_path / "m.onnx")
     session = onnxruntime.InferenceSession(str(found.files[0]))
 

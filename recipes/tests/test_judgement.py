@@ -51,7 +51,7 @@ def test_baselines_are_scored_on_request_only():
     recipe = Classify(**CLASSIFIER)
     assert "baselines" not in train(recipe, texts()).metrics
     found = train(recipe, texts(), baselines=True).metrics["baselines"]
-    assert list(found) == ["majority", "naive Bayes"]
+    assert list(found) == ["majority", "naive Bayes", "linear, on n-grams"]
     nothing_held_out = Classify(**{**CLASSIFIER, "validation": 0.0})
     assert "baselines" not in train(nothing_held_out, texts(), baselines=True).metrics
 

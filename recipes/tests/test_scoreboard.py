@@ -42,7 +42,7 @@ def test_a_missing_package_is_named_with_the_way_to_get_it(program, monkeypatch)
 
 
 def test_equal_accuracies_share_a_rank(program):
-    ranks = program("series_classification").mean_ranks
+    ranks = program("accuracies").mean_ranks
     rows = {"one": {"a": 0.5, "b": 0.9, "c": 0.9}, "two": {"a": 0.7, "b": 0.6, "c": 0.1}}
     assert ranks(rows, ["a", "b", "c"]) == {"a": 2.0, "b": 1.75, "c": 2.25}
 

@@ -166,6 +166,10 @@ class Recipe(ABC, Generic[Data]):
     def examples(self, data: Data, state: State) -> Sequence[Example]:
         """The examples, as tensors, so that the conversion is done once and not every epoch."""
 
+    def passes(self, model: nn.Module) -> int:
+        """Passes over the training part that suit this network; 0: the usual number of steps."""
+        return 0
+
     def length(self, example: Example) -> int:
         """The number of steps of an example. Batches have examples of similar lengths."""
         return 1
@@ -185,11 +189,14 @@ class Recipe(ABC, Generic[Data]):
     def start(self, model: nn.Module, state: State, data: Data) -> None:  # most recipes begin at random
         """Sets weights that need no training, from the training part."""
 
-    def finish(self, model: nn.Module, state: State, validation: Data) -> None:
-        """Sets weights after training, from the part that chose the best epoch."""
+    def finish(self, model: nn.Module, state: State, validation: Data | None) -> None:
+        """Sets weights after training, from the part that chose the best epoch, if there is one."""
 
     def refit(self, model: nn.Module, state: State, data: Data, validation: Data) -> None:
         """Fits weights that need no training to both parts. It follows the scores of the validation part."""
+
+    def follow(self, model: nn.Module, first: nn.Module) -> None:
+        """Takes over what `finish` has set in the `first` network, after a second training without validation data."""
 
     @property
     def recurrent(self) -> RecurrentOptions:

@@ -1,7 +1,7 @@
 """Baselines for classification: of any data, of series, of texts.
 
-The most frequent label; the nearest series; a linear model and a random forest on statistics of series; naive Bayes on
-character n-grams.
+The most frequent label; the nearest series; a linear model and a random forest on statistics of series; naive Bayes and
+a linear model on character n-grams.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from fastgru_recipes.classify import linear_path, ngrams
 from fastgru_recipes.classify.read_labelled import Labelled
 from fastgru_recipes.classify.statistics import statistics
 from fastgru_recipes.recipe import State
@@ -29,12 +30,13 @@ if TYPE_CHECKING:
 
 
 MOST_CELLS = 2**31  # of all tables of 1-NN: about a minute
+MOST_TEXTS = 10_000  # of the linear model: about half a minute
 
 
 def compared(
     recipe: Classify, training: Labelled | None, test: Labelled, state: State | None = None
 ) -> dict[str, dict[str, float]]:
-    """Accuracy of each baseline that suits the data; 1-NN only if it takes no longer than about a minute.
+    """Accuracy of each baseline that suits the data, if it takes no longer than about a minute.
 
     All of them learn from the training data: without them there is none.
     """
@@ -43,6 +45,8 @@ def compared(
     found = {"majority": majority(training, test)}
     if training.is_text:
         found["naive Bayes"] = naive_bayes(training, test)
+        if len(training.sequences) <= MOST_TEXTS and ngrams.learned(training.texts) is not None:
+            found["linear, on n-grams"] = linear_by_ngrams(training, test)
     else:
         found["linear, on statistics"] = linear(training, test)
         if sum(map(len, training.sequences)) * sum(map(len, test.sequences)) <= MOST_CELLS:
@@ -141,4 +145,10 @@ def naive_bayes(training: Labelled, test: Labelled) -> float:
     """Accuracy of multinomial naive Bayes on character n-grams of one to four characters."""
     counts = CountVectorizer(analyzer="char", ngram_range=(1, 4), lowercase=False)
     model = make_pipeline(counts, MultinomialNB(alpha=0.1)).fit(training.sequences, training.labels)
+    return accuracy(list(model.predict(test.sequences)), test)
+
+
+def linear_by_ngrams(training: Labelled, test: Labelled) -> float:
+    """Accuracy of logistic regression on weighted character n-grams, the linear path of texts."""
+    model = make_pipeline(ngrams.vectorizer(), linear_path.regression()).fit(training.sequences, training.labels)
     return accuracy(list(model.predict(test.sequences)), test)

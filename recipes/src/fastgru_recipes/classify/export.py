@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fastgru_recipes.classify import linear_path
 from fastgru_recipes.classify.front import Convolution
+from fastgru_recipes.classify.linear_path import LinearPath
 from fastgru_recipes.classify.network import ClassifyNetwork
 from fastgru_recipes.classify.recipe import Classify
 from fastgru_recipes.classify.statistics import scales
@@ -17,7 +19,9 @@ from fastgru_recipes.recipe import State
 from fastgru_recipes.training.export import Format, Part, refused
 
 LEFT_OUT = (
-    "Texts become tokens by state.tokenizer, a tokenizer in the format of the package tokenizers; series are scaled by "
+    "Texts become tokens by state.tokenizer, a tokenizer in the format of the package tokenizers, and n-grams by "
+    "TfidfVectorizer of scikit-learn (analyzer char_wb, ngram_range 1 to 4, sublinear_tf) with the vocabulary "
+    "state.ngrams.names and idf_ state.ngrams.idf; series are scaled by "
     "state.mean and state.deviation (option normalize), and their statistics by state.statistics. The label is the "
     "largest score, and the probabilities are the softmax of the scores, in the order of state.labels."
 )
@@ -25,6 +29,7 @@ ABOUT = {
     "tokens": "the numbers of the tokens, 0 past the lengths",
     "steps": "the scaled numbers of each step, 0 past the lengths",
     "lengths": "how many tokens or steps each row has, at least 1",
+    "ngrams": "how much each of the learned n-grams counts",
     "statistics": "the scaled statistics of the whole series",
     "scores": "a score for each label",
 }
@@ -37,6 +42,29 @@ class _Texts(nn.Module):
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
         scores: Tensor = self.network(tokens, lengths)
+        return scores
+
+
+class _TextsWithNgrams(nn.Module):
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, tokens: Tensor, lengths: Tensor, ngrams: Tensor) -> Tensor:
+        scores: Tensor = self.network(tokens, lengths, None, ngrams)
+        return scores
+
+
+class _DensePath(nn.Module):
+    """The linear path for vectors of all n-grams (B, V)."""
+
+    def __init__(self, path: LinearPath) -> None:
+        super().__init__()
+        self.scores = nn.Linear(*path.weight.shape)
+        self.scores.weight, self.scores.bias = nn.Parameter(path.weight.T.contiguous()), nn.Parameter(path.bias)
+
+    def forward(self, ngrams: Tensor, changes: Tensor) -> Tensor:
+        scores: Tensor = self.scores(ngrams) + changes
         return scores
 
 
@@ -74,14 +102,22 @@ def parts(recipe: Classify, model: nn.Module, state: State, format: Format) -> l
 
 def _texts(model: ClassifyNetwork, state: State) -> Part:
     assert model.embedding is not None
-    tokens = model.embedding.num_embeddings
+    tokens, path = model.embedding.num_embeddings, linear_path.of(model)
 
     def example(rows: int, steps: int) -> tuple[Tensor, ...]:
         lengths = _lengths(rows, steps)
-        return torch.randint(1, tokens, (rows, steps)) * (torch.arange(steps) < lengths[:, None]), lengths
+        given = torch.randint(1, tokens, (rows, steps)) * (torch.arange(steps) < lengths[:, None]), lengths
+        return given if path is None else (*given, torch.rand(rows, len(path.weight), dtype=path.weight.dtype))
 
     axes: dict[str, tuple[Any, ...]] = {"tokens": ("batch", "steps"), "lengths": ("batch",)}
-    return Part("", _Texts(model), axes, example, ["scores"], ABOUT)
+    if path is None:
+        return Part("", _Texts(model), axes, example, ["scores"], ABOUT)
+    for each in model.head.parameters():  # of a copy: the changes count by their share
+        each.data *= path.share
+    model.linear = _DensePath(path)
+    return Part(
+        "", _TextsWithNgrams(model), {**axes, "ngrams": ("batch", len(path.weight))}, example, ["scores"], ABOUT
+    )
 
 
 def _series(recipe: Classify, model: ClassifyNetwork, state: State) -> Part:

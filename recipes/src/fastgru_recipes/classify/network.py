@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from fastgru_recipes.classify.front import Front
+from fastgru_recipes.classify.linear_path import LinearPath
+from fastgru_recipes.classify.ngrams import Ngrams
 from fastgru_recipes.dropout import Dropout
 from fastgru_recipes.recurrent_layers import HiddenState, RecurrentOptions, recurrent, summary, valid_steps
 
@@ -49,15 +51,19 @@ class Inputs(NamedTuple):
         tokens: size of the vocabulary; 0 if sequences are numbers, which need no embedding.
         width: size of the embedding, or numbers of each step.
         statistics: numbers about the whole sequence, S; 0 for texts.
+        ngrams: n-grams that the linear path knows; 0 without a linear path.
     """
 
     tokens: int
     width: int
     statistics: int = 0
+    ngrams: int = 0
 
 
 class ClassifyNetwork(nn.Module):
     """An embedding or convolutions, a bidirectional GRU, and a linear layer on what is pooled of it.
+
+    With a linear path the scores are those of the path and what the linear layer changes of them, which is 0 at first.
 
     Args:
         layer: options of the recurrent layer.
@@ -78,9 +84,22 @@ class ClassifyNetwork(nn.Module):
         self.gru = recurrent(layer, filters or inputs.width, bidirectional=True)
         self.dropout = Dropout(layer.dropout)
         self.head = nn.Linear(2 * layer.hidden * len(PARTS[pooling]) + 2 * filters + inputs.statistics, labels)
+        self.linear: nn.Module | None = LinearPath(inputs.ngrams, labels) if inputs.ngrams else None
+        if self.linear is not None:
+            nn.init.zeros_(self.head.weight)
+            nn.init.zeros_(self.head.bias)
 
-    def forward(self, sequences: Tensor, lengths: Tensor, statistics: Tensor | None = None) -> Tensor:
-        """Scores (B, K) of sequences (B, T) or (B, T, F) with lengths (B,), and statistics (B, S) of series."""
+    def forward(
+        self, sequences: Tensor, lengths: Tensor, statistics: Tensor | None = None, ngrams: Ngrams | None = None
+    ) -> Tensor:
+        """Scores (B, K) of the labels.
+
+        Args:
+            sequences: tokens (B, T) or steps (B, T, F).
+            lengths: (B,).
+            statistics: (B, S) of series.
+            ngrams: of texts, for the linear path.
+        """
         steps = sequences if self.embedding is None else self.embedding(sequences)
         beside: list[Tensor] = []
         if self.front is None:
@@ -91,4 +110,4 @@ class ClassifyNetwork(nn.Module):
         output, state = self.gru(steps, lengths=lengths)
         seen = self.dropout(torch.cat([*pooled(self.pooling, output, state, lengths), *beside], -1))
         scores: Tensor = self.head(seen if statistics is None else torch.cat([seen, statistics], -1))
-        return scores
+        return scores if self.linear is None else self.linear(ngrams, scores)

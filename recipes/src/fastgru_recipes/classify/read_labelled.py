@@ -45,6 +45,11 @@ class Labelled:
         """Whether the sequences are texts."""
         return len(self.sequences) > 0 and isinstance(self.sequences[0], str)
 
+    @property
+    def texts(self) -> list[str]:
+        """The sequences, which are texts."""
+        return [str(text) for text in self.sequences]
+
     def part(self, indices: Sequence[int]) -> Labelled:
         """The sequences and labels at `indices`."""
         labels = None if self.labels is None else [self.labels[index] for index in indices]

@@ -1,12 +1,14 @@
 """Classification of texts and multivariate series: a bidirectional GRU, and a linear layer on what is pooled of it.
 
-    texts (B, T) -> embedding -> bidirectional GRU -> h_n of both directions -> linear -> labels
+    texts (B, T) -> embedding -> bidirectional GRU -> h_n of both directions -> linear -> (+) -> labels
+                 -> n-grams -> logistic regression, found before training ---------------^
     series (B, T, F) -> scaled -> convolutions, which bring hundreds of steps to some tens -> bidirectional GRU
                      -> h_n, mean and maximum over time, and those of the convolutions -> linear -> labels
                      -> statistics of each feature (mean, deviation, quartiles, ...) ---^
 
-Small sets of series are often told apart by their statistics, so the linear layer sees them directly. Sequences of
-different lengths share a batch: no layer reads padding.
+Few texts are told apart by their n-grams (`linear_path.py`): the GRU changes the scores of a linear model. With many
+texts there is none. Small sets of series are often told apart by their statistics, so the linear layer sees them.
+Sequences of different lengths share a batch: no layer reads padding.
 """
 
 from __future__ import annotations
@@ -22,14 +24,16 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from tokenizers import Encoding
 from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix, multiclass_f1_score
 
 from fastgru.errors import ArgumentError
 from fastgru_recipes import read_files, read_table
-from fastgru_recipes.classify import read_labelled, statistics, weights
+from fastgru_recipes.classify import linear_path, ngrams, read_labelled, statistics, weights
 from fastgru_recipes.classify.front import fitting_stride
 from fastgru_recipes.classify.network import ClassifyNetwork, Inputs, Pooling
+from fastgru_recipes.classify.ngrams import Ngrams
 from fastgru_recipes.classify.read_labelled import Labelled
 from fastgru_recipes.errors import DataError
 from fastgru_recipes.file_options import TableOptions
@@ -55,12 +59,14 @@ class Example(NamedTuple):
         label: the number of its label; 0 for prediction.
         weight: how much it counts in the loss.
         statistics: (S,) of a series; None for a text.
+        ngrams: of a text, where there is a linear path.
     """
 
     sequence: Tensor
-    label: int
+    label: int = 0
     weight: float = 1.0
     statistics: Tensor | None = None
+    ngrams: Ngrams | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +81,10 @@ class Classify(TableOptions, Recipe[Labelled]):
     )
     loss_name: ClassVar[str] = "cross-entropy (nats per sequence)"
     of_network: ClassVar[tuple[str, ...]] = (
-        *Recipe.of_network, "unit", "tokens", "embedding", "normalize", "filters", "stride", "pooling", "class_weight"
-    )  # fmt: skip
+        *Recipe.of_network,
+        *("unit", "tokens", "embedding", "linear_below"),
+        *("normalize", "filters", "stride", "pooling", "class_weight"),
+    )
 
     unit: vocabulary.Unit = option("characters", "Unit of the tokens of a text.")
     tokens: int = option(8000, "Largest size of the vocabulary.", least=5)
@@ -97,6 +105,9 @@ class Classify(TableOptions, Recipe[Labelled]):
     )
     pooling: Pooling = option(
         "auto", "What is taken of the GRU: last (states), mean, max or all three; auto: all for series, last for texts."
+    )
+    linear_below: int = option(
+        5_000, "With fewer training texts than this, begin with a linear model on character n-grams; 0: never.", least=0
     )
     retrain_below: int = option(
         500, "With fewer examples than this, train again on all of them after validation; 0: never.", least=0
@@ -127,6 +138,9 @@ class Classify(TableOptions, Recipe[Labelled]):
     def _columns(self) -> read_labelled.LabelledColumns:
         return read_labelled.LabelledColumns(self.text_column, self.label_column, self.series_column)
 
+    def _has_linear_path(self, data: Labelled) -> bool:
+        return data.is_text and len(data.sequences) < self.linear_below
+
     def split(self, data: Labelled) -> tuple[Labelled, Labelled]:
         """Holds out the same fraction of each label, so that none is missing from the training part.
 
@@ -153,7 +167,9 @@ class Classify(TableOptions, Recipe[Labelled]):
             state["weights"] = weights.of_labels(self.class_weight, data, labels)
         if data.is_text:
             tokenizer = vocabulary.learn(data.sequences, self.unit, self.tokens)  # type: ignore[arg-type]
-            return {**state, "tokenizer": vocabulary.to_state(tokenizer)}
+            state["tokenizer"] = vocabulary.to_state(tokenizer)
+            found = ngrams.learned(data.texts) if self._has_linear_path(data) else None
+            return state if found is None else {**state, "ngrams": found}
         series: list[NDArray[Any]] = [np.asarray(each)[: self.longest] for each in data.sequences]
         if len(widths := sorted({each.shape[1] for each in series})) > 1:
             raise DataError(f"series have {widths} features. Give all the same number.")
@@ -165,11 +181,10 @@ class Classify(TableOptions, Recipe[Labelled]):
             return []
         self._require_same_kind(data, state)
         read = self._texts(data, state) if data.is_text else self._series(data, state)
-        labels, shares = _numbers(data, state), state.get("weights")
-        own = [1.0] * len(labels) if data.weights is None else data.weights
+        labels, importance = _numbers(data, state), _importance(data, state)
         return [
-            Example(sequence, label, weight * (shares[label] if shares else 1.0), found)
-            for (sequence, found), label, weight in zip(read, labels, own, strict=True)
+            each._replace(label=label, weight=weight)
+            for each, label, weight in zip(read, labels, importance, strict=True)
         ]
 
     def _require_same_kind(self, data: Labelled, state: State) -> None:
@@ -179,21 +194,34 @@ class Classify(TableOptions, Recipe[Labelled]):
                 f"{'texts' if 'tokenizer' in state else 'series'}. Give the kind of the training data."
             )
 
-    def _texts(self, data: Labelled, state: State) -> Iterator[tuple[Tensor, None]]:
-        encodings = vocabulary.from_state(state["tokenizer"]).encode_batch(list(data.sequences))
-        for ids in cut([each.ids for each in encodings], self.longest, "texts"):
-            yield torch.tensor(ids or [1]), None
+    def _texts(self, data: Labelled, state: State) -> Iterator[Example]:
+        encodings = vocabulary.from_state(state["tokenizer"]).encode_batch(data.texts)
+        tokens = [torch.tensor(ids or [1]) for ids in cut([each.ids for each in encodings], self.longest, "texts")]
+        if "ngrams" not in state:
+            return map(Example, tokens)
+        counted = ngrams.encoded(self._as_far_as_read(data.texts, encodings), state["ngrams"], self.dtype)
+        return (Example(ids, ngrams=found) for ids, found in zip(tokens, counted, strict=True))
 
-    def _series(self, data: Labelled, state: State) -> Iterator[tuple[Tensor, Tensor]]:
+    def _as_far_as_read(self, texts: Sequence[str], encodings: Sequence[Encoding]) -> list[str]:
+        """The texts up to the last token that is read."""
+        return [
+            text if len(each) <= self.longest else text[: each.offsets[self.longest - 1][1]]
+            for text, each in zip(texts, encodings, strict=True)
+        ]
+
+    def _series(self, data: Labelled, state: State) -> Iterator[Example]:
         width, order = len(state["mean"]), _order(data.features, state["features"])
         for sequence in data.sequences:
             if (given := np.shape(sequence)[1]) != width:
                 raise DataError(f"a series has {given} features; training had {width}. Give the same ones.")
         for sequence in cut(data.sequences, self.longest, "series"):
             series = np.asarray(sequence)[:, order]
-            steps = statistics.scaled_steps(series, state, self.normalize)
-            whole = statistics.scaled_statistics(series, state["statistics"])
-            yield torch.from_numpy(steps).to(self.dtype), torch.from_numpy(whole).to(self.dtype)
+            steps = torch.from_numpy(statistics.scaled_steps(series, state, self.normalize))
+            whole = torch.from_numpy(statistics.scaled_statistics(series, state["statistics"]))
+            yield Example(steps.to(self.dtype), statistics=whole.to(self.dtype))
+
+    def passes(self, model: nn.Module) -> int:
+        return 0 if linear_path.of(model) is None else linear_path.PASSES
 
     def length(self, example: Example) -> int:
         return len(example[0])
@@ -201,10 +229,12 @@ class Classify(TableOptions, Recipe[Labelled]):
     def collate(self, examples: Sequence[Example]) -> Batch:
         sequences, lengths = padded([example.sequence for example in examples])
         whole = [example.statistics for example in examples if example.statistics is not None]
+        counted = [example.ngrams for example in examples if example.ngrams is not None]
         return {
             "sequences": sequences,
             "lengths": lengths,
             "statistics": torch.stack(whole) if whole else None,
+            "ngrams": ngrams.batched(counted) if counted else None,
             "labels": torch.tensor([example.label for example in examples]),
             "weights": torch.tensor([example.weight for example in examples], dtype=self.dtype),
         }
@@ -214,12 +244,35 @@ class Classify(TableOptions, Recipe[Labelled]):
         if "tokenizer" in state:
             tokens = vocabulary.from_state(state["tokenizer"]).get_vocab_size()
             pooling: Pooling = "last" if self.pooling == "auto" else self.pooling
-            return ClassifyNetwork(self.recurrent, Inputs(tokens, self.embedding), count, pooling, 0, 1)
+            inputs = Inputs(tokens, self.embedding, ngrams=len(state["ngrams"]["names"]) if "ngrams" in state else 0)
+            return ClassifyNetwork(self.recurrent, inputs, count, pooling, 0, 1)
         width = len(state["mean"]) * statistics.scales(self.normalize)
         inputs = Inputs(0, width, 2 * len(state["statistics"]["mean"]))
         pooling = "all" if self.pooling == "auto" else self.pooling
         stride = self.stride or fitting_stride(state["longest"])
         return ClassifyNetwork(self.recurrent, inputs, count, pooling, self.filters, stride)
+
+    def start(self, model: nn.Module, state: State, data: Labelled) -> None:
+        """Finds the weights of the linear path. The GRU's changes count in full."""
+        if (path := linear_path.of(model)) is not None:
+            path.share.fill_(1.0)  # an earlier training may have left less
+            rows, folds = ngrams.matrix(data.texts, state["ngrams"]), ngrams.folds(data.texts)
+            linear_path.fit(path, rows, _numbers(data, state), _importance(data, state), folds)
+
+    def finish(self, model: nn.Module, state: State, validation: Labelled | None) -> None:
+        """Chooses how much of the GRU's changes counts."""
+        if (path := linear_path.of(model)) is None:
+            return
+        path.share.fill_(linear_path.USUAL)
+        if validation is not None:
+            found = linear_path.losses(path, lambda: self.score(model, state, validation)["cross_entropy"])
+            path.share.fill_(linear_path.chosen_share(found, len(validation.sequences)))
+
+    def follow(self, model: nn.Module, first: nn.Module) -> None:
+        """Takes over how much of the GRU's changes counts."""
+        path, known = linear_path.of(model), linear_path.of(first)
+        if path is not None and known is not None:
+            path.share.copy_(known.share)
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         losses = F.cross_entropy(_scores(model, batch), batch["labels"], reduction="none")
@@ -266,7 +319,8 @@ class Classify(TableOptions, Recipe[Labelled]):
 
 def _scores(model: nn.Module, batch: Batch) -> Tensor:
     whole = () if batch["statistics"] is None else (batch["statistics"],)  # texts have none
-    scores: Tensor = model(batch["sequences"], batch["lengths"], *whole)
+    path = {} if linear_path.of(model) is None else {"ngrams": batch["ngrams"]}
+    scores: Tensor = model(batch["sequences"], batch["lengths"], *whole, **path)
     return scores
 
 
@@ -280,6 +334,15 @@ def _numbers(data: Labelled, state: State) -> list[int]:
             f"label {unknown[0]!r} is not among the learned ones: {', '.join(map(str, numbers))}. Train again with it."
         )
     return [numbers[label] for label in data.labels]
+
+
+def _importance(data: Labelled, state: State) -> list[float]:
+    """How much each of the data counts in the loss."""
+    shares = state.get("weights")
+    own = [1.0] * len(data.sequences) if data.weights is None else data.weights
+    return [
+        weight * (shares[label] if shares else 1.0) for weight, label in zip(own, _numbers(data, state), strict=True)
+    ]
 
 
 def _columns(labels: Sequence[read_labelled.Label]) -> list[read_labelled.Label]:

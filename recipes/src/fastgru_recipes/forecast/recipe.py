@@ -237,8 +237,10 @@ class Forecast(TableOptions, Recipe[Panel]):
         """Sets the linear path, and the quantiles of its errors."""
         fitted.start(model, self._standardized(state, data), state["season"], self.quantiles)
 
-    def finish(self, model: nn.Module, state: State, validation: Panel) -> None:
-        """Keeps as much of the GRU's changes as helps on validation data."""
+    def finish(self, model: nn.Module, state: State, validation: Panel | None) -> None:
+        """Keeps as much of the GRU's changes as helps on validation data; without them all of it."""
+        if validation is None:
+            return
         windows = self.examples(validation, state)
         values = self._values(windows)
         middle = self.quantiles.index(0.5)

@@ -39,12 +39,15 @@ def _counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def budget(recipe: Recipe[Any], examples: Sequence[Any]) -> Budget:
-    """The length of training on these examples: by the options `epochs` or `steps`, or by the number of examples."""
+def budget(recipe: Recipe[Any], examples: Sequence[Any], passes: int = 0) -> Budget:
+    """The length of training on these examples: by the options `epochs` or `steps`, or by the number of examples.
+
+    With `passes` that many over the examples are chosen.
+    """
     batches: Any = loader(recipe, examples).sampler
     a_pass, size = len(batches), min(batches.size, len(examples))
     if recipe.epochs:
         return Budget(recipe.epochs, a_pass, size)
-    steps = recipe.steps or min(MOST, max(LEAST, PASSES * a_pass))
+    steps = recipe.steps or passes * a_pass or min(MOST, max(LEAST, PASSES * a_pass))
     epochs = min(EPOCHS, steps)
     return Budget(epochs, -(-steps // epochs), size)

@@ -217,7 +217,7 @@ def fit(
         had_others = distributed.is_available() and distributed.is_initialized()
         torch.manual_seed(recipe.seed)
         learner, history = Learner(recipe, model), History()
-        length = budget(recipe, training)
+        length = budget(recipe, training, recipe.passes(model))
         watching: list[Callback] = [Bar()] if progress else []
         watching += [Expectation(length, say)] if say or progress else []
         watching += [Deadline(until)] if until is not None else []

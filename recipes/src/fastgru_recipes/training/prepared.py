@@ -17,12 +17,14 @@ class Prepared:
 
     Attributes:
         recipe: the recipe, with the options that were left to the data.
+        data: the training data, before a validation part was taken from them.
         state: what it has learned from the training part before the network.
         parts: the parts that there are: training, validation, test, in this order.
         examples: those of each part; an empty list where there is no such part.
     """
 
     recipe: Recipe[Any]
+    data: Any
     state: State
     parts: dict[str, Any]
     examples: dict[str, Sequence[Example]]
@@ -58,7 +60,7 @@ def prepare(
         state = recipe.learn_state(learned) if earlier is None else earlier
     parts = {"training": learned, "validation": held_out, "test": test}
     examples = {name: _examples(recipe, state, name, part, facts) for name, part in parts.items()}
-    return Prepared(recipe, state, {name: part for name, part in parts.items() if part is not None}, examples)
+    return Prepared(recipe, data, state, {name: part for name, part in parts.items() if part is not None}, examples)
 
 
 def _place(name: str, facts: dict[str, Any]) -> str:

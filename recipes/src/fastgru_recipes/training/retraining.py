@@ -28,13 +28,14 @@ class Retrained(NamedTuple):
     seconds: float
 
 
-def on_all_of_few(ready: Prepared, directory: Path | None, **options: Any) -> Retrained | None:
+def on_all_of_few(ready: Prepared, first: nn.Module, directory: Path | None, **options: Any) -> Retrained | None:
     """Trains a new network on the training and the validation part together; None if they are not few.
 
     It takes as many steps as the first one had planned, and keeps the last epoch, as without validation.
 
     Args:
         ready: the recipe and its parts. The validation part was taken from the data.
+        first: the network of the first training.
         directory: the run directory, for messages. The second training leaves nothing in it.
         **options: `progress` and `say` of `fit`.
 
@@ -47,10 +48,11 @@ def on_all_of_few(ready: Prepared, directory: Path | None, **options: Any) -> Re
     if (say := options.get("say")) is not None:
         say(f"Now on all {len(everything)} examples, those of the validation part too:")
     model, since = fresh(recipe, ready.state), time.perf_counter()
-    recipe.start(model, ready.state, ready.parts["training"])
+    recipe.start(model, ready.state, ready.data)
     try:
         model, _ = fit(recipe, model, everything, [], **options)
     except TrainingInterrupted as error:
         remedy = f"{again('resume', True)} to do so in {directory}." if directory else "Nothing was kept."
         raise TrainingInterrupted(f"Training has ended, but not the second one on all examples. {remedy}") from error
+    recipe.follow(model, first)
     return Retrained(model, len(everything), time.perf_counter() - since)

@@ -169,7 +169,7 @@ def _score(recipe: Recipe[Any], data: Any, validation: Any, until: float | None)
     model = fresh(ready.recipe, ready.state)
     ready.recipe.start(model, ready.state, ready.parts["training"])
     best, _ = fit(ready.recipe, model, ready.examples["training"], ready.examples["validation"], until=until)
-    ready.recipe.finish(best, ready.state, ready.parts["validation"])
+    ready.recipe.finish(best, ready.state, ready.parts.get("validation"))
     score = ready.recipe.score(best, ready.state, ready.parts["validation"])[recipe.metric]
     if score != score:
         raise ArgumentError(

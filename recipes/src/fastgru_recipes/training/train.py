@@ -83,12 +83,11 @@ def train(
         with _can_go_on(directory):
             both = ready.examples["training"], ready.examples["validation"]
             best, history = fit(recipe, model, *both, directory, resume=resume, **options)
-            if "validation" in parts:
-                recipe.finish(best, state, parts["validation"])
+            recipe.finish(best, state, parts.get("validation"))
             second = None
             if validation is None and init is None and options.get("devices", 1) == 1:
                 shown = {name: options[name] for name in ("progress", "say") if name in options}
-                second = on_all_of_few(ready, directory, **shown)
+                second = on_all_of_few(ready, best, directory, **shown)
             trained = run_directory.Trained(recipe, state, best, pd.DataFrame(history.rows), _metrics(best, history))
             return _finished(trained, second, parts, directory, known)
 

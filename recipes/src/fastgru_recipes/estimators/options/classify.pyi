@@ -37,6 +37,7 @@ class ClassifyOptions(Estimator):
     filters: int
     stride: int
     pooling: Literal["auto", "last", "mean", "max", "all"]
+    linear_below: int
     class_weight: str | Mapping[Any, float] | None
     def __init__(
         self,
@@ -70,6 +71,7 @@ class ClassifyOptions(Estimator):
         filters: int = 64,
         stride: int = 0,
         pooling: Literal["auto", "last", "mean", "max", "all"] = "auto",
+        linear_below: int = 5000,
         class_weight: str | Mapping[Any, float] | None = "",
     ) -> None:
         """All options are keyword arguments; `fit` checks them.
@@ -114,5 +116,7 @@ class ClassifyOptions(Estimator):
                 are left.
             pooling: What is taken of the GRU: last (states), mean, max or all three; auto: all for series,
                 last for texts.
+            linear_below: With fewer training texts than this, begin with a linear model on character
+                n-grams; 0: never.
             class_weight: balanced, or labels with their weights in the loss: {"cat": 2.0}.
         """
