@@ -105,6 +105,19 @@ def test_links_and_commands_of_a_page_exist(page):
     assert missing == []
 
 
+def test_every_page_can_be_reached_from_the_list_of_pages():
+    found, waiting = set(), [ROOT / "docs/README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page in found or not page.is_file():
+            continue
+        found.add(page)
+        if page.suffix == ".md":
+            waiting += [(page.parent / link).resolve() for link in LINK.findall(page.read_text())]
+    pages = {page for ending in ("md", "rst", "ipynb") for page in (ROOT / "docs").rglob(f"*.{ending}")}
+    assert {name(page) for page in pages - found} == set()
+
+
 def test_every_decision_is_listed():
     notes = {path.name for path in (ROOT / "docs/decisions").glob("[0-9]*.md")}
     listed = set(LINK.findall((ROOT / "docs/decisions/README.md").read_text()))

@@ -38,15 +38,15 @@ def opacus_has_samples(library: Library) -> None:
 
 proved_by(
     __name__,
-    "Opacus: private training goes the way that it goes with Opacus' own `DPGRU`",
+    "Opacus: private training takes the same course as with Opacus' own `DPGRU`",
     "tests/test_opacus.py::test_private_training_goes_the_way_of_opacus_own_layer",
     stock=Entry(NOT_ASKED, "see the row above"),
 )
 
 
 @capability(
-    "programs of others, unmodified: the predictions that they make with torch's layer, in [the last run](programs.md)",
-    stock=Entry(NOT_ASKED, "it is what ours is compared with"),
+    "other people's programs, unchanged: the same predictions as with torch's layer, in [the last run](programs.md)",
+    stock=Entry(NOT_ASKED, "ours is compared with it"),
 )
 def serves_other_programs(library: Library) -> None:
     found = json.loads(PROGRAMS.read_text(encoding="utf-8"))

@@ -74,12 +74,15 @@ def resets_on_a_gpu(library: Library) -> None:
     as_on_the_cpu(library, call)
 
 
-STAND_IN = Entry(NOT_ASKED, "cuDNN's place is taken by its other operator")
+STAND_IN = Entry(NOT_ASKED, "the test is about our use of cuDNN")
 for title, test in (
     (
-        "second derivatives, the CPU in cuDNN's place",
+        "second derivatives, on the CPU, with torch's operator in place of cuDNN",
         "test_second_derivatives_are_the_references_and_one_warning_says_so",
     ),
-    ("lengths with empty sequences, the CPU in cuDNN's place", "test_lengths_with_empty_sequences"),
+    (
+        "lengths with empty sequences, on the CPU, with torch's operator in place of cuDNN",
+        "test_lengths_with_empty_sequences",
+    ),
 ):
     proved_by(__name__, title, f"tests/test_gpu.py::{test}", stock=STAND_IN)

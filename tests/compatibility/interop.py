@@ -51,7 +51,7 @@ def calls_hooks(library: Library) -> None:
     assert told == ["forward_pre", "forward", "full_backward_pre", "full_backward"]
 
 
-@capability("a parametrization of one's own")
+@capability("a custom parametrization")
 def trains_parametrized(library: Library) -> None:
     class Halved(nn.Module):
         def forward(self, weight: torch.Tensor) -> torch.Tensor:

@@ -82,7 +82,7 @@ def nested(library: Library) -> None:
         agree((got, h_n[:, row]), layer(x))
 
 
-@capability("`reset=`: new beginnings inside a sequence, in results and gradients, both directions")
+@capability("`reset=`: resets inside a sequence, in results and gradients, both directions")
 def resets(library: Library) -> None:
     layer, x = layer_and_input(library, num_layers=1, bidirectional=True)
     marks = torch.zeros(5, 3, dtype=torch.bool)

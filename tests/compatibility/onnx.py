@@ -58,7 +58,7 @@ def onnx_has_one_node_a_layer(library: Library) -> None:
     session.check(model, call)
 
 
-@capability("a first state as an input, at other sizes")
+@capability("an initial state as input, at other sizes")
 def onnx_takes_states(library: Library) -> None:
     model = library.GRU(3, 5, 2)
     shapes = {"input": FREE, "hx": {1: torch.export.Dim.AUTO}}
@@ -66,7 +66,7 @@ def onnx_takes_states(library: Library) -> None:
     session.check(model, {"input": torch.randn(7, 6, 3), "hx": torch.randn(2, 6, 5)})
 
 
-@capability("`lengths` as an input, of zero too")
+@capability("`lengths` as input, including zero")
 def onnx_takes_lengths(library: Library) -> None:
     model, auto = library.GRU(3, 5, bidirectional=True), torch.export.Dim.AUTO
     example = {"input": torch.randn(4, 2, 3), "lengths": torch.tensor([4, 2])}
@@ -74,7 +74,7 @@ def onnx_takes_lengths(library: Library) -> None:
     session.check(model, {"input": torch.randn(7, 3, 3), "lengths": torch.tensor([2, 0, 7])})
 
 
-@capability("`reset` as an input (ONNX has no such thing)")
+@capability("`reset` as input (ONNX does not support it)")
 def onnx_takes_resets(library: Library) -> None:
     model, example = library.GRU(3, 5), {"input": torch.randn(4, 2, 3), "reset": torch.rand(4, 2) < 0.3}
     Session(model, example, {"input": FREE, "reset": FREE}).check(model, example)

@@ -53,7 +53,7 @@ def torchinfo_sums_up(library: Library) -> None:
     counts_as_torchs(library, count)
 
 
-@capability("torchsummary: what each layer gives (it counts the parameters of no GRU)")
+@capability("torchsummary: the output of each layer (it does not count the parameters of any GRU)")
 def torchsummary_sums_up(library: Library) -> None:
     with contextlib.redirect_stdout(io.StringIO()) as told:
         tool("torchsummary").summary(Last(library), (5, 3), device="cpu")
@@ -76,7 +76,7 @@ def lightning_sums_up(library: Library) -> None:
     counts_as_torchs(library, lambda model: ModelSummary(Module(model)).total_flops)
 
 
-@capability("fvcore: parameters, and the operations of the layers beside (it has no formula for any GRU)")
+@capability("fvcore: parameters, and the operations of the other layers (it has no formula for any GRU)")
 def fvcore_counts(library: Library) -> None:
     fvcore = tool("fvcore.nn")
 
@@ -112,7 +112,7 @@ def calflops_counts(library: Library) -> None:
     counts_as_torchs(library, lambda model: calflops.calculate_flops(model, (2, 5, 3), **options)[0])
 
 
-@capability("torchviz: `make_dot`, what nodes save included")
+@capability("torchviz: `make_dot`, including the values that nodes save")
 def torchviz_draws(library: Library) -> None:
     torchviz, model = tool("torchviz"), Model(library)
     output, _ = model(torch.randn(5, 4, 3))
@@ -126,7 +126,7 @@ def torchview_draws(library: Library) -> None:
     assert "GRU" in drawn.visual_graph.source
 
 
-@capability("torchlens: what each operation gave")
+@capability("torchlens: the result of each operation")
 def torchlens_records(library: Library) -> None:
     torchlens, model, x = tool("torchlens"), Model(library), torch.randn(5, 4, 3)
     want = model(x)

@@ -48,9 +48,9 @@ def trains_under_fsdp(library: Library) -> None:
 
 proved_by(
     __name__,
-    "both, in two processes, as one process with whole batches",
+    "both, in two processes: the same as one process with whole batches",
     "tests/test_interop_distributed.py::test_two_processes_learn_what_one_does",
-    stock=Entry(NOT_ASKED, "it is what ours is compared with, in one process"),
+    stock=Entry(NOT_ASKED, "ours is compared with it, in one process"),
 )
 
 

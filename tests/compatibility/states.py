@@ -32,7 +32,7 @@ def outputs_of_all_layers(library: Library) -> None:
     agree([output[-1] for output in outputs], list(h_n))
 
 
-@capability("a learned first state (`learn_h0`)")
+@capability("a learned initial state (`learn_h0`)")
 def learned_first_state(library: Library) -> None:
     layer, x = library.GRU(2, 4, 2, learn_h0=True), torch.randn(5, 3, 2)
     torch.nn.init.normal_(layer.h_0)

@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from compatibility.models import Model, agree, learns, trained
 from compatibility.registry import STOCK, Library, capability, need
 
-HEADING = "With torch's tools that count, watch and trace"
+HEADING = "With torch's tools for counting, profiling and tracing"
 
 
 def counts_as_torchs(library: Library, count: Callable[[nn.Module], float], **options: bool) -> None:

@@ -47,4 +47,4 @@ def is_quantized_under_patch(library: Library) -> None:
 
 @capability("`quantize_dynamic` of a model that names the layer itself (ours: `fastgru.restore_gru` first)")
 def is_quantized_by_itself(library: Library) -> None:
-    assert is_quantized(nn.Sequential(library.GRU(8, 16))), "it goes by exact types; the layer stays, with a warning"
+    assert is_quantized(nn.Sequential(library.GRU(8, 16))), "it compares exact types; the layer stays, with a warning"
