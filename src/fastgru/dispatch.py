@@ -1,7 +1,8 @@
-"""The door: which backend serves a call, and why.
+"""The entry point of every call: which backend serves it, and why.
 
-A call that nobody follows goes the short way, where the core looks at everything by itself. What that cannot take, and
-every call that is followed, becomes a request that backends may refuse.
+A call without a follower (a compiler, transform or mode that records it) takes the short path, on which the core checks
+everything itself. A call that the core cannot take in this way, and every call with a follower, becomes a request,
+which backends may refuse.
 """
 
 from __future__ import annotations

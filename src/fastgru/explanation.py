@@ -23,8 +23,8 @@ class Explanation:
         reasons: for each backend in order of preference, the reason why it refuses, or None if it does not.
         level: the instruction-set level of our kernels.
         threads: the number of threads that torch allows.
-        weights: what a frozen layer stores its weights as, if not as they are; otherwise None. Only calls that take no
-            gradients use these.
+        weights: the type in which a frozen layer stores its weights, if not their own; otherwise None. Only calls
+            without gradients use them.
     """
 
     chosen: str

@@ -1,6 +1,6 @@
-"""The GRU as a function of its input and parameters, and what stands around one in a model.
+"""The GRU as a function of its input and parameters, and the functions that models use around one.
 
-The latter, from `linear` on, are those of `torch.nn.functional` with the same bits on every processor.
+The latter, from `linear` on, are those of `torch.nn.functional`, with the same bits on every processor.
 """
 
 from __future__ import annotations
@@ -58,15 +58,15 @@ def gru(
         weights: parameters in torch's order: for each layer and direction weight_ih (3H, I or D*H), weight_hh (3H, H)
             and, with `bias`, bias_ih and bias_hh (3H), rows r, z, n.
         num_layers: stacked layers, L.
-        bias: whether `weights` holds biases.
+        bias: whether `weights` includes biases.
         bidirectional: whether there is a second direction, D = 2.
         batch_first: the batch comes first in input and output.
-        batch_sizes: (T,) int64 on the CPU: rows alive at each step, as in torch's PackedSequence.
-        lengths: (B,) integers: how many steps of each padded sequence count, from 0 to T. Input past an end is
+        batch_sizes: (T,) int64 on the CPU: the number of rows at each step, as in torch's PackedSequence.
+        lengths: (B,) integers: how many steps of each padded sequence count, from 0 to T. Input after an end is
             never read; outputs there are zeros, h_n is the state at the end (h_0 for an empty sequence), and the second
             direction starts at the end.
         reset: booleans, (T, B) or with `batch_first` (B, T): before a marked step the state becomes `reset_state`, as
-            if a new sequence began there; the second direction, which runs backward, starts again past such a step.
+            if a new sequence began there; the second direction, which runs backward, starts again after such a step.
         reset_state: (L*D, H) or (L*D, B, H); None for zeros.
         dropout: probability of an element being zeroed between layers, in training.
         training: whether dropout acts.
@@ -77,9 +77,9 @@ def gru(
         output (T, B, D*H), or (B, T, D*H), or (N, D*H); and h_n (L*D, B, H). Type and device are the input's.
 
     Raises:
-        ShapeError, RankError, DTypeError, OperandError, InputTypeError, ArgumentError: what does not fit, in torch's
-            exception types.
-        SequenceError, SequenceTypeError: lengths or a reset mask that do not fit the batch.
+        ShapeError, RankError, DTypeError, OperandError, InputTypeError, ArgumentError: if an argument does not fit;
+            they have torch's exception types.
+        SequenceError, SequenceTypeError: if lengths or a reset mask do not fit the batch.
 
     Example:
         >>> import torch, fastgru
@@ -134,7 +134,7 @@ def gru_cell(
         The state after, (B, H) or (H).
 
     Raises:
-        ShapeError, RankError, OperandError, InputTypeError: what does not fit, in torch's exception types.
+        ShapeError, RankError, OperandError, InputTypeError: if an argument does not fit; they have torch's types.
 
     Example:
         >>> import torch, fastgru

@@ -1,4 +1,4 @@
-"""Who follows a call: every question of the kind "who is watching" is asked here."""
+"""Who follows a call: whether a compiler, a transform, a trace or a mode of torch records or changes it."""
 
 from __future__ import annotations
 

@@ -31,14 +31,14 @@ from fastgru.spec import GRUSpec
 
 
 class Converter(NamedTuple):
-    """The functions of one framework: for both directions, and for the sizes of what is read."""
+    """The functions of one framework: `read`, `write` and `spec`."""
 
     read: Callable[..., dict[str, Any]]
     write: Callable[..., Any]
     spec: Callable[..., GRUSpec]
 
     def call(self, function: str, arrays: Any, options: Mapping[str, Any]) -> Any:
-        """Calls one of them; raises for an option that it does not have."""
+        """Calls one of the functions; raises for an option that it does not have."""
         called: Callable[..., Any] = getattr(self, function)
         known = list(inspect.signature(called).parameters)[1:]
         if unknown := [name for name in options if name not in known]:
@@ -65,12 +65,12 @@ def read(framework: str, arrays: Any, **options: Any) -> dict[str, Any]:
         arrays: the parameters of a layer by the framework's names, flat or nested; stacked layers as a list; two
             directions as ``{"forward": ..., "backward": ...}``, unless the framework has a dimension for them.
             Arrays of NumPy, or anything with ``__array__`` or ``__dlpack__``. docs/converting.md lists the names.
-        options: ``reset_after`` (bool), where the arrays do not tell it, and to confirm that they are of a layer whose
+        options: ``reset_after`` (bool), where the arrays do not show it, and to confirm that they are of a layer whose
             reset gate acts before the product; for torch ``convention``, ``"z_keeps_old"`` or ``"z_takes_new"``.
 
     Returns:
-        New NumPy arrays by torch's names, such as weight_ih_l0 and bias_hh_l1_reverse; for torch those of the library
-        that was given.
+        New NumPy arrays by torch's names, such as weight_ih_l0 and bias_hh_l1_reverse; for torch, arrays of the same
+        library as the given ones.
 
     Raises:
         ArgumentError: an unknown framework, or parameters that do not fit.
@@ -117,12 +117,12 @@ def write(framework: str, state: Any, **options: Any) -> Any:
 
 
 def spec(framework: str, arrays: Any, **options: Any) -> GRUSpec:
-    """The sizes and options of the layer that `read` would give the parameters of, to build it without guessing.
+    """The sizes and options of the layer whose parameters `read` returns, to build it without guessing.
 
     Args:
         framework: a key of `CONVERTERS`.
         arrays: as for `read`.
-        options: as for `read`; ``reset_after`` is only needed where the arrays do not tell it.
+        options: as for `read`; ``reset_after`` is only needed where the arrays do not show it.
 
     Returns:
         input_size, hidden_size, num_layers, bias, bidirectional and reset_after: the options of `fastgru.GRU`.
@@ -160,7 +160,7 @@ def keras_model(path: str | os.PathLike[str]) -> Graph:
 
     Raises:
         ConversionError: the model has a layer or an option that a graph does not have. The message names it.
-        FormatError: the file is no such file, or is damaged.
+        FormatError: the file is not a .keras file, or is damaged.
         OSError: the file cannot be read.
 
     Example:

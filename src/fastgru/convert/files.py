@@ -36,14 +36,14 @@ def convert_file(
     """Converts a model of another framework to a file for `fastgru.runtime.load`.
 
     Args:
-        source: an ONNX file, whose graph may hold GRU nodes among others; a .keras file; or, with `framework`, a NumPy
+        source: an ONNX file with GRU nodes and others; a .keras file; or, with `framework`, a NumPy
             archive (.npz) or safetensors file with the weights of one layer.
         target: the file to write; an existing one is replaced as a whole, or kept if there is an error.
         framework: a key of `CONVERTERS`, for a file of weights.
-        reset_after: for weights that do not tell it, see `fastgru.convert.read`.
+        reset_after: for weights that do not show it, see `fastgru.convert.read`.
         inputs: for an ONNX file, names of values at which to begin, such as the output of a convolution that the
-            runtime does not have. Inputs of the model that are needed besides remain. None: those of the model.
-        outputs: for an ONNX file, names of values that are to be computed; None: the outputs of the model.
+            runtime does not have. Other inputs of the model that are needed remain. None: those of the model.
+        outputs: for an ONNX file, names of values to compute; None: the outputs of the model.
 
     Returns:
         The graph that was written.

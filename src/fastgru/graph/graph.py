@@ -47,8 +47,8 @@ class Output:
     """An output of a model.
 
     Attributes:
-        name: what users see.
-        value: which value it is.
+        name: the name that users see.
+        value: the name of the value in the graph.
         axes: the order of its axes, as of an input; without F for one feature as a number.
     """
 
@@ -62,7 +62,7 @@ class Node:
     """One operation.
 
     Attributes:
-        name: unique among the nodes; that of its module in the model it came from. Its state, if any, has it too.
+        name: unique among the nodes; the name of its module in the original model. Its state has this name too.
         operator: a key of `OPERATORS`.
         inputs: names of values.
         outputs: names of its results, each unique; fewer than the operator has if the others are not used.
@@ -82,7 +82,7 @@ class Node:
 
 
 class Graph:
-    """A whole model: what is computed, and with which weights.
+    """A whole model: its operations in the order of computation, and its weights.
 
     Args:
         inputs: at least one.
@@ -131,9 +131,9 @@ class Graph:
 
     @cached_property
     def first_states(self) -> Mapping[str, Array]:
-        """Name of a node with a state -> what sequences begin with, (rows for each sequence, 1, H).
+        """Name of a node with a state -> its initial state, (rows for each sequence, 1, H).
 
-        NaN for those that begin with values: they are known only in a call.
+        It is NaN where the model computes the initial state, which is known only in a call.
         """
         states = {}
         for node in self.nodes:

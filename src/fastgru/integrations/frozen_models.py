@@ -15,7 +15,7 @@ from fastgru.nn.torch_tools import STOCK_GRU
 
 @dataclass(frozen=True, repr=False)
 class Freezing:
-    """What `freeze` did; printing it tells in words.
+    """What `freeze` did. Printing it shows this in words.
 
     Attributes:
         model: the model that was given, the same object.
@@ -42,17 +42,17 @@ class Freezing:
 def freeze(model: nn.Module, weights: str | None = None) -> Freezing:
     """Freezes every `fastgru.GRU` inside `model`, in place: inference calls use weights that are packed once.
 
-    Each layer is frozen by its own `freeze()`; see there for what it promises. Results have the same bits, and calls
-    that take gradients go on as before. A layer that cannot be frozen stays as it is, with the reason in the report.
+    Each layer is frozen by its own `freeze()`, which says what that means. Results have the same bits, and calls
+    that take gradients work as before. A layer that cannot be frozen stays as it is, with the reason in the report.
 
     Args:
         model: any module. Change `torch.nn.GRU` first by `fastgru.replace_gru`, or in one line with
             ``fastgru.replace_gru(model, freeze=True)``.
-        weights: what every layer stores its weights as, as in `GRU.freeze`; results then differ from those before. A
-            layer whose weights cannot be stored so is not frozen.
+        weights: the type in which every layer stores its weights, as in `GRU.freeze`; results then differ a little. A
+            layer whose weights cannot be stored in this type is not frozen.
 
     Returns:
-        A report: `model` itself, what was frozen, what was not and why.
+        A report: `model` itself, the layers that were frozen, those that were not, and the reasons.
 
     Raises:
         ArgumentError: `weights` is not a name of such a type.

@@ -16,7 +16,7 @@ from fastgru.nn.gru import GRU
 
 
 class LoadedModel(nn.Module):
-    """A model from a file, with the parameters' names that it was saved with.
+    """A model from a file. Its parameters have the names with which it was saved.
 
     Args:
         graph: what it computes. Its weights are copied.

@@ -69,7 +69,7 @@ def replace_gru(model: nn.Module, freeze: bool = False, weights: str | None = No
 
     Only the class of each layer changes. The layer stays the same object, with the same Parameter
     objects, hooks, training flag, device and dtype; so optimizers, references from elsewhere and
-    layers used twice go on working, and `model` may itself be a `torch.nn.GRU`. Layers with a
+    layers used twice continue to work, and `model` may itself be a `torch.nn.GRU`. Layers with a
     parametrization (such as weight_norm) are changed too. Calling it again changes nothing.
 
     Subclasses of `torch.nn.GRU`, which may have their own code, and layers whose `forward` was
@@ -79,7 +79,7 @@ def replace_gru(model: nn.Module, freeze: bool = False, weights: str | None = No
     Args:
         model: any module.
         freeze: also freeze every layer, as `fastgru.freeze` does: for a model that is served, not trained.
-        weights: with `freeze`, what layers store their weights as, as in `fastgru.freeze`.
+        weights: with `freeze`, the type in which layers store their weights, as in `fastgru.freeze`.
 
     Returns:
         A report: `model` itself, the changed layers, and the skipped ones with reasons.
@@ -129,8 +129,8 @@ def restore_gru(model: nn.Module) -> Replacement:
 def replace(model: nn.Module, *, gru: bool = True, linear: bool = False) -> Replacement:
     """Makes modules of torch inside `model` ours, in place, so that the whole model keeps our bits.
 
-    With `linear`, a model of such modules gives the same bits whatever the batch, the threads and the processor, if it
-    has fused multiply-adds; in chunks, step by step or whole. Functions that `forward` calls itself are not replaced:
+    With `linear`, a model of such modules gives the same bits for any batch and number of threads, in chunks, step by
+    step or whole, on all processors with fused multiply-adds. Functions that `forward` calls itself are not replaced:
     see `fastgru.functional`. Modules are changed by the rules of `replace_gru`: they stay the same objects, with the
     same parameters and hooks. Activations that work in place and softmax without a dimension are not changed.
 

@@ -37,14 +37,15 @@ def save(
     and renamed: an existing file is replaced as a whole, or kept if there is an error. The model is saved in evaluation
     mode.
 
-    A state that the model takes or returns, such as `h_0` and `h_n`, is no input or output of the file: the runtime
-    hands states on by itself, and so it does with lengths and marks of resets.
+    States that the model takes or returns, such as `h_0` and `h_n`, are not inputs and outputs of the file, because the
+    runtime passes states from call to call. Lengths and marks of resets are not inputs either: they are arguments of
+    the runtime.
 
     Args:
         model: a `fastgru.GRU` or `GRUCell`, or torch's; or any module, with an example call. Or a graph of the runtime.
         path: the file, usually with the ending ``.safetensors``.
-        args: example of the positional arguments; every size but that of features is free afterwards. Not needed for a
-            layer or a cell.
+        args: example of the positional arguments; afterwards all sizes except those of features are free. Not needed
+            for a layer or a cell.
         kwargs: example of the keyword arguments.
 
     Returns:
@@ -54,7 +55,7 @@ def save(
         ConversionError: the model computes something that the runtime does not have; the message names it and where.
         GraphError: sizes or types that do not fit, or weights that are NaN.
         ArgumentError: an example call is missing.
-        InputTypeError: `model` is no module.
+        InputTypeError: `model` is not a module.
         WriteError: the file cannot be written.
 
     Example:
@@ -98,15 +99,15 @@ def graph_of(
 
 
 def load(path: str | os.PathLike[str]) -> nn.Module:
-    """Loads a file of `save` as a module of torch, to go on training or to compare.
+    """Loads a file that `save` wrote as a module of torch, to continue training or to compare.
 
     Args:
         path: the file.
 
     Returns:
-        A `fastgru.GRU` or `GRUCell`, if the file has one alone. Else a `LoadedModel`: it is called as a model of the
-        runtime is, with tensors, and returns the output and the states; its state dict has the names of the model that
-        was saved.
+        A `fastgru.GRU` or `GRUCell`, if the file has only that. Otherwise a `LoadedModel`: it is called like a model of
+        the runtime, but with tensors, and returns the output and the states. Its state dict has the names of the saved
+        model.
 
     Raises:
         FormatError, GraphError, OSError: as of `fastgru.runtime.load`.

@@ -1,7 +1,7 @@
-"""The modules of `torch.nn` that hold a function whose bits depend on the processor, on our functions.
+"""Modules of `torch.nn` for functions whose bits depend on the processor in torch; these use our functions instead.
 
-`fastgru.replace(model, linear=True)` gives a model's modules these classes. Each is a subclass of torch's, with its
-constructor and repr.
+`fastgru.replace(model, linear=True)` gives the modules of a model these classes. Each is a subclass of torch's, with
+the same constructor and repr.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class GELU(_Function, nn.GELU):
 
 
 class SiLU(_Function, nn.SiLU):
-    """`torch.nn.SiLU` by `fastgru.functional.silu`; in place it is torch's own."""
+    """`torch.nn.SiLU` by `fastgru.functional.silu`; the in-place form is torch's own."""
 
     def function(self, input: Tensor) -> Tensor:
         """The function of each value."""
@@ -67,7 +67,7 @@ class SiLU(_Function, nn.SiLU):
 
 
 class ELU(_Function, nn.ELU):
-    """`torch.nn.ELU` by `fastgru.functional.elu`; in place it is torch's own."""
+    """`torch.nn.ELU` by `fastgru.functional.elu`; the in-place form is torch's own."""
 
     def function(self, input: Tensor) -> Tensor:
         """The function of each value."""
@@ -75,7 +75,7 @@ class ELU(_Function, nn.ELU):
 
 
 class SELU(_Function, nn.SELU):
-    """`torch.nn.SELU` by `fastgru.functional.selu`; in place it is torch's own."""
+    """`torch.nn.SELU` by `fastgru.functional.selu`; the in-place form is torch's own."""
 
     def function(self, input: Tensor) -> Tensor:
         """The function of each value."""
@@ -83,7 +83,7 @@ class SELU(_Function, nn.SELU):
 
 
 class Hardsigmoid(_Function, nn.Hardsigmoid):
-    """`torch.nn.Hardsigmoid` by `fastgru.functional.hardsigmoid`; in place it is torch's own."""
+    """`torch.nn.Hardsigmoid` by `fastgru.functional.hardsigmoid`; the in-place form is torch's own."""
 
     def function(self, input: Tensor) -> Tensor:
         """The function of each value."""
@@ -91,7 +91,7 @@ class Hardsigmoid(_Function, nn.Hardsigmoid):
 
 
 class Hardswish(_Function, nn.Hardswish):
-    """`torch.nn.Hardswish` by `fastgru.functional.hardswish`; in place it is torch's own."""
+    """`torch.nn.Hardswish` by `fastgru.functional.hardswish`; the in-place form is torch's own."""
 
     def function(self, input: Tensor) -> Tensor:
         """The function of each value."""
@@ -107,7 +107,7 @@ class Softplus(_Function, nn.Softplus):
 
 
 class Softmax(_Function, nn.Softmax):
-    """`torch.nn.Softmax` by `fastgru.functional.softmax`; without a dimension it is torch's own."""
+    """`torch.nn.Softmax` by `fastgru.functional.softmax`; without a dimension torch's own runs."""
 
     def function(self, input: Tensor) -> Tensor:
         """The softmax over the module's dimension."""
@@ -115,7 +115,7 @@ class Softmax(_Function, nn.Softmax):
 
 
 class LogSoftmax(_Function, nn.LogSoftmax):
-    """`torch.nn.LogSoftmax` by `fastgru.functional.log_softmax`; without a dimension it is torch's own."""
+    """`torch.nn.LogSoftmax` by `fastgru.functional.log_softmax`; without a dimension torch's own runs."""
 
     def function(self, input: Tensor) -> Tensor:
         """The logarithm of the softmax over the module's dimension."""

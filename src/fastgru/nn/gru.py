@@ -217,7 +217,7 @@ class GRU(QuickCall, Quantizable, Scriptable, BaseGRU):
         reset: Tensor | None = None,
         reset_state: Tensor | None = None,
     ) -> tuple[Any, Tensor]:
-        """Output and h_n for whole sequences; shapes in the class's documentation."""
+        """Output and h_n for whole sequences. The class documents the shapes."""
         # The common case; a step of a stream takes a few microseconds in all.
         is_plain = type(input) is Tensor and lengths is None and reset is None and reset_state is None
         has_plain_state = hx is None or (isinstance(hx, Tensor) and hx.dim() == 3)

@@ -16,7 +16,7 @@ class LayerNorm(torch_tools.Scriptable, nn.LayerNorm):
 
     Args:
         normalized_shape: the last dimensions, or the size of the last.
-        eps: what is added to the variance.
+        eps: a small number that is added to the variance.
         elementwise_affine: whether there are weight and bias.
         bias: whether there is a bias beside the weight.
         device: device of the parameters.

@@ -130,8 +130,8 @@ class BaseGRU(torch_rnn.RNNBase):
         Args:
             batch: the number of rows, B.
             h_0: initial state (L, B, H). Default: the learned one, or zeros.
-            weights: what the stepper stores its weights as, as in `freeze`. Default: what the layer is frozen with, or
-                as they are.
+            weights: the type in which the stepper stores its weights, as in `freeze`. Default: that of the frozen
+                layer, or their own.
 
         Raises:
             ArgumentError: if the layer is bidirectional or has dropout in training mode, if `batch` or `weights` is

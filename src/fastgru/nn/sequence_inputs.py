@@ -233,8 +233,8 @@ def _cells(layer: BaseGRU) -> int:
 def last_output(output: Tensor, lengths: Any, batch_first: bool = False) -> Tensor:
     """The output at each sequence's last step; zeros for an empty sequence.
 
-    For one direction this is the last layer's h_n. Of two directions, the second half is what the second one has seen
-    after a single step; its final state is at step 0, and in h_n.
+    For one direction this is the last layer's h_n. For two directions, the second half is the state of the second
+    direction after a single step; its final state is at step 0, and in h_n.
 
     Args:
         output: (T, B, D*H), or (B, T, D*H) with `batch_first`.

@@ -24,9 +24,9 @@ _has_storage = torch._C._has_storage
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """The linear layer x . W^T + b, as `torch.nn.functional.linear`, with the same bits on every processor.
 
-    Every output is one sum that begins with its bias and takes the products in order, each rounded once: for all
-    levels of the core with fused multiply-adds (docs/numerics.md). That holds for float32 and float64 on the CPU;
-    everything else, and calls under autocast, run on torch's operator.
+    Every output is one sum that begins with its bias and adds the products in order, each rounded once, at all
+    levels of the core with fused multiply-adds (docs/numerics.md). This holds for float32 and float64 on the CPU;
+    all other calls, and calls under autocast, run on torch's operator.
 
     Args:
         input: (..., K).
@@ -37,7 +37,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         (..., N).
 
     Raises:
-        RuntimeError, TypeError: what does not fit, from torch.
+        RuntimeError, TypeError: if an argument does not fit, as from torch.
 
     Example:
         >>> import torch, fastgru

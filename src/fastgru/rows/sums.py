@@ -30,7 +30,7 @@ def softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor
     Args:
         input: any shape.
         dim: the dimension of the sums.
-        dtype: what the input is converted to first.
+        dtype: the dtype to which the input is converted first.
 
     Returns:
         The shape of the input.
@@ -136,7 +136,7 @@ def layer_norm(
         normalized_shape: the last dimensions.
         weight: of this shape, or None for ones.
         bias: of this shape, or None for zeros.
-        eps: what is added to the variance.
+        eps: a small number that is added to the variance.
 
     Returns:
         The shape of the input.

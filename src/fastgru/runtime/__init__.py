@@ -1,13 +1,13 @@
-"""Trained models without PyTorch: NumPy arrays in, NumPy arrays out, and the state in your hands.
+"""Trained models without PyTorch: inputs, outputs and states are NumPy arrays, and you pass the state on.
 
     from fastgru import runtime
 
     model = runtime.load("model.safetensors")
     output, state = model.run(x)            # from zeros
-    output, state = model.run(more, state)  # goes on
+    output, state = model.run(more, state)  # continues
 
-Files come from `fastgru.save` and ``fastgru convert``. Results have the same bits whatever the batch, the pieces that a
-sequence comes in, the number of threads and the processor (docs/numerics.md).
+Files come from `fastgru.save` and ``fastgru convert``. Results have the same bits for any batch, any split of a
+sequence into calls, any number of threads, and all processors with fused multiply-adds (docs/numerics.md).
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ def load(source: str | os.PathLike[str] | bytes, *, threads: int | None = None, 
 
     Args:
         source: the path of the file, or its bytes.
-        threads: at most so many threads for a call; None: as many as processors are available to the process.
-        weights: what the weights of recurrent nodes are stored as while the model runs: ``"bfloat16"``, ``"float16"``
-            or ``"int8"``; None: as they are. See docs/quantization.md.
+        threads: the largest number of threads of a call; None: the number of processors that the process may use.
+        weights: the type in which the weights of recurrent nodes are stored while the model runs: ``"bfloat16"``,
+            ``"float16"`` or ``"int8"``; None: their own. See docs/quantization.md.
 
     Raises:
         ArgumentError: the model cannot have such `weights`.

@@ -28,15 +28,16 @@ class Execution(Protocol):
 
 
 class Model:
-    """A trained model: NumPy arrays in, NumPy arrays and a state out.
+    """A trained model, called with NumPy arrays; it returns NumPy arrays and a state.
 
     A model keeps nothing between calls, so threads may share one.
 
     Args:
-        graph: what it computes. Its weights are read now; later changes have no effect.
-        threads: at most so many threads for a call; None: as many as processors are available to the process.
-        weights: what the weights of recurrent nodes are stored as: ``"bfloat16"``, ``"float16"`` or ``"int8"``; None:
-            as they are. Results differ then (docs/quantization.md), and steps of large layers take less time.
+        graph: the computation. Its weights are read now; later changes have no effect.
+        threads: the largest number of threads of a call; None: the number of processors that the process may use.
+        weights: the type in which the weights of recurrent nodes are stored: ``"bfloat16"``, ``"float16"`` or
+            ``"int8"``, with which results differ a little (docs/quantization.md) and steps of large layers take less
+            time; None: their own.
 
     Raises:
         ArgumentError: `threads` is not a positive integer, or the model cannot have such `weights`.
@@ -63,12 +64,12 @@ class Model:
         return self.graph.dtype
 
     def initial_state(self, batch: int = 1) -> State:
-        """What `run` begins with if no state is given, for `batch` rows: zeros, or what was learned (`learn_h0`).
+        """The state with which `run` begins if none is given, for `batch` rows: zeros, or the learned one (`learn_h0`).
 
         States that the model computes from its inputs are NaN, until the next call computes them; see `State`.
 
         Raises:
-            ArgumentError: `batch` is no number of rows.
+            ArgumentError: `batch` is not an integer from 0 on.
         """
         if not isinstance(batch, (int, np.integer)) or isinstance(batch, bool) or batch < 0:
             raise errors.wrong_batch(batch)
@@ -87,16 +88,16 @@ class Model:
         """Runs the model over whole sequences, or the next piece of them.
 
         Args:
-            x: the input: an array with the axes that the model says (`model.graph.inputs`), such as (B, T, F), of the
+            x: the input: an array with the axes that `model.graph.inputs` lists, such as (B, T, F), of the
                 model's dtype, with any strides; or without the batch axis. Several inputs by name in a dict.
-            state: from the call before; None: zeros. It is not changed.
+            state: the state that the previous call returned; None: the initial state. It is not changed.
             lengths: (B,) integers from 0 to T, if the rows do not all have T steps. States stop at the end of a row.
-            reset: booleans, (T, B) or (B, T) as the input: steps before which the state of a row is set to zero.
+            reset: booleans, (T, B) or (B, T) as the input: steps before which a row begins with the initial state.
             out: an array for the result, of its shape and dtype, with any strides. Several outputs by name in a dict.
-            threads: at most so many, for this call; None: as the model.
+            threads: the largest number of threads of this call; None: that of the model.
 
         Returns:
-            The output, or a dict of several outputs by name, and the state to go on from.
+            The output, or a dict of several outputs by name, and the state for the next call.
 
         Raises:
             ShapeError, RankError, DTypeError, SequenceError, ArgumentError, IndexError: an argument does not fit the

@@ -20,15 +20,15 @@ class State(Mapping[str, Array]):
 
     The arrays can be read and written to. A model's call does not change the state that it is given.
 
-    Some models compute what a sequence begins with, such as a decoder that begins with a context. Before a sequence's
-    first step such states have no numbers yet: they are NaN in rows that begin anew, and the next call computes them.
-    Numbers that are written there count instead.
+    Some models compute the initial state of a sequence, such as a decoder that begins with a context. Before the first
+    step of a sequence such states have no numbers yet: they are NaN in rows that begin anew, and the next call computes
+    them. If you write numbers there, the next call begins with these.
 
     Args:
         arrays: the arrays by name. They are copied.
 
     Attributes:
-        marks: (B,) booleans: rows in which NaN stand for what the next call begins with; None: there are none.
+        marks: (B,) booleans: rows in which NaN stand for a state that the next call computes; None: there are none.
 
     Raises:
         ShapeError: they are not all of three dimensions and of one batch size.
@@ -101,7 +101,7 @@ class State(Mapping[str, Array]):
         return next((array.shape[1] for array in self._arrays.values()), None)
 
     def begins_anew(self, name: str) -> Array | None:
-        """Rows (B,) of a node's state that the next call computes what to begin with for; None: no row.
+        """The rows (B,) of a node whose initial state the next call computes, as booleans; None: no row.
 
         Raises:
             ArgumentError: there is no such node.
@@ -114,9 +114,9 @@ class State(Mapping[str, Array]):
         return rows if rows.any() else None
 
     def reset(self, rows: int | Sequence[int] | Array | None = None) -> None:
-        """Sets states to what sequences begin with: zeros, what the model has learned, or what the next call computes.
+        """Sets states to the initial ones: zeros, those that the model has learned, or those that the next call finds.
 
-        A state that was made of arrays by hand knows no model and is set to zeros.
+        A state that you made of arrays has no model, and is set to zeros.
 
         Args:
             rows: which rows of the batch: an index, indices or a mask (B,); None: all.
@@ -139,7 +139,7 @@ class State(Mapping[str, Array]):
         return [name for name, first in self._first.items() if np.isnan(first).any()]
 
     def copy(self) -> State:
-        """A state with arrays of its own."""
+        """A copy, which shares no arrays."""
         return self._like({name: array.copy() for name, array in self._arrays.items()}, slice(None))
 
     def select(self, rows: Sequence[int] | Array) -> State:
