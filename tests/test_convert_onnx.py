@@ -274,7 +274,7 @@ DIFFERENT = {
     "features of a state": (lambda m, x: m.gru(x)[1][:, :, :3][-1], "a part of the states along"),
     "numbers that become integers": (lambda m, x: m.gru(x.long().float())[0], "a Cast to INT64"),
     "a number of steps": (lambda m, x: m.gru(x)[0] / x.shape[1], "depends on the sizes"),
-    "steps that become features": (lambda m, x: m.gru(x)[0].reshape(x.shape[0], -1) + 0, "a reshape has made one"),
+    "steps that become features": (lambda m, x: m.gru(x)[0].reshape(x.shape[0], -1) + 0, "a reshape has joined"),
 }
 
 

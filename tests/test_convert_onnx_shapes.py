@@ -262,7 +262,7 @@ MERGED = {
 def test_axes_that_are_made_one_are_not_features(name, tmp_path):
     drawn = Drawn()
     path = drawn.save(tmp_path / "m.onnx", [FIXED], [(MERGED[name](drawn, layer(drawn)), FLOAT, None)])
-    with pytest.raises(errors.ConversionError, match="a reshape has made one are used as one axis of features"):
+    with pytest.raises(errors.ConversionError, match="a reshape has joined are used as one axis of features"):
         read_onnx(path)
 
 

@@ -206,7 +206,7 @@ def handed_on(drawn):
     ("build", "message"),
     [
         (changed, "takes the state 'h_0' and returns 'Mul_1'"),
-        (handed_on, "GRU_1: the layer begins with what another one"),
+        (handed_on, "GRU_1: the layer begins with a state that another"),
     ],
 )
 def test_states_that_the_runtime_would_hand_on_otherwise(build, message, tmp_path):

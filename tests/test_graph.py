@@ -102,7 +102,7 @@ WRONG = {
     "slice": (lambda: graph_of(Node("s", "Slice", ("x",), ("y",), {"first": 1, "size": 2})), "at least 3"),
     "operands of two sizes": (lambda: graph_of(linear(), Node("s", "Add", ("x", "y"), ("z",))), "reads a vector of 2 for each step. Expected a vector of 3"),
     "operands": (lambda: graph_of(Node("s", "Add", ("x",), ("y",))), "has 1 inputs. Expected 2"),
-    "beginnings": (lambda: graph_of(GRU_OF_TWO, inputs=(*INPUTS, Input("h", "BF", 3))), r"reads 1 vectors to begin with.*: 2\."),
+    "beginnings": (lambda: graph_of(GRU_OF_TWO, inputs=(*INPUTS, Input("h", "BF", 3))), r"reads 1 vectors as initial states.*: 2\."),
     "size of a beginning": (
         lambda: graph_of(Node("g", "GRUCell", ("h", "h"), ("y",), {"input_size": 3, "hidden_size": 2}), inputs=(Input("h", "BF", 3),)),
         "Expected a vector of 2 for each sequence",

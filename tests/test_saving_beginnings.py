@@ -183,10 +183,10 @@ REFUSED = {
     "rows for layers": (TWO, lambda m, c, y: m.decoder(y, m.doubled(c).view(2, -1, 6))[0], [C, Y], "this reshape cuts an axis|begins with values for several layers"),
     "layers for rows": (TWO, lambda m, c, y: m.decoder(y, m.doubled(c).view(-1, 2, 6))[0], [C, Y], "begins with values for several layers"),
     "steps": ({}, lambda m, x, y: m.one(y, m.encoder(x)[0])[0], [torch.randn(1, 5, 3), torch.randn(5, 5, 4)], "is that of|begins with"),
-    "a state from layer to layer": ({}, lambda m, y, h: m.decoder(y, m.one(y.transpose(0, 1), h)[1])[0], [Y, H], "decoder: the layer begins with what another one has made of a state"),
+    "a state from layer to layer": ({}, lambda m, y, h: m.decoder(y, m.one(y.transpose(0, 1), h)[1])[0], [Y, H], "decoder: the layer begins with a state that another layer computed from a state"),
     "a state that is returned changed": ({}, lambda m, row, h: (m.cell(row, h) * 0.5).relu(), [torch.randn(2, 4), torch.zeros(2, 6)], "takes the state 'args_1' and returns 'relu', which is computed of the layer's next state"),
     "states that are returned changed": ({}, lambda m, y, h: (lambda o, n: (o, n / 2))(*m.decoder(y, h)), [Y, H], "takes the state 'args_1' and returns 'div'"),
-    "cells one after the other": ({}, lambda m, row, h: m.cell(row, m.cell(row, h)), [torch.randn(2, 4), torch.zeros(2, 6)], "cell_1: the layer begins with what another"),
+    "cells one after the other": ({}, lambda m, row, h: m.cell(row, m.cell(row, h)), [torch.randn(2, 4), torch.zeros(2, 6)], "cell_1: the layer begins with a state that another"),
     "values for several layers": (TWO, lambda m, x, y: (m.encoder(x)[0], m.fc(m.encoder(x)[1])), [X, Y], "output 1: values for several layers and directions. Return them one by one"),
 }  # fmt: skip
 

@@ -53,7 +53,7 @@ REFUSED = {
     "lengths that are computed": (model_of(lambda m, x, n: m.gru(x, lengths=n - 1)[0], OURS), [X, torch.tensor([5, 2, 4])], "of integers or booleans"),
     "constant lengths": (model_of(lambda m, x: m.gru(x, lengths=torch.tensor([5, 2, 4]))[0], OURS), [X], "lengths or resets that are computed"),
     "dropout in evaluation": (model_of(lambda m, x: nn.functional.dropout(m.gru(x)[0]), GRU), [X], "dropout in evaluation mode"),
-    "steps that become features": (model_of(lambda m, x: m.gru(x)[0].reshape(x.shape[0], -1) + 0, GRU), [X], "a reshape has made one"),
+    "steps that become features": (model_of(lambda m, x: m.gru(x)[0].reshape(x.shape[0], -1) + 0, GRU), [X], "a reshape has joined"),
     "rows one after another": (model_of(lambda m, x: m.gru(x.reshape(1, -1, 4))[0].view(x.shape[0], x.shape[1], 6), GRU), [X], "this reshape cuts an axis"),
     "a learned start": (model_of(lambda m, x: m.gru(x, m.h.weight.view(1, 3, 6))[0], GRU, ("h", nn.Linear(3, 6, bias=False))), [X], "different constants"),
 }  # fmt: skip

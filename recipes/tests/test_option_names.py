@@ -39,7 +39,7 @@ def test_options_have_three_names():
 PYTHON = [
     (lambda: Forecaster(context=1).fit(HOURS), "context=1 is too small"),
     (lambda: Forecaster(hidden=0).fit(HOURS), "hidden=0 is too small"),
-    (lambda: Forecaster(zone="Mars").fit(HOURS), "zone='Mars' is no time zone"),
+    (lambda: Forecaster(zone="Mars").fit(HOURS), "zone='Mars' is not a time zone"),
     (lambda: Forecaster().fit(HOURS.drop(index=20)), "let gaps be filled: fill='linear'"),
     (lambda: Forecaster(target="sales").fit(HOURS), "that of values with the parameter target"),
     (lambda: Forecaster().fit(HOURS[:12]), "smaller values of the parameter context"),
@@ -61,7 +61,7 @@ def test_python_hears_of_parameters(wrong, words):
 COMMANDS = [
     ("forecast", "--context 1", "--context 1 is too small"),
     ("forecast", "--quantiles 0.5,0.1", "--quantiles 0.5,0.1 must increase"),
-    ("forecast", "--zone Mars", "--zone Mars is no time zone"),
+    ("forecast", "--zone Mars", "--zone Mars is not a time zone"),
     ("forecast", "", "let gaps be filled: --fill linear"),
     ("forecast", "--target sales", "--time '' numbers the rows"),
     ("classify", "--stride 3", "--stride 3 is not a power of two"),

@@ -109,7 +109,7 @@ def test_the_option_seed_is_called_random_state(tmp_path):
     assert clone(loaded).get_params()["random_state"] == 5
 
 
-# ---- validation data of one's own
+# ---- your own validation data
 
 
 def test_validation_data_choose_the_epoch():

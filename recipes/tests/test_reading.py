@@ -184,7 +184,7 @@ def test_a_line_with_too_many_fields_is_named(file):
         ("d.csv", "<!DOCTYPE html>\n<html></html>\n", "d.csv is a web page, not a table"),
         ("d.csv", "  <html><body>404 Not Found</body></html>\n", "d.csv is a web page, not a table"),
         ("d.csv", "# of 2024\ntext,label\na,x\n", r"line 1 is a comment: '# of 2024'\. Remove what comes before"),
-        ("d.csv", bytes(range(256)), "line 2 has bytes that are no text: it is a file of another kind"),
+        ("d.csv", bytes(range(256)), "line 2 has bytes that are not text: it is a file of another kind"),
         ("d.bin", "text,label\na,x\n", "ends in .bin: cannot tell its format"),
         ("d.csv", "#,text,label\n1,a,x\n", ""),
     ],

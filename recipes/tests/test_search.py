@@ -158,7 +158,7 @@ def test_what_cannot_be_searched_is_said_before_anything_is_written(tmp_path, op
 
 def test_mistakes_in_python():
     with pytest.raises(
-        ArgumentError, match="a search needs data that choose: set the parameter validation to more than 0"
+        ArgumentError, match="a search needs validation data: set the parameter validation to more than 0"
     ):
         search(replace(RECIPE, validation=0.0), texts())
 

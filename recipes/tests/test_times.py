@@ -192,7 +192,7 @@ def test_numbers_that_count_have_no_zone():
 def test_times_with_a_zone_are_converted():
     found = panel(names(lambda n: 1_600_000_000 + 3600 * n), zone="America/New_York")
     assert str(found.series[0].times[0]) == "2020-09-13 08:26:40-04:00"
-    with pytest.raises(ArgumentError, match=r"zone='berlin' is no time zone. Did you mean 'Europe/Berlin'\?"):
+    with pytest.raises(ArgumentError, match=r"zone='berlin' is not a time zone. Did you mean 'Europe/Berlin'\?"):
         Forecast(zone="berlin")
 
 

@@ -137,7 +137,7 @@ def _of_another_encoding(path: Path | str, found: bytes, error: UnicodeDecodeErr
         return DataError(f"{path} is UTF-16. Give that encoding: {given('encoding', 'utf-16')}.")
     line = found.count(b"\n", 0, error.start) + 1
     if b"\0" in found:
-        return DataError(f"{path}, line {line} has bytes that are no text: it is a file of another kind. Give a text.")
+        return DataError(f"{path}, line {line} has bytes that are not text: it is a file of another kind. Give a text.")
     what = f"{path}, line {line}: byte {found[error.start]:#04x} is not {encoding.upper()}."
     if error.encoding not in ("utf-8", "utf-8-sig", "utf_8"):
         return DataError(f"{what} Give the encoding of the file, such as utf-8.")

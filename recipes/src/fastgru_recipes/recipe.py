@@ -108,7 +108,7 @@ class Recipe(ABC, Generic[Data]):
     retrain_below: int = option(
         0,
         "With fewer examples than this, train again on all of them after validation; 0: never. Not with several "
-        "devices, validation data of one's own, or the weights of an earlier run.",
+        "devices, your own validation data, or the weights of an earlier run.",
         least=0,
     )
     precision: Literal["32-true", "64-true", "bf16-mixed"] = option("32-true", "Precision, by Lightning's name.")

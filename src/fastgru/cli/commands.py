@@ -283,15 +283,18 @@ def convert(
         Path, typer.Argument(help="An ONNX or Keras file; or, with --framework, weights (.npz, .safetensors).")
     ],
     target: Annotated[Path, typer.Argument(help="The file to write, for fastgru.runtime.load.")],
-    framework: Annotated[str | None, typer.Option(help="Whose weights they are, such as keras or mlx.")] = None,
+    framework: Annotated[str | None, typer.Option(help="The framework of the weights, such as keras or mlx.")] = None,
     reset_after: Annotated[
-        bool | None, typer.Option("--reset-after/--reset-before", help="For weights that do not tell it.")
+        bool | None,
+        typer.Option(
+            "--reset-after/--reset-before", help="Where the reset gate acts, for weights that do not show it."
+        ),
     ] = None,
     inputs: Annotated[
-        list[str] | None, typer.Option(help="Of an ONNX file: a value at which to begin. Once for each.")
+        list[str] | None, typer.Option(help="For an ONNX file: a value at which to begin. Repeat it for several.")
     ] = None,
     outputs: Annotated[
-        list[str] | None, typer.Option(help="Of an ONNX file: a value that is to be computed. Once for each.")
+        list[str] | None, typer.Option(help="For an ONNX file: a value to compute. Repeat it for several.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     quiet: QuietOption = False,

@@ -63,7 +63,7 @@ def wrong_input_rank(name: str, shape: Sequence[int], axes: str, whole: str, siz
 def different_sizes(what: str, sizes: Mapping[str, int]) -> ShapeError:
     """For inputs that do not agree in steps or rows."""
     found = ", ".join(f"{name!r} has {size}" for name, size in sizes.items())
-    advice = " Parts of a model that read other numbers of steps are files of their own." if what == "steps" else ""
+    advice = " Save parts of a model that read other numbers of steps as separate files." if what == "steps" else ""
     return ShapeError(f"the inputs have different numbers of {what}: {found}. Expected one number.{advice}")
 
 
@@ -76,13 +76,13 @@ def index_out_of_range(name: str, least: int, most: int, limit: int) -> IndexRan
     """For an index that an embedding does not have."""
     return IndexRangeError(
         f"index out of range: the input {name!r} has indices from {least} to {most}. Expected 0 to {limit - 1}, "
-        "which is what its embedding has."
+        "the indices of its embedding."
     )
 
 
 def wrong_batch(got: object) -> ArgumentError:
     """For a number of rows that cannot be."""
-    return ArgumentError(f"batch={got!r:.80} is no number of rows. Expected an integer from 0.")
+    return ArgumentError(f"batch={got!r:.80} is not a number of rows. Expected an integer from 0 on.")
 
 
 def wrong_states(shapes: Mapping[str, Sequence[int]]) -> ShapeError:
@@ -107,8 +107,8 @@ def wrong_state_shape(name: str, got: Sequence[int], expected: Sequence[int]) ->
 def not_a_state_object(got: object) -> InputTypeError:
     """For a state that is no `State`."""
     return InputTypeError(
-        f"`state` is of type {type(got).__name__}. Expected a fastgru.runtime.State: what the call before returned, or "
-        "`model.initial_state(batch)`, whose arrays can be set by name."
+        f"`state` is of type {type(got).__name__}. Expected a fastgru.runtime.State: the one that the last call "
+        "returned, or `model.initial_state(batch)`, whose arrays can be set by name."
     )
 
 
@@ -122,7 +122,7 @@ def state_of_another_model(got: Sequence[str], expected: Sequence[str]) -> Argum
 
 def not_a_state(error: object) -> FormatError:
     """For bytes that are no state."""
-    return FormatError(f"the data is no state ({error}). Expected the bytes that `State.to_bytes` gave.")
+    return FormatError(f"the data is not a state ({error}). Expected the bytes that `State.to_bytes` gave.")
 
 
 def wrong_timing_shape(name: str, got: Sequence[int], expected: Sequence[int]) -> SequenceError:

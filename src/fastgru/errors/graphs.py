@@ -83,7 +83,7 @@ def empty_graph(what: str) -> GraphError:
 def unknown_value(where: str, name: str, comes_later: bool) -> GraphError:
     """For the name of a value that no input or earlier node has."""
     reason = (
-        "which a later node computes, or itself: nodes stand in the order of computation, and there are no cycles"
+        "which a later node computes, or itself: nodes must be in the order of computation, and there are no cycles"
         if comes_later
         else "which no input and no node before it has"
     )
@@ -103,13 +103,13 @@ def wrong_parameters(where: str, got: Sequence[str], expected: Sequence[str]) ->
 def wrong_beginnings(where: str, got: int, cells: int) -> GraphError:
     """For a recurrent node with other vectors to begin with than it has layers and directions."""
     return GraphError(
-        f"{where} reads {got} vectors to begin with. Expected none, or one for each layer and direction: {cells}."
+        f"{where} reads {got} vectors as initial states. Expected none, or one for each layer and direction: {cells}."
     )
 
 
 def two_beginnings(where: str) -> GraphError:
     """For a recurrent node that is to begin with learned states and with values at once."""
-    return GraphError(f"{where} begins with learned states (learn_h0) and with values. Expected one of them.")
+    return GraphError(f"{where} begins with learned states (learn_h0) and with values. Expected only one of them.")
 
 
 def missing_parameter(where: str, role: str, key: str) -> GraphError:
@@ -165,18 +165,18 @@ def cut_by_reshape(where: str) -> ConversionError:
 
 
 def merged_axes(where: str, what: str) -> ConversionError:
-    """For an axis that must be one, of axes that a reshape has made one."""
+    """For axes that a reshape has joined, where an operation needs one of them alone."""
     return ConversionError(
-        f"{where}: axes that a reshape has made one are used as one axis {what}. The runtime knows them as they were; "
-        f"leave the reshape out there, or undo it. {_CUT}"
+        f"{where}: axes that a reshape has joined are used as one axis {what}. The runtime has only the separate "
+        f"axes; leave the reshape out there, or undo it. {_CUT}"
     )
 
 
 def different_features(where: str, sizes: Sequence[int | None]) -> ConversionError:
     """For two values whose vectors have different sizes."""
     return ConversionError(
-        f"{where}: vectors of {sizes[0]} and {sizes[1]} numbers together. Expected one size for both, or one number. "
-        f"{_CUT}"
+        f"{where}: vectors of {sizes[0]} and {sizes[1]} numbers in one operation. Expected one size for both, or one "
+        f"number. {_CUT}"
     )
 
 
@@ -205,17 +205,18 @@ def cannot_begin(where: str, axes: int) -> ConversionError:
 def hands_states_on(where: str) -> ConversionError:
     """For a model that takes a state and lets a second layer begin with what the first made of it."""
     return ConversionError(
-        f"{where}: the layer begins with what another one has made of a state that the model takes. The runtime lets "
-        "each layer go on from its own state. Let the model take no state (`h_0`), or a state for each layer."
+        f"{where}: the layer begins with a state that another layer computed from a state of the caller. In the "
+        "runtime each layer continues from its own state. Let the model take no state (`h_0`), or a state for each "
+        "layer."
     )
 
 
 def fixed_size(name: str, what: str, size: str) -> ConversionError:
     """For a model whose program holds only for the numbers of rows or steps of the example."""
     return ConversionError(
-        f"input {name!r}: the model fixes the number of {what} to {size}, and the file would be right for no other. Do "
-        "not turn sizes into numbers (`int(x.shape[1])`, `view(2, -1)`), and give an example with sizes from 2 on, all "
-        "different."
+        f"input {name!r}: the model fixes the number of {what} to {size}, and the file would be wrong for all others. "
+        "Do not turn sizes into numbers (`int(x.shape[1])`, `view(2, -1)`), and give an example with sizes from 2 on, "
+        "all different."
     )
 
 
@@ -248,8 +249,8 @@ def cannot_export(error: Exception) -> ConversionError:
 def packed_sequence(where: str) -> ConversionError:
     """For a packed sequence in a model that is saved."""
     return ConversionError(
-        f"{where} has a packed sequence, which torch.export does not know. Use fastgru.GRU and give it the padded "
-        "array and the lengths, in any order: `self.gru(x, lengths=lengths)`. Outputs behind the end of a sequence are "
+        f"{where} has a packed sequence, which torch.export does not support. Use fastgru.GRU and give it the padded "
+        "array and the lengths, in any order: `self.gru(x, lengths=lengths)`. Outputs after the end of a sequence are "
         "zero, and h_n has the states at the ends, as with packing."
     )
 
@@ -266,16 +267,16 @@ def returns_changed_state(source: str, name: str) -> ConversionError:
     """For a model that takes a state and returns what it has computed of the next one, instead of that."""
     return ConversionError(
         f"the model takes the state {source!r} and returns {name!r}, which is computed of the layer's next state and "
-        "could be taken for it. The runtime hands on the layer's own. Return that (`h_n`) too, or let the model take "
-        "no state."
+        "could be mistaken for it. The runtime passes on the layer's own state. Return that (`h_n`) too, or let the "
+        "model take no state."
     )
 
 
 def state_read_elsewhere(where: str, source: str) -> ConversionError:
     """For a state that something else than a recurrent layer reads."""
     return ConversionError(
-        f"{where} reads the state {source!r}, which only a recurrent layer can: the runtime hands states on by itself. "
-        "Make it an input of its own."
+        f"{where} reads the state {source!r}, which only a recurrent layer can: the runtime passes states from call to "
+        "call by itself. Make it a separate input."
     )
 
 

@@ -78,7 +78,7 @@ def unneeded_onnx_value(name: str, outputs: Sequence[str]) -> ArgumentError:
 def untold_onnx_value(name: str) -> ArgumentError:
     """For a value whose shape is unknown, where a part is to begin."""
     return ArgumentError(
-        f"the shape of the value {name!r} is unknown: neither the file nor onnx.shape_inference tells it. Cut the "
+        f"the shape of the value {name!r} is unknown: neither the file nor onnx.shape_inference gives it. Cut the "
         "model at another value, or write its shape into the file first (graph.value_info)."
     )
 

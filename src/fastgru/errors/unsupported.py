@@ -242,8 +242,8 @@ def unknown_weights(weights: object, known: Sequence[str]) -> ArgumentError:
 def too_small_to_quantize(purpose: str, input_size: int, hidden_size: int, least: tuple[int, int]) -> FrozenError:
     """For a layer that weights of 8 bits would make slower; `least` are sizes of which one is enough."""
     return FrozenError(
-        f"{purpose} with weights='int8' is refused for {input_size} inputs and {hidden_size} hidden units: so small a "
-        f"layer takes longer with it, whatever the batch. Expected at least {least[0]} inputs or {least[1]} hidden "
+        f"{purpose} with weights='int8' is refused for {input_size} inputs and {hidden_size} hidden units: a layer of "
+        f"this size takes longer with it, for any batch. Expected at least {least[0]} inputs or {least[1]} hidden "
         "units. Freeze it without `weights`."
     )
 

@@ -101,10 +101,11 @@ class Classify(TableOptions, Recipe[Labelled]):
     )
     filters: int = option(64, "Channels of the convolutions that read series before the GRU; 0: none.", least=0)
     stride: int = option(
-        0, "Steps of a series that they make one, a power of two; 0: by the longest series, about 50 are left.", least=0
+        0, "Steps that the convolutions make one, a power of two; 0: so that the longest series has about 50.", least=0
     )
     pooling: Pooling = option(
-        "auto", "What is taken of the GRU: last (states), mean, max or all three; auto: all for series, last for texts."
+        "auto",
+        "Outputs of the GRU that are used: last (states), mean, max or all; auto: all for series, last for texts.",
     )
     linear_below: int = option(
         5_000, "With fewer training texts than this, begin with a linear model on character n-grams; 0: never.", least=0

@@ -28,7 +28,7 @@ EncodingOption = Annotated[str | None, typer.Option(rich_help_panel=FILES, help=
 
 def predict(
     directory: RunDirectory,
-    text: Annotated[str | None, typer.Argument(help="One text, in the place of a file.")] = None,
+    text: Annotated[str | None, typer.Argument(help="One text, instead of a file.")] = None,
     data: Annotated[
         Path | None, typer.Option(help="File in the format of the training data, or -; answers may be missing.")
     ] = None,
@@ -38,10 +38,13 @@ def predict(
     ] = None,
     best: Annotated[
         int | None,
-        typer.Option(min=1, help="So many translations of each sentence, labels, or tags, with their probabilities."),
+        typer.Option(min=1, help="How many translations, labels or tags to write for each input, with probabilities."),
     ] = None,
     probabilities: Annotated[
-        bool, typer.Option("--probabilities", help="Of all tags; those of all labels are written in any case.")
+        bool,
+        typer.Option(
+            "--probabilities", help="Write the probabilities of all tags; those of all labels are always written."
+        ),
     ] = False,
     separator: SeparatorOption = None,
     decimal: DecimalOption = None,

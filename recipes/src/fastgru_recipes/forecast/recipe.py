@@ -67,7 +67,9 @@ class Forecast(TableOptions, Recipe[Panel]):
     )
 
     context: int = option(
-        0, "Number of past steps that the network reads, at least 2; 0: up to four seasons, or 30 steps.", least=0
+        0,
+        "Number of past steps that the network reads, at least 2; 0: two to eight seasons, or 8 to 30 steps.",
+        least=0,
     )
     horizon: int = option(
         0, "Number of steps to forecast; 0: by the frequency, such as 24 hours, 14 days, 12 months.", least=0
@@ -90,7 +92,7 @@ class Forecast(TableOptions, Recipe[Panel]):
     zone: str = option("", "Time zone of times that have none, such as Europe/Berlin, whose clocks change.")
     fill: Fill = option(
         "none",
-        "What takes the place of missing rows and values: the previous value, a line, or zero. Default: an error.",
+        "What fills missing rows and values: the previous value, a line, or zero. Default: an error.",
     )
     target: tuple[str, ...] = option(
         (read_series.VALUE,), "Column of values; several columns of a wide table, separated by commas."

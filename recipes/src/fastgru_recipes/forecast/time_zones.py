@@ -25,7 +25,7 @@ def require_zone(zone: str) -> None:
     names = {name.casefold(): name for name in known} | {name.casefold().split("/")[-1]: name for name in sorted(known)}
     close = [names[each] for each in difflib.get_close_matches(zone.casefold(), names, n=1)]
     hint = f"Did you mean {close[0]!r}?" if close else "Give a name such as Europe/Berlin or UTC."
-    raise ArgumentError(f"{given('zone', zone)} is no time zone. {hint}")
+    raise ArgumentError(f"{given('zone', zone)} is not a time zone. {hint}")
 
 
 def localized(times: pd.Series, names: pd.Series | None, zone: str, where: str) -> pd.Series:

@@ -85,7 +85,7 @@ class Tag(TextOptions, Recipe[Tagged]):
     affix: int = option(
         16, "Size of the vectors of a word's first and last 2 and 3 characters, and of its shape; 0: none.", least=0
     )
-    crf: bool = option(False, "Score tags that follow each other too, with a conditional random field.")
+    crf: bool = option(False, "Also score pairs of adjacent tags, with a conditional random field.")
     window: int = option(64, "Number of tokens of the windows into which longer sentences and texts are cut.", least=1)
     overlap: int = option(16, "Number of tokens that a window reads of each neighbour.", least=0)
     hidden: int = option(128, "Size of the GRU's state.", least=1)

@@ -79,7 +79,7 @@ def _examples(
         found = recipe.examples(part, state)
     if not len(found):
         raise DataError(
-            f"the {name} part is empty: a fraction of {recipe.validation:g} of so few data is nothing. Give more data, "
-            "or set validation to 0."
+            f"the {name} part is empty: a fraction of {recipe.validation:g} of so few data has no example. Give more "
+            "data, or set validation to 0."
         )
     return found

@@ -126,7 +126,7 @@ def _restore(path: Path, model: nn.Module, state: State, kept: Path) -> None:
         said = f"{path} was missing. It is restored from {kept}, which has the same weights."
     except OSError as error:
         said = (
-            f"{path} is missing, and cannot be written ({error.strerror}). {kept}, which has the same weights, serves."
+            f"{path} is missing, and cannot be written ({error.strerror}). {kept}, which has the same weights, is used."
         )
     warnings.warn(RunWarning(said), stacklevel=3)
 

@@ -124,7 +124,7 @@ def search(
     """
     if validation is None and not recipe.validation:
         raise ArgumentError(
-            f"a search needs data that choose: set {named('validation')} to more than 0, or give validation data."
+            f"a search needs validation data: set {named('validation')} to more than 0, or give validation data."
         )
     space = Space.of(recipe.resolved(data), data, given)
     until = time.monotonic() + 60 * minutes

@@ -102,8 +102,7 @@ class ForecastOptions(Estimator):
                 stopping.
             validation: Fraction of each series, at its end, that chooses the best epoch.
             retrain_below: With fewer examples than this, train again on all of them after validation; 0:
-                never. Not with several devices, validation data of one's own, or the weights of an earlier
-                run.
+                never. Not with several devices, your own validation data, or the weights of an earlier run.
             precision: Precision, by Lightning's name.
             random_state: Seed of weights, batches and dropout, or a RandomState; None: another result each
                 time.
@@ -112,8 +111,8 @@ class ForecastOptions(Estimator):
             decimal: Decimal separator: a comma, as in 1.234,5 and 1 234,5, or a point. Default: a point, if
                 not in doubt.
             sheet: Sheet of an Excel file, by name or by number from 1. Default: the only one.
-            context: Number of past steps that the network reads, at least 2; 0: up to four seasons, or 30
-                steps.
+            context: Number of past steps that the network reads, at least 2; 0: two to eight seasons, or 8
+                to 30 steps.
             horizon: Number of steps to forecast; 0: by the frequency, such as 24 hours, 14 days, 12 months.
             quantiles: Quantile levels between 0 and 1; 0.5 must be one of them.
             stride: Steps between the starts of training windows.
@@ -127,8 +126,8 @@ class ForecastOptions(Estimator):
             embedding: Size of the learned embedding of each series; 0 for none.
             time: Column of times; an empty name numbers the rows.
             zone: Time zone of times that have none, such as Europe/Berlin, whose clocks change.
-            fill: What takes the place of missing rows and values: the previous value, a line, or zero.
-                Default: an error.
+            fill: What fills missing rows and values: the previous value, a line, or zero. Default: an
+                error.
             target: Column of values; several columns of a wide table, separated by commas.
             series: Column of series names in a long table; optional.
             covariates: Columns known up to the present, separated by commas.

@@ -70,8 +70,7 @@ class GenerateOptions(Estimator):
             validation: Fraction of the data held out to choose the best epoch; with 0 the last epoch is
                 kept.
             retrain_below: With fewer examples than this, train again on all of them after validation; 0:
-                never. Not with several devices, validation data of one's own, or the weights of an earlier
-                run.
+                never. Not with several devices, your own validation data, or the weights of an earlier run.
             precision: Precision, by Lightning's name.
             random_state: Seed of weights, batches and dropout, or a RandomState; None: another result each
                 time.

@@ -92,7 +92,7 @@ class TagOptions(Estimator):
             spelling: Size of a character's vector, and of the state of the GRU over characters.
             affix: Size of the vectors of a word's first and last 2 and 3 characters, and of its shape; 0:
                 none.
-            crf: Score tags that follow each other too, with a conditional random field.
+            crf: Also score pairs of adjacent tags, with a conditional random field.
             window: Number of tokens of the windows into which longer sentences and texts are cut.
             overlap: Number of tokens that a window reads of each neighbour.
             plain: The tag that F1 does not count. Default: the most frequent tag.
