@@ -1,1 +1,1 @@
-"""One call as data: what users pass, checked, and everything below takes it."""
+"""One call as data: the arguments of users, checked, in the form that all backends take."""

@@ -1,4 +1,4 @@
-"""A call, checked: the facts about it as a request, and what autocast makes of it."""
+"""The checks of a call, the facts about it as a request, and the conversions of autocast."""
 
 from __future__ import annotations
 

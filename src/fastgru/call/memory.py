@@ -1,4 +1,4 @@
-"""Tensors as a call may read them: with memory that stays, whoever else writes to the caller's tensors."""
+"""Tensors as a call may read them: with memory that stays valid, even if others change the caller's tensors."""
 
 from __future__ import annotations
 

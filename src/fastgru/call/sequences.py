@@ -1,4 +1,4 @@
-"""How the sequences of a batch end, and where they start again: what users pass for it, checked and copied."""
+"""How the sequences of a batch end, and where they are reset: the arguments of users, checked and copied."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is constant in an ONNX model is computed when it is read."""
+"""Constant parts of an ONNX model, which are computed when it is read."""
 
 from __future__ import annotations
 

@@ -24,8 +24,8 @@ def read_onnx(
 ) -> Graph:
     """The graph of an ONNX file, or of a part of it.
 
-    Inputs that are only initial states of GRU nodes, and outputs that are only last states, are states of the graph:
-    the runtime hands them on by itself. So it is with inputs that are only `sequence_lens`.
+    Inputs that are only initial states of GRU nodes, and outputs that are only last states, are states of the graph,
+    which the runtime passes from call to call. Inputs that are only `sequence_lens` are not inputs of the graph either.
 
     Args:
         path: the file; weights in files beside it are found.

@@ -1,4 +1,4 @@
-"""What the inputs of an ONNX model are for: states that a caller hands on, and lengths of sequences."""
+"""The purpose of the inputs of an ONNX model: states that a caller passes on, and lengths of sequences."""
 
 from __future__ import annotations
 

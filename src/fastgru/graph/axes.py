@@ -1,7 +1,7 @@
 """The axes of arrays in a program of another framework, which become those of a graph.
 
-Such programs move axes about: they transpose, squeeze and reshape. A graph has none of that: its values are vectors for
-each step or for each sequence. So each axis of each array is followed until it is known what it stands for.
+Such programs transpose, squeeze and reshape. A graph has no such operations: its values are vectors for each step or
+for each sequence. So this module keeps track of each axis of each array, until its meaning is known.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Models that take states: whether handing on the states of their layers is what they would do."""
+"""Models that take states: whether the states that their layers return are those that the runtime would pass on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a `GraphTracer` hands out: arrays that a program computes, states, and layers."""
+"""The results of a `GraphTracer`: arrays that a program computes, states, and layers."""
 
 from __future__ import annotations
 

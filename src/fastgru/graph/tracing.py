@@ -1,7 +1,7 @@
 """`GraphTracer`: makes a graph of the operations of another program, as a converter goes through them.
 
 A converter calls one method for each operation it meets. Arrays that a program computes are `Traced`; the states of
-recurrent layers are `States` and do not become values: the runtime hands them on by itself.
+recurrent layers are `States` and do not become values, because the runtime passes them from call to call.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Other programs' ways to a layer: replacing, patching, exporting, privacy."""
+"""Use of the layer in other programs: replacing, patching, exporting, privacy."""

@@ -56,8 +56,8 @@ class Forecaster(Scored, ForecastOptions):
             progress: show progress bars.
             validation_data: the data that choose the best epoch, in the form of X. The first `context` values of each
                 series are history. Default: the end of each series of X.
-            init: a fitted forecaster, or a run directory. Training begins with its weights, and with its options in the
-                place of those that have their defaults.
+            init: a fitted forecaster, or a run directory. Training begins with its weights; its options
+                replace those that have their defaults.
             resume: continue the interrupted training in `directory`.
 
         Raises:

@@ -46,8 +46,8 @@ class Generator(Scored, GenerateOptions):
             directory: the run directory to make. Default: nothing is kept.
             progress: show progress bars.
             validation_data: a text or texts, which choose the best epoch. Default: a fraction of X.
-            init: a fitted generator, or a run directory. Training begins with its weights and vocabulary, and with its
-                options in the place of those that have their defaults.
+            init: a fitted generator, or a run directory. Training begins with its weights and vocabulary; its
+                options replace those that have their defaults.
             resume: continue the interrupted training in `directory`.
 
         Raises:

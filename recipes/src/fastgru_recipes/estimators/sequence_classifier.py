@@ -64,8 +64,8 @@ class SequenceClassifier(ClassifierMixin, ClassifyOptions):  # type: ignore[misc
             sample_weight: (N,), how much each sequence counts in the loss. Only the ratios matter. Default: all the
                 same. The option `class_weight` multiplies them.
             validation_data: (sequences, labels), which choose the best epoch. Default: a fraction of X.
-            init: a fitted classifier, or a run directory. Training begins with its weights and vocabulary, and with its
-                options in the place of those that have their defaults.
+            init: a fitted classifier, or a run directory. Training begins with its weights and vocabulary; its
+                options replace those that have their defaults.
             resume: continue the interrupted training in `directory`.
 
         Returns:

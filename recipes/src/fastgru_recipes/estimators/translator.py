@@ -47,8 +47,8 @@ class Translator(Scored, TranslateOptions):
             directory: the run directory to make. Default: nothing is kept.
             progress: show progress bars.
             validation_data: (sentences, translations), which choose the best epoch. Default: a fraction of X.
-            init: a fitted translator, or a run directory. Training begins with its weights and vocabulary, and with its
-                options in the place of those that have their defaults.
+            init: a fitted translator, or a run directory. Training begins with its weights and vocabulary; its
+                options replace those that have their defaults.
             resume: continue the interrupted training in `directory`.
 
         Raises:

@@ -73,14 +73,14 @@ def backtest(
 ) -> Backtest:
     """Forecasts the last `folds * horizon` values of each series from `folds` origins, a horizon apart.
 
-    The network learns from what comes before the first origin, and at each origin reads the values before it. With
-    `refit` it is trained anew at each origin, on all values before that one: windows that expand. Baselines learn from
-    the same values. Errors are in units of the seasonal naive error before the first origin.
+    The network learns from the values before the first origin, and at each origin reads the values before it. With
+    `refit` it is trained anew at each origin, on all values before that one. Baselines learn from the same values.
+    Errors are in units of the seasonal naive error before the first origin.
 
     Args:
         data: a file, a table or a Series, as `Forecaster.fit` takes them.
         folds: the number of origins.
-        refit: train anew at each origin, which takes as many times as long.
+        refit: train anew at each origin, which takes one training for each of them.
         progress: show progress bars.
         **options: the options of the recipe, such as `context`, `horizon` and `steps`.
 

@@ -1,9 +1,9 @@
-"""Tensors to the core, and its results: what calls it for one model.
+"""Calls of the core for one model: tensors as the core takes them, and its results.
 
-Arguments have been validated. A call that nobody follows hands its tensors over as they are, and the core refuses
-what it cannot read. All others are arranged here first: vectors with their values side by side, contiguous
-parameters, memory for the results. Those tensors are the call's own aliases (`fastgru.call.memory`). Where torch has
-no table of functions for its tensors, the core gets their addresses.
+Arguments have been validated. A call without a follower passes its tensors as they are, and the core refuses tensors
+that it cannot read. All other calls are arranged here first: vectors with adjacent values, contiguous parameters,
+memory for the results. Those tensors are the call's own aliases (`fastgru.call.memory`). If torch has no table of
+functions for its tensors, the core gets their addresses.
 """
 
 from __future__ import annotations

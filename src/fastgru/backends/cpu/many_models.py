@@ -1,6 +1,6 @@
 """Several models of one size, or several batches, in one call of the core: one thread takes one after another.
 
-Every tensor has the models in front; those of a tensor that is expanded over them stand in one place.
+Every tensor has the models as its first dimension; if a tensor is expanded over them, all models read the same memory.
 """
 
 from __future__ import annotations

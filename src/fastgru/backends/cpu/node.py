@@ -1,8 +1,8 @@
 """One call of the core as autograd sees it: the whole stack is a single node.
 
-A node keeps a call without the tensors that may have gradients, which autograd saves, and the request that was made of
-it. Without a request, tensors are taken for plain ones, and the core looks at them itself: a training step on a short
-sequence takes less time than finding all that out here.
+A node keeps a call without the tensors that may have gradients, which autograd saves, and the call's request. If there
+is no request, tensors are assumed to be plain, and the core checks them itself, because these checks in Python would
+take longer than a training step on a short sequence.
 """
 
 from __future__ import annotations

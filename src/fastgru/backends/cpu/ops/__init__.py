@@ -1,11 +1,11 @@
 """The core as operators of torch: what `torch.compile`, `torch.export` and `torch.func` see of a layer.
 
-Two operators with the rules that torch asks for: shapes without numbers, gradients, batching. A call of the layer
-reaches them only where something has to look inside; the plain call is faster without them.
+There are two operators, with the rules that torch needs: shapes without numbers, gradients, batching. A call of the
+layer uses them only if a compiler or transform has to see inside; the plain call is faster without them.
 
-Every tensor may have one more dimension in front: then as many models or batches stand side by side, which one call
-computes together. The rules of batching use it where weights, or their gradients, differ; where they do not, rows
-become one larger batch, which is faster still.
+Every tensor may have one more dimension in front, of models or batches that one call computes together. The rules of
+batching use it if weights, or their gradients, differ. If they do not, the rows become one larger batch, which is
+faster still.
 """
 
 from __future__ import annotations

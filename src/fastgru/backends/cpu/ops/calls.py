@@ -1,8 +1,9 @@
 """Calls as the operators take them: tensor by tensor, padded, and with several models in front where there are any.
 
 The operators' arguments are x, h_0, reset_state, weights, lengths, reset and the options num_layers, bidirectional,
-batch_first and recompute, then one of each operator's own, and last reset_after, which may be left out. Here it stands
-with the other options. Torch follows tensors that are arguments of their own; these stand in a row, weights last.
+batch_first and recompute, then one that differs between the operators, and last reset_after, which may be left out. In
+this module it is one of the other options. Torch follows only tensors that are separate arguments; here they are in one
+list, weights last.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A layer's tangents and second derivatives by the core: where nothing follows the computation any further.
+"""A layer's tangents and second derivatives by the core, for computations that nothing records any further.
 
 It does what `ops.trajectory` does with operators, in one pass there and one back.
 """

@@ -1,8 +1,8 @@
 """The operators as torch.func can follow them.
 
-The gradients of an operator do not go together with torch.func in torch 2.13, those of an `autograd.Function` do.
-Here the forward pass leaves nothing behind, and the backward pass begins with the inputs: so each can be batched in
-whatever way is best for it.
+In torch 2.13 the gradients of an operator do not work under torch.func, but those of an `autograd.Function` do.
+Here the forward pass saves nothing, and the backward pass begins with the inputs, so each can be batched in the way
+that is best for it.
 """
 
 from __future__ import annotations

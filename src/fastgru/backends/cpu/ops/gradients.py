@@ -1,7 +1,7 @@
-"""The backward pass of a plain call as an operator of its own, for who looks on at it alone.
+"""The backward pass of a plain call as a separate operator, for followers of the backward pass alone.
 
-A plain call leaves a node of autograd that calls the core by itself. Where the backward pass is compiled although the
-forward pass was not, or a dispatch mode watches it, something must be there to see: this operator.
+A plain call leaves a node of autograd that calls the core directly. If the backward pass is compiled although the
+forward pass was not, or if a dispatch mode watches it, they need an operator that they can see, which is this one.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What the operators take at their door: they are public, and exported programs call them without the layer's checks.
+"""Checks of the operators' arguments: they are public, and exported programs call them without the layer's checks.
 
-Inside a graph the sizes are symbols, and nothing is looked at; this runs with the tensors themselves, at each call.
+Inside a graph the sizes are symbols, and nothing is checked; these checks run at each call, with the actual tensors.
 """
 
 from __future__ import annotations

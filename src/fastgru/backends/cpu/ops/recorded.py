@@ -1,7 +1,7 @@
-"""Gradients by recording a way to compute the layer, for what has no rules of ours.
+"""Gradients by recording the operators that compute the layer, for cases without rules of ours.
 
-So it is with the batched gradients of `is_grads_batched=True` and `vectorize=True`, which are tensors without memory
-that know no rules of functions, and with a few steps, where recording is faster.
+These are the batched gradients of `is_grads_batched=True` and `vectorize=True`, which are tensors without memory that
+do not support rules of functions, and sequences of a few steps, for which recording is faster.
 """
 
 from __future__ import annotations

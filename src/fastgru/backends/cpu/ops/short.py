@@ -1,7 +1,7 @@
 """A few steps of a plain stack under torch.func, in as few operators of torch as its equations allow.
 
-The rules for whole sequences (`ops.derivatives`) cost nearly the same for any number of steps where each of
-their operators passes through the levels of torch.func; below some ten, recording the steps themselves is faster.
+The rules for whole sequences (`ops.derivatives`) cost nearly the same for any number of steps, because each of their
+operators passes through the levels of torch.func. For fewer than about ten steps, recording the steps is faster.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The order of time in which each direction of a layer goes, where sequences end and where they start again.
 
-What a layer works on is (D, T, 1, B, ...), each direction in its own order; callers have (T, B, ...) or (B, T, ...).
+Inside a layer, tensors are (D, T, 1, B, ...), each direction in its own order; callers have (T, B, ...) or (B, T, ...).
 """
 
 from __future__ import annotations

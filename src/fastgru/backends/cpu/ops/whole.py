@@ -1,6 +1,6 @@
 """A computation of many operators as one function, for torch.func: its levels then cost once, not for every operator.
 
-A batch is cut into pieces whose tensors stay in the caches: whole, each operator would ask the system for fresh memory.
+A batch is computed in pieces whose tensors stay in the caches. As a whole, each operator would need new memory.
 """
 
 from __future__ import annotations
