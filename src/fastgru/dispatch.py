@@ -115,7 +115,7 @@ def choose(request: Request, warns: bool = False) -> Backend:
 
 
 def is_unwatched() -> bool:
-    """True when no backend was asked for and nothing but autograd follows what operators do, found out quickly."""
+    """Whether no backend was requested and only autograd follows the operations. This is a fast check."""
     if _is_compiling() or _are_transforms_active():
         return False
     if forward_ad._current_level >= 0 or _tracing_state() is not None:

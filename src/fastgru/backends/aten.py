@@ -54,7 +54,7 @@ def _is_one_step(request: Request) -> bool:
 
 
 def _run_step(request: Request, call: Call) -> tuple[Tensor, Tensor]:
-    """Output and h_n of a step of one cell, as `torch.nn.GRUCell` has it: its weights stand where they like."""
+    """Output and h_n of a step of one cell, as `torch.nn.GRUCell` has it: its weights may be anywhere in memory."""
     step_at = 1 if request.batch_first else 0
     step = call.x.squeeze(step_at)
     state = step.new_zeros(request.batch, request.spec.hidden_size) if call.h_0 is None else call.h_0[0]
@@ -63,7 +63,7 @@ def _run_step(request: Request, call: Call) -> tuple[Tensor, Tensor]:
 
 
 def _run(request: Request, call: Call) -> tuple[Tensor, Tensor]:
-    """Output and h_n by torch's operator, which knows no lengths."""
+    """Output and h_n by torch's operator, which does not support lengths."""
     spec, x, h_0, sequences = request.spec, call.x, call.h_0, call.sequences
     if h_0 is None:
         # Not `request.batch`, which torch.jit.trace would take for the batch of every later call.

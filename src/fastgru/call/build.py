@@ -179,7 +179,7 @@ def cast(call: Call) -> Call:
 
 
 def follower_of(call: Call) -> Follower | None:
-    """Who watches what operators do with these tensors now; None where anything may run."""
+    """The follower of operations on these tensors now; None if there is none."""
     if originals(call.weights) is not call.weights:
         return Follower.EXPANDED_WEIGHTS
     if torch._C._are_functorch_transforms_active():
@@ -209,7 +209,7 @@ def follower_of(call: Call) -> Follower | None:
 
 
 def _strange(call: Call) -> set[type]:
-    """Classes of tensors that may have ways of their own."""
+    """Classes of tensors that may have their own behaviour."""
     return {type(t) for t in call.inputs if t is not None} - PLAIN
 
 

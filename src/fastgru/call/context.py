@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class Follower(enum.Enum):
-    """Who watches a call; printing one gives its text."""
+    """The follower of a call; printing one gives its text."""
 
     COMPILER = "torch.compile"
     TRANSFORM = "a torch.func transform"
@@ -31,7 +31,7 @@ class Follower(enum.Enum):
 
     @property
     def is_transform(self) -> bool:
-        """Whether a transform of torch.func is among those who watch."""
+        """Whether the follower is a transform of torch.func."""
         return self in (Follower.TRANSFORM, Follower.COMPILED_TRANSFORM, Follower.FORWARD_TRANSFORM)
 
 
@@ -46,7 +46,7 @@ is_exporting._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def needs_grad(x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...], reset_state: Tensor | None = None) -> bool:
-    """Whether autograd will want gradients of the call."""
+    """Whether autograd will need gradients of the call."""
     if not torch.is_grad_enabled():
         return False
     if x.requires_grad or (h_0 is not None and h_0.requires_grad):

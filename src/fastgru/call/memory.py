@@ -51,7 +51,7 @@ READS_TENSORS: bool = _core.load_tensors((Tensor, Parameter, FrozenParameter), *
 
 
 def taken(name: str, tensor: Tensor, shape: Sequence[int] | None = None, dtype: torch.dtype | None = None) -> Tensor:
-    """The tensor as it is now, under a name of the call's own: other threads cannot give it other memory.
+    """An alias of the tensor as it is now, which belongs to the call: other threads cannot change its memory.
 
     Args:
         name: for the words of an error.
@@ -98,7 +98,7 @@ def is_wrapper(name: str, tensor: Tensor) -> bool:
 
 
 def check_memory(name: str, tensor: Tensor) -> None:
-    """Raises where a tensor on the CPU lacks memory for its values: torch's operators do not always look.
+    """Raises if a tensor on the CPU lacks memory for its values: torch's operators do not always check.
 
     Raises:
         OperandError: the memory was released, or is too small.
@@ -115,7 +115,7 @@ def check_memory(name: str, tensor: Tensor) -> None:
 
 
 def check_values(name: str, tensor: Tensor) -> None:
-    """Raises where torch's operators may die of a tensor outside of all transforms: they do not always look.
+    """Raises if torch's operators may crash on a tensor outside of all transforms: they do not always check.
 
     Raises:
         OperandError: the memory was released, or a parameter's `.data` was set to a wrapper.

@@ -1,4 +1,4 @@
-"""One call: what users pass, as a `Call`, and the facts about it without tensors, as a `Request`."""
+"""One call: its arguments as a `Call`, and the facts about it without tensors as a `Request`."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Request(NamedTuple):
 
     @property
     def watcher(self) -> str:
-        """Who watches, in words."""
+        """The follower in words."""
         return f"tensors of type {self.subclass}" if self.follower is Follower.SUBCLASS else str(self.follower)
 
     def of_layer(self, call: Call) -> Request:

@@ -42,7 +42,7 @@ def sequences_of(
     reset: Any = None,
     reset_state: Tensor | None = None,
 ) -> Sequences:
-    """What was given of lengths and resets, checked, in the form that backends take.
+    """The given lengths and resets, checked, in the form that backends take.
 
     Args:
         x: (T, B, I), (B, T, I) with `batch_first`, or packed data (N, I).
@@ -116,7 +116,7 @@ def batch_sizes_of(data: Tensor, batch_sizes: Tensor) -> Tensor:
 
 
 def lengths_of(lengths: Tensor | Sequence[int] | Any, steps: int, batch: int) -> Tensor:
-    """Lengths as a call wants them, (B,) int64 on the CPU, from a list, an array or a tensor.
+    """Lengths as a call needs them, (B,) int64 on the CPU, from a list, an array or a tensor.
 
     They are a copy, and the copy is checked: the caller may use the memory of an array for the next batch while this
     one waits for its backward pass.
@@ -140,7 +140,7 @@ def lengths_of(lengths: Tensor | Sequence[int] | Any, steps: int, batch: int) ->
 
 
 def _are_modes_off() -> bool:
-    """Whether no compiler and no mode stands between a tensor and its values."""
+    """Whether the values of a tensor can be read: no compiler and no mode is active."""
     return not torch.compiler.is_compiling() and torch._C._len_torch_dispatch_stack() == 0
 
 
@@ -159,7 +159,7 @@ def check_lengths(lengths: Tensor, steps: int) -> None:
 
 
 def reset_of(reset: Tensor | Any, shape: tuple[int, ...], device: torch.device, layout: str) -> Tensor:
-    """A reset mask as a call wants it, booleans on the device of the input; a copy, as of lengths.
+    """A reset mask as a call needs it, booleans on the device of the input; a copy, as for lengths.
 
     Args:
         reset: a tensor, an array or nested lists.

@@ -105,7 +105,7 @@ def wrong_state_shape(name: str, got: Sequence[int], expected: Sequence[int]) ->
 
 
 def not_a_state_object(got: object) -> InputTypeError:
-    """For a state that is no `State`."""
+    """For a state that is not a `State`."""
     return InputTypeError(
         f"`state` is of type {type(got).__name__}. Expected a fastgru.runtime.State: the one that the last call "
         "returned, or `model.initial_state(batch)`, whose arrays can be set by name."
@@ -121,7 +121,7 @@ def state_of_another_model(got: Sequence[str], expected: Sequence[str]) -> Argum
 
 
 def not_a_state(error: object) -> FormatError:
-    """For bytes that are no state."""
+    """For bytes that are not a state."""
     return FormatError(f"the data is not a state ({error}). Expected the bytes that `State.to_bytes` gave.")
 
 
@@ -151,12 +151,12 @@ def wrong_out_shape(name: str, got: Sequence[int], expected: Sequence[int]) -> S
 
 
 def wrong_threads(got: object) -> ArgumentError:
-    """For a number of threads that is none."""
+    """For an invalid number of threads."""
     return ArgumentError(f"threads={got!r}. Expected an integer from 1 on, or None.")
 
 
 def runs_by_numpy() -> str:
-    """What is said once where the compiled core is missing."""
+    """The warning that is given once if the compiled core is missing."""
     return (
         "fastgru runs this model with NumPy, because its compiled core is not installed: results are equal up to "
         "rounding, but it is many times slower. Install a wheel for this platform: pip install fastgru"

@@ -91,7 +91,7 @@ def unknown_value(where: str, name: str, comes_later: bool) -> GraphError:
 
 
 def repeated_name(kind: str, name: object) -> GraphError:
-    """For a name that two things have, or that is no name."""
+    """For a name that two things have, or that is not a name."""
     return GraphError(f"the name {_shortened(name)} of a {kind} is empty, is not text or occurs twice. Rename one.")
 
 
@@ -203,7 +203,7 @@ def cannot_begin(where: str, axes: int) -> ConversionError:
 
 
 def hands_states_on(where: str) -> ConversionError:
-    """For a model that takes a state and lets a second layer begin with what the first made of it."""
+    """For a model that takes a state, from which one layer computes the initial state of another."""
     return ConversionError(
         f"{where}: the layer begins with a state that another layer computed from a state of the caller. In the "
         "runtime each layer continues from its own state. Let the model take no state (`h_0`), or a state for each "

@@ -38,7 +38,7 @@ def old_opset(version: int, oldest: int) -> ConversionError:
 
 
 def with_advice(error: FastGRUError, cut: tuple[Sequence[str], Sequence[str]] | None) -> FastGRUError:
-    """The same error with what can be converted instead; the general advice gives way to it."""
+    """The same error with the part that can be converted, instead of the general advice."""
     if cut is None:
         return error
     begins, ends = (list(names) for names in cut)
@@ -84,7 +84,7 @@ def untold_onnx_value(name: str) -> ArgumentError:
 
 
 def no_parts(path: object) -> ArgumentError:
-    """For names of values in a file that is no ONNX file."""
+    """For names of values in a file that is not an ONNX file."""
     return ArgumentError(f"{path} is converted as a whole: `inputs` and `outputs` are for ONNX files. Leave them out.")
 
 

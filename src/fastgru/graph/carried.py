@@ -27,7 +27,7 @@ class Taken(NamedTuple):
 
 
 def check_carried(graph: Graph, taken: Sequence[Taken], outputs: Sequence[Any]) -> None:
-    """Raises where the runtime would hand on other states than who calls the model does.
+    """Raises if the runtime would pass on other states than a caller of the model does.
 
     Raises:
         ConversionError: a second layer begins with what came of a state, or the model returns a changed state.
@@ -52,7 +52,7 @@ def _reached(graph: Graph, names: Iterable[str]) -> set[str]:
 
 
 def _is_returned(graph: Graph, one: Taken, outputs: Sequence[Any]) -> bool:
-    """Whether the model returns the layer's state as it is, perhaps among others."""
+    """Whether the model returns the layer's unchanged state, perhaps among other results."""
     whole = set(one.cells)
     for node in graph.nodes:
         if node.operator == "Concat" and whole & set(node.inputs):

@@ -1,4 +1,4 @@
-"""What a name in a graph stands for, before there are arrays."""
+"""The types of the values of a graph."""
 
 from __future__ import annotations
 

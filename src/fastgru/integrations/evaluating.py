@@ -1,4 +1,4 @@
-"""Evaluation mode for a while."""
+"""Evaluation mode inside a block."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Puts every part of the model into evaluation mode, and back."""
+    """Puts every part of the model into evaluation mode, and restores the modes afterwards."""
     training = [module for module in model.modules() if module.training]
     try:
         for module in training:

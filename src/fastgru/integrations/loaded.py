@@ -123,7 +123,7 @@ class LoadedModel(nn.Module):
 
 
 def single_layer(graph: Graph) -> nn.Module | None:
-    """The layer that a graph is nothing but; None if it is more."""
+    """The only layer of a graph; None if the graph has more than one node."""
     if len(graph.nodes) != 1 or graph.outputs[0].value != graph.nodes[0].outputs[0] or len(graph.outputs) > 1:
         return None
     node = graph.nodes[0]

@@ -1,1 +1,1 @@
-"""The layers, and what belongs to them."""
+"""The layers, their parameters and their arguments."""

@@ -1,4 +1,4 @@
-"""Parameters packed once for many calls, and what keeps that honest.
+"""Parameters packed once for many calls, and the checks that they have not changed.
 
 The plain call packs the parameters again each time, because a write through `.data` leaves no trace to look for.
 A frozen layer packs them once, and its parameters become `FrozenParameter`s, through which nothing can be written
@@ -95,7 +95,7 @@ def _alias(parameter: Parameter) -> Tensor:
 
 
 class Frozen:
-    """What a layer keeps while it is frozen.
+    """The packed parameters of a frozen layer.
 
     Attributes:
         weights: what its weights are stored as, a name of `stored_weights.CHOICES`; None: as they are.

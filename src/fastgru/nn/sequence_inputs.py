@@ -1,4 +1,4 @@
-"""Turns what users pass to a layer into a call, and results into what they expect; a plain padded batch skips this."""
+"""Converts the arguments of a layer to a call, and results to the layout of the input; a plain batch skips this."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class _Form(NamedTuple):
 def enter(
     layer: BaseGRU, input: Any, hx: Tensor | None, lengths: Any, reset: Any, reset_state: Any
 ) -> tuple[Call, Leave]:
-    """The call of what users pass to a layer, and the way back from its results.
+    """The call of a layer's arguments, and the function that converts its results back.
 
     Raises:
         InputTypeError: `input` is neither a tensor nor a PackedSequence.

@@ -158,6 +158,6 @@ def _looked_at(name: str, tensor: Tensor) -> Tensor:
 
 
 def _zeros_to_stay(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """Zeros in memory that cannot be resized under the core's feet, and that can be written to in any mode."""
+    """Zeros in memory that cannot be resized while the core uses it, and that can be written to in any mode."""
     with torch.inference_mode(False):
         return torch.from_numpy(torch.zeros(shape, dtype=dtype, device="cpu").numpy())

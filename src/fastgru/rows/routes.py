@@ -1,4 +1,4 @@
-"""Which way a row-wise operation goes: to the core at once, in a form that who follows understands, or to torch."""
+"""The path of a row-wise operation: directly to the core, in a form for a follower, or to torch."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Route(enum.Enum):
 
 
 def of(*tensors: object) -> Route:
-    """The way of a call on these tensors, of which some may be None; TORCH for what is no tensor.
+    """The path of a call on these tensors, of which some may be None; TORCH for other arguments.
 
     The whole answer; most calls ask `dispatch.is_unwatched` first, which is quicker.
     """

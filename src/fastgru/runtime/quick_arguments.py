@@ -1,6 +1,6 @@
-"""The short way for the arguments of most calls: one array that is as the model wants it, and nothing else.
+"""The short path for the arguments of most calls: one array in the model's form, and nothing else.
 
-A small model computes a step in two microseconds; looking at its arguments in full takes ten.
+A small model computes a step in two microseconds; checking its arguments in full takes ten.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class QuickArguments:
         self._is_begun = bool(graph.begun)
 
     def read(self, x: Any, state: State | None, *, is_step: bool) -> Arguments | None:
-        """The arguments; None where something is not as usual, or wrong."""
+        """The arguments; None if something is unusual or wrong."""
         if not self._is_usable or type(x) is not np.ndarray or (x.dtype is not self._dtype and x.dtype != self._dtype):
             return None
         shape = x.shape

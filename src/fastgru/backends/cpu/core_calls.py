@@ -59,7 +59,7 @@ def _for_core(tensors: Sequence[Tensor | None]) -> tuple[_Array, ...]:
 
 
 def buffer_to_save(sizes: _core.LayerSizes, dtype: torch.dtype, slots: int, total: int, recompute: bool) -> Tensor:
-    """Memory for what the forward pass of layers of `dtype` leaves to the backward pass, in the type of the sums.
+    """Memory for the values that the backward pass of layers of `dtype` needs, in the type of the sums.
 
     Args:
         sizes: of the layer.
@@ -76,13 +76,13 @@ def buffer_to_save(sizes: _core.LayerSizes, dtype: torch.dtype, slots: int, tota
 
 
 def _from_pool(values: int, value_bytes: int) -> Tensor:
-    """A block that its next user finds warm, of single or double precision."""
+    """A block of the pool, which is probably still in the caches, of single or double precision."""
     dtype = torch.float64 if value_bytes == torch.float64.itemsize else torch.float32
     return torch.frombuffer(_core.Block(values * value_bytes), dtype=dtype, count=values)
 
 
 def _arranged(request: Request, call: Call) -> Call:
-    """The same call of tensors that the core can read, all of them the call's own aliases."""
+    """The same call with tensors that the core can read, all of them the call's own aliases."""
     spec, dtype, x, h_0 = request.spec, request.dtype, call.x, call.h_0
     batch_sizes, lengths, reset, state = call.sequences
     states = (spec.num_layers * spec.num_directions, request.batch, spec.hidden_size)
@@ -104,13 +104,13 @@ def _arranged(request: Request, call: Call) -> Call:
 
 
 def _inputs(request: Request, call: Call) -> tuple[Any, ...]:
-    """What the forward and the backward pass read alike, of an arranged call, as the core takes it."""
+    """The tensors of an arranged call that both the forward and the backward pass read, as the core takes them."""
     x, h_0, *sequences = _for_core((call.x, call.h_0, *call.sequences))
     return x, h_0, _for_core(call.weights), *sequences, request.batch_first
 
 
 def _shape_of(state: Tensor, states: tuple[int, int, int]) -> tuple[int, ...]:
-    """What a state that resets put in has to have: one for all rows, or one for each."""
+    """The shape of the state after resets: one for all rows, or one for each row."""
     return states if state.dim() == 3 else (states[0], states[2])
 
 
@@ -126,7 +126,7 @@ def _sum_of(lengths: Tensor) -> int:
 
 
 def sizes_for_plain(spec: GRUSpec, x: Tensor) -> _core.LayerSizes | None:
-    """As `sizes_for` where the core may read the tensors of a call by itself; None where it may not."""
+    """As `sizes_for` if the core may read the tensors of a call by itself; otherwise None."""
     known = _SIZES.get(x.dtype)
     sizes = None if known is None else known.get(spec)
     if sizes is not None:
@@ -157,7 +157,7 @@ def forward_plain(
     batch_first: bool,
     saves: bool,
 ) -> tuple[Any, ...] | None:
-    """Output and h_n, everything looked at by the core itself.
+    """Output and h_n; the core checks everything itself.
 
     With `saves` also what the backward pass needs. None when a tensor is not a plain, dense one of the right size,
     type and device on the CPU; `forward` takes all that can be computed, after checks that find the words for what
@@ -228,7 +228,7 @@ def _whole(gradient: Tensor) -> Tensor:
 
 
 def _of_reset_state(gradients: Any, reset_state: Tensor | None) -> tuple[Tensor | None, ...]:
-    """The core gives every row's gradient of the state that resets put in; rows may share that state."""
+    """The gradient of `reset_state`: the core returns one for each row, and rows may share that state."""
     d_x, d_h_0, d_reset_state, *d_weights = gradients
     if d_reset_state is not None and reset_state is not None and reset_state.dim() == 2:
         d_reset_state = d_reset_state.sum(1)
@@ -247,7 +247,7 @@ def forward(request: Request, call: Call, saves: bool) -> tuple[Tensor, Tensor, 
 
 @not_compiled
 def forward_into(request: Request, call: Call, saved: Tensor | None) -> tuple[Tensor, Tensor]:
-    """As `forward`, with memory at hand for what is saved."""
+    """As `forward`, with given memory for the saved values."""
     spec, x, own = request.spec, call.x, _arranged(request, call)
     # new_empty with plain integers is the quickest way to a tensor, and knows no default device.
     output = x.new_empty(*own.x.shape[:-1], spec.num_directions * spec.hidden_size)

@@ -19,7 +19,7 @@ from fastgru.call.request import Call, Request
 
 
 class _Lined:
-    """A tensor as the core takes it: the first model's, and how far it is to the next in bytes."""
+    """A tensor as the core takes it: that of the first model, and the distance to the next one in bytes."""
 
     def __init__(self, name: str, tensor: Tensor | None) -> None:
         self.first: ArrayAt | None = None

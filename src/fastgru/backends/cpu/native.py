@@ -70,7 +70,7 @@ class CpuBackend:
         return output, h_n
 
     def _run_widened(self, request: Request, call: Call) -> tuple[Tensor, Tensor]:
-        """Half precision by operators of torch and a call in float32, where others look on: same results."""
+        """Half precision by operators of torch and a call in float32, for calls with a follower: same results."""
         own = call.with_inputs(*[None if t is None else t.float() for t in call.inputs])
         output, h_n = self.run(request._replace(dtype=torch.float32), own)
         return output.to(request.dtype), h_n.to(request.dtype)
@@ -86,7 +86,7 @@ def shortcut(
     recompute: bool,
     batch_first: bool,
 ) -> tuple[Tensor, Tensor] | None:
-    """Output and h_n of a call that nobody follows; None where the core cannot look at everything by itself.
+    """Output and h_n of a call without a follower; None if the core cannot check everything by itself.
 
     Arguments are the fields of a `Call` without dropout, one by one (see `core_calls`).
     """
@@ -106,7 +106,7 @@ def shortcut(
 
 @not_compiled
 def step_shortcut(spec: GRUSpec, x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...]) -> Tensor | None:
-    """The state (B, H) of a cell after a step; None as `shortcut`, and where gradients are wanted."""
+    """The state (B, H) of a cell after a step; None as from `shortcut`, and if gradients are wanted."""
     if torch.is_grad_enabled() and needs_grad(x, h_0, weights, None):
         return None
     return core_calls.step_plain(spec, x, h_0, weights)

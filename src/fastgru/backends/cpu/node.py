@@ -37,7 +37,7 @@ _NOTHING = {dtype: torch.empty(0, dtype=dtype, device="cpu") for dtype in core_c
 
 
 def _counter_of(tensor: Tensor) -> Tensor:
-    """What shares a new tensor's count of writes, which is 0, and not its memory: an alias that was given other."""
+    """An alias that shares a new tensor's count of writes, which is 0, but not its memory."""
     counter = tensor.detach()
     counter.data = _NOTHING[tensor.dtype]
     return counter
@@ -71,7 +71,7 @@ def apply(
 def _kept_by_torch(
     x: Tensor, h_0: Tensor | None, weights: tuple[Tensor, ...], batch_first: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """The input and h_0, or copies where `torch.nn.GRU` keeps copies too: programs write to what it reads no more.
+    """The input and h_0, or copies where `torch.nn.GRU` keeps copies too, because programs write to these tensors then.
 
     Torch multiplies x as one matrix of all steps, copied where its memory is not that. Of h_0 it keeps the difference
     to the first new gate, and h_0 itself only for the gradient of weight_hh.
@@ -91,7 +91,7 @@ def _kept_by_torch(
 
 
 def _is_matrix(x: Tensor, batch_first: bool) -> bool:
-    """Whether all steps of a batch, one behind the other, stand as one matrix in memory."""
+    """Whether all steps of a batch, one after the other, are one matrix in memory."""
     shape = x.shape
     if shape[0] == 1 or shape[1] == 1 or len(shape) == 2:
         return True
@@ -101,7 +101,7 @@ def _is_matrix(x: Tensor, batch_first: bool) -> bool:
 
 
 class _Gru(torch.autograd.Function):
-    """Saves the inputs, the weights and what the forward pass left.
+    """Saves the inputs, the weights and the values of the forward pass.
 
     The output is needed too, but users may change it in place (`output += residual`), as stock torch lets them; so it
     is saved under an alias whose writes torch does not count, and when it was written to, the forward pass runs again.
@@ -167,7 +167,7 @@ _SAVED = Sequences()
 
 
 def _restored(bare: Call, kept: list[Any]) -> tuple[Call, Tensor, Tensor]:
-    """The call again, its output, and what the forward pass left, from what the node saved."""
+    """The call, its output, and the values of the forward pass, from those that the node saved."""
     saved, output, x, h_0, reset_state, *weights = kept
     if bare.sequences is WHOLE:
         return bare.with_inputs(x, h_0, None, *weights), output, saved
@@ -186,7 +186,7 @@ def _check_input(call: Call, output: Tensor) -> None:
 def _watched_backward(
     ctx: Any, outer: tuple[Tensor | None, Tensor | None], wanted: tuple[bool, ...]
 ) -> Sequence[Tensor | None]:
-    """The gradients by an operator that can be seen by the compiler or the dispatch mode that follows."""
+    """The gradients by an operator that the compiler or dispatch mode can see."""
     call, output, saved = _restored(ctx.bare, saving.kept(ctx))
     if outer[0] is None and outer[1] is None:
         return (None,) * len(wanted)
@@ -215,7 +215,7 @@ _NO_STATES, _NO_RESET_STATE = (3, 4), (4,)  # and places that are empty
 
 
 def _needed(spec: GRUSpec, steps: int, wanted: tuple[bool, ...]) -> set[int]:
-    """The places of what the gradients depend on; the values of the biases never are."""
+    """The places of the tensors on which the gradients depend; the biases are never among them."""
     per_cell, count = 4 if spec.bias else 2, spec.num_layers * spec.num_directions
     needed = {0, 1, 3, 4, *range(_FIRST_WEIGHT + count * per_cell, _FIRST_WEIGHT + count * per_cell + 3)}
     for cell in range(count):
@@ -249,7 +249,7 @@ def _plain_forward(
 def _plain_backward(
     bare: Call, kept: list[Any], outer: tuple[Tensor | None, Tensor | None], wanted: tuple[bool, ...]
 ) -> tuple[Tensor | None, ...] | None:
-    """Gradients by the core; None where it cannot read the tensors by itself."""
+    """Gradients by the core; None if it cannot read the tensors by itself."""
     spec, _, _, _, sequences, _, recompute, batch_first = bare
     saved, output, *inputs = kept
     if sequences is not WHOLE:
@@ -266,7 +266,7 @@ def _forward(call: Call, request: Request) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _request(ctx: Any, call: Call, output: Tensor) -> Request:
-    """The node's request, or what would have been asked for a call that went without one."""
+    """The node's request, or the one that a call without a request would have had."""
     if ctx.request is not None:
         return ctx.request  # type: ignore[no-any-return]
     return unwatched_request(call, output.dtype, sizes_of(output, call.batch_first, call.sequences.batch_sizes))

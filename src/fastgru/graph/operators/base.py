@@ -1,4 +1,4 @@
-"""What an operator says of itself: its attributes, parameters, results, and its definition on NumPy arrays."""
+"""The description of an operator: its attributes, parameters, results, and its definition on NumPy arrays."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ _OWN = 10  # among an operator's arguments, the place of its own
 
 
 def opened(arguments: Sequence[Any]) -> tuple[tuple[Any, ...], Any]:
-    """From what an operator gets to the arguments that all have, and its own. Torch leaves a last True out."""
+    """From an operator's arguments to the common ones and its own. Torch leaves out a last True."""
     reset_after = arguments[_OWN + 1] if len(arguments) > _OWN + 1 else True
     return (*arguments[:_OWN], reset_after), arguments[_OWN]
 
@@ -74,7 +74,7 @@ def row_of(call: Call) -> list[Any]:
 
 
 def without_tensors(call: Call) -> Call:
-    """What is left of a call beside that row."""
+    """The parts of a call that are not in that row."""
     return call._replace(sequences=WHOLE).bare()
 
 
@@ -131,7 +131,7 @@ def of_model(call: Call, index: int) -> Call:
 
 
 def nothing(call: Call) -> tuple[Tensor, Tensor]:
-    """The results where nothing is to be computed: no outputs, and the states as they were."""
+    """The results if there is nothing to compute: no outputs, and the unchanged states."""
     spec, models, x = call.spec, call.x.shape[:-3], call.x
     states = (*models, spec.num_layers * spec.num_directions, sizes(call)[1], spec.hidden_size)
     output = x.new_zeros(*x.shape[:-1], spec.num_directions * spec.hidden_size)

@@ -1,4 +1,4 @@
-"""What the operators do with tensors that have memory: calls of the core."""
+"""The computation of the operators for tensors that have memory: calls of the core."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tangents of a whole stack and of its gradients, in operators that any transform can follow further.
+"""Tangents of a whole stack and of its gradients, in operators that any transform can differentiate further.
 
 One layer after the other is pushed upwards, then pulled downwards; `ops.trajectory` does either for one layer.
 """
@@ -22,7 +22,7 @@ _Parts = Sequence[_Maybe]
 
 
 class _Layer(NamedTuple):
-    """A layer at a point, and what was pushed through."""
+    """A layer at a point, with its tangents."""
 
     x: Tensor
     projection: Tensor

@@ -42,7 +42,7 @@ def forward(call: Call) -> tuple[Tensor, Tensor]:
 
 
 def _check_memory(call: Call) -> None:
-    """Raises where torch's operators would read memory that is not there, however many transforms wrap it."""
+    """Raises if torch's operators would read memory that does not exist, under any number of transforms."""
     for name, tensor in calls.named_tensors(calls.row_of(call)):
         while torch._C._functorch.is_functorch_wrapped_tensor(tensor):
             tensor = torch._C._functorch.get_unwrapped(tensor)
@@ -50,19 +50,19 @@ def _check_memory(call: Call) -> None:
 
 
 def _is_watched(x: Tensor) -> bool:
-    """Whether something but transforms and autograd follows, to which a call of the core must be an operator."""
+    """Whether anything other than transforms and autograd follows, for which a call of the core must be an operator."""
     return type(x) not in memory.PLAIN or torch._C._len_torch_dispatch_stack() > 0 or torch.compiler.is_compiling()
 
 
 def _asks_for_more() -> bool:
-    """Whether transforms around ask for more than gradients of first order, for which the core is always faster."""
+    """Whether the transforms around need more than first gradients, for which the core is always faster."""
     stack = torch._C._functorch.get_interpreter_stack() or ()
     kinds = [level.key() for level in stack]
     return kinds.count(TransformType.Grad) > 1 or TransformType.Jvp in kinds
 
 
 class _Asked(NamedTuple):
-    """What a backward pass is asked for, and has at hand.
+    """The gradients that a backward pass has to compute, and the values that it has.
 
     Attributes:
         wanted: as of `fastgru.ops.backward`.
@@ -126,7 +126,7 @@ def gradients(
 
 
 def _first_gradients(call: Call, outer: tuple[Tensor | None, Tensor | None], asked: _Asked) -> list[Tensor | None]:
-    """By the core, whatever kind of batch the outer gradients are; recorded where neither has rules for them."""
+    """First gradients by the core, for any kind of batch of outer gradients; recorded if there are no rules for it."""
     if legacy_batches.serves(outer):
         return legacy_batches.through(lambda pair: backward(pair[0], pair[1], call, _Asked(asked.wanted)), outer)
     if not recorded.are_plain(outer):
