@@ -199,7 +199,7 @@ def test_states_can_be_read_set_and_reset():
 
 @pytest.mark.parametrize("data", [b"", b"abc", bytes(100), b"\x80\x04K\x01."])
 def test_bytes_that_are_no_state_are_refused(data):
-    with pytest.raises(errors.FormatError, match="no state"):
+    with pytest.raises(errors.FormatError, match="not a state"):
         State.from_bytes(data)
 
 
