@@ -159,7 +159,7 @@ def test_bytes_that_lie_about_beginnings(rows):
 
 @pytest.mark.parametrize("batch", [-1, 1.5, True, "2", None])
 def test_a_batch_that_cannot_be(batch):
-    with pytest.raises(errors.ArgumentError, match=r"no number of rows\. Expected an integer from 0"):
+    with pytest.raises(errors.ArgumentError, match=r"not a number of rows\. Expected an integer from 0"):
         Model(GRAPH).initial_state(batch)
 
 
