@@ -53,11 +53,7 @@ def on_all_of_few(ready: Prepared, first: nn.Module, directory: Path | None, **o
         model, _ = fit(recipe, model, everything, [], **options)
     except TrainingInterrupted as error:
         remedy = f"{again('resume', True)} to do so in {directory}." if directory else "Nothing was kept."
-<<<<<<< HEAD
-        raise TrainingInterrupted(f"Training has ended, but not the second one on all examples. {remedy}") from error
-    recipe.follow(model, first)
-=======
         said = "The first training has ended, but not the second one on all examples."
         raise TrainingInterrupted(f"{said} {remedy}") from error
->>>>>>> 98e7cff (errors, commands: messages and help in plain sentences; the help of --context says what the default is)
+    recipe.follow(model, first)
     return Retrained(model, len(everything), time.perf_counter() - since)

@@ -112,10 +112,10 @@ class ClassifyOptions(Estimator):
             normalize: Scale of series: mean 0 and deviation 1 in the training part, in each series, or both
                 side by side.
             filters: Channels of the convolutions that read series before the GRU; 0: none.
-            stride: Steps of a series that they make one, a power of two; 0: by the longest series, about 50
-                are left.
-            pooling: What is taken of the GRU: last (states), mean, max or all three; auto: all for series,
-                last for texts.
+            stride: Steps that the convolutions make one, a power of two; 0: so that the longest series has
+                about 50.
+            pooling: Outputs of the GRU that are used: last (states), mean, max or all; auto: all for
+                series, last for texts.
             linear_below: With fewer training texts than this, begin with a linear model on character
                 n-grams; 0: never.
             class_weight: balanced, or labels with their weights in the loss: {"cat": 2.0}.
