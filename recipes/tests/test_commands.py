@@ -172,7 +172,7 @@ def test_a_comparison_of_one_run_each_has_no_means():
 RUNS = [("fastgru", 0.9, 2.0, 3), ("lstm", 0.8, 4.0, 4)]
 
 
-@pytest.mark.parametrize(("baseline", "code"), [(0.0, 0), (1.0, 1)])
+@pytest.mark.parametrize(("baseline", "code"), [(0.0, 0), (1.1, 1)])
 def test_examples_fail_where_a_baseline_is_not_beaten(run, monkeypatch, baseline, code):
     example = ExampleSet(
         "toy",

@@ -6,11 +6,12 @@ import torch
 
 from fastgru_recipes.classify import Classify, Labelled, baselines, linear_path, ngrams
 from fastgru_recipes.classify.linear_path import LinearPath
+from fastgru_recipes.errors import RunWarning, TrainingInterrupted
 from fastgru_recipes.example_sets import sets
 from fastgru_recipes.training.learner import fresh
 from fastgru_recipes.training.run_directory import Trained
 from fastgru_recipes.training.train import train
-from tiny_data import same_weights
+from tiny_data import Interrupting, same_weights
 
 SMALL = {"hidden": 8, "embedding": 4}
 TEXTS = Labelled(
@@ -173,3 +174,28 @@ def test_few_names_are_told_apart_better_than_by_linear_models():
     score = train(Classify(), training, test=test).metrics["scores"]["accuracy"]
     others = [baselines.linear_by_ngrams(training, test), baselines.naive_bayes(training, test)]
     assert score > max(others), (score, others)
+
+
+# ---- training that is interrupted, or continues
+
+
+def test_an_interrupted_training_ends_in_the_same_bits(tmp_path, monkeypatch):
+    recipe = Classify(**SMALL, batch=8, epochs=4, validation=0.25, retrain_below=0)
+    whole = train(recipe, TEXTS)
+    with monkeypatch.context() as patch:
+        Interrupting(patch, 8)
+        with pytest.raises(TrainingInterrupted):
+            train(recipe, TEXTS, directory=tmp_path / "run")
+    resumed = train(recipe, TEXTS, directory=tmp_path / "run", resume=True)
+    assert same_weights(whole.model, resumed.model)
+    (tmp_path / "run" / "weights.safetensors").unlink()
+    with pytest.warns(RunWarning, match=r"restored from .*final\.ckpt"):
+        assert same_weights(Trained.load(tmp_path / "run").model, whole.model)
+
+
+def test_more_training_keeps_the_path_of_the_earlier_one():
+    first = train(Classify(**SMALL, epochs=3, validation=0.0), TEXTS)
+    others = Labelled(["bad", "good"] * 4, [1, 0] * 4)  # the other way round
+    again = train(Classify(epochs=20, rate=0.05, validation=0.0), others, init=first)
+    assert torch.equal(again.model.linear.weight, first.model.linear.weight)
+    assert again.metrics["scores"]["accuracy"] > first.recipe.score(first.model, first.state, others)["accuracy"]

@@ -18,6 +18,7 @@ def wave_table(count=HOURS, start="2024-01-01"):
     return pd.DataFrame({"time": times, "value": 5 + np.sin(np.arange(count) * np.pi / 12) + noise})
 
 
+# One training, whose best weights are those of the network.
 CLASSIFIER = {
     "hidden": 8,
     "embedding": 4,
@@ -26,6 +27,7 @@ CLASSIFIER = {
     "validation": 0.25,
     "dropout": 0.3,
     "retrain_below": 0,
+    "linear_below": 0,
 }
 
 

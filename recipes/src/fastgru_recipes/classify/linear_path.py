@@ -76,6 +76,13 @@ def regression() -> LogisticRegression:
     return LogisticRegression(C=INVERSE_PENALTY, max_iter=MOST_ITERATIONS)
 
 
+def keep(path: LinearPath) -> bool:
+    """Scores all folds by the weights that an earlier training has found. Returns whether there are such weights."""
+    path.fold_weight.copy_(path.weight.expand_as(path.fold_weight))
+    path.fold_bias.copy_(path.bias.expand_as(path.fold_bias))
+    return bool(path.weight.any())
+
+
 def fit(path: LinearPath, rows: Any, labels: Sequence[int], importance: Sequence[float], folds: NDArray[Any]) -> None:
     """Finds the weights of all texts, and those without each fold.
 

@@ -254,9 +254,11 @@ class Classify(TableOptions, Recipe[Labelled]):
         return ClassifyNetwork(self.recurrent, inputs, count, pooling, self.filters, stride)
 
     def start(self, model: nn.Module, state: State, data: Labelled) -> None:
-        """Finds the weights of the linear path. The GRU's changes count in full."""
+        """Finds the weights of the linear path, unless an earlier training has. The GRU's changes count in full."""
         if (path := linear_path.of(model)) is not None:
             path.share.fill_(1.0)  # an earlier training may have left less
+            if linear_path.keep(path):
+                return
             rows, folds = ngrams.matrix(data.texts, state["ngrams"]), ngrams.folds(data.texts)
             linear_path.fit(path, rows, _numbers(data, state), _importance(data, state), folds)
 

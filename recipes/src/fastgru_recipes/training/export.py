@@ -85,7 +85,7 @@ def export(run: Trained | Path | str, to: Path | str | None = None, format: Form
         >>> import tempfile
         >>> from fastgru import runtime
         >>> from fastgru_recipes import SequenceClassifier, export
-        >>> model = SequenceClassifier(hidden=4, steps=4, validation=0.0).fit(["so good", "so bad"] * 8, [1, 0] * 8)
+        >>> model = SequenceClassifier(hidden=4, steps=4, linear_below=0).fit(["so good", "so bad"] * 8, [1, 0] * 8)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     found = export(model.trained_, f"{folder}/model.safetensors")
         ...     output, _ = runtime.load(found.files[0]).run(np.array([[4, 5, 6]]))
