@@ -1,9 +1,9 @@
-"""Convert an ONNX model with a GRU inside, and run it frame by frame with its state in hand.
+"""Convert an ONNX model with a GRU inside, and run it frame by frame, passing its state from call to call.
 
     python examples/convert_an_onnx_file.py
 
 ONNX Runtime keeps no state between calls, and a file without states as inputs has no memory between frames. The same
-file, converted, goes on where it stopped.
+file, converted, continues where the last call ended.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     python examples/policy_with_ratio_one.py
 
 The actor steps through episodes with NumPy, the learner computes the same log-probabilities again for whole sequences
-with gradients. In most programs the two differ by rounding, and a part of the ratios is clipped before anything was
+with gradients. In most programs the two differ by rounding, and some of the ratios are clipped before anything is
 learned.
 """
 
