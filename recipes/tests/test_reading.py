@@ -18,6 +18,7 @@ from fastgru_recipes.forecast import Forecast
 from fastgru_recipes.generate import Generate
 from fastgru_recipes.read_table import TableFormat
 from fastgru_recipes.tag import Tag
+from fastgru_recipes.training.train import train
 from fastgru_recipes.translate import Translate
 from fastgru_recipes.translate.read_pairs import Pairs
 
@@ -413,3 +414,17 @@ def test_texts_stay_as_they_are(file):
         file("d.tsv", 'text\tn\n"1\t01\n'), TableFormat(decimal=","), texts=["text"], as_written=["n"]
     )
     assert found.iloc[0].tolist() == ['"1', "01"]
+
+
+def test_names_of_sentences_of_conllu_are_carried_to_predictions(file):
+    names = "# sent_id = de-1 \n{}\n# text = no name\n{}\n#sent_id=de-3\n{}\n"
+    word = "{}\tcat\tcat\tNOUN\t_\t_\t0\troot\t_\t_\n"
+    content = names.format(word.format(1), word.format(1), word.format(1) + word.format(2))
+    recipe = Tag(hidden=4, embedding=4, spelling=4, affix=0, steps=1, validation=0.0)
+    data = recipe.read(file("named.conllu", content))
+    assert data.keys["sent_id"].fillna("-").tolist() == ["de-1", "-", "de-3"]
+    trained = train(recipe, data)
+    table = recipe.predict(trained.model, trained.state, data)
+    assert table.columns.tolist()[0] == "sent_id"
+    assert table["sent_id"].fillna("-").tolist() == ["de-1", "-", "de-3", "de-3"]
+    assert recipe.read(file("unnamed.conllu", word.format(1))).keys is None

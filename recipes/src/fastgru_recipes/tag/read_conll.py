@@ -16,6 +16,7 @@ DOCUMENT = "-DOCSTART-"  # in the place of a token, it marks the start of a docu
 FIELDS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")  # the columns of CoNLL-U
 UNIVERSAL = len(FIELDS)
 NUMBER = re.compile(r"\d+([-.]\d+)?")  # IDs of CoNLL-U: 1 of a word, 1-2 of a multiword token, 1.1 of an empty node
+NAME = re.compile(r"#\s*sent_id\s*=\s*(.*\S)")  # the comment that names a sentence of CoNLL-U
 COMMENTS = ("# ", "#begin document", "#end document")  # starts of lines that may not be tokens
 
 
@@ -30,9 +31,21 @@ class Line(NamedTuple):
 Sentences = list[list[Line]]
 
 
-def read(
-    path: Path | str, with_tags: bool, columns: Sequence[str] = (), encoding: str = "utf-8"
-) -> tuple[list[list[str]], list[list[str]] | None]:
+class Columns(NamedTuple):
+    """What is read of a file.
+
+    Attributes:
+        tokens: those of each sentence.
+        tags: one for each token; None if they are not needed.
+        names: the sent_id of each sentence of CoNLL-U, None where it has none; None for other files.
+    """
+
+    tokens: list[list[str]]
+    tags: list[list[str]] | None
+    names: list[str | None] | None
+
+
+def read(path: Path | str, with_tags: bool, columns: Sequence[str] = (), encoding: str = "utf-8") -> Columns:
     """Reads tokens and tags of sentences: the first and the last column, or FORM and UPOS of CoNLL-U.
 
     Lines that start a document are skipped. Of CoNLL-U, comments, multiword tokens (1-2) and empty nodes (1.1) are
@@ -49,9 +62,12 @@ def read(
         DataError: for columns that are missing, empty or not tokens, with the line.
     """
     sentences = _sentences(read_files.text(path, encoding))
+    names: list[str | None] | None = None
     if _is_universal(sentences, path):
         token, tag = _places(columns or ("form", "upos"), is_universal=True)
-        sentences = _words(sentences, path)
+        words = _words(sentences, path)
+        names = [_name(lines) for lines, kept in zip(sentences, words, strict=True) if kept]
+        sentences = words
     else:
         token, tag = _places(columns or ("1", "-1"), is_universal=False)
         _require_columns(sentences, path, with_tags)
@@ -68,7 +84,7 @@ def read(
             f"{path} has no part-of-speech tags in column 4. Name the columns of tokens and tags, for example with "
             f"{given('columns', 'form,xpos')} or {given('columns', '2,5')}."
         )
-    return [[line.columns[token] for line in sentence] for sentence in sentences], tags
+    return Columns([[line.columns[token] for line in sentence] for sentence in sentences], tags, names)
 
 
 def _places(columns: Sequence[str], is_universal: bool) -> tuple[int, int]:
@@ -119,6 +135,11 @@ def _is_universal(sentences: Sentences, path: Path | str) -> bool:
     lines = [line for sentence in sentences for line in sentence if not line.text.startswith("#")]
     numbered = [len(line.columns) == UNIVERSAL and bool(NUMBER.fullmatch(line.columns[0])) for line in lines]
     return read_files.kind(path) == ".conllu" or 2 * sum(numbered) > len(lines)
+
+
+def _name(sentence: list[Line]) -> str | None:
+    """The name that a comment gives a sentence."""
+    return next((found[1] for line in sentence if (found := NAME.fullmatch(line.text.rstrip()))), None)
 
 
 def _words(sentences: Sentences, path: Path | str) -> Sentences:

@@ -30,7 +30,7 @@ class Tagged:
         tokens: the tokens of each sentence.
         tags: one for each token; None for prediction.
         is_text: whether the tokens are words of running text, and the tags their capitals and punctuation.
-        keys: (N, K), what tells the sentences apart in their file: other keys of JSON lines.
+        keys: (N, K), what tells the sentences apart in their file: other keys of JSON lines, or sent_id of CoNLL-U.
     """
 
     tokens: Sequence[Sequence[str]]
@@ -110,7 +110,9 @@ def read(path: Path | str, with_tags: bool, columns: Sequence[str] = (), encodin
         return _read_lists(path, with_tags, columns or ("tokens", "tags"), encoding)
     if read_files.kind(path) == ".txt" and not columns:
         return _read_text(path, with_tags, encoding)
-    return Tagged(*read_conll.read(path, with_tags, columns, encoding))
+    tokens, tags, names = read_conll.read(path, with_tags, columns, encoding)
+    keys = pd.DataFrame({"sent_id": names}) if names and any(names) else None
+    return Tagged(tokens, tags, keys=keys)
 
 
 def _read_lists(path: Path | str, with_tags: bool, columns: Sequence[str], encoding: str) -> Tagged:
