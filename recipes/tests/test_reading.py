@@ -419,7 +419,7 @@ def test_texts_stay_as_they_are(file):
 def test_names_of_sentences_of_conllu_are_carried_to_predictions(file):
     names = "# sent_id = de-1 \n{}\n# text = no name\n{}\n#sent_id=de-3\n{}\n"
     word = "{}\tcat\tcat\tNOUN\t_\t_\t0\troot\t_\t_\n"
-    content = names.format(word.format(1), word.format(1), word.format(1) + word.format(2))
+    content = names.format(word.format(1), word.format(1), word.format(1) + word.format(2).replace("NOUN", "VERB"))
     recipe = Tag(hidden=4, embedding=4, spelling=4, affix=0, steps=1, validation=0.0)
     data = recipe.read(file("named.conllu", content))
     assert data.keys["sent_id"].fillna("-").tolist() == ["de-1", "-", "de-3"]
