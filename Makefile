@@ -32,20 +32,21 @@ help:
 install: $(INSTALLED)
 
 # Python files are used from src/ and recipes/src/ directly; only the files listed here require a new installation.
+# The demo runs at the best instruction-set level of this machine, so this is all that it waits for.
 $(LAYER): pyproject.toml constraints.txt CMakeLists.txt $(shell find csrc -type f)
 	@scripts/preflight $(PYTHON)
 	@$(PIP) --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@echo 'Installing into $(VENV); the first time this takes a few minutes.'
 	@$(PIP_INSTALL) $(BUILD_TOOLS)
-	@$(PIP_INSTALL) --no-build-isolation --editable '.[demo]'
+	@FASTGRU_NATIVE=ON $(PIP_INSTALL) --no-build-isolation --editable '.[demo]'
 	@touch $@
 
-# The layer is installed already, so `fastgru[all]` only adds packages. setuptools builds the recipes, and pysword, which
-# has no wheel and which the setuptools of an older venv cannot build.
+# Tests want all instruction-set levels, of which the layer has one so far. setuptools builds the recipes, and pysword,
+# which has no wheel and which the setuptools of an older venv cannot build.
 $(INSTALLED): $(LAYER) recipes/pyproject.toml
 	@echo 'Installing the recipes and the development tools as well.'
 	@$(PIP_INSTALL) setuptools
-	@$(PIP_INSTALL) --no-build-isolation 'fastgru[all]' --editable './recipes[examples,sktime,auto,excel]'
+	@$(PIP_INSTALL) --no-build-isolation --editable '.[all]' --editable './recipes[examples,sktime,auto,excel]'
 	@touch $@
 
 demo: $(LAYER)

@@ -4,7 +4,6 @@
 #include "fastgru.h"
 #include "host/platform.h"
 #include "host/processor.h"
-#include "shared/row_kernels.h"
 
 namespace fastgru {
 
@@ -16,14 +15,18 @@ const X86Features features = x86_features();
 const bool has_dot = has_dot_products();
 #endif
 
+// CMakeLists.txt says which this build has.
 Level kLevels[] = {
-#if defined(__x86_64__) || defined(__i386__)
+#ifdef FASTGRU_HAS_avx512
     {&avx512::table, features.avx512},
+#endif
+#ifdef FASTGRU_HAS_avx2
     {&avx2::table, features.avx2},
-    {&baseline::table, true},
-#elif defined(__aarch64__)
+#endif
+#ifdef FASTGRU_HAS_neon
     {&neon::table, true},
-#else
+#endif
+#ifdef FASTGRU_HAS_baseline
     {&baseline::table, true},
 #endif
 };
@@ -43,24 +46,17 @@ const KernelTable* active = best();
 // or without it for wide vectors, takes others.
 const Int8Kernels& int8_kernels([[maybe_unused]] const KernelTable& table) {
 #if defined(__x86_64__) || defined(__i386__)
+#ifdef FASTGRU_HAS_baseline
     if (&table == &baseline::table) return baseline::int8_table;
+#endif
+#ifdef FASTGRU_HAS_avx512
     if (&table == &avx512::table && features.avx512_vnni) return avx512vnni::int8_table;
+#endif
     return features.avx_vnni ? avxvnni::int8_table : avx2::int8_table;
 #elif defined(__aarch64__)
     return has_dot ? neondot::int8_table : neon::int8_table;
 #else
     return baseline::int8_table;
-#endif
-}
-
-const RowTable& row_table([[maybe_unused]] const KernelTable& table) {
-#if defined(__x86_64__) || defined(__i386__)
-    if (&table == &avx512::table) return avx512::row_table;
-    return &table == &avx2::table ? avx2::row_table : baseline::row_table;
-#elif defined(__aarch64__)
-    return neon::row_table;
-#else
-    return baseline::row_table;
 #endif
 }
 

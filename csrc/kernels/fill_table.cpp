@@ -9,6 +9,7 @@
 #include "kernels/small_layer.h"
 #include "kernels/tangents.h"
 #include "shared/reset_before_table.h"
+#include "shared/row_kernels.h"
 
 namespace fastgru::FASTGRU_LEVEL {
 
@@ -91,6 +92,7 @@ extern constinit const KernelTable table{
     .bfloat16 = half_kernels<BFloat16>(),
     .float16 = half_kernels<Float16>(),
     .reset_before = &reset_before_table,
+    .rows = &row_table,
 };
 
 }  // namespace fastgru::FASTGRU_LEVEL

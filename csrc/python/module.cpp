@@ -122,9 +122,18 @@ void bind_measurements(nb::module_& m) {
         "Reads n float32 `repeats` times at the active level; returns their sum.");
 }
 
+// A build for one machine's processor (FASTGRU_NATIVE) may be loaded on another machine.
+void check_levels() {
+    const Level* level;
+    for (int left = levels(&level); left > 0; --left, ++level)
+        if (level->is_available) return;
+    throw nb::import_error("fastgru was built for the processor of another machine. Build it here: make install");
+}
+
 }  // namespace
 
 NB_MODULE(_core, m) {
+    check_levels();
     m.doc() = "The native core of fastgru: a stacked, bidirectional GRU on raw memory.";
     // A graph that lives until the interpreter ends keeps its buffers that long; this is no leak to warn of.
     nb::set_leak_warnings(false);

@@ -313,6 +313,7 @@ struct Int8Kernels : ForwardKernels<float, Int8> {
 };
 
 struct ResetBeforeTable;  // shared/reset_before_table.h
+struct RowTable;          // shared/row_kernels.h
 
 struct KernelTable {
     const char* name;
@@ -321,6 +322,7 @@ struct KernelTable {
     HalfKernels<BFloat16> bfloat16;
     HalfKernels<Float16> float16;
     const ResetBeforeTable* reset_before;  // of layers that reset before the product
+    const RowTable* rows;                  // of row-wise operations
 };
 
 // Those that this machine has beside a level's table: host/levels.cpp.

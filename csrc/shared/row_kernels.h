@@ -140,17 +140,15 @@ struct RowTable {
     RowKernels<double> float64;
 };
 
-// Those of a level (host/levels.cpp).
-const RowTable& row_table(const KernelTable& table);
-
 template <class T>
 FASTGRU_INLINE const RowKernels<T>& row_kernels(const KernelTable& table) {
     if constexpr (__is_same(T, float))
-        return row_table(table).float32;
+        return table.rows->float32;
     else
-        return row_table(table).float64;
+        return table.rows->float64;
 }
 
+// One definition per level, as of the tables that point to them.
 namespace baseline {
 extern const RowTable row_table;
 }
