@@ -32,13 +32,16 @@ help:
 install: $(INSTALLED)
 
 # Python files are used from src/ and recipes/src/ directly; only the files listed here require a new installation.
-# The demo runs at the best instruction-set level of this machine, so this is all that it waits for.
+# The demo runs at the best instruction-set level of this machine, so it waits for that alone. Packages are installed
+# while it is compiled; those of their modules that are imported are translated then.
 $(LAYER): pyproject.toml constraints.txt CMakeLists.txt $(shell find csrc -type f)
 	@scripts/preflight $(PYTHON)
 	@$(PIP) --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
-	@echo 'Installing into $(VENV); the first time this takes a few minutes.'
+	@echo 'Installing into $(VENV); the first time this takes a minute or two.'
 	@$(PIP_INSTALL) $(BUILD_TOOLS)
-	@FASTGRU_NATIVE=ON $(PIP_INSTALL) --no-build-isolation --editable '.[demo]'
+	@$(BIN)/python scripts/requirements demo | $(PIP_INSTALL) --no-compile --requirement /dev/stdin & packages=$$!; \
+	    FASTGRU_NATIVE=ON $(PIP_INSTALL) --no-build-isolation --no-deps --editable .; built=$$?; \
+	    wait $$packages && exit $$built
 	@touch $@
 
 # Tests want all instruction-set levels, of which the layer has one so far. setuptools builds the recipes, and pysword,

@@ -6,6 +6,7 @@ import importlib.machinery
 import importlib.metadata
 import importlib.util
 import json
+import re
 import sys
 import zipfile
 from pathlib import Path
@@ -117,6 +118,14 @@ def test_a_compiler_for_another_system_is_told_so(script, tmp_path, monkeypatch)
     module.toolchain(own, tmp_path)
     printed = processes.run([tmp_path / "zig-c++", "-march=armv8.2-a+dotprod", "a b.cpp"]).stdout
     assert printed == "c++ -target aarch64-macos -mcpu=generic+v8_2a+dotprod a b.cpp\n"
+
+
+def test_the_requirements_of_an_extra_are_those_of_the_extras_it_names(script, capsys):
+    script("requirements").main(["demo"])
+    lines = capsys.readouterr().out.split()
+    assert {re.split("[<>=]", line)[0] for line in lines} == {
+        "numpy", "safetensors", "torch", "typer", "rich", "matplotlib",
+    }  # fmt: skip
 
 
 def test_every_script_of_wheels_knows_the_same_pythons(script):
