@@ -127,7 +127,8 @@ void check_levels() {
     const Level* level;
     for (int left = levels(&level); left > 0; --left, ++level)
         if (level->is_available) return;
-    throw nb::import_error("fastgru was built for the processor of another machine. Build it here: make install");
+    throw nb::import_error(
+        "fastgru was built for the processor of another machine: build and install it again on this one");
 }
 
 }  // namespace
