@@ -5,6 +5,10 @@
 
 namespace fastgru {
 
+// An emulator takes tens of times as long for a number, and cannot fork beside threads: problems are small, and no
+// child is forked.
+inline bool is_emulated = false;
+
 // A layer and a batch by chance, in float32 and in float64, against the equations: problems.cpp.
 bool check_problem();
 // Layers in 16 bits against float32, and all numbers of 16 bits: halves.cpp.
