@@ -3,6 +3,9 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
+
+#include <atomic>
 
 namespace fastgru {
 
@@ -20,6 +23,10 @@ int usable_cores();
 // where the system starts no more.
 bool start_thread(void (*run)(void* context), void* context);
 [[noreturn]] void sleep_for_ever();
+
+// Sleeps while the word has this value; may return early. wake_one wakes a thread that sleeps on the word.
+void sleep_on(std::atomic<uint32_t>& word, uint32_t value);
+void wake_one(std::atomic<uint32_t>& word);
 
 // Registers what is called before each fork, and after it in the parent and in the child; true where the system
 // knows forks.

@@ -74,6 +74,10 @@ bool start_thread(void (*run)(void*), void* context) {
     }
 }
 
+void sleep_on(std::atomic<uint32_t>& word, uint32_t value) { word.wait(value, std::memory_order_seq_cst); }
+
+void wake_one(std::atomic<uint32_t>& word) { word.notify_one(); }
+
 void sleep_for_ever() {
     for (;;) pause();
 }

@@ -39,6 +39,12 @@ bool start_thread(void (*run)(void*), void* context) {
     }
 }
 
+// Not std::atomic's own: GCC's library for Windows looks at the value before it locks what it sleeps on, and sleeps
+// for ever where the word is set in between.
+void sleep_on(std::atomic<uint32_t>& word, uint32_t value) { WaitOnAddress(&word, &value, sizeof value, INFINITE); }
+
+void wake_one(std::atomic<uint32_t>& word) { WakeByAddressSingle(&word); }
+
 void sleep_for_ever() {
     for (;;) Sleep(INFINITE);
 }

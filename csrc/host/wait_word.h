@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 
+#include "host/platform.h"
 #include "shared/barrier.h"
 
 namespace fastgru {
@@ -26,7 +27,7 @@ class WaitWord {
         // In one order with what a waiting thread does: either it sees the value, or we see that it sleeps.
         value_.store(value, std::memory_order_seq_cst);
         if (sleepers_.load(std::memory_order_seq_cst) == 0) return false;
-        value_.notify_one();
+        wake_one(value_);
         return true;
     }
 
@@ -60,7 +61,7 @@ class WaitWord {
 
     void sleep_while(uint32_t value) {
         sleepers_.fetch_add(1, std::memory_order_seq_cst);
-        while (value_.load(std::memory_order_seq_cst) == value) value_.wait(value, std::memory_order_seq_cst);
+        while (value_.load(std::memory_order_seq_cst) == value) sleep_on(value_, value);
         sleepers_.fetch_sub(1, std::memory_order_relaxed);
     }
 };
