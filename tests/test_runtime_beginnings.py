@@ -153,7 +153,7 @@ def test_bytes_that_lie_about_beginnings(rows):
     lie = data.replace(b'\\"anew\\": [0, 1]', b'\\"anew\\": ' + rows.replace('"', '\\"').encode().ljust(6))
     assert lie != data
     length = int.from_bytes(lie[:8], "little") + len(lie) - len(data)
-    with pytest.raises(errors.FormatError, match="no state"):
+    with pytest.raises(errors.FormatError, match="not a state"):
         State.from_bytes(length.to_bytes(8, "little") + lie[8:])
 
 
