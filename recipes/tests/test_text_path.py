@@ -39,7 +39,7 @@ def test_training_begins_at_logistic_regression(labels):
     recipe = Classify(**SMALL, dropout=0.0, precision="64-true")
     state, model = begun(recipe, data)
     rows = ngrams.vectorizer().fit_transform(data.sequences)
-    expected = linear_path.regression().fit(rows, data.labels).predict_proba(rows)
+    expected = linear_path.regression(rows, data.labels).predict_proba(rows)
     found = scores(recipe, model, state, data).softmax(-1)
     np.testing.assert_allclose(found, expected, atol=1e-6)
     _, known = recipe._probabilities(model, state, data)

@@ -7,6 +7,7 @@ of the texts that it has learned from. In training each text is therefore scored
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
@@ -71,9 +73,12 @@ def of(model: nn.Module) -> LinearPath | None:
     return path if isinstance(path, LinearPath) else None
 
 
-def regression() -> LogisticRegression:
-    """Scikit-learn's logistic regression for vectors of n-grams, which have length 1."""
-    return LogisticRegression(C=INVERSE_PENALTY, max_iter=MOST_ITERATIONS)
+def regression(rows: Any, labels: Any, importance: Any = None) -> LogisticRegression:
+    """Scikit-learn's logistic regression, learned from vectors of n-grams (N, V), which have length 1."""
+    with warnings.catch_warnings():
+        # With thousands of texts it could go on for hundreds of iterations, and would tell no more texts apart.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return LogisticRegression(C=INVERSE_PENALTY, max_iter=MOST_ITERATIONS).fit(rows, labels, importance)
 
 
 def keep(path: LinearPath) -> bool:
@@ -109,7 +114,7 @@ def _set(weight: Tensor, bias: Tensor, rows: Any, labels: NDArray[Any], importan
     bias.zero_()
     if len(np.unique(labels[used])) < 2:
         return
-    model = regression().fit(rows[used], labels[used], importance[used])
+    model = regression(rows[used], labels[used], importance[used])
     scores, intercepts = model.coef_, model.intercept_
     if len(model.classes_) == 2:  # one row is the difference of two
         scores, intercepts = np.concatenate([-scores, scores]) / 2, np.concatenate([-intercepts, intercepts]) / 2

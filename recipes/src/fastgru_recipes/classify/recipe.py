@@ -108,7 +108,9 @@ class Classify(TableOptions, Recipe[Labelled]):
         "Outputs of the GRU that are used: last (states), mean, max or all; auto: all for series, last for texts.",
     )
     linear_below: int = option(
-        5_000, "With fewer training texts than this, begin with a linear model on character n-grams; 0: never.", least=0
+        20_000,
+        "With fewer training texts than this, begin with a linear model on character n-grams; 0: never.",
+        least=0,
     )
     retrain_below: int = option(
         500, "With fewer examples than this, train again on all of them after validation; 0: never.", least=0

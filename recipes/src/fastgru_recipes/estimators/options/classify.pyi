@@ -71,7 +71,7 @@ class ClassifyOptions(Estimator):
         filters: int = 64,
         stride: int = 0,
         pooling: Literal["auto", "last", "mean", "max", "all"] = "auto",
-        linear_below: int = 5000,
+        linear_below: int = 20000,
         class_weight: str | Mapping[Any, float] | None = "",
     ) -> None:
         """All options are keyword arguments; `fit` checks them.
