@@ -1,5 +1,7 @@
 """Sessions for nox: the wheels in dist/ on every supported Python, and on the oldest versions that are supported.
 
+nox and not tox, whose environments would stand beside the clean ones that the script makes.
+
 nox --list
 nox -s "installed(3.12)"
 nox -s oldest
