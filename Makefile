@@ -12,6 +12,8 @@ LAYER := $(VENV)/.layer-installed
 INSTALLED := $(VENV)/.installed
 SITE_TOOLS := $(VENV)/.site-tools-installed
 
+NO_COMPILE := $(if $(PYTHONDONTWRITEBYTECODE),,--no-compile)
+
 # Versions are pinned in constraints.txt and nowhere else. The build tools are installed first, so that the extension
 # is compiled with the pinned versions, for any version of pip.
 BUILD_TOOLS := scikit-build-core nanobind cmake ninja
@@ -33,13 +35,13 @@ install: $(INSTALLED)
 
 # Python files are used from src/ and recipes/src/ directly; only the files listed here require a new installation.
 # The demo runs at the best instruction-set level of this machine, so it waits for that alone. Packages are installed
-# while it is compiled; those of their modules that are imported are translated then.
+# while it is compiled. Python translates their modules when they are imported, unless it may not keep the translation.
 $(LAYER): pyproject.toml constraints.txt CMakeLists.txt $(shell find csrc -type f)
 	@scripts/preflight $(PYTHON)
 	@$(PIP) --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@echo 'Installing into $(VENV); the first time this takes a minute or two.'
 	@$(PIP_INSTALL) $(BUILD_TOOLS)
-	@$(BIN)/python scripts/requirements demo | $(PIP_INSTALL) --no-compile --requirement /dev/stdin & packages=$$!; \
+	@$(BIN)/python scripts/requirements demo | $(PIP_INSTALL) $(NO_COMPILE) --requirement /dev/stdin & packages=$$!; \
 	    FASTGRU_NATIVE=ON $(PIP_INSTALL) --no-build-isolation --no-deps --editable .; built=$$?; \
 	    wait $$packages && exit $$built
 	@touch $@
