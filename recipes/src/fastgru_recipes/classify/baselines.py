@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 MOST_CELLS = 2**31  # of all tables of 1-NN: about a minute
-MOST_TEXTS = 50_000  # of the linear model: less than a minute if they are short
+MOST_CHARACTERS = 5_000_000  # of all texts of the linear model: about a minute
 
 
 def compared(
@@ -45,7 +45,8 @@ def compared(
     found = {"majority": majority(training, test)}
     if training.is_text:
         found["naive Bayes"] = naive_bayes(training, test)
-        if len(training.sequences) <= MOST_TEXTS and ngrams.learned(training.texts) is not None:
+        size = sum(map(len, training.texts))
+        if size <= MOST_CHARACTERS and any(map(str.strip, training.texts)):
             found["linear, on n-grams"] = linear_by_ngrams(training, test)
     else:
         found["linear, on statistics"] = linear(training, test)
