@@ -19,7 +19,7 @@ from torch.utils.flop_counter import register_flop_formula
 
 from fastgru import errors
 from fastgru.backends import saving
-from fastgru.backends.cpu.ops import calls, flops, functions
+from fastgru.backends.cpu.ops import autocast, calls, flops, functions
 from fastgru.backends.cpu.ops import gradients as gradients
 from fastgru.backends.cpu.ops import recorded as recorded
 from fastgru.backends.cpu.ops.batching import batched_backward, batched_forward
@@ -125,7 +125,7 @@ def _gradients(ctx: Any, d_output: Tensor | None, d_h_n: Tensor | None, _: Tenso
     return *named[:3], named[3:], *others
 
 
-forward.register_autocast("cpu", torch.float32)  # sums are float32's, whatever the layer makes of its inputs
+autocast.register()
 
 forward.register_autograd(_gradients, setup_context=_keep)
 
