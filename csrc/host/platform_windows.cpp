@@ -10,6 +10,18 @@
 
 namespace fastgru {
 
+namespace {
+
+// Looked up, because tool chains have these functions in import libraries of different names. They came with
+// Windows 8.
+template <class Function>
+Function* kernel_function(const char* name) {
+    return reinterpret_cast<Function*>(
+        reinterpret_cast<void*>(GetProcAddress(GetModuleHandleW(L"kernelbase"), name)));
+}
+
+}  // namespace
+
 void* allocate_aligned(size_t alignment, size_t bytes) { return _aligned_malloc(bytes, alignment); }
 
 void free_aligned(void* memory) { _aligned_free(memory); }
@@ -41,9 +53,15 @@ bool start_thread(void (*run)(void*), void* context) {
 
 // Not std::atomic's own: GCC's library for Windows looks at the value before it locks what it sleeps on, and sleeps
 // for ever where the word is set in between.
-void sleep_on(std::atomic<uint32_t>& word, uint32_t value) { WaitOnAddress(&word, &value, sizeof value, INFINITE); }
+void sleep_on(std::atomic<uint32_t>& word, uint32_t value) {
+    static const auto wait = kernel_function<decltype(WaitOnAddress)>("WaitOnAddress");
+    wait(&word, &value, sizeof value, INFINITE);
+}
 
-void wake_one(std::atomic<uint32_t>& word) { WakeByAddressSingle(&word); }
+void wake_one(std::atomic<uint32_t>& word) {
+    static const auto wake = kernel_function<decltype(WakeByAddressSingle)>("WakeByAddressSingle");
+    wake(&word);
+}
 
 void sleep_for_ever() {
     for (;;) Sleep(INFINITE);
