@@ -32,7 +32,8 @@ void wake_one(std::atomic<uint32_t>& word);
 // knows forks.
 bool call_at_forks(void (*before)(), void (*in_parent)(), void (*in_child)());
 
-// A function that the process has loaded under this name for all to see; null where there is none.
+// A function that the process has loaded under this name, for all to see or, on Linux, for torch; null where there
+// is none.
 void* find_function(const char* name);
 
 // Of 64-bit ARM: whether the processor multiplies four bytes at a time and adds the products up.

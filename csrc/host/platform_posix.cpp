@@ -5,10 +5,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <string>
+#include <string_view>
 #include <system_error>
 #include <thread>
 
 #if defined(__linux__)
+#include <link.h>
 #include <sched.h>
 #include <sys/auxv.h>
 #endif
@@ -35,6 +38,30 @@ class SignalsBlocked {
   private:
     sigset_t before_;
 };
+
+#if defined(__linux__)
+
+// Only notes the path: a library that is opened in here waits for whoever opens another one, who waits for this.
+int note_library_of_torch(dl_phdr_info* library, size_t, void* path) {
+    const std::string_view whole = library->dlpi_name ? library->dlpi_name : "";
+    const bool is_torch =
+        whole.substr(whole.rfind('/') + 1).starts_with("libtorch_cpu.so");  // a version may follow
+    if (is_torch) *static_cast<std::string*>(path) = whole;
+    return is_torch;
+}
+
+// Torch from PyPI shows the functions of its OpenMP to all; that of a Linux distribution keeps them to itself.
+void* find_function_of_torch(const char* name) {
+    std::string path;
+    dl_iterate_phdr(note_library_of_torch, &path);
+    void* const torch = path.empty() ? nullptr : dlopen(path.c_str(), RTLD_LAZY | RTLD_NOLOAD);
+    if (!torch) return nullptr;
+    void* const found = dlsym(torch, name);  // there, or in a library that it needs
+    dlclose(torch);
+    return found;
+}
+
+#endif
 
 }  // namespace
 
@@ -86,7 +113,14 @@ bool call_at_forks(void (*before)(), void (*in_parent)(), void (*in_child)()) {
     return pthread_atfork(before, in_parent, in_child) == 0;
 }
 
-void* find_function(const char* name) { return dlsym(RTLD_DEFAULT, name); }
+void* find_function(const char* name) {
+    void* const found = dlsym(RTLD_DEFAULT, name);
+#if defined(__linux__)
+    return found ? found : find_function_of_torch(name);
+#else
+    return found;
+#endif
+}
 
 bool has_dot_products() {
 #if defined(__aarch64__) && defined(__linux__)
