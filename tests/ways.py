@@ -24,13 +24,12 @@ from fastgru.levels import use_level
 from strategies import batches, dtypes, lengths, sizes, steps
 from tolerance import assert_no_worse_than_torch
 
-PLAIN, ADDRESSES = "plain", "addresses"
+PLAIN = "plain"
 BACKENDS = [backend.name for backend in dispatch.BACKENDS if backend.name != "onnx"]  # which draws, computes nothing
 LEVELS = [level.name for level in fastgru.cpu_info() if level.available]
 LONG_WAYS = [("cpu", level) for level in LEVELS] + [(name, LEVELS[0]) for name in BACKENDS if name != "cpu"]
-LONG_WAYS.append((ADDRESSES, LEVELS[0]))
 WAYS = [(PLAIN, level) for level in LEVELS] + LONG_WAYS
-CORE_DOORS = (PLAIN, "cpu", ADDRESSES)
+CORE_DOORS = (PLAIN, "cpu")
 
 specs = st.builds(GRUSpec, sizes, sizes, st.integers(1, 2), st.booleans(), st.booleans(), st.booleans())
 
@@ -160,10 +159,6 @@ def results(call: Call, given: Numbers, dtype: torch.dtype, batch_first: bool = 
 @contextmanager
 def through(door: str) -> Iterator[None]:
     """Calls inside go through this door, and through no other."""
-    if door == ADDRESSES:
-        with dispatch.use_backend("cpu"), mock.patch.object(core_calls, "READS_TENSORS", False):
-            yield
-        return
     if door != PLAIN:
         with dispatch.use_backend(door):
             yield

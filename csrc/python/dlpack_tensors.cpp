@@ -37,6 +37,15 @@ size_t number(const nb::object& value) {
     return number;
 }
 
+// The functions that describe tensors, when this torch has them; else null.
+const DLPackExchangeAPI* table_of(nb::handle type) {
+    const nb::object capsule = nb::getattr(type, "__dlpack_c_exchange_api__", nb::none());
+    if (!PyCapsule_IsValid(capsule.ptr(), "dlpack_exchange_api")) return nullptr;
+    const auto* api =
+        static_cast<const DLPackExchangeAPI*>(PyCapsule_GetPointer(capsule.ptr(), "dlpack_exchange_api"));
+    return api->major == 1 && api->describe != nullptr ? api : nullptr;
+}
+
 // The functions that make tensors, when this torch has them.
 Maker maker_of(nb::handle functions, nb::handle dtypes, nb::handle from_capsule, bool keeps_handle) {
     Maker maker;
@@ -67,22 +76,22 @@ nb::object Method::operator()(nb::handle self) const {
     return nb::steal(result);
 }
 
-bool Tensors::load(nb::tuple types, const Maker& maker) {
-    const nb::object capsule = nb::getattr(types[0], "__dlpack_c_exchange_api__", nb::none());
-    if (!PyCapsule_IsValid(capsule.ptr(), "dlpack_exchange_api")) return false;
-    const auto* api =
-        static_cast<const DLPackExchangeAPI*>(PyCapsule_GetPointer(capsule.ptr(), "dlpack_exchange_api"));
-    if (api->major != 1 || api->describe == nullptr || api->allocate == nullptr || api->to_object == nullptr)
-        return false;
+void Tensors::load(nb::tuple types, const Maker& maker) {
     const nb::module_ torch = nb::module_::import_("torch");
+    api_ = table_of(types[0]);
     is_neg_.load(torch.attr("Tensor"), "is_neg");
     storage_.load(torch.attr("Tensor"), "untyped_storage");
     bytes_.load(torch.attr("UntypedStorage"), "nbytes");
     address_.load(torch.attr("UntypedStorage"), "data_ptr");
+    const auto kept = [](nb::handle module, const char* name) {  // as long as the process lives
+        return nb::getattr(module, name).release().ptr();
+    };
+    to_capsule_ = kept(torch.attr("_C"), "_to_dlpack");
+    empty_ = kept(torch, "empty");
+    const char* const names[] = {"float32", "float64", "bfloat16", "float16"};
+    for (int i = 0; i < 4; ++i) dtypes_[i] = kept(torch, names[i]);
     maker_ = maker;
-    types_ = types.release().ptr();  // kept as long as the process lives
-    api_ = api;
-    return true;
+    types_ = types.release().ptr();
 }
 
 bool Tensors::is_known(PyTypeObject* type) const {
@@ -102,7 +111,8 @@ bool Tensors::describe(nb::handle object, ElementType type, ArrayView& view) con
 bool Tensors::describe_values(nb::handle object, ElementType type, ArrayView& view) const {
     if (!is_known(Py_TYPE(object.ptr()))) return false;
     DLTensor seen;
-    if (api_->describe(object.ptr(), &seen) != 0) {
+    nb::object owner;
+    if (!see(object, seen, owner)) {
         PyErr_Clear();  // a tensor that DLPack has no words for; the caller has another way
         return false;
     }
@@ -111,6 +121,16 @@ bool Tensors::describe_values(nb::handle object, ElementType type, ArrayView& vi
     view.type = type;
     view.dims = seen.ndim;
     for (int i = 0; i < view.dims; ++i) view.shape[i] = seen.shape[i], view.strides[i] = seen.strides[i];
+    return true;
+}
+
+// What `seen` points to is there as long as the object and `owner` are.
+bool Tensors::see(nb::handle object, DLTensor& seen, nb::object& owner) const {
+    if (api_ != nullptr) return api_->describe(object.ptr(), &seen) == 0;
+    owner = nb::steal(call_with(to_capsule_, object.ptr()));
+    const void* const managed = owner.is_valid() ? PyCapsule_GetPointer(owner.ptr(), "dltensor") : nullptr;
+    if (managed == nullptr) return false;
+    seen = *static_cast<const DLTensor*>(managed);  // a DLManagedTensor begins with it
     return true;
 }
 
@@ -130,7 +150,7 @@ bool Tensors::has_memory(nb::handle object, const ArrayView& seen, nb::object& s
 }
 
 nb::object Tensors::make(ElementType type, int32_t ndim, int64_t* shape, void*& data) const {
-    if (maker_.from_capsule == nullptr) return make_through_dlpack(type, ndim, shape, data);
+    if (maker_.from_capsule == nullptr) return make_empty(type, ndim, shape, data);
     int64_t strides[kMostDimensions];
     strides[ndim - 1] = 1;
     for (int32_t i = ndim - 1; i > 0; --i) strides[i - 1] = strides[i] * std::max<int64_t>(1, shape[i]);
@@ -148,43 +168,32 @@ nb::object Tensors::make(ElementType type, int32_t ndim, int64_t* shape, void*& 
     return nb::steal(tensor);
 }
 
-nb::object Tensors::make_through_dlpack(ElementType type, int32_t ndim, int64_t* shape, void*& data) const {
-    DLTensor prototype{
-        .data = nullptr,
-        .device = {kCpu, 0},
-        .ndim = ndim,
-        .dtype = type,
-        .shape = shape,
-        .strides = nullptr,
-        .byte_offset = 0,
-    };
-    DLManagedTensorVersioned* managed = nullptr;
-    const auto ignore = [](void*, const char*, const char*) {};
-    if (api_->allocate(&prototype, &managed, nullptr, ignore) != 0) throw NoMemory();
-    data = static_cast<char*>(managed->tensor.data) + managed->tensor.byte_offset;
-    void* object = nullptr;
-    // One that fails may have freed the tensor or not, by how far it came; so it gets nothing to free it with.
-    const auto deleter = managed->deleter;
-    managed->deleter = [](DLManagedTensorVersioned*) {};
-    const bool is_made = api_->to_object(managed, &object) == 0;
-    managed->deleter = deleter;
-    if (!is_made) {
-        const nb::python_error error;  // takes what is pending, before other code runs
-        deleter(managed);
-        throw error;
+nb::object Tensors::make_empty(ElementType type, int32_t ndim, const int64_t* shape, void*& data) const {
+    nb::list sizes;
+    for (int32_t i = 0; i < ndim; ++i) sizes.append(shape[i]);
+    nb::object made;
+    try {
+        made = nb::handle(empty_)(sizes, nb::arg("dtype") = nb::handle(dtypes_[dtype_index(type)]),
+                                  nb::arg("device") = "cpu");
+    } catch (nb::python_error& error) {
+        if (!error.matches(PyExc_RuntimeError)) throw;
+        throw NoMemory();
     }
-    return nb::steal(static_cast<PyObject*>(object));
+    ArrayView view;
+    if (!describe_values(made, type, view)) throw NoMemory();
+    data = view.data;
+    return made;
 }
 
 void bind_load_tensors(nb::module_& m) {
     m.def(
         "load_tensors",
         [](nb::tuple types, nb::handle functions, nb::handle dtypes, nb::handle from_capsule, bool keeps_handle) {
-            return torch_tensors.load(types, maker_of(functions, dtypes, from_capsule, keeps_handle));
+            torch_tensors.load(types, maker_of(functions, dtypes, from_capsule, keeps_handle));
         },
         nb::arg("types"), nb::arg("functions").none(), nb::arg("dtypes").none(), nb::arg("from_capsule").none(),
         nb::arg("keeps_handle"),
-        "Makes calls on tensors of these types usable; False when this torch lacks the table of functions for it. "
+        "Makes calls on tensors of these types usable. "
         "`functions` are the addresses of torch's aoti_torch_empty_strided, aoti_torch_get_data_ptr and "
         "aoti_torch_delete_tensor_object, `dtypes` its numbers of float32, float64, bfloat16 and float16; or "
         "None.");

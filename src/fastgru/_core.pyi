@@ -149,7 +149,7 @@ def load_tensors(
     dtypes: object | None,
     from_capsule: object | None,
     keeps_handle: bool,
-) -> bool:
+) -> None:
     """Makes calls on tensors of these types usable; False when this torch lacks the table of functions for it.
 
     `functions` are the addresses of torch's aoti_torch_empty_strided, aoti_torch_get_data_ptr and

@@ -18,21 +18,24 @@ from fastgru.call.frozen_parameter import FrozenParameter
 # Tensors that are no more than their values: no subclass that has its own ways.
 PLAIN = frozenset({Tensor, Parameter, torch.nn.Buffer, FrozenParameter})
 
-_LIBRARY = {"darwin": "libtorch_cpu.dylib", "win32": "torch_cpu.dll"}
 _DTYPES = ("float32", "float64", "bfloat16", "float16")
 
 
+def _library_of_torch() -> ctypes.CDLL:
+    """A library in which torch's C functions are found: on Windows their own, elsewhere one that needs it."""
+    is_windows = sys.platform == "win32"
+    return ctypes.CDLL(str(Path(torch.__file__).parent / "lib/torch_cpu.dll") if is_windows else torch._C.__file__)
+
+
 def _functions_of_torch() -> tuple[list[int], list[int], Any, bool] | tuple[None, None, None, bool]:
-    """What the core makes tensors with, where this torch has it; else it makes them through DLPack.
+    """What the core makes tensors with, where this torch has it; else it calls `torch.empty`, which takes longer.
 
     Returns:
         Three addresses of torch's C interface, its numbers of types, a function from a capsule with a handle to a
-        tensor, and whether that leaves the handle behind (it does in torch 2.13, whatever its name says). Tensors from
-        DLPack cannot be resized.
+        tensor, and whether that leaves the handle behind (it does in torch 2.13, whatever its name says).
     """
     try:
-        path = Path(torch.__file__).parent / "lib" / _LIBRARY.get(sys.platform, "libtorch_cpu.so")
-        library = ctypes.CDLL(str(path))
+        library = _library_of_torch()
         names = ("aoti_torch_empty_strided", "aoti_torch_get_data_ptr", "aoti_torch_delete_tensor_object")
         addresses = [ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0 for name in names]
         dtypes = [int(getattr(library, f"aoti_torch_dtype_{name}")()) for name in _DTYPES]
@@ -46,8 +49,7 @@ def _functions_of_torch() -> tuple[list[int], list[int], Any, bool] | tuple[None
     return (addresses, dtypes, from_capsule, keeps_handle) if is_tensor else (None, None, None, False)
 
 
-# False with a torch that has no table of C functions for its tensors; then everything goes by addresses.
-READS_TENSORS: bool = _core.load_tensors((Tensor, Parameter, FrozenParameter), *_functions_of_torch())
+_core.load_tensors((Tensor, Parameter, FrozenParameter), *_functions_of_torch())
 
 
 def taken(name: str, tensor: Tensor, shape: Sequence[int] | None = None, dtype: torch.dtype | None = None) -> Tensor:

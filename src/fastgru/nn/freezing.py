@@ -31,8 +31,6 @@ def check_can_pack(spec: GRUSpec, parameters: tuple[object, ...], purpose: str, 
         purpose: for the words of the error.
         weights: what weights are to be stored as; None: as they are.
     """
-    if not memory.READS_TENSORS:
-        raise errors.cannot_pack(purpose, "this version of torch has no C functions to read tensors with")
     if spec.hidden_size == 0 or spec.num_layers * spec.num_directions > core_calls.MOST_CELLS:
         raise errors.cannot_pack(purpose, "the core does not take a layer of these sizes")
     for name, parameter, shape in zip(spec.parameter_names, parameters, spec.parameter_shapes, strict=True):

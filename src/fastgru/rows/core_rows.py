@@ -13,9 +13,7 @@ from torch import Tensor
 
 from fastgru import _core, errors
 from fastgru.backends.base import not_compiled
-from fastgru.backends.cpu.core_calls import array_at
 from fastgru.call import memory
-from fastgru.call.memory import READS_TENSORS
 
 _threads = torch.get_num_threads
 
@@ -23,14 +21,13 @@ _threads = torch.get_num_threads
 @not_compiled
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """The sums x . weight^T + bias: (..., K), (N, K) and (N) to (..., N)."""
-    if READS_TENSORS:
-        result = _core.linear(x, weight, bias, None, _threads())
-        if result is not None:
-            return result  # type: ignore[no-any-return]
+    result = _core.linear(x, weight, bias, None, _threads())
+    if result is not None:
+        return result  # type: ignore[no-any-return]
     output = x.new_empty(*x.shape[:-1], weight.shape[0])
     own_bias = None if bias is None else memory.dense("bias", bias)
-    arrays = _for_core(_matrix("input", x), memory.dense("weight", weight), own_bias, _matrix("output", output))
-    _must(_core.linear(arrays[0], arrays[1], arrays[2], arrays[3], _threads()))
+    own = _matrix("input", x), memory.dense("weight", weight), own_bias, _matrix("output", output)
+    _must(_core.linear(*own, _threads()))
     return output
 
 
@@ -39,10 +36,9 @@ def linear_gradients(
     d_output: Tensor, x: Tensor, weight: Tensor, wanted: Sequence[bool]
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """The gradients of input, weight and bias; None where not wanted."""
-    if READS_TENSORS:
-        found = _core.linear_gradients(d_output, x, weight, wanted[0], wanted[1], wanted[2], _threads())
-        if found is not None:
-            return found
+    found = _core.linear_gradients(d_output, x, weight, wanted[0], wanted[1], wanted[2], _threads())
+    if found is not None:
+        return found
     d_x = x.new_empty(x.shape) if wanted[0] else None
     d_weight, d_bias = [
         weight.new_empty(shape) if is_wanted else None
@@ -50,8 +46,8 @@ def linear_gradients(
     ]
     own = _matrix("gradient", d_output), _matrix("input", x), memory.dense("weight", weight)
     to = [None if d_x is None else _matrix("gradient of input", d_x), d_weight, d_bias]
-    results = [False if result is None else result for result in _for_core(*to)]
-    _must(_core.linear_gradients(*_for_core(*own), *results, _threads()))  # type: ignore[call-arg]
+    results = [False if result is None else result for result in to]
+    _must(_core.linear_gradients(*own, results[0], results[1], results[2], _threads()))
     return d_x, d_weight, d_bias
 
 
@@ -70,25 +66,22 @@ def softmax(x: Tensor, is_log: bool) -> Tensor:
 @not_compiled
 def layer_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> tuple[Tensor, Tensor, Tensor]:
     """The normalized vectors of the last dimension, and (..., 1) their means and what they were scaled by."""
-    if READS_TENSORS:
-        found = _core.layer_norm(x, weight, bias, eps, None, True, True, _threads())
-        if found is not None:
-            return found
+    found = _core.layer_norm(x, weight, bias, eps, None, True, True, _threads())
+    if found is not None:
+        return found
     output, *statistics = x.new_empty(x.shape), x.new_empty(*x.shape[:-1], 1), x.new_empty(*x.shape[:-1], 1)
     own = [None if t is None else memory.dense(name, t) for name, t in (("weight", weight), ("bias", bias))]
-    out, mean, scale = _for_core(*[_matrix("result", t) for t in (output, *statistics)])
-    arrays = _for_core(_matrix("input", x), *own)
-    _must(_core.layer_norm(arrays[0], arrays[1], arrays[2], eps, out, mean, scale, _threads()))
+    out, mean, scale = [_matrix("result", t) for t in (output, *statistics)]
+    _must(_core.layer_norm(_matrix("input", x), own[0], own[1], eps, out, mean, scale, _threads()))
     return output, statistics[0], statistics[1]
 
 
 def _in_the_shape_of(x: Tensor, run: Callable[[Any, Any], Any]) -> Tensor:
-    if READS_TENSORS:
-        result = run(x, None)
-        if result is not None:
-            return result  # type: ignore[no-any-return]
+    result = run(x, None)
+    if result is not None:
+        return result  # type: ignore[no-any-return]
     output = x.new_empty(x.shape)
-    _must(run(*_for_core(_matrix("input", x), _matrix("output", output))))
+    _must(run(_matrix("input", x), _matrix("output", output)))
     return output
 
 
@@ -97,10 +90,6 @@ def _matrix(name: str, tensor: Tensor) -> Tensor:
     own = memory.dense(name, tensor)
     width = own.shape[-1] if own.dim() > 0 else 1
     return own.view(own.shape[:-1].numel(), width)
-
-
-def _for_core(*tensors: Tensor | None) -> list[Any]:
-    return [tensor if tensor is None or READS_TENSORS else array_at(tensor) for tensor in tensors]
 
 
 def _must(result: Any) -> None:

@@ -2,8 +2,7 @@
 
 Arguments have been validated. A call without a follower passes its tensors as they are, and the core refuses tensors
 that it cannot read. All other calls are arranged here first: vectors with adjacent values, contiguous parameters,
-memory for the results. Those tensors are the call's own aliases (`fastgru.call.memory`). If torch has no table of
-functions for its tensors, the core gets their addresses.
+memory for the results. Those tensors are the call's own aliases (`fastgru.call.memory`).
 """
 
 from __future__ import annotations
@@ -17,15 +16,12 @@ from torch import Tensor
 from fastgru import _core, errors, levels  # noqa: F401  (levels applies FASTGRU_ISA before the first call)
 from fastgru.backends.base import not_compiled, sum_dtype
 from fastgru.call import memory
-from fastgru.call.memory import READS_TENSORS, dense, taken, vectors
+from fastgru.call.memory import dense, taken, vectors
 from fastgru.call.request import Call, Request
 from fastgru.call.sequences import WHOLE, Sequences
 from fastgru.spec import GRUSpec
 
 MOST_CELLS: int = _core.MOST_CELLS
-
-# What the core takes: a tensor, or where it lies.
-_Array = Tensor | _core.ArrayAt | None
 
 # The core's own descriptions of layers, by the element types that it takes.
 _SIZES: dict[torch.dtype, dict[GRUSpec, _core.LayerSizes]] = {
@@ -49,13 +45,6 @@ def sizes_for(spec: GRUSpec, dtype: torch.dtype) -> _core.LayerSizes:
 def array_at(tensor: Tensor) -> _core.ArrayAt:
     """The tensor by its address."""
     return _core.ArrayAt(tensor, tensor.data_ptr(), _NAMES[tensor.dtype], tensor.shape, tensor.stride())
-
-
-def _for_core(tensors: Sequence[Tensor | None]) -> tuple[_Array, ...]:
-    """The tensors, or their addresses where torch has no functions that the core could read them with."""
-    if READS_TENSORS:
-        return tuple(tensors)
-    return tuple([None if tensor is None else array_at(tensor) for tensor in tensors])
 
 
 def buffer_to_save(sizes: _core.LayerSizes, dtype: torch.dtype, slots: int, total: int, recompute: bool) -> Tensor:
@@ -104,9 +93,8 @@ def _arranged(request: Request, call: Call) -> Call:
 
 
 def _inputs(request: Request, call: Call) -> tuple[Any, ...]:
-    """The tensors of an arranged call that both the forward and the backward pass read, as the core takes them."""
-    x, h_0, *sequences = _for_core((call.x, call.h_0, *call.sequences))
-    return x, h_0, _for_core(call.weights), *sequences, request.batch_first
+    """What both the forward and the backward pass of an arranged call read."""
+    return call.x, call.h_0, call.weights, *call.sequences, request.batch_first
 
 
 def _shape_of(state: Tensor, states: tuple[int, int, int]) -> tuple[int, ...]:
@@ -130,12 +118,12 @@ def sizes_for_plain(spec: GRUSpec, x: Tensor) -> _core.LayerSizes | None:
     known = _SIZES.get(x.dtype)
     sizes = None if known is None else known.get(spec)
     if sizes is not None:
-        return sizes if READS_TENSORS else None
+        return sizes
     return _first_sizes_for_plain(spec, x.dtype)
 
 
 def _first_sizes_for_plain(spec: GRUSpec, dtype: torch.dtype) -> _core.LayerSizes | None:
-    if not READS_TENSORS or dtype not in DTYPES:
+    if dtype not in DTYPES:
         return None
     if spec.hidden_size == 0 or spec.num_layers * spec.num_directions > MOST_CELLS:
         return None
@@ -252,7 +240,7 @@ def forward_into(request: Request, call: Call, saved: Tensor | None) -> tuple[Te
     # new_empty with plain integers is the quickest way to a tensor, and knows no default device.
     output = x.new_empty(*own.x.shape[:-1], spec.num_directions * spec.hidden_size)
     h_n = x.new_empty(spec.num_layers * spec.num_directions, request.batch, spec.hidden_size)
-    results = _for_core((output, h_n, saved))
+    results = output, h_n, saved
     arguments = *_inputs(request, own), None, request.recompute, torch.get_num_threads(), results
     if sizes_for(spec, request.dtype).forward(*arguments) is None:
         raise errors.changed_during_call()
@@ -271,8 +259,8 @@ def backward(
     """The gradients of x, h_0, the state that resets put in and the weights, in that order; None where not wanted."""
     own = _arranged(request, call)
     gradients = _memory_for_gradients(request, own, wanted)
-    left = _for_core(_arranged_results(request, own, output, saved, outer))
-    to = tuple([False if gradient is None else gradient for gradient in _for_core(gradients)])
+    left = _arranged_results(request, own, output, saved, outer)
+    to = tuple([False if gradient is None else gradient for gradient in gradients])
     arguments = *_inputs(request, own), *left[:2], request.recompute, *left[2:], to, torch.get_num_threads()
     if sizes_for(request.spec, request.dtype).backward(*arguments) is None:
         raise errors.changed_during_call()

@@ -14,7 +14,6 @@ from fastgru.backends.cpu import core_calls
 from fastgru.backends.cpu.ops import trajectory
 from fastgru.backends.cpu.ops.recurrence import before, outer_sum
 from fastgru.backends.cpu.ops.trajectory import Cell, Found, Passed
-from fastgru.call import memory
 from fastgru.spec import GRUSpec
 
 _DTYPES = (torch.float32, torch.float64)
@@ -22,7 +21,7 @@ _DTYPES = (torch.float32, torch.float64)
 
 def pass_through(cell: Cell, tangents: Sequence[Tensor | None]) -> Passed | None:
     """As `ops.trajectory.pass_through`; None where something follows, or the core cannot read the tensors."""
-    if not memory.READS_TENSORS or _is_followed() or not _is_plain(cell):
+    if _is_followed() or not _is_plain(cell):
         return None
     one = _Pass(cell, tangents)
     return None if one.passed is None else Passed(one.passed[0], one.passed[1], one.pull)
