@@ -514,21 +514,6 @@ def test_results_can_be_resized_and_their_memory_given_back():
     assert torch.autograd.grad(layer.unfreeze()(x)[0].sum(), layer.bias_hh_l0)[0].resize_(20).shape == (20,)
 
 
-def test_tensors_are_made_through_dlpack_where_torch_has_no_other_functions():
-    from fastgru.call import memory
-    from fastgru.call.frozen_parameter import FrozenParameter
-
-    types = (torch.Tensor, nn.Parameter, FrozenParameter)
-    layer, x = fastgru.GRU(3, 4, 2), torch.randn(5, 2, 3)
-    want = train(layer, x, None, torch.ones(5, 2, 4))
-    try:
-        assert _core.load_tensors(types, None, None, None, False)
-        got = train(layer, x, None, torch.ones(5, 2, 4))
-    finally:
-        _core.load_tensors(types, *memory._functions_of_torch())
-    assert all(torch.equal(a, b) for a, b in zip(got, want, strict=True))
-
-
 def test_a_stepper_goes_on_in_memory_that_its_state_was_given():
     layer, xs = fastgru.GRU(3, 4), torch.randn(6, 2, 3)
     want, _ = layer(xs)

@@ -86,6 +86,7 @@ void Tensors::load(nb::tuple types, const Maker& maker) {
     const auto kept = [](nb::handle module, const char* name) {  // as long as the process lives
         return nb::getattr(module, name).release().ptr();
     };
+    has_storage_ = kept(torch.attr("_C"), "_has_storage");
     to_capsule_ = kept(torch.attr("_C"), "_to_dlpack");
     empty_ = kept(torch, "empty");
     const char* const names[] = {"float32", "float64", "bfloat16", "float16"};
@@ -127,6 +128,8 @@ bool Tensors::describe_values(nb::handle object, ElementType type, ArrayView& vi
 // What `seen` points to is there as long as the object and `owner` are.
 bool Tensors::see(nb::handle object, DLTensor& seen, nb::object& owner) const {
     if (api_ != nullptr) return api_->describe(object.ptr(), &seen) == 0;
+    // A wrapper whose transform is over becomes a capsule of memory that is gone.
+    if (nb::steal(call_with(has_storage_, object.ptr())).ptr() != Py_True) return false;
     owner = nb::steal(call_with(to_capsule_, object.ptr()));
     const void* const managed = owner.is_valid() ? PyCapsule_GetPointer(owner.ptr(), "dltensor") : nullptr;
     if (managed == nullptr) return false;
@@ -138,12 +141,12 @@ bool Tensors::has_memory(nb::handle object, const ArrayView& seen, nb::object& s
     const size_t bytes = size_t(extent(seen)) * (seen.type.bits / 8);
     // Null: zeros that torch has not written down, or memory that was given back.
     if (seen.data == nullptr) return bytes == 0;
-    storage = storage_(object);
     try {
+        storage = storage_(object);
         const size_t offset = reinterpret_cast<size_t>(seen.data) - number(address_(storage));
         const size_t there = number(bytes_(storage));
         return offset <= there && bytes <= there - offset;
-    } catch (nb::python_error& error) {  // a part of zeros that torch has not written down: no storage behind it
+    } catch (nb::python_error& error) {  // no storage: a part of zeros that torch has not written down, a wrapper
         if (!error.matches(PyExc_RuntimeError)) throw;
         return false;
     }

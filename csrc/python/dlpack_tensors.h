@@ -88,7 +88,7 @@ class Tensors {
   private:
     const DLPackExchangeAPI* api_ = nullptr;  // null with a torch that has none
     Maker maker_;
-    PyObject *types_ = nullptr, *to_capsule_ = nullptr, *empty_ = nullptr;
+    PyObject *types_ = nullptr, *has_storage_ = nullptr, *to_capsule_ = nullptr, *empty_ = nullptr;
     PyObject* dtypes_[4] = {};
     Method is_neg_, storage_, bytes_, address_;
 

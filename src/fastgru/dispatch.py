@@ -21,7 +21,7 @@ from fastgru import errors, recording
 from fastgru.backends import aten, onnx, reference
 from fastgru.backends.base import Backend, not_compiled, warn_once
 from fastgru.backends.cpu import native
-from fastgru.call import build
+from fastgru.call import build, context
 from fastgru.call.request import Call, Request
 from fastgru.call.sequences import WHOLE, Sequences
 from fastgru.recording import profiler
@@ -179,7 +179,7 @@ def _recorded_shortcut(
 def _run_requested(call: Call) -> tuple[Tensor, Tensor]:
     """The long way: everything is checked here, before any kernel runs."""
     own = build.cast(call)
-    if own is not call:
+    if own is not None:
         with torch.autocast("cpu", enabled=False):
             return run_call(own)
     request = build.request_of(call)
@@ -190,6 +190,10 @@ def _run_requested(call: Call) -> tuple[Tensor, Tensor]:
         with recording.span(*call.inputs):
             return backend.run(request, call)
     return backend.run(request, call)
+
+
+if context.IS_TORCH_2_6:  # the graph breaks here, and the layer runs uncompiled between its parts
+    _run_requested = torch.compiler.disable(_run_requested)  # type: ignore[no-untyped-call]
 
 
 def _run_nothing(request: Request, call: Call) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 from typing import Any
 
+import torch
 from torch import Tensor
+
+_READS_ONE = hasattr(torch._C._autograd.SavedTensor, "unpack")
 
 
 def keep(ctx: Any, *tensors: Tensor | None) -> None:
@@ -26,9 +29,9 @@ def kept(ctx: Any, needed: Container[int] | None = None) -> list[Any]:
     Args:
         ctx: of the node.
         needed: places whose tensors must be as they were; torch's error tells of one that was written to since. Others
-            are given as they are now. None: all are needed.
+            are given as they are now. None: all are needed, as they are before torch 2.7, which reads all or none.
     """
-    saved: list[Any] = list(ctx.saved_tensors if needed is None else _one_by_one(ctx, needed))
+    saved: list[Any] = list(_one_by_one(ctx, needed) if needed is not None and _READS_ONE else ctx.saved_tensors)
     for gap in ctx.gaps:
         saved.insert(gap, None)
     return saved

@@ -161,13 +161,13 @@ def width(name: str, weight: Tensor) -> int:
     return weight.shape[1]
 
 
-def cast(call: Call) -> Call:
-    """What autocast makes of a call: its operands as those of `torch.nn.Linear`; the same object where it is off.
+def cast(call: Call) -> Call | None:
+    """What autocast makes of a call: its operands as those of `torch.nn.Linear`; None where it is off.
 
     It leaves float64 alone, and ExpandedWeights to torch's operator.
     """
     if not (call.x.is_cpu and torch.is_autocast_enabled("cpu")) or originals(call.weights) is not call.weights:
-        return call
+        return None
     check_weights(call.spec, call.weights)
     any_wrapper(call.spec, call.inputs)
     dtype = torch.get_autocast_dtype("cpu")

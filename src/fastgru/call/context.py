@@ -7,6 +7,9 @@ import enum
 import torch
 from torch import Tensor
 
+# Its compiler is not told from its exporter by a function, and cannot follow a call to its operator.
+IS_TORCH_2_6 = not hasattr(torch.compiler, "is_exporting")
+
 
 class Follower(enum.Enum):
     """The follower of a call; printing one gives its text."""
@@ -33,6 +36,12 @@ class Follower(enum.Enum):
     def is_transform(self) -> bool:
         """Whether the follower is a transform of torch.func."""
         return self in (Follower.TRANSFORM, Follower.COMPILED_TRANSFORM, Follower.FORWARD_TRANSFORM)
+
+
+def is_exporting_program() -> bool:
+    """Whether `torch.export` is capturing a program."""
+    # Torch 2.6 sets the flag for torch.export alone.
+    return torch.compiler._is_compiling_flag if IS_TORCH_2_6 else torch.compiler.is_exporting()
 
 
 def is_exporting() -> bool:

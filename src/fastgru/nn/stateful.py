@@ -12,7 +12,7 @@ from torch.fx.experimental import proxy_tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from fastgru import errors
-from fastgru.call import memory
+from fastgru.call import context, memory
 from fastgru.call.sequences import reset_of
 from fastgru.nn import counting, torch_tools
 from fastgru.nn.gru import GRU
@@ -198,7 +198,7 @@ def _owned(tensor: Tensor) -> Tensor:
 def _refuse_capture() -> None:
     """Raises if the call is captured as part of a program that would not carry the state, or under vmap."""
     if torch.compiler.is_compiling():
-        if torch.compiler.is_exporting():
+        if context.is_exporting_program():
             raise errors.captured_state("torch.export")
     elif torch._C._get_tracing_state() is not None:
         raise errors.captured_state("torch.jit.trace")

@@ -26,6 +26,7 @@ from fastgru.backends.cpu.ops.batching import batched_backward, batched_forward
 from fastgru.backends.cpu.ops.computing import compute, compute_gradients
 from fastgru.backends.cpu.ops.derivatives import second_gradients
 from fastgru.backends.cpu.ops.operator_checks import check_outer, checked
+from fastgru.call import context
 from fastgru.call.context import Follower
 from fastgru.call.request import Call, Request
 
@@ -40,7 +41,7 @@ def run(request: Request, call: Call) -> tuple[Tensor, Tensor]:
     if request.follower in _TRANSFORMS:
         return functions.forward(call)
     # An exported program is for inference; trained all the same, its backward pass runs the forward pass again.
-    saves = request.needs_grad and not torch.compiler.is_exporting()
+    saves = request.needs_grad and not context.is_exporting_program()
     output, h_n, _ = torch.ops.fastgru.forward(*calls.closed(calls.arguments_of(call), saves))
     return output, h_n
 
