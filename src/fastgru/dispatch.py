@@ -21,11 +21,11 @@ from fastgru import errors, recording
 from fastgru.backends import aten, onnx, reference
 from fastgru.backends.base import Backend, not_compiled, warn_once
 from fastgru.backends.cpu import native
-from fastgru.call import build, context
+from fastgru.call import build
 from fastgru.call.request import Call, Request
 from fastgru.call.sequences import WHOLE, Sequences
 from fastgru.recording import profiler
-from fastgru.spec import GRUSpec
+from fastgru.spec import GRUSpec, directions_of
 
 # Functions that every call asks, by names of our own: finding them in torch each time takes as long as the answer.
 _is_compiling = torch.compiler.is_compiling
@@ -192,13 +192,9 @@ def _run_requested(call: Call) -> tuple[Tensor, Tensor]:
     return backend.run(request, call)
 
 
-if context.IS_TORCH_2_6:  # the graph breaks here, and the layer runs uncompiled between its parts
-    _run_requested = torch.compiler.disable(_run_requested)  # type: ignore[no-untyped-call]
-
-
 def _run_nothing(request: Request, call: Call) -> tuple[Tensor, Tensor]:
     """A sequence of no steps: no outputs, and the states as they were."""
     spec, x, h_0 = request.spec, call.x, call.h_0
-    output = x.new_zeros(*x.shape[:-1], spec.num_directions * spec.hidden_size)
-    states = (spec.num_layers * spec.num_directions, request.batch, spec.hidden_size)
+    output = x.new_zeros(*x.shape[:-1], directions_of(spec) * spec.hidden_size)
+    states = (spec.num_layers * directions_of(spec), request.batch, spec.hidden_size)
     return output, x.new_zeros(states) if h_0 is None else h_0.clone()

@@ -35,32 +35,47 @@ class GRUSpec(NamedTuple):
     @property
     def num_directions(self) -> int:
         """1 or 2."""
-        return 2 if self.bidirectional else 1
+        return directions_of(self)
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
         """Torch's names in torch's order, which is by layer, then by direction."""
-        kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[: 4 if self.bias else 2]
-        return tuple(
-            f"{kind}_l{layer}{suffix}"
-            for layer in range(self.num_layers)
-            for suffix in ("", "_reverse")[: self.num_directions]
-            for kind in kinds
-        )
+        return names_of(self)
 
     @property
     def parameter_shapes(self) -> tuple[tuple[int, ...], ...]:
         """Shapes in the order of `parameter_names`; weights (3H, I) and (3H, H), biases (3H,)."""
-        gates = 3 * self.hidden_size
-        shapes: list[tuple[int, ...]] = []
-        for layer in range(self.num_layers):
-            width = self.input_size if layer == 0 else self.num_directions * self.hidden_size
-            cell: list[tuple[int, ...]] = [(gates, width), (gates, self.hidden_size)]
-            cell += [(gates,), (gates,)] if self.bias else []
-            shapes += cell * self.num_directions
-        return tuple(shapes)
+        return shapes_of(self)
 
     def single_layer(self, layer: int) -> GRUSpec:
         """The spec of a single one of the stacked layers."""
-        width = self.input_size if layer == 0 else self.num_directions * self.hidden_size
+        width = self.input_size if layer == 0 else directions_of(self) * self.hidden_size
         return GRUSpec(width, self.hidden_size, 1, self.bias, self.bidirectional, self.reset_after)
+
+
+# The properties as functions, for code that torch.compile reads: until 2.10 at least it knows no property of a tuple.
+
+
+def directions_of(spec: GRUSpec) -> int:
+    """As `GRUSpec.num_directions`."""
+    return 2 if spec.bidirectional else 1
+
+
+def names_of(spec: GRUSpec) -> tuple[str, ...]:
+    """As `GRUSpec.parameter_names`."""
+    kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[: 4 if spec.bias else 2]
+    suffixes = ("", "_reverse")[: directions_of(spec)]
+    cells = [f"l{layer}{suffix}" for layer in range(spec.num_layers) for suffix in suffixes]
+    return tuple([f"{kind}_{cell}" for cell in cells for kind in kinds])
+
+
+def shapes_of(spec: GRUSpec) -> tuple[tuple[int, ...], ...]:
+    """As `GRUSpec.parameter_shapes`."""
+    gates = 3 * spec.hidden_size
+    shapes: list[tuple[int, ...]] = []
+    for layer in range(spec.num_layers):
+        width = spec.input_size if layer == 0 else directions_of(spec) * spec.hidden_size
+        cell: list[tuple[int, ...]] = [(gates, width), (gates, spec.hidden_size)]
+        cell += [(gates,), (gates,)] if spec.bias else []
+        shapes += cell * directions_of(spec)
+    return tuple(shapes)

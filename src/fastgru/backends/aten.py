@@ -12,6 +12,7 @@ from fastgru.backends import cudnn_double_backward
 from fastgru.call.context import Follower
 from fastgru.call.request import Call, Request
 from fastgru.call.sequences import Sequences
+from fastgru.spec import directions_of
 
 # Where torch's operator is cuDNN's: it has first derivatives alone, and wants weights side by side in memory.
 CUDNN_DEVICES = {"cuda"}
@@ -49,7 +50,7 @@ class AtenBackend:
 
 
 def _is_one_step(request: Request) -> bool:
-    is_one_cell = request.spec.num_layers * request.spec.num_directions == 1
+    is_one_cell = request.spec.num_layers * directions_of(request.spec) == 1
     return is_one_cell and request.steps == 1 and not (request.is_packed or request.has_lengths)
 
 
@@ -70,7 +71,7 @@ def _run(request: Request, call: Call) -> tuple[Tensor, Tensor]:
         rows = (
             sequences.batch_sizes[0] if sequences.batch_sizes is not None else x.shape[0 if request.batch_first else 1]
         )
-        shape = (spec.num_layers * spec.num_directions, rows, spec.hidden_size)
+        shape = (spec.num_layers * directions_of(spec), rows, spec.hidden_size)
         h_0 = torch.zeros(shape, dtype=x.dtype, device=x.device)  # type: ignore[arg-type]
     if sequences.lengths is not None:
         return _run_padded(request, call._replace(h_0=h_0), h_0, sequences.lengths)
@@ -93,7 +94,7 @@ def _run_padded(request: Request, call: Call, h_0: Tensor, lengths: Tensor) -> t
     count = int((own > 0).sum())
     x = call.x.transpose(0, 1) if request.batch_first else call.x
     if count == 0:
-        return x.new_zeros(*_lead(request), request.spec.num_directions * request.spec.hidden_size), h_0.clone()
+        return x.new_zeros(*_lead(request), directions_of(request.spec) * request.spec.hidden_size), h_0.clone()
     used = order[:count].to(x.device)
     packed = rnn.pack_padded_sequence(x.index_select(1, used), own[:count])
     alone = request._replace(is_packed=True, has_lengths=False, batch_first=False)

@@ -9,6 +9,7 @@ from fastgru import errors
 from fastgru.call import layer_by_layer
 from fastgru.call.context import Follower
 from fastgru.call.request import Call, Request
+from fastgru.spec import directions_of
 
 _VERSION = 14  # of the operator; 22 differs in the types it takes alone, and needs an opset that torch does not aim at
 _DTYPES = (torch.float16, torch.float32, torch.float64)
@@ -51,7 +52,7 @@ def _node(call: Call) -> tuple[Tensor, Tensor]:
     ONNX has W (D, 3H, I), R (D, 3H, H) and B (D, 6H), the outputs as (T, D, B, H), and zeros past an end.
     """
     spec, x, h_0, weights, lengths = call.spec, call.x, call.h_0, call.weights, call.sequences.lengths
-    directions, hidden = spec.num_directions, spec.hidden_size
+    directions, hidden = directions_of(spec), spec.hidden_size
     steps, batch = x.shape[:2]
     kinds = len(weights) // directions
     w, r, *biases = [_zrn(torch.stack(weights[kind::kinds])) for kind in range(kinds)]

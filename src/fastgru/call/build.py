@@ -17,7 +17,7 @@ from fastgru.call.context import Follower
 from fastgru.call.memory import PLAIN
 from fastgru.call.request import Call, Request
 from fastgru.call.sequences import Sequences, sizes_of
-from fastgru.spec import GRUSpec
+from fastgru.spec import GRUSpec, directions_of, names_of, shapes_of
 
 _MAY_BE_NONE = ("h_0", "hx", "bias_ih", "bias_hh")
 _SHAPES: dict[GRUSpec, tuple[torch.Size, ...]] = {}
@@ -30,7 +30,7 @@ def request_of(call: Call) -> Request:
         FastGRUError: what does not fit.
     """
     spec, x, h_0, weights, sequences, dropout, recompute, batch_first = call
-    if not PLAIN.issuperset(map(type, weights)):
+    if torch.compiler.is_compiling() or not PLAIN.issuperset(map(type, weights)):
         check_weights(spec, weights)
         weights = originals(weights)
     steps, batch = sizes_of(x, batch_first, sequences.batch_sizes)
@@ -89,7 +89,7 @@ def check_operands(
     if shape[-1] != spec.input_size:
         raise errors.feature_size(shape[-1], spec.input_size)
     if h_0 is not None:
-        cells = spec.num_layers * spec.num_directions
+        cells = spec.num_layers * directions_of(spec)
         if h_0.shape != (cells, batch, spec.hidden_size):
             raise errors.hidden_shape(h_0.shape, (cells, batch, spec.hidden_size))
         is_mixed |= _check_operand("hidden", "hx", h_0, x)
@@ -97,22 +97,22 @@ def check_operands(
         raise errors.parameter_count(len(weights), len(_shapes(spec)))
     for i, (weight, expected) in enumerate(zip(weights, _shapes(spec), strict=True)):
         if weight.is_nested:
-            raise errors.nested_operand(spec.parameter_names[i])
+            raise errors.nested_operand(names_of(spec)[i])
         if weight.shape != expected:
-            name = spec.parameter_names[i]
+            name = names_of(spec)[i]
             rows = shape[:-1].numel() if "_ih" in name else shape[-2]  # torch projects the states step by step
             raise errors.parameter_shape(name, weight.shape, expected, rows)
         if weight.dtype is not dtype or not (is_cpu and weight.is_cpu):
-            is_mixed |= _check_operand("parameter", spec.parameter_names[i], weight, x)
+            is_mixed |= _check_operand("parameter", names_of(spec)[i], weight, x)
     return is_mixed
 
 
 def _shapes(spec: GRUSpec) -> tuple[torch.Size, ...]:
     if torch.compiler.is_compiling():  # what is kept from one call to the next would be compiled again when it changes
-        return tuple([torch.Size(shape) for shape in spec.parameter_shapes])
+        return tuple([torch.Size(shape) for shape in shapes_of(spec)])
     found = _SHAPES.get(spec)
     if found is None:
-        found = _SHAPES[spec] = tuple([torch.Size(shape) for shape in spec.parameter_shapes])
+        found = _SHAPES[spec] = tuple([torch.Size(shape) for shape in shapes_of(spec)])
     return found
 
 
@@ -132,7 +132,7 @@ def check_reset_state(spec: GRUSpec, sequences: Sequences, x: Tensor, batch: int
     state = sequences.reset_state
     if state is None:
         return
-    cells = spec.num_layers * spec.num_directions
+    cells = spec.num_layers * directions_of(spec)
     if state.shape not in ((cells, spec.hidden_size), (cells, batch, spec.hidden_size)):
         raise errors.reset_state_shape(state.shape, (cells, batch, spec.hidden_size))
     _check_operand("hidden", "reset_state", state, x)
@@ -149,7 +149,7 @@ def check_weights(spec: GRUSpec, weights: Sequence[object]) -> None:
     """Raises when one of the weights of a layer is no tensor."""
     for i, weight in enumerate(weights):
         if not isinstance(weight, Tensor):
-            raise errors.no_parameter(spec.parameter_names[i], i, weight)
+            raise errors.no_parameter(names_of(spec)[i], i, weight)
 
 
 def width(name: str, weight: Tensor) -> int:
@@ -166,7 +166,7 @@ def cast(call: Call) -> Call | None:
 
     It leaves float64 alone, and ExpandedWeights to torch's operator.
     """
-    if not (call.x.is_cpu and torch.is_autocast_enabled("cpu")) or originals(call.weights) is not call.weights:
+    if not (call.x.is_cpu and torch.is_autocast_enabled("cpu")) or are_expanded(call.weights):
         return None
     check_weights(call.spec, call.weights)
     any_wrapper(call.spec, call.inputs)
@@ -180,7 +180,7 @@ def cast(call: Call) -> Call | None:
 
 def follower_of(call: Call) -> Follower | None:
     """The follower of operations on these tensors now; None if there is none."""
-    if originals(call.weights) is not call.weights:
+    if are_expanded(call.weights):
         return Follower.EXPANDED_WEIGHTS
     if torch._C._are_functorch_transforms_active():
         # No rule of ours serves a call that is compiled inside a transform.
@@ -227,7 +227,7 @@ def any_wrapper(spec: GRUSpec, inputs: Sequence[Tensor | None]) -> bool:
     """
     if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
         return False
-    names = ("input", "hx", "reset_state", *spec.parameter_names)
+    names = ("input", "hx", "reset_state", *names_of(spec))
     found = [
         memory.is_wrapper(name, tensor)
         for name, tensor in zip(names, inputs, strict=False)  # how many weights there are is looked at elsewhere
@@ -242,10 +242,16 @@ def any_wrapper(spec: GRUSpec, inputs: Sequence[Tensor | None]) -> bool:
 _EXPANDED_WEIGHTS = "torch.nn.utils._expanded_weights.expanded_weights_impl"
 
 
+def are_expanded(weights: tuple[Tensor, ...]) -> bool:
+    """Whether ExpandedWeights stand for some of the weights."""
+    kind = getattr(sys.modules.get(_EXPANDED_WEIGHTS), "ExpandedWeight", None)
+    return kind is not None and any([isinstance(weight, kind) for weight in weights])  # noqa: C419
+
+
 def originals(weights: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """The weights for which ExpandedWeights stand; the same object where there are none."""
-    kind = getattr(sys.modules.get(_EXPANDED_WEIGHTS), "ExpandedWeight", None)
-    if kind is None or not any(isinstance(weight, kind) for weight in weights):
+    if not are_expanded(weights):
         return weights
+    kind = sys.modules[_EXPANDED_WEIGHTS].ExpandedWeight
     given: Any = weights
     return tuple([weight.orig_weight if isinstance(weight, kind) else weight for weight in given])

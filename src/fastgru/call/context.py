@@ -7,8 +7,7 @@ import enum
 import torch
 from torch import Tensor
 
-# Its compiler is not told from its exporter by a function, and cannot follow a call to its operator.
-IS_TORCH_2_6 = not hasattr(torch.compiler, "is_exporting")
+_KNOWS_EXPORTS = hasattr(torch.compiler, "is_exporting")  # from torch 2.7 on
 
 
 class Follower(enum.Enum):
@@ -41,7 +40,7 @@ class Follower(enum.Enum):
 def is_exporting_program() -> bool:
     """Whether `torch.export` is capturing a program."""
     # Torch 2.6 sets the flag for torch.export alone.
-    return torch.compiler._is_compiling_flag if IS_TORCH_2_6 else torch.compiler.is_exporting()
+    return torch.compiler.is_exporting() if _KNOWS_EXPORTS else torch.compiler._is_compiling_flag
 
 
 def is_exporting() -> bool:

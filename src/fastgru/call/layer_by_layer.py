@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from fastgru.call.request import Call
+from fastgru.spec import directions_of
 
 RunLayer = Callable[[int, Call], tuple[Tensor, Tensor]]
 
@@ -24,7 +25,7 @@ def run(call: Call, run_layer: RunLayer, keeps_all: bool = False) -> tuple[tuple
         keeps_all: return the outputs of all layers.
     """
     spec, weights, is_turned = call.spec, call.weights, call.batch_first
-    cells, per_layer = spec.num_directions, len(weights) // spec.num_layers
+    cells, per_layer = directions_of(spec), len(weights) // spec.num_layers
     own = call.turned() if is_turned else call
     outputs: list[Tensor] = []
     last_states: list[Tensor] = []

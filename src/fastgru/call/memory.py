@@ -105,7 +105,7 @@ def check_memory(name: str, tensor: Tensor) -> None:
     Raises:
         OperandError: the memory was released, or is too small.
     """
-    if type(tensor) not in PLAIN or torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or type(tensor) not in PLAIN:
         return
     if tensor.layout is not torch.strided or tensor.is_nested or not tensor.is_cpu:
         return

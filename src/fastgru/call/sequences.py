@@ -131,7 +131,7 @@ def lengths_of(lengths: Tensor | Sequence[int] | Any, steps: int, batch: int) ->
     if tensor.dim() != 1 or tensor.shape[0] != batch:
         raise errors.lengths_count(tensor.shape, batch)
     memory.check_memory("lengths", tensor)
-    if type(tensor) not in PLAIN and _are_modes_off():
+    if not torch.compiler.is_compiling() and type(tensor) not in PLAIN and _are_modes_off():
         tensor = torch.tensor(tensor.tolist(), dtype=torch.int64)  # of a class that may keep its values elsewhere
     own = tensor.to("cpu", torch.int64, copy=True, memory_format=torch.contiguous_format)
     if are_numbers(own):
@@ -172,7 +172,7 @@ def reset_of(reset: Tensor | Any, shape: tuple[int, ...], device: torch.device, 
         SequenceTypeError: not booleans.
     """
     tensor = reset if isinstance(reset, Tensor) else as_tensor("reset", reset)
-    if type(tensor) not in PLAIN and _are_modes_off():
+    if not torch.compiler.is_compiling() and type(tensor) not in PLAIN and _are_modes_off():
         tensor = torch.tensor(tensor.tolist())  # as lengths
     check_reset(tensor, shape, layout)
     memory.check_memory("reset", tensor)

@@ -27,7 +27,7 @@ MOST_CELLS: int = _core.MOST_CELLS
 _SIZES: dict[torch.dtype, dict[GRUSpec, _core.LayerSizes]] = {
     dtype: {} for dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 }
-DTYPES = _SIZES.keys()
+DTYPES = tuple(_SIZES)
 _NAMES = {dtype: str(dtype).removeprefix("torch.") for dtype in (*DTYPES, torch.int64, torch.bool)}
 
 

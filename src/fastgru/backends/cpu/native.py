@@ -13,7 +13,7 @@ from fastgru.call import layer_by_layer
 from fastgru.call.context import Follower, needs_grad
 from fastgru.call.request import Call, Request
 from fastgru.call.sequences import Sequences
-from fastgru.spec import GRUSpec
+from fastgru.spec import GRUSpec, directions_of
 
 # Functions that every training step asks, by names of our own.
 _has_storage = torch._C._has_storage
@@ -50,7 +50,7 @@ class CpuBackend:
             return f"our operators take sequences padded, with lengths, and not packed in {request.watcher}"
         if request.batch == 0 or request.spec.hidden_size == 0:
             return "there is nothing to compute"
-        if request.spec.num_layers * request.spec.num_directions > core_calls.MOST_CELLS:
+        if request.spec.num_layers * directions_of(request.spec) > core_calls.MOST_CELLS:
             return f"the core stacks at most {core_calls.MOST_CELLS} layers and directions"
         return None
 

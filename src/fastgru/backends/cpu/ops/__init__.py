@@ -29,6 +29,7 @@ from fastgru.backends.cpu.ops.operator_checks import check_outer, checked
 from fastgru.call import context
 from fastgru.call.context import Follower
 from fastgru.call.request import Call, Request
+from fastgru.spec import directions_of
 
 _INPUTS = "Tensor x, Tensor? h_0, Tensor? reset_state, Tensor[] weights, Tensor? lengths, Tensor? reset"
 _TRANSFORMS = (Follower.TRANSFORM, Follower.FORWARD_MODE, Follower.FORWARD_TRANSFORM)
@@ -66,8 +67,8 @@ def _(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
     given, saves = calls.opened(arguments)
     call = calls.of(given)
     spec, models, x = call.spec, call.x.shape[:-3], call.x
-    cells = spec.num_layers * spec.num_directions
-    output = x.new_empty(*x.shape[:-1], spec.num_directions * spec.hidden_size)
+    cells = spec.num_layers * directions_of(spec)
+    output = x.new_empty(*x.shape[:-1], directions_of(spec) * spec.hidden_size)
     h_n = x.new_empty(*models, cells, calls.sizes(call)[1], spec.hidden_size)
     return output, h_n, calls.room_to_save(call) if saves else x.new_empty(*models, 0)
 

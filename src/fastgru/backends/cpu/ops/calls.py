@@ -17,7 +17,7 @@ from torch import Tensor
 from fastgru import errors
 from fastgru.call.request import Call, Request
 from fastgru.call.sequences import WHOLE, Sequences
-from fastgru.spec import GRUSpec
+from fastgru.spec import GRUSpec, directions_of
 
 Tensors = Sequence[Tensor | None]
 Options = tuple[Any, ...]
@@ -133,8 +133,8 @@ def of_model(call: Call, index: int) -> Call:
 def nothing(call: Call) -> tuple[Tensor, Tensor]:
     """The results if there is nothing to compute: no outputs, and the unchanged states."""
     spec, models, x = call.spec, call.x.shape[:-3], call.x
-    states = (*models, spec.num_layers * spec.num_directions, sizes(call)[1], spec.hidden_size)
-    output = x.new_zeros(*x.shape[:-1], spec.num_directions * spec.hidden_size)
+    states = (*models, spec.num_layers * directions_of(spec), sizes(call)[1], spec.hidden_size)
+    output = x.new_zeros(*x.shape[:-1], directions_of(spec) * spec.hidden_size)
     return output, x.new_zeros(states) if call.h_0 is None else call.h_0.clone()
 
 
@@ -152,9 +152,9 @@ def gradients_of_nothing(call: Call, d_h_n: Tensor | None, wanted: Sequence[bool
 def saved_values(call: Call) -> int:
     """Of one model, as for a full batch: how long sequences are is not known when a graph is made."""
     spec, (steps, rows) = call.spec, sizes(call)
-    cells = spec.num_layers * spec.num_directions
+    cells = spec.num_layers * directions_of(spec)
     gates = 0 if call.recompute else 4 * cells
-    inner = (spec.num_layers - 1) * spec.num_directions
+    inner = (spec.num_layers - 1) * directions_of(spec)
     return steps * rows * spec.hidden_size * (gates + inner)
 
 
@@ -172,5 +172,5 @@ def room_to_save(call: Call) -> Tensor:
 
 def bytes_of_gates(call: Call) -> int:
     """The size of a layer's gates at every step."""
-    gates = 3 * call.spec.num_directions * call.spec.hidden_size
+    gates = 3 * directions_of(call.spec) * call.spec.hidden_size
     return int(call.x.numel() // max(1, call.x.shape[-1])) * gates * call.x.itemsize
