@@ -34,13 +34,14 @@ def run(call: Call, run_layer: RunLayer, keeps_all: bool = False) -> tuple[tuple
         if layer > 0 and call.dropout > 0:
             x = torch.dropout(x, call.dropout, True)
         states, anew = slice(layer * cells, (layer + 1) * cells), own.sequences.reset_state
-        alone = own._replace(
-            spec=spec.single_layer(layer),
-            x=x,
-            h_0=None if call.h_0 is None else call.h_0[states],
-            weights=weights[layer * per_layer : (layer + 1) * per_layer],
-            sequences=own.sequences if anew is None else own.sequences._replace(reset_state=anew[states]),
-            dropout=0.0,
+        alone = Call(
+            spec.single_layer(layer),
+            x,
+            None if call.h_0 is None else call.h_0[states],
+            weights[layer * per_layer : (layer + 1) * per_layer],
+            own.sequences if anew is None else own.sequences.with_reset_state(anew[states]),
+            recompute=own.recompute,
+            batch_first=own.batch_first,
         )
         is_last = layer == spec.num_layers - 1
         output, last = run_layer(layer, alone.turned() if is_turned and is_last and not keeps_all else alone)

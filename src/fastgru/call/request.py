@@ -42,8 +42,13 @@ class Call(NamedTuple):
 
     def with_inputs(self, x: Any, h_0: Any, reset_state: Any, *weights: Any) -> Call:
         """The same call of other tensors, in the order of `inputs`."""
-        sequences = self.sequences if self.sequences is WHOLE else self.sequences._replace(reset_state=reset_state)
+        sequences = self.sequences if self.sequences is WHOLE else self.sequences.with_reset_state(reset_state)
         return Call(self.spec, x, h_0, weights, sequences, self.dropout, self.recompute, self.batch_first)
+
+    def of(self, spec: GRUSpec, weights: tuple[Tensor, ...]) -> Call:
+        """The same call of a layer with other weights."""
+        options = self.dropout, self.recompute, self.batch_first
+        return Call(spec, self.x, self.h_0, weights, self.sequences, *options)
 
     def bare(self) -> Call:
         """The same call without `inputs`: what a node of autograd keeps of it beside the tensors that it saves."""
@@ -52,8 +57,9 @@ class Call(NamedTuple):
     def turned(self) -> Call:
         """The same call with steps before rows where rows came first, or the other way round."""
         reset = self.sequences.reset
-        sequences = self.sequences if reset is None else self.sequences._replace(reset=reset.transpose(0, 1))
-        return self._replace(x=self.x.transpose(0, 1), sequences=sequences, batch_first=not self.batch_first)
+        sequences = self.sequences if reset is None else self.sequences.with_reset(reset.transpose(0, 1))
+        options = self.dropout, self.recompute, not self.batch_first
+        return Call(self.spec, self.x.transpose(0, 1), self.h_0, self.weights, sequences, *options)
 
 
 class Request(NamedTuple):
@@ -98,7 +104,9 @@ class Request(NamedTuple):
 
     def of_layer(self, call: Call) -> Request:
         """The facts of the call of a single layer of this one."""
-        return self._replace(spec=call.spec, dropout=0.0, batch_first=call.batch_first)
+        facts = self.dtype, self.device, self.steps, self.batch, self.is_packed, self.needs_grad
+        last = self.has_lengths, self.resets, self.subclass
+        return Request(call.spec, *facts, 0.0, self.follower, self.recompute, call.batch_first, *last)
 
 
 def unwatched_request(call: Call, dtype: torch.dtype, sizes: tuple[int, int]) -> Request:

@@ -29,6 +29,16 @@ class Sequences(NamedTuple):
     reset: Tensor | None = None
     reset_state: Tensor | None = None
 
+    # Not `_replace`, which torch.compile does not know in torch 2.6.
+
+    def with_reset(self, reset: Tensor | None) -> Sequences:
+        """The same ends, and other places where the state is put back."""
+        return Sequences(self.batch_sizes, self.lengths, reset, self.reset_state)
+
+    def with_reset_state(self, state: Tensor | None) -> Sequences:
+        """The same sequences, whose state is put back to another one."""
+        return Sequences(self.batch_sizes, self.lengths, self.reset, state)
+
 
 # Every sequence has all steps, and none starts again.
 WHOLE = Sequences()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from fastgru import dispatch, errors
 from fastgru.call import layer_by_layer, memory
 from fastgru.call.request import Call
-from fastgru.spec import GRUSpec
+from fastgru.spec import GRUSpec, directions_of
 
 
 def check_size(proj_size: object, hidden_size: int) -> None:
@@ -53,7 +53,7 @@ def run_by_layer(call: Call, is_projected: bool, keeps_all: bool) -> tuple[tuple
         keeps_all: see above.
     """
     spec = call.spec
-    directions, per_cell = spec.num_directions, 4 if spec.bias else 2
+    directions, per_cell = directions_of(spec), 4 if spec.bias else 2
     count = per_cell + is_projected
     cells = [call.weights[first : first + count] for first in range(0, len(call.weights), count)]
     weights = tuple([weight for cell in cells for weight in _unprojected(cell, per_cell)])
@@ -61,13 +61,13 @@ def run_by_layer(call: Call, is_projected: bool, keeps_all: bool) -> tuple[tuple
 
     def run_layer(layer: int, own: Call) -> tuple[Tensor, Tensor]:
         alone = GRUSpec(own.x.shape[-1], spec.hidden_size, 1, spec.bias, spec.bidirectional)
-        x, last = dispatch.run_call(own._replace(spec=alone))
+        x, last = dispatch.run_call(own.of(alone, own.weights))
         if projections:
             parts = zip(x.chunk(directions, -1), projections[layer * directions :], strict=False)
             x = torch.cat([part @ projection.T for part, projection in parts], -1)
         return x, last
 
-    return layer_by_layer.run(call._replace(weights=weights), run_layer, keeps_all)
+    return layer_by_layer.run(call.of(spec, weights), run_layer, keeps_all)
 
 
 def _unprojected(cell: Sequence[Tensor], per_cell: int) -> Sequence[Tensor]:

@@ -161,7 +161,7 @@ def _in_order(
     if reset is not None and layer.batch_first:
         reset = reset.transpose(0, 1)
     if order is None:
-        return hx, sequences._replace(reset=reset)
+        return hx, sequences.with_reset(reset)
     rows = int(batch_sizes[0])
     if hx is not None and hx.dim() == 3:
         hx = _picked(layer, hx, rows, order)
@@ -172,7 +172,7 @@ def _in_order(
             raise errors.reset_state_shape(reset_state.shape, expected)
         reset_state = _permuted(reset_state, 1, order)
     reset = None if reset is None else _permuted(reset, 1, order)
-    return hx, sequences._replace(reset=reset, reset_state=reset_state)
+    return hx, sequences.with_reset(reset).with_reset_state(reset_state)
 
 
 def _picked(layer: BaseGRU, hx: Tensor, batch: int, order: Tensor) -> Tensor:
@@ -195,7 +195,7 @@ def _with_options(
 ) -> tuple[Tensor | None, Sequences]:
     """The initial state as a call has it, and what resets put in, by the layer's own options."""
     if layer.learn_h0 and sequences.reset is not None and sequences.reset_state is None:
-        sequences = sequences._replace(reset_state=layer.h_0)
+        sequences = sequences.with_reset_state(layer.h_0)
     if hx is None:
         return _first_state(layer, rows) if layer.learn_h0 else None, sequences
     if not layer.state_batch_first:
